@@ -1,0 +1,70 @@
+"""`Batch`: what data makes and the encoder takes; the only type that both sides know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One process's part of a global batch of tokenized examples, padded or packed.
+
+    Padded, each row is a sequence: ``token_ids`` is ``(B, T)``, filled with the tokenizer's padding id after
+    ``lengths``. Packed, the sequences stand one after the other in a single row: ``token_ids`` is ``(1, N)`` with
+    ``N = lengths.sum()``. A process may hold no example at all (``B = 0``) when a global batch is small.
+
+    Attributes:
+        token_ids: int64, ``(B, T)`` or ``(1, N)``.
+        positions: int64, shape of ``token_ids``: 0, 1, ... within each sequence (0 in padding).
+        segment_ids: int64, shape of ``token_ids``: 0 in the first text, 1 in the second.
+        lengths: int64, ``(B,)``: tokens of each sequence. Always kept on the CPU: it steers shapes, so having it on
+            the device would cost a synchronization.
+        labels: ``(B,)``: int64 class ids, or float32 values for regression.
+        example_ids: int64, ``(B,)``: the row's number in its source, the same in each run.
+        global_size: Examples of the global batch, over all processes. The loss divides by it.
+        packed: Whether the sequences share one row.
+    """
+
+    token_ids: Tensor
+    positions: Tensor
+    segment_ids: Tensor
+    lengths: Tensor
+    labels: Tensor
+    example_ids: Tensor
+    global_size: int
+    packed: bool = False
+
+    def __len__(self) -> int:
+        """Number of examples here, on this process."""
+        return self.lengths.numel()
+
+    @property
+    def starts(self) -> Tensor:
+        """Index of each sequence's first token in the packed row, ``(B,)``, on the CPU."""
+        return self.lengths.cumsum(0) - self.lengths
+
+    @property
+    def mask(self) -> Tensor:
+        """Boolean ``(B, T)`` on the tokens' device: true at tokens, false at padding. Padded batches only."""
+        if self.packed:
+            raise ValueError("a packed batch has no padding, so it has no mask; use `lengths`")
+        columns = torch.arange(self.token_ids.shape[1], device=self.token_ids.device)
+        return columns < self.lengths.to(self.token_ids.device, non_blocking=True)[:, None]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Batch:
+        """Returns the batch with its tensors on ``device``; ``lengths`` stays on the CPU."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Returns the batch in page-locked memory, for ``DataLoader(pin_memory=True)``."""
+        return replace(self._map(Tensor.pin_memory), lengths=self.lengths)
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "lengths"}
+        moved: dict[str, Any] = {name: function(value) for name, value in values.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
