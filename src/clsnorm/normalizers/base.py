@@ -1,0 +1,111 @@
+"""`Normalizer`: what every normalizer of [CLS] embeddings is and promises."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from clsnorm.errors import InputError
+
+
+class Normalizer(nn.Module, ABC):
+    """Maps embeddings ``(B, dim)`` to normalized embeddings ``(B, dim)`` of the same type.
+
+    A new one writes `normalize`, and where they apply `calibrate` and `as_affine`; the class attributes say what it
+    needs. The base class checks shapes, computes in float32 or better with autocast off, and casts the result back.
+    Buffers keep float32 or better even if the module is cast to a half type. ``B`` may be zero on a process
+    whose part of the global batch is empty.
+
+    Attributes:
+        calibration: The accumulator class to be filled with the training split before training and given to
+            `calibrate`, such as ``Moments``; None if there is nothing to calibrate.
+        mixes_batch: Whether in training the output of one example depends on the other examples of its batch.
+        min_batch_size: The smallest global batch that can be trained on.
+
+    Args:
+        dim: Dimensions of an embedding.
+
+    Raises:
+        InputError: ``dim`` is not a positive integer.
+    """
+
+    calibration: ClassVar[type | None] = None
+    mixes_batch: ClassVar[bool] = False
+    min_batch_size: ClassVar[int] = 1
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
+            raise InputError(f"Expected argument `dim` to be a positive integer, but got {dim!r}")
+        self.dim = dim
+
+    @abstractmethod
+    def normalize(self, h: Tensor) -> Tensor:
+        """Returns the normalized ``h``, ``(B, dim)``, float32 or float64; autocast is off here."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Returns the normalized embeddings, in the type of ``h``.
+
+        Raises:
+            InputError: ``h`` is not floating point or not of shape ``(batch, dim)``, or `calibrate` is still to come.
+        """
+        self._check(h)
+        with torch.autocast(device_type=h.device.type, enabled=False):
+            return self.normalize(h.to(torch.promote_types(h.dtype, torch.float32))).to(h.dtype)
+
+    def calibrate(self, accumulator: Any) -> None:
+        """Takes what it needs from ``accumulator``, an instance of `calibration` filled with the training split.
+
+        Raises:
+            InputError: There is nothing to calibrate, or the accumulator does not fit.
+        """
+        raise InputError(f"Expected a normalizer with a calibration, but {type(self).__name__} needs none")
+
+    def as_affine(self) -> tuple[Tensor, Tensor] | None:
+        """Returns ``(A, c)`` such that in evaluation ``z = A h + c``; None if the map is not affine.
+
+        ``A`` is ``(dim,)`` if diagonal, else ``(dim, dim)``; ``c`` is ``(dim,)``. A linear layer ``W z + b`` after the
+        normalizer then equals the layer with weight ``W A`` and bias ``b + W c`` before it.
+        """
+        return None
+
+    def _check(self, h: Tensor) -> None:
+        if not h.is_floating_point():
+            raise InputError(f"Expected floating-point embeddings, but got {h.dtype}. Give h.float()")
+        if h.ndim == 2 and h.shape[1] == self.dim:
+            return
+        message = f"Expected embeddings of shape (batch, {self.dim}), but got {tuple(h.shape)}. "
+        if h.ndim == 3:
+            raise InputError(message + "Did you pass the whole sequence? Use hidden[:, 0]")
+        if h.ndim == 1:
+            raise InputError(message + "Is this one embedding? Use h[None]")
+        raise InputError(message + f"This normalizer was built for dim={self.dim}; build another for another encoder")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Normalizer":
+        # module.to(bfloat16), half() and "bf16-true" training come through here: statistics stay in float32.
+        buffers = {id(buffer) for buffer in self.buffers(recurse=False) if buffer.is_floating_point()}
+
+        def keep_precision(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            if id(tensor) in buffers and moved.dtype in (torch.float16, torch.bfloat16):
+                return tensor.to(moved.device)
+            return moved
+
+        return super()._apply(keep_precision, recurse)
+
+
+def check_positive(name: str, value: float, advice: str) -> None:
+    """Raises `InputError` unless ``value``, the argument ``name``, is a positive finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InputError(f"Expected argument `{name}` to be positive, but got {value!r}. {advice}")
+
+
+def check_rate(name: str, value: float) -> None:
+    """Raises `InputError` unless ``value``, the argument ``name``, is the weight of an exponential average."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise InputError(
+            f"Expected argument `{name}`, the weight of the newest batch, to be above 0 and at most 1, "
+            f"but got {value!r}. Give a small number such as normalizer.{name}=0.1"
+        )

@@ -1,0 +1,167 @@
+"""IsoBN: scales dimensions down that are large and correlated with many others, without rotating or centring."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from clsnorm.distributed import all_reduce_sum
+from clsnorm.errors import InputError
+from clsnorm.normalizers.base import Normalizer, check_positive, check_rate
+from clsnorm.normalizers.batch import statistics_dtype
+
+
+class _IsotropicScaling(Normalizer):
+    """Base of both versions: ``z = t * h`` with ``t`` from running estimates of covariance and deviations."""
+
+    mixes_batch = True
+
+    def __init__(self, dim: int, *, momentum: float, eps: float, beta: float) -> None:
+        super().__init__(dim)
+        check_rate("momentum", momentum)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-3")
+        if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < float("inf"):
+            raise InputError(f"Expected argument `beta` to be at least 0, but got {beta!r}. Give normalizer.beta=0.5")
+        self.momentum = momentum
+        self.eps = eps
+        self.beta = beta
+
+    @abstractmethod
+    def update(self, h: Tensor) -> None:
+        """Moves the running estimates towards those of the global batch, of which ``h`` is this process's part."""
+
+    @abstractmethod
+    def scale(self) -> Tensor:
+        """Returns ``t``, ``(dim,)``."""
+
+    def normalize(self, h: Tensor) -> Tensor:
+        with torch.no_grad():
+            if self.training:
+                self.update(h)
+            scale = self.scale()
+        return h * scale.to(h.dtype)
+
+    def as_affine(self) -> tuple[Tensor, Tensor]:
+        scale = self.scale()
+        return scale, torch.zeros_like(scale)
+
+    def scale_from(self, covariance: Tensor, deviation: Tensor) -> Tensor:
+        """Returns ``t`` for a covariance ``(d, d)`` and standard deviations ``(d,)``; ones where nothing varies.
+
+        With correlations ``r_ij = clip(cov_ij / (std_i std_j), -1, 1)`` and ``g_i = mean_j r_ij^2``:
+        ``t_i = (g_i std_i + eps)^(-beta)``, then rescaled so that the total variance is kept up to ``eps``.
+        Correlations with a dimension that does not vary count as zero.
+        """
+        norms = deviation[:, None] * deviation
+        correlation = torch.where(norms == 0, 0.0, covariance / norms).clamp(-1, 1)
+        scale = ((correlation**2).mean(1) * deviation + self.eps) ** -self.beta
+        variance = covariance.diagonal()
+        energy = variance.sum()
+        restored = scale * (energy / ((variance * scale**2).sum() + self.eps)).sqrt()
+        return torch.where(energy == 0, 1.0, restored)
+
+    def extra_repr(self) -> str:
+        return f"momentum={self.momentum}, eps={self.eps}, beta={self.beta}"
+
+
+class IsoBN(_IsotropicScaling):
+    """IsoBN (Zhou, Lin & Ren 2021, arXiv:2005.02178) with the defects of its released code mended.
+
+    ``z = t * h``, ``t`` as in `scale_from`, treated as a constant by the backward pass. Unlike the released code, which
+    is `IsoBNCompat`: the running covariance is corrected for its start at zero, so early correlations are not inflated;
+    standard deviations are the roots of its diagonal, so correlations are at most one; the covariance is that of
+    the global batch; state lives in buffers, in checkpoints too; until ``warmup_steps`` batches were seen, and
+    wherever nothing varies, the map is the identity instead of NaN; a batch of one, which holds no covariance, is
+    passed over. The formulas were read in the released code (github.com/INK-USC/IsoBN, model.py).
+
+    Args:
+        dim: Dimensions of an embedding.
+        momentum: Weight of the newest batch in the running covariance.
+        eps: Added to ``g_i std_i``: of the size of that product where correlations are low, so it shapes ``t``.
+        beta: Strength; 0 leaves the shape alone.
+        warmup_steps: Batches to see before the scaling sets in.
+
+    Raises:
+        InputError: ``momentum`` is not above 0 and at most 1, ``eps`` not positive, or ``beta`` or ``warmup_steps``
+            negative.
+    """
+
+    covariance: Tensor
+    weight_sum: Tensor
+    steps: Tensor
+
+    def __init__(
+        self, dim: int, *, momentum: float = 0.05, eps: float = 1e-3, beta: float = 0.5, warmup_steps: int = 20
+    ) -> None:
+        super().__init__(dim, momentum=momentum, eps=eps, beta=beta)
+        if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int) or warmup_steps < 0:
+            raise InputError(
+                f"Expected argument `warmup_steps` to be a whole number of at least 0, but got {warmup_steps!r}. "
+                "Give normalizer.warmup_steps=20"
+            )
+        self.warmup_steps = warmup_steps
+        self.register_buffer("covariance", torch.zeros(dim, dim, dtype=torch.float32))
+        # Sum of the weights of the batches seen, 1 - (1 - momentum)^steps: what the covariance is divided by.
+        self.register_buffer("weight_sum", torch.zeros((), dtype=torch.float32))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+
+    def update(self, h: Tensor) -> None:
+        covariance, _, count = batch_covariance(h.to(statistics_dtype(h)))
+        usable = count >= 2
+        rate = self.momentum * usable.to(self.covariance.dtype)
+        self.covariance.lerp_(covariance.to(self.covariance.dtype), rate)
+        self.weight_sum.lerp_(torch.ones_like(self.weight_sum), rate)
+        self.steps += usable
+
+    def scale(self) -> Tensor:
+        seen = self.weight_sum > 0
+        covariance = self.covariance / torch.where(seen, self.weight_sum, 1.0)
+        scale = self.scale_from(covariance, covariance.diagonal().clamp(min=0).sqrt())
+        return torch.where(seen & (self.steps >= self.warmup_steps), scale, 1.0)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, warmup_steps={self.warmup_steps}"
+
+
+class IsoBNCompat(_IsotropicScaling):
+    """IsoBN exactly as released (github.com/INK-USC/IsoBN, model.py), early inflation of correlations included.
+
+    ``cov += momentum (S_B - cov)`` and ``std += momentum (s_B - std)`` from zero, with the biased covariance and
+    standard deviation of the batch. Three things differ, none of them on one process in training with dimensions
+    that vary: the batch is the global one; the state is in checkpoints; what the released code turns into NaN
+    (evaluation before the first step, a dimension that never varied) is defined by `scale_from`.
+
+    Args:
+        dim: Dimensions of an embedding.
+        momentum: Weight of the newest batch in the running estimates.
+        eps: Added to ``g_i std_i``, and in the restoration of the total variance.
+        beta: Strength; 0 leaves the shape alone.
+
+    Raises:
+        InputError: ``momentum`` is not above 0 and at most 1, ``eps`` not positive, ``beta`` negative.
+    """
+
+    cov: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, *, momentum: float = 0.05, eps: float = 1e-3, beta: float = 0.5) -> None:
+        super().__init__(dim, momentum=momentum, eps=eps, beta=beta)
+        self.register_buffer("cov", torch.zeros(dim, dim, dtype=torch.float32))
+        self.register_buffer("std", torch.zeros(dim, dtype=torch.float32))
+
+    def update(self, h: Tensor) -> None:
+        covariance, variance, _ = batch_covariance(h)
+        self.cov += self.momentum * (covariance.to(self.cov.dtype) - self.cov)
+        self.std += self.momentum * (variance.sqrt().to(self.std.dtype) - self.std)
+
+    def scale(self) -> Tensor:
+        return self.scale_from(self.cov, self.std)
+
+
+def batch_covariance(h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns covariance ``(d, d)``, variance ``(d,)`` (divisor n) and count ``()`` of the rows of all processes."""
+    sums = all_reduce_sum(torch.cat([h.sum(0), h.new_tensor([len(h)])]))
+    count = sums[-1].clamp(min=1)
+    centred = h - sums[:-1] / count
+    products = all_reduce_sum(torch.cat([centred.T @ centred, (centred**2).sum(0)[None]])) / count
+    return products[:-1], products[-1], count

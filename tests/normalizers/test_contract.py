@@ -1,0 +1,257 @@
+"""What every normalizer must keep, checked on each YAML file under conf/normalizer."""
+
+import copy
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+import clsnorm.normalizers
+from clsnorm.errors import InputError
+from clsnorm.normalizers import Normalizer
+
+CONF = Path(__file__).parents[2] / "conf" / "normalizer"
+Build = Callable[..., Normalizer]
+Rows = Callable[..., Tensor]
+
+
+def assert_equal_states(a: nn.Module, b: nn.Module) -> None:
+    first, second = a.state_dict(), b.state_dict()
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_yaml_spells_out_the_constructor(key: str) -> None:
+    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{key}.yaml"))
+    signature = inspect.signature(get_class(config.pop("_target_")))
+    assert config.pop("_partial_") is True
+    parameters = dict(signature.parameters)
+    assert next(iter(parameters)) == "dim"
+    del parameters["dim"]
+    assert config == {name: parameter.default for name, parameter in parameters.items()}
+    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
+
+
+def test_yaml_explains_itself(key: str) -> None:
+    lines = (CONF / f"{key}.yaml").read_text().splitlines()
+    head = [line for line in lines if line.startswith("#")]
+    assert lines[: len(head)] == head
+    assert 2 <= len(head) <= 3
+    assert head[-1] == f"# python train.py normalizer={key}"
+    assert all("  # " in line for line in lines[len(head) :])
+
+
+def test_every_exported_normalizer_has_a_yaml() -> None:
+    exported = [getattr(clsnorm.normalizers, name) for name in clsnorm.normalizers.__all__]
+    concrete = {c for c in exported if issubclass(c, Normalizer) and not inspect.isabstract(c)}
+    assert {get_class(OmegaConf.load(path)["_target_"]) for path in CONF.glob("*.yaml")} == concrete
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_keeps_shape_and_type(key: str, ready: Build, rows: Rows, dtype: torch.dtype) -> None:
+    normalizer = ready(key)
+    for training in (True, False):
+        h = rows(9, dtype=dtype)
+        z = normalizer.train(training)(h)
+        assert (z.shape, z.dtype) == (h.shape, dtype)
+        assert z.isfinite().all()
+    assert normalizer(rows(0, dtype=dtype)).shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "hint"),
+    [((16, 128, 6), "Use hidden[:, 0]"), ((6,), "Use h[None]"), ((4, 7), "built for dim=6"), ((1, 1, 1, 6), "dim=6")],
+)
+def test_wrong_shape_is_told(key: str, ready: Build, shape: tuple[int, ...], hint: str) -> None:
+    with pytest.raises(InputError) as error:
+        ready(key)(torch.zeros(shape))
+    assert str(error.value).startswith(f"Expected embeddings of shape (batch, 6), but got {shape}. ")
+    assert hint in str(error.value)
+    with pytest.raises(InputError, match=r"floating-point embeddings, but got torch\.int64"):
+        ready(key)(torch.zeros(2, 6, dtype=torch.int64))
+
+
+@pytest.mark.parametrize("dim", [0, -1, 2.0, True])
+def test_wrong_dim_is_told(key: str, build: Build, dim: object) -> None:
+    with pytest.raises(InputError, match="`dim` to be a positive integer, but got"):
+        build(key, dim)
+
+
+def test_wrong_options_are_told(key: str, build: Build) -> None:
+    options = OmegaConf.to_container(OmegaConf.load(CONF / f"{key}.yaml"))
+    for name, value in options.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            for wrong in (-1, "much", float("nan")):
+                with pytest.raises(InputError, match=f"`{name}`"):
+                    build(key, **{name: wrong})
+
+
+def test_calibration_is_what_it_says(key: str, build: Build, rows: Rows) -> None:
+    normalizer = build(key)
+    if normalizer.calibration is None:
+        with pytest.raises(InputError, match="needs none"):
+            normalizer.calibrate(object())
+        return
+    for use in (lambda: normalizer(rows(4)), normalizer.as_affine):
+        with pytest.raises(InputError, match="to be calibrated before use"):
+            use()
+    with pytest.raises(InputError, match="Expected Moments"):
+        normalizer.calibrate(object())
+    other = normalizer.calibration(7)
+    other.update(rows(4, dim=7))
+    with pytest.raises(InputError, match="dimension 6 to calibrate on, but got 7"):
+        normalizer.calibrate(other)
+    empty = normalizer.calibration(6)
+    with pytest.raises(InputError, match="nothing was added"):
+        normalizer.calibrate(empty)
+    empty.update(rows(4).index_fill(0, torch.tensor([1]), float("nan")))
+    with pytest.raises(InputError, match="finite"):
+        normalizer.calibrate(empty)
+    with pytest.raises(InputError, match="to be calibrated before use"):
+        normalizer(rows(4))
+    calibrated = build(key, on=rows(64))
+    uncalibrated_state = normalizer.state_dict()
+    normalizer.load_state_dict(calibrated.state_dict())
+    assert torch.equal(normalizer(rows(4)), calibrated(rows(4)))
+    normalizer.load_state_dict({name: torch.zeros_like(value) for name, value in uncalibrated_state.items()})
+    with pytest.raises(InputError, match="to be calibrated before use"):
+        normalizer(rows(4))
+
+
+def test_folds_into_a_linear_layer(key: str, ready: Build, rows: Rows) -> None:
+    normalizer, head, h = ready(key).eval(), nn.Linear(6, 3), rows(50, seed=3)
+    affine = normalizer.as_affine()
+    if affine is None:  # then it must not be affine: a midpoint goes elsewhere than the midpoint of the images
+        a, b = normalizer(h[:25]), normalizer(h[25:])
+        assert not torch.allclose(normalizer((h[:25] + h[25:]) / 2), (a + b) / 2, atol=1e-3)
+        return
+    matrix, shift = affine
+    assert matrix.shape in ((6,), (6, 6))
+    assert shift.shape == (6,)
+    assert not matrix.requires_grad
+    assert not shift.requires_grad
+    weight = head.weight * matrix if matrix.ndim == 1 else head.weight @ matrix
+    folded = nn.functional.linear(h, weight, head.bias + head.weight @ shift)
+    torch.testing.assert_close(folded, head(normalizer(h)), rtol=0, atol=1e-5)
+
+
+def test_evaluation_is_independent_of_the_batch(key: str, ready: Build, rows: Rows) -> None:
+    normalizer = ready(key).eval()
+    before, h = copy.deepcopy(normalizer), rows(12, seed=4)
+    together = normalizer(h)
+    for index in range(len(h)):
+        torch.testing.assert_close(normalizer(h[index : index + 1])[0], together[index], rtol=1e-5, atol=1e-6)
+    assert_equal_states(normalizer, before)
+
+
+def test_says_whether_it_mixes_the_batch(key: str, ready: Build, rows: Rows) -> None:
+    normalizer, h = ready(key), rows(8, seed=5)
+    changed = h.clone()
+    changed[1:] = 3 * changed[1:]
+    first, second = copy.deepcopy(normalizer)(h)[0], copy.deepcopy(normalizer)(changed)[0]
+    assert torch.allclose(first, second, rtol=1e-6, atol=1e-6) is not normalizer.mixes_batch
+
+
+def test_smallest_batch_is_what_it_says(key: str, ready: Build, rows: Rows) -> None:
+    normalizer = ready(key)
+    before = copy.deepcopy(normalizer)
+    for size in range(1, normalizer.min_batch_size):
+        with pytest.raises(InputError, match=f"global batch of at least {normalizer.min_batch_size}"):
+            normalizer(rows(size))
+        assert_equal_states(normalizer, before)
+    h = rows(normalizer.min_batch_size).requires_grad_()
+    normalizer(h).square().sum().backward()
+    assert h.grad.isfinite().all()
+
+
+def test_resumes_exactly_from_its_state(key: str, ready: Build, build: Build, rows: Rows, tmp_path: Path) -> None:
+    normalizer = ready(key)
+    torch.save(normalizer.state_dict(), tmp_path / "state.pt")
+    resumed = build(key)
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    for step in range(3):
+        h = rows(7, seed=50 + step)
+        gradients = []
+        for module in (normalizer, resumed):
+            x = h.clone().requires_grad_()
+            z = module.train()(x)
+            (z**3).sum().backward()
+            gradients.append((z.detach(), x.grad))
+        assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert_equal_states(normalizer, resumed)
+
+
+def test_autocast_changes_nothing(key: str, ready: Build, rows: Rows) -> None:
+    plain = ready(key)
+    under, half = copy.deepcopy(plain), copy.deepcopy(plain)
+    h = rows(16, seed=6)
+    expected = plain(h)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(under(h), expected)
+        low = half(h.bfloat16())
+    assert_equal_states(under, plain)
+    fresh = ready(key)
+    assert torch.equal(low, fresh(h.bfloat16().float()).bfloat16())
+    assert_equal_states(half, fresh)
+
+
+def test_casting_the_module_keeps_statistics_in_float32(key: str, ready: Build, rows: Rows) -> None:
+    normalizer = ready(key)
+    cast = copy.deepcopy(normalizer).to(torch.bfloat16)
+    for name, buffer in cast.named_buffers():
+        assert torch.equal(buffer, normalizer.get_buffer(name)), name
+    assert all(parameter.dtype == torch.bfloat16 for parameter in cast.parameters())
+    assert cast(rows(8).bfloat16()).dtype == torch.bfloat16
+    assert all(b.dtype in (torch.float64, torch.int64) for b in cast.double().buffers())
+
+
+DEGENERATE = {
+    "fewer rows than dimensions": lambda h: h[:3],
+    "duplicated rows": lambda h: h[:2].repeat(4, 1),
+    "equal rows": lambda h: h[:1].repeat(8, 1),
+    "a constant dimension": lambda h: h.index_fill(1, torch.tensor([2]), 0.1),
+    "a zero dimension": lambda h: h.index_fill(1, torch.tensor([2]), 0.0),
+    "equal dimensions": lambda h: h[:, :1].repeat(1, h.shape[1]),
+    "all zero": torch.zeros_like,
+    "one row": lambda h: h[:1],
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", DEGENERATE)
+def test_degenerate_data_stay_finite(key: str, build: Build, rows: Rows, case: str, dtype: torch.dtype) -> None:
+    data = DEGENERATE[case](rows(8, dtype=dtype))
+    normalizer = build(key, on=data).to(dtype)
+    batch = data if len(data) >= normalizer.min_batch_size else data.repeat(normalizer.min_batch_size, 1)
+    for step in range(23):
+        h = (batch if step < 22 else rows(8, seed=1, dtype=dtype)).clone().requires_grad_()
+        if step == 21:
+            normalizer.eval()
+        z = normalizer(h)
+        (z**2).sum().backward()
+        assert z.isfinite().all()
+        assert h.grad.isfinite().all()
+        assert all(p.grad.isfinite().all() for p in normalizer.parameters())
+    assert all(buffer.isfinite().all() for buffer in normalizer.buffers())
+
+
+def test_gradient_is_the_derivative(key: str, ready: Build, rows: Rows) -> None:
+    normalizer = ready(key, dtype=torch.float64)
+    h = rows(5, seed=7, dtype=torch.float64).requires_grad_()
+    modes = (True, False) if not normalizer.mixes_batch else (False,)  # those that mix: see test_references.py
+    for training in modes:
+        normalizer.train(training)
+        assert torch.autograd.gradcheck(normalizer, (h,))
+        names = [name for name, _ in normalizer.named_parameters()]
+        values = tuple(p.detach().clone().requires_grad_() for p in normalizer.parameters())
+
+        def by_parameters(*values: Tensor, names: list[str] = names) -> Tensor:
+            return torch.func.functional_call(normalizer, dict(zip(names, values, strict=True)), (h.detach(),))
+
+        assert not values or torch.autograd.gradcheck(by_parameters, values)

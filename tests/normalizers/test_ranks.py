@@ -1,0 +1,38 @@
+"""Every normalizer: several processes that share each batch do what one process does with all of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    folder = tmp_path_factory.mktemp("ranks")
+    worker = Path(__file__).with_name("ranks_worker.py")
+    conf = Path(__file__).parents[2] / "conf" / "normalizer"
+    processes = [subprocess.Popen([sys.executable, worker, str(rank), folder, conf]) for rank in range(3)]
+    assert [process.wait(timeout=180) for process in processes] == [0, 0, 0]
+    return torch.load(folder / "results.pt")
+
+
+@pytest.mark.parametrize("broadcast_buffers", [True, False])
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_equal_one(results: dict, key: str, size: int, broadcast_buffers: bool) -> None:
+    worst = results[size, key, broadcast_buffers]
+    assert {"z", "gradient", "gradient of encoder.weight"} <= worst.keys()
+    assert {name: error for name, error in worst.items() if not error < 1e-10} == {}
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_unsynchronized_batchnorm_takes_each_parts_statistics(results: dict, size: int) -> None:
+    assert results[size, "unsynchronized"] == [{"outputs": True, "buffers": True}] * size
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_global_batch_of_one_is_refused_by_every_process(results: dict, size: int) -> None:
+    said = results[size, "single example"]
+    assert len(said) == size
+    assert all("global batch of at least 2 examples" in message and "but got 1" in message for message in said)
