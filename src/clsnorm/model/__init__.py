@@ -1,0 +1,8 @@
+"""From a batch to a fine-tuned classifier: encoder, head, optimizers, schedules and the LightningModule."""
+
+from clsnorm.model.classifier import Classifier, Output
+from clsnorm.model.encoder import Embeddings, Encoder
+from clsnorm.model.finetuner import FineTuner
+from clsnorm.model.weights import load_tokenizer, locate
+
+__all__ = ["Classifier", "Embeddings", "Encoder", "FineTuner", "Output", "load_tokenizer", "locate"]

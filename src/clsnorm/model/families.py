@@ -1,0 +1,64 @@
+"""What differs between families of encoders, as data; an unlisted family works too, padded and as it comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+_BERT_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+@dataclass(frozen=True)
+class Family:
+    """Facts on one family.
+
+    Attributes:
+        dropout: The config's fields of hidden and attention dropout; empty if not known.
+        known_positions: Whether positions count from 0, or from ``padding_idx + 1`` where the table of positions has a
+            padding row; false leaves them to transformers.
+        packs: Whether attention goes through transformers' attention interface, so that sequences can share a row.
+        bert_layers: Whether layers have the modules of BERT (``attention.self.query``, ``intermediate``, ...), so
+            that the last one can be computed at [CLS] only.
+    """
+
+    dropout: tuple[str, ...] = ()
+    known_positions: bool = False
+    packs: bool = False
+    bert_layers: bool = False
+
+
+_BERT_LIKE = Family(_BERT_DROPOUT, known_positions=True, packs=True, bert_layers=True)
+_FAMILIES = {
+    "bert": _BERT_LIKE,
+    "roberta": _BERT_LIKE,
+    "xlm-roberta": _BERT_LIKE,
+    "electra": _BERT_LIKE,
+    "albert": Family(_BERT_DROPOUT, known_positions=True, packs=True),
+    "distilbert": Family(("dropout", "attention_dropout"), known_positions=True, packs=True),
+    "modernbert": Family(("embedding_dropout", "attention_dropout", "mlp_dropout"), known_positions=True, packs=True),
+    "mpnet": Family(_BERT_DROPOUT, known_positions=True),
+    "deberta": Family(_BERT_DROPOUT, known_positions=True),
+    "deberta-v2": Family(_BERT_DROPOUT, known_positions=True),
+}
+
+
+def family_of(config: Any) -> Family:
+    """Returns what is known of the family that ``config.model_type`` names; an unlisted one has no facts."""
+    return _FAMILIES.get(config.model_type, Family())
+
+
+def known_families() -> list[str]:
+    """Returns the names (``model_type``) of the listed families, sorted."""
+    return sorted(_FAMILIES)
+
+
+def first_position(model: nn.Module) -> int:
+    """Returns the index of a sequence's first token in the table of positions.
+
+    RoBERTa, XLM-R and MPNet keep row ``padding_idx`` for padding and count from the next one (fairseq's convention).
+    """
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding_idx = getattr(table, "padding_idx", None)
+    return 0 if padding_idx is None else padding_idx + 1

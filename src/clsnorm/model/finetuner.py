@@ -1,0 +1,145 @@
+"""`FineTuner`: the LightningModule. It only wires: classifier, losses and scores compute."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
+
+from clsnorm.batches import Batch
+from clsnorm.distributed import all_reduce_sum, rank, world_size
+from clsnorm.model.classifier import Classifier, Output
+from clsnorm.model.optimizers import parameter_groups
+from clsnorm.model.scores import Scores, example_losses, predictions
+
+StepOutput = dict[str, Tensor]
+
+
+class FineTuner(pl.LightningModule):
+    """Fine-tunes a classifier and scores it.
+
+    The training loss is ``sum of this process's losses * processes / size of the global batch``: after the mean over
+    processes that DDP takes, gradients are those of one process with the whole batch, with uneven or empty parts too.
+
+    Logs ``train/loss`` (of the global batch), ``select/loss``, ``select/<metric>``, and for each of ``report_names``
+    ``<name>/loss`` and ``<name>/<metric>``. Steps return ``loss``, ``logits``, ``labels``, ``example_ids``, ``h`` and
+    ``z``, all but the training loss detached. A loss that is not finite is passed on, not raised.
+
+    Dropout's random state is set before each training batch from (seed, batch, process): masks are the same for all
+    normalizers, and training goes on exactly after an interruption.
+
+    Args:
+        classifier: What is trained.
+        regression: Squared error on one output, instead of cross-entropy.
+        metrics: By name; fed ``(probabilities, labels)``, or ``(values, targets)`` in regression.
+        report_names: Names of the test dataloaders, in their order.
+        optimizer: Called with the parameter groups.
+        scheduler: Called with the optimizer and ``num_training_steps``; stepped after each optimizer step.
+        seed_dropout: Seed of the dropout masks.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        regression: bool,
+        metrics: Mapping[str, Metric],
+        report_names: Sequence[str],
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        seed_dropout: int,
+    ) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.regression = regression
+        self._select = Scores(metrics)
+        self._reports = {name: Scores(metrics) for name in report_names}
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self._seed_dropout = seed_dropout
+
+    def forward(self, batch: Batch) -> Output:
+        """Returns logits and the embeddings on both sides of the normalizer."""
+        output: Output = self.classifier(batch)
+        return output
+
+    def setup(self, stage: str) -> None:
+        # Scores are reduced by hand before they are logged: Lightning cannot know, and advises to reduce them again.
+        warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log")
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
+        optimizer = self._optimizer(parameter_groups(self.classifier))
+        steps = self.trainer.estimated_stepping_batches
+        scheduler = self._scheduler(optimizer, num_training_steps=steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        key = [self._seed_dropout, self.trainer.fit_loop.total_batch_idx, rank()]
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
+        output = self(batch)
+        losses = example_losses(output.logits, batch.labels, regression=self.regression)
+        loss = losses.sum() * world_size() / batch.global_size
+        self._log_training_loss(losses, batch)
+        return _step_output(loss, output, batch)
+
+    def _log_training_loss(self, losses: Tensor, batch: Batch) -> None:
+        """Logs the global batch's mean loss; several processes reduce it only on steps that loggers write."""
+        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]  # set by a connector
+        due = (self.trainer.global_step + 1) % every == 0
+        if due or world_size() == 1:
+            value = all_reduce_sum(losses.sum()) / batch.global_size
+            self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.global_size)
+
+    def on_validation_epoch_start(self) -> None:
+        self._select.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> StepOutput:
+        return self._evaluate(batch, self._select)
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_scores("select", self._select, prog_bar=True)
+
+    def on_test_epoch_start(self) -> None:
+        for scores in self._reports.values():
+            scores.reset()
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> StepOutput:
+        return self._evaluate(batch, list(self._reports.values())[dataloader_idx])
+
+    def on_test_epoch_end(self) -> None:
+        for name, scores in self._reports.items():
+            self._log_scores(name, scores, prog_bar=False)
+
+    def _evaluate(self, batch: Batch, scores: Scores) -> StepOutput:
+        output = self(batch)
+        losses = example_losses(output.logits, batch.labels, regression=self.regression)
+        scores.update(batch.example_ids, predictions(output.logits, regression=self.regression), batch.labels, losses)
+        return _step_output(losses.sum() / max(1, len(batch)), output, batch)
+
+    def _log_scores(self, split: str, scores: Scores, *, prog_bar: bool) -> None:
+        """Logs on every process: checkpoints and early stopping read the monitored value on all of them."""
+        for name, value in scores.compute().items():
+            self.log(f"{split}/{name}", torch.tensor(value, dtype=torch.float64, device="cpu"), prog_bar=prog_bar)
+        scores.reset()
+
+
+def _step_output(loss: Tensor, output: Output, batch: Batch) -> StepOutput:
+    return {
+        "loss": loss,
+        "logits": output.logits.detach(),
+        "labels": batch.labels,
+        "example_ids": batch.example_ids,
+        "h": output.h.detach(),
+        "z": output.z.detach(),
+    }

