@@ -1,0 +1,65 @@
+"""What is told about faulty rows and files: the first few places, and how many more there are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clsnorm.errors import InputError, did_you_mean
+
+SHOWN = 5
+
+
+class Faults:
+    """Collects faults of rows and raises once for all of them.
+
+    Args:
+        file: The file as messages name it.
+        unit: ``line`` or ``row``.
+    """
+
+    def __init__(self, file: str, unit: str) -> None:
+        self.file, self.unit, self.count = file, unit, 0
+        self._first: list[str] = []
+
+    def add(self, number: int, fault: str) -> None:
+        """Notes a fault at line or row ``number``."""
+        self.count += 1
+        if len(self._first) < SHOWN:
+            self._first.append(f"{self.unit} {number}: {' '.join(fault.split())[:120]}")
+
+    def refuse(self, rule: str, cure: str) -> None:
+        """Raises InputError if there was any fault, naming the first five and counting the others."""
+        if self.count:
+            more = f"; and {self.count - SHOWN} more" if self.count > SHOWN else ""
+            raise InputError(f"{rule} in {self.file}, but found {'; '.join(self._first)}{more}. {cure}")
+
+
+def decode(path: Path, encoding: str, shown: str) -> str:
+    """Returns the text of a file without a byte-order mark.
+
+    Raises:
+        InputError: If it is empty or a byte does not fit the encoding, naming its line.
+    """
+    content = path.read_bytes()
+    if not content.strip():
+        raise InputError(f"Expected rows in {shown}, but the file is empty. Give a file with at least one row")
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{shown}, line {line}: byte {content[error.start]:#04x} is not {encoding}. Give the file's encoding, such "
+            "as latin-1 or cp1252"
+        ) from None
+    except LookupError:
+        raise InputError(f"Expected an encoding that Python knows for {shown}, but got {encoding!r}") from None
+
+
+def require_columns(wanted: Sequence[str | int], existing: Sequence[str | int], shown: str) -> None:
+    """Raises InputError if a wanted column is not there, or if two columns have one name."""
+    if twice := sorted({str(name) for name in existing if list(existing).count(name) > 1}):
+        raise InputError(f"Expected column names to differ in {shown}, but these stand there twice: {', '.join(twice)}")
+    for column in wanted:
+        if column not in existing:
+            known = ", ".join(str(name) for name in existing)
+            near = did_you_mean(str(column), [str(name) for name in existing])
+            raise InputError(f"Expected column {column!r} in {shown}, but it has: {known}.{near}")
