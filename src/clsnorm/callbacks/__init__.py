@@ -1,0 +1,7 @@
+"""Observers of a run. They never change what is trained: `callbacks=none` gives the same result."""
+
+from clsnorm.callbacks.base import Observer
+from clsnorm.callbacks.cls_statistics import ClsStatistics
+from clsnorm.callbacks.progress import Progress
+
+__all__ = ["ClsStatistics", "Observer", "Progress"]

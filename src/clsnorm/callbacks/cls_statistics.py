@@ -1,0 +1,146 @@
+"""How biased the [CLS] embedding is, before, during and after training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from typing_extensions import override
+
+from clsnorm.callbacks.base import Observer
+from clsnorm.errors import InputError
+from clsnorm.statistics import Moments, centred_share, top_energy_share
+
+POINTS = ("h", "z")
+
+
+class ClsStatistics(Observer):
+    """Logs the bias of [CLS] embeddings before (``h``) and after (``z``) the normalizer.
+
+    Logged over the whole select split at each validation, before the first step (as ``start``) and over the report
+    split at the end, for ``point`` in ``h`` and ``z``:
+
+    - ``cls/{split}/{point}/centred_share``: the mean's share in the mean square, ``||mu||^2 / E||h||^2``; 0 for
+      centred embeddings, 1 if all are the same.
+    - ``cls/{split}/{point}/top_energy_share``: the ``top`` largest ``E[h_i^2]`` as a share of their sum.
+
+    Exact on any number of devices and for any batch size: moments are added up, never averaged. The moments
+    themselves are kept in ``statistics/*.npz``. Before the first step a calibrated normalizer is already calibrated.
+
+    Args:
+        top: Dimensions in the energy share.
+
+    Raises:
+        InputError: If ``top`` is not positive.
+    """
+
+    def __init__(self, *, top: int) -> None:
+        if top < 1:
+            raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")
+        self._top = top
+        self._moments: dict[str, Moments] = {}
+        self._numbers: dict[str, float] = {}
+
+    @override
+    def summary(self) -> dict[str, float]:
+        return dict(self._numbers)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"numbers": self.summary()}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._numbers = dict(state_dict["numbers"])
+
+    @override
+    @torch.no_grad()
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._numbers:  # resumed: the start was measured when it was the start
+            return
+        classifier: Any = pl_module.classifier
+        training = {module: module.training for module in classifier.modules()}
+        classifier.eval()
+        self._moments = {}
+        for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
+            output = classifier(batch.to(pl_module.device))
+            self._update({"h": output.h, "z": output.z})
+        for module, mode in training.items():
+            module.training = mode
+        numbers = self._finish(trainer, "start", dimension=classifier.encoder.dim)
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                logger.log_metrics(numbers, step=0)
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._moments = {}
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._update(outputs)
+
+    @override
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        dimension: int = pl_module.classifier.encoder.dim  # type: ignore[union-attr,assignment]
+        pl_module.log_dict(self._finish(trainer, "select", dimension=dimension), rank_zero_only=True)
+
+    @override
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._moments = {}
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self._update(outputs)
+
+    @override
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        dimension: int = pl_module.classifier.encoder.dim  # type: ignore[union-attr,assignment]
+        pl_module.log_dict(self._finish(trainer, "report", dimension=dimension), rank_zero_only=True)
+
+    def _update(self, outputs: dict[str, torch.Tensor]) -> None:
+        for point in POINTS:
+            values = outputs[point]
+            if point not in self._moments:
+                self._moments[point] = Moments(values.shape[-1])
+            self._moments[point].update(values)
+
+    def _finish(self, trainer: pl.Trainer, split: str, *, dimension: int) -> dict[str, float]:
+        """Adds up the ranks, keeps the moments and returns the numbers, the same on all ranks."""
+        numbers: dict[str, float] = {}
+        for point in POINTS:
+            moments = self._moments.get(point, Moments(dimension))
+            moments.all_reduce()
+            numbers[f"cls/{split}/{point}/centred_share"] = float(centred_share(moments))
+            numbers[f"cls/{split}/{point}/top_energy_share"] = float(top_energy_share(moments, k=self._top))
+            if trainer.is_global_zero:
+                _save(Path(trainer.default_root_dir) / "statistics" / f"{split}_{point}.npz", moments)
+        self._numbers.update(numbers)
+        return numbers
+
+
+def _save(path: Path, moments: Moments) -> None:
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f".{path.name}")
+    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in moments.state_dict().items()}
+    np.savez(temporary, **arrays)
+    temporary.replace(path)

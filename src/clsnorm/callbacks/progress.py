@@ -1,0 +1,23 @@
+"""The bar of a run: epoch, live loss, last score, speed."""
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
+from typing_extensions import override
+
+
+class Progress(TQDMProgressBar):
+    """Lightning's bar without its version number, so that loss and score stay in sight on a narrow terminal.
+
+    Args:
+        refresh_rate: Batches between two refreshes.
+    """
+
+    def __init__(self, *, refresh_rate: int) -> None:
+        super().__init__(refresh_rate=refresh_rate)
+
+    @override
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        items = super().get_metrics(trainer, pl_module)
+        return {name: value for name, value in items.items() if name != "v_num"}

@@ -1,0 +1,83 @@
+"""The tables of the README, made from ``conf/``: ``python -m clsnorm.catalogue`` writes them in place.
+
+A normalizer's or a data set's description is the first comment line of its YAML, so it is said once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+YES, NO = "yes", "–"
+
+
+def options(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    """Yields key, description and path of each option of a config group, without those whose name starts with ``_``."""
+    for path in sorted(folder.glob("[!_]*.yaml")):
+        yield path.stem, description(path), path
+
+
+def description(path: Path) -> str:
+    """Returns the sentences of a YAML's head comment that stand before the line with its command."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#") or line.startswith("# python "):
+            break
+        if not line.startswith("# @"):  # a directive to Hydra
+            lines.append(line.removeprefix("#").strip())
+    return " ".join(lines)
+
+
+def normalizer_table(conf: Path) -> str:
+    """Returns the Markdown table of all normalizers: what each does, and the contract its class states."""
+    from clsnorm.instantiation import locate
+
+    rows = []
+    for key, text, path in options(conf / "normalizer"):
+        kind: Any = locate(OmegaConf.select(OmegaConf.load(path), "_target_"), "normalizer")
+        rows.append([f"`{key}`", text, YES if kind.calibration else NO, YES if kind.mixes_batch else NO])
+    return _markdown(["`normalizer=`", "what it does", "calibrated", "mixes the batch"], rows)
+
+
+def data_table(conf: Path) -> str:
+    """Returns the Markdown table of all data sets: what each asks, and its metrics, the monitored one first."""
+    from hydra import compose, initialize_config_dir
+
+    rows = []
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
+        for key, text, _ in options(conf / "data"):
+            data = OmegaConf.to_container(compose("train", [f"data={key}"]).data, resolve=False)
+            assert isinstance(data, dict)
+            monitor = data["monitor"]
+            metrics = [monitor, *(name for name in data["metrics"] or {} if name != monitor)]
+            rows.append([f"`{key}`", text, ", ".join(filter(None, metrics))])
+    return _markdown(["`data=`", "what it asks", "metrics"], rows)
+
+
+TABLES: dict[str, Callable[[Path], str]] = {"normalizers": normalizer_table, "data": data_table}
+
+
+def with_tables(text: str, conf: Path) -> str:
+    """Returns ``text`` with what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` made anew."""
+    for name, table in TABLES.items():
+        head, mark, rest = text.partition(f"<!-- table: {name} -->\n")
+        text = head + mark + table(conf) + rest[rest.index("<!-- end -->") :]
+    return text
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def main() -> None:
+    """Writes the tables of ``README.md`` anew."""
+    readme = Path("README.md")
+    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), Path("conf")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

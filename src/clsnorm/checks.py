@@ -1,0 +1,104 @@
+"""Rules of the configuration that no single part can check, told before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clsnorm.errors import InputError
+
+SINGLE_CHOICE_GROUPS = ("data", "normalizer", "model", "classifier", "optimizer", "scheduler", "trainer")
+
+
+def check(config: dict[str, Any]) -> int:
+    """Checks a resolved configuration and returns the number of processes it asks for.
+
+    Raises:
+        InputError: If a value breaks its rule.
+    """
+    _check_choices(config["choices"])
+    for key, rule, holds in RULES:
+        value = _select(config, key)
+        if not holds(value):
+            raise InputError(f"Expected argument `{key}` to be {rule}, but got {value!r}")
+    _check_length(config["trainer"])
+    return count_processes(config["trainer"])
+
+
+def _check_choices(choices: dict[str, Any]) -> None:
+    for group in SINGLE_CHOICE_GROUPS:
+        if str(choices.get(group, "")).startswith("["):
+            raise InputError(
+                f"Expected one option for `{group}`, but got {choices[group]}. For several runs use a sweep: "
+                f"python train.py -m {group}={choices[group].strip('[]').replace(' ', '')}"
+            )
+
+
+def _check_length(trainer: dict[str, Any]) -> None:
+    if trainer["max_epochs"] == -1 and trainer["max_steps"] == -1:
+        raise InputError("Expected trainer.max_epochs or trainer.max_steps to bound the run, but both are -1")
+
+
+def _select(config: dict[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _is_int(value: Any, low: int, *, or_minus_one: bool = False) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and (value >= low or (or_minus_one and value == -1))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
+    *(
+        (key, "a whole number from 0 to 4294967295", lambda value: _is_int(value, 0) and value < 2**32)
+        for key in ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset")
+    ),
+    ("force", "true or false", lambda value: isinstance(value, bool)),
+    ("checkpoint_every", "a positive whole number of steps", lambda value: _is_int(value, 1)),
+    ("trainer.max_epochs", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
+    ("trainer.max_steps", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
+    ("trainer.accumulate_grad_batches", "a positive whole number", lambda value: _is_int(value, 1)),
+    ("trainer.log_every_n_steps", "a positive whole number", lambda value: _is_int(value, 1)),
+    (
+        "trainer.gradient_clip_val",
+        "null or a positive number",
+        lambda value: value is None or (_is_number(value) and value > 0),
+    ),
+)
+
+
+def count_processes(trainer: dict[str, Any]) -> int:
+    """Returns how many processes the trainer's devices ask for.
+
+    Raises:
+        InputError: If there are not that many devices.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
+    accelerator, devices = trainer["accelerator"], trainer["devices"]
+    if accelerator == "auto":
+        accelerator = "gpu" if gpus else "cpu"
+    if accelerator == "gpu" and gpus == 0:
+        raise InputError(
+            "trainer.accelerator=gpu needs a GPU that PyTorch can use, but there is none. "
+            "Use trainer=default, or trainer=ddp_cpu to try several processes without GPUs"
+        )
+    if devices == "auto":
+        return gpus if accelerator == "gpu" else 1
+    if not _is_int(devices, 1):
+        raise InputError(
+            f"Expected argument `trainer.devices` to be a positive whole number or auto, but got {devices!r}"
+        )
+    if accelerator == "gpu" and devices > gpus:
+        raise InputError(
+            f"trainer.devices={devices} needs as many GPUs, but there are {gpus}. Use trainer.devices={gpus}"
+        )
+    return devices

@@ -1,0 +1,54 @@
+"""What a command does around its task: the exit status, and one line for what a user can mend."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from clsnorm import naming
+
+OK, CRASHED, REFUSED = 0, 1, 2
+
+
+def run_command(task: Callable[[], Any]) -> int:
+    """Runs a Hydra ``main`` and returns its exit status: 0 all well, 1 a run crashed, 2 input refused.
+
+    A refusal is one line on standard error. A crash keeps its traceback: it is a fault to report.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from clsnorm.errors import InputError
+
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would otherwise end the process by itself, with status 1
+    naming.register()
+    try:
+        with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)):
+            task()
+    except InputError as error:
+        return _refuse(error)
+    except (HydraException, OmegaConfBaseException) as error:
+        return _refuse(error)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return OK
+
+
+class _WithoutHydraNotice:
+    """Standard error without Hydra's own line about a failed job, which would stand above ours."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith("Error executing job with overrides") else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _refuse(error: BaseException) -> int:
+    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    return REFUSED

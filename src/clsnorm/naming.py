@@ -1,0 +1,76 @@
+"""Names of run folders, made from the configuration; imports no torch, since Hydra asks before a run starts."""
+
+import copy
+import hashlib
+import json
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+# What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
+# runs of one name.
+RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "seeds")
+RESULT_TRAINER_KEYS = (
+    "precision",
+    "max_epochs",
+    "max_steps",
+    "gradient_clip_val",
+    "accumulate_grad_batches",
+    "val_check_interval",
+)
+SPEED_ONLY_DATA_KEYS = ("num_workers", "eval_batch_size")
+
+
+def result_config(config: DictConfig) -> dict[str, Any]:
+    """Returns the resolved part of ``config`` that can change a result, with all of ``paths`` blanked."""
+    config = copy.deepcopy(config)
+    OmegaConf.set_readonly(config, False)
+    for key in config.paths:
+        config.paths[key] = ""
+    groups = {group: _plain(config[group]) for group in RESULT_GROUPS}
+    for key in SPEED_ONLY_DATA_KEYS:
+        groups["data"].pop(key, None)
+    trainer = _plain(config.trainer)
+    groups["trainer"] = {key: trainer.get(key) for key in RESULT_TRAINER_KEYS}
+    return groups
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
+
+
+def config_hash(config: DictConfig) -> str:
+    """Returns 16 hexadecimal digits of the sha256 of `result_config`."""
+    text = json.dumps(result_config(config), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def run_name(*, _root_: DictConfig) -> str:
+    """Resolver ``${run_name:}``: the run's choices, its seed and eight digits of its hash.
+
+    Example: ``rotten_tomatoes-minilm-layernorm-s0-1f6c0a77``.
+    """
+    choices = _choices(_root_)
+    config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    return f"{choices.data}-{choices.model}-{choices.normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
+
+
+def sweep_name(*, _root_: DictConfig) -> str:
+    """Resolver ``${sweep_name:}``: the chosen sweep file, or ``adhoc`` for a sweep typed by hand."""
+    sweep = _choices(_root_).get("sweep")
+    return "adhoc" if sweep in (None, "none") else str(sweep)
+
+
+def _choices(root: DictConfig) -> DictConfig:
+    """The chosen option of each group; a job's own configuration has no ``hydra`` node, so Hydra is asked then."""
+    if "hydra" in root:
+        return root.hydra.runtime.choices
+    from hydra.core.hydra_config import HydraConfig
+
+    return HydraConfig.get().runtime.choices
+
+
+def register() -> None:
+    """Makes both resolvers known to OmegaConf; may be called again."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

@@ -1,0 +1,24 @@
+"""What every run leaves behind, whatever observes it: checkpoints, metrics, predictions, results, provenance."""
+
+from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
+from clsnorm.records.folder import RunFolder
+from clsnorm.records.loading import LoadedRun, load_run
+from clsnorm.records.loggers import MlflowRun, TensorBoardRun, WandbRun
+from clsnorm.records.metrics_csv import MetricsCsv
+from clsnorm.records.predictions import Predictions
+from clsnorm.records.watch import Divergence, Stopwatch
+
+__all__ = [
+    "Divergence",
+    "LoadedRun",
+    "MetricsCsv",
+    "MlflowRun",
+    "Predictions",
+    "ResumePoint",
+    "RunFolder",
+    "SelectedWeights",
+    "Stopwatch",
+    "TensorBoardRun",
+    "WandbRun",
+    "load_run",
+]

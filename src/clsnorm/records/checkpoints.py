@@ -1,0 +1,120 @@
+"""The two checkpoints of a run: where to go on, and the weights that the select split chose."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from typing_extensions import override
+
+
+class SelectedWeights(Checkpoint):
+    """Keeps the weights of the validation with the best monitored score (the earliest, if several tie).
+
+    A score that is not finite never wins over one that is; with none finite, the last validation is kept.
+
+    Args:
+        path: Checkpoint file; model weights only, no optimizer state.
+        monitor: Logged name of the score, such as ``select/accuracy``.
+        mode: Whether the best score is the largest or the smallest.
+    """
+
+    def __init__(self, path: Path, *, monitor: str, mode: str) -> None:
+        self.path, self.monitor = path, monitor
+        self._sign = 1.0 if mode == "max" else -1.0
+        self.score = math.nan
+        self.step = -1
+        self.metrics: dict[str, float] = {}
+        self.last_validated = -1
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "score": self.score,
+            "step": self.step,
+            "metrics": dict(self.metrics),
+            "last_validated": self.last_validated,
+        }
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.score, self.step = state_dict["score"], state_dict["step"]
+        self.metrics, self.last_validated = state_dict["metrics"], state_dict["last_validated"]
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.last_validated = trainer.global_step
+        score = float(trainer.callback_metrics[self.monitor])
+        if not self._improves(score):
+            return
+        self.score, self.step = score, trainer.global_step
+        self.metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("select/")}
+        save_atomically(trainer, self.path, weights_only=True)
+
+    def _improves(self, score: float) -> bool:
+        if not math.isfinite(self.score):
+            return True
+        return math.isfinite(score) and self._sign * score > self._sign * self.score
+
+
+class ResumePoint(Checkpoint):
+    """Keeps the full state from which an interrupted run goes on exactly.
+
+    Saved after an optimizer step, at least every ``every`` steps, and after each validation. Never between a step and
+    the validation that is due after it: Lightning would skip that validation when resuming. Must stand after
+    `SelectedWeights` among the callbacks, so that the state of both agrees.
+
+    Args:
+        path: Checkpoint file.
+        every: Optimizer steps between two resume points.
+    """
+
+    def __init__(self, path: Path, *, every: int) -> None:
+        self.path, self.every = path, every
+        self._saved_at = 0
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._saved_at = trainer.global_step
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loop = trainer.fit_loop.epoch_loop
+        validation_is_due = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
+        between_steps = not loop._should_accumulate()
+        if between_steps and not validation_is_due and trainer.global_step - self._saved_at >= self.every:
+            self._save(trainer)
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == "fit" and not trainer.fit_loop.epoch_loop._should_accumulate():
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        for logger in trainer.loggers:
+            logger.save()
+        save_atomically(trainer, self.path, weights_only=False)
+        self._saved_at = trainer.global_step
+
+
+def save_atomically(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
+    """Saves a checkpoint on all ranks' behalf; ``path`` is replaced only by a complete file."""
+    temporary = path.with_name(f".{path.name}")
+    trainer.save_checkpoint(temporary, weights_only=weights_only)
+    if trainer.is_global_zero:
+        temporary.replace(path)
+    trainer.strategy.barrier("checkpoint replaced")
+
+
+def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int]:
+    """Returns ``(epoch, first batch, optimizer step)`` at which a run goes on from a `ResumePoint` file."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    epoch, start = divmod(progress["total"]["processed"], batches_per_epoch)
+    return epoch, start, state["global_step"]

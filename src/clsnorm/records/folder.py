@@ -1,0 +1,158 @@
+"""The run folder: who may use it, and what it already holds."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from omegaconf import OmegaConf
+
+from clsnorm.errors import InputError
+from clsnorm.records.files import write_text
+
+PARENT_LOCK = ".lock"
+WORKER_LOCK = ".workers.lock"
+
+
+class RunFolder:
+    """Everything that one configuration leaves behind.
+
+    ``config.yaml`` (resolved), ``metrics.csv``, ``predictions.parquet``, ``statistics/``, ``selected.ckpt``,
+    ``last.ckpt`` (only while unfinished), ``error.json`` (of a crash) and ``results.json``, written last: its
+    presence means finished.
+
+    Args:
+        path: The folder; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.csv"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions.parquet"
+
+    @property
+    def statistics(self) -> Path:
+        return self.path / "statistics"
+
+    @property
+    def selected(self) -> Path:
+        return self.path / "selected.ckpt"
+
+    @property
+    def last(self) -> Path:
+        return self.path / "last.ckpt"
+
+    @property
+    def error(self) -> Path:
+        return self.path / "error.json"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results.json"
+
+    def read_results(self) -> dict[str, Any] | None:
+        """Returns what ``results.json`` holds, or None if the run has not finished."""
+        return json.loads(self.results.read_text()) if self.results.exists() else None
+
+    @contextlib.contextmanager
+    def claim(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+        """Holds the folder for this process and yields the results if the run has finished, else None.
+
+        With ``config["force"]`` what an earlier run left is removed first. If the work ends with an `InputError`, a
+        folder that was new is removed again and any other is left as it was.
+
+        Raises:
+            InputError: If a living process uses the folder, or it holds another configuration.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._lock(PARENT_LOCK), self._lock(WORKER_LOCK, probe=True):
+            new = not self._content()
+            try:
+                yield self._open(config)
+            except InputError:
+                if new:
+                    self._remove()
+                raise
+
+    def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
+        self._check_same_config(config)
+        if config["force"]:
+            self._clear()
+        results = self.read_results()
+        if results is None:
+            self.error.unlink(missing_ok=True)
+            write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(config)))
+        return results
+
+    def _check_same_config(self, config: dict[str, Any]) -> None:
+        content = self._content()
+        if not content:
+            return
+        if not self.config.exists():
+            names = sorted(path.name for path in content)[:3]
+            raise InputError(
+                f"Expected {self.path} to be empty or to hold a run, but found {names} and no "
+                "config.yaml. Choose another hydra.run.dir"
+            )
+        found = OmegaConf.select(OmegaConf.load(self.config), "config_hash")
+        if found != config["config_hash"]:
+            raise InputError(
+                f"Expected {self.path} to hold configuration {config['config_hash']}, but it holds {found}. "
+                "Choose another hydra.run.dir, or leave it out: names made from the configuration never clash"
+            )
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, *, probe: bool = False) -> Iterator[None]:
+        with (self.path / name).open("a+") as file:
+            self._acquire(file)
+            if probe:  # only to see that no worker of a killed parent is still writing
+                fcntl.flock(file, fcntl.LOCK_UN)
+            yield
+
+    def _acquire(self, file: IO[str]) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.seek(0)
+            raise InputError(
+                f"Expected {self.path} to be free, but process {file.read().strip() or 'of another machine'} is "
+                "running in it. Wait for it to end, or stop it; then the same command goes on from its last checkpoint"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+
+    @contextlib.contextmanager
+    def hold_as_worker(self) -> Iterator[None]:
+        """Marks the folder as used by a worker, which may outlive its parent for a moment."""
+        with self._lock(WORKER_LOCK):
+            yield
+
+    def _content(self) -> list[Path]:
+        return [path for path in self.path.iterdir() if path.name not in (PARENT_LOCK, WORKER_LOCK)]
+
+    def _clear(self) -> None:
+        for path in self._content():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _remove(self) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        for parent in self.path.parents[:2]:  # what Hydra made on the way, if nothing else lives there
+            with contextlib.suppress(OSError):
+                parent.rmdir()

@@ -1,0 +1,142 @@
+"""External loggers, given a run's folder and configuration when it starts; ``metrics.csv`` depends on none of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from typing_extensions import override
+
+from clsnorm.errors import InputError
+
+log = logging.getLogger(__name__)
+WANDB_MODES = ("online", "offline", "disabled")
+
+
+class WandbRun(WandbLogger):
+    """A Weights & Biases run that needs no account: without an API key it is kept offline and says so in one line.
+
+    Args:
+        folder: The run's folder; offline files land in its ``wandb``.
+        config: The resolved configuration, logged once, nested.
+        project: Project on the server.
+        entity: Team or user; None for the account's default.
+        group: Runs of a sweep share it.
+        mode: ``online``, ``offline``, ``disabled``, or None to choose by whether a key is there.
+        tags: Beside the names of data set and normalizer.
+
+    Raises:
+        InputError: If ``mode`` is none of these, or wandb is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        config: dict[str, Any],
+        project: str,
+        entity: str | None,
+        group: str | None,
+        mode: str | None,
+        tags: list[str],
+    ) -> None:
+        if mode is not None and mode not in WANDB_MODES:
+            raise InputError(f"Expected argument `mode` of logger.wandb to be one of {WANDB_MODES}, but got {mode!r}")
+        choices = config["choices"]
+        super().__init__(
+            name=folder.name,
+            save_dir=folder,
+            project=project,
+            id=config["config_hash"],
+            entity=entity,
+            group=group,
+            job_type="train",
+            mode=mode or _wandb_mode(),
+            tags=[choices["data"], choices["normalizer"], *tags],
+            config=config,
+            resume="allow",
+            settings={"silent": True, "console": "off"},
+        )
+
+    @rank_zero_only
+    def close(self, *, crashed: bool) -> None:
+        """Ends the run: the next one of this process must not be merged into it."""
+        import wandb
+
+        if wandb.run is not None:
+            wandb.finish(exit_code=int(crashed))
+
+
+class TensorBoardRun(TensorBoardLogger):
+    """TensorBoard event files in the run's folder.
+
+    Args:
+        folder: The run's folder; the files land in its ``tensorboard``.
+        config: Unused here: it stands in ``config.yaml``.
+    """
+
+    def __init__(self, *, folder: Path, config: dict[str, Any]) -> None:
+        _require("tensorboard")
+        super().__init__(save_dir=folder, name="tensorboard", version="", default_hp_metric=False)
+
+    @override
+    def save(self) -> None:
+        """Flushes the events; no second copy of the configuration is written."""
+        self.experiment.flush()
+
+    def close(self, *, crashed: bool) -> None:
+        """Closes the event file."""
+        self.experiment.close()
+
+
+class MlflowRun(MLFlowLogger):
+    """An MLflow run, by default in a local store.
+
+    Args:
+        folder: The run's folder.
+        config: The resolved configuration, logged as parameters.
+        experiment: Name of the MLflow experiment.
+        tracking_uri: Where the store is; None for ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` beside the runs.
+    """
+
+    def __init__(self, *, folder: Path, config: dict[str, Any], experiment: str, tracking_uri: str | None) -> None:
+        _require("mlflow")
+        local = f"sqlite:///{folder.parent.absolute()}/mlflow.db"
+        super().__init__(
+            experiment_name=experiment,
+            run_name=folder.name,
+            tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", local),
+        )
+        self.log_hyperparams({key: config[key] for key in ("choices", "seeds", "config_hash")})
+
+    def close(self, *, crashed: bool) -> None:
+        """Ends the run with its true status."""
+        self.finalize("failed" if crashed else "success")
+
+
+def _wandb_mode() -> str:
+    """Returns what ``WANDB_MODE`` says, else ``online`` if a key is known and ``offline`` if none is."""
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode
+    if os.environ.get("WANDB_API_KEY") or _netrc_has_wandb():
+        return "online"
+    log.info("W&B: no API key found, so the run is kept offline; `wandb login` or WANDB_API_KEY changes that")
+    return "offline"
+
+
+def _netrc_has_wandb() -> bool:
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    return path.exists() and "api.wandb.ai" in path.read_text(errors="ignore")
+
+
+def _require(package: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(package) is None:
+        raise InputError(
+            f"logger={package} needs the package {package}, which is not installed: pip install 'clsnorm[{package}]'"
+        )

@@ -1,0 +1,67 @@
+"""``predictions.parquet``: what the selected model says of each example of the report split."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from typing_extensions import override
+
+from clsnorm import distributed
+
+
+class Predictions(Callback):
+    """Collects the outputs of a test pass over all ranks and writes them, ordered by part and example id.
+
+    Columns: ``part`` (the split's name), ``example_id``, ``label``, then ``p0``, ``p1``, ... (probabilities of the
+    classes) or ``value`` (regression).
+
+    Args:
+        path: The Parquet file.
+        regression: Whether the model predicts a number.
+        parts: Names of the test loaders, in order.
+    """
+
+    def __init__(self, path: Path, *, regression: bool, parts: list[str]) -> None:
+        self._path, self._regression, self._parts = path, regression, parts
+        self._frames: list[pd.DataFrame] = []
+
+    @override
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._frames = []
+
+    @override
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
+        frame["label"] = outputs["labels"].cpu().numpy()
+        values = self._values(outputs["logits"].float())
+        for column, name in enumerate(self._columns(values)):
+            frame[name] = values[:, column]
+        self._frames.append(frame)
+
+    @override
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        mine = pd.concat(self._frames, ignore_index=True)
+        everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True)
+        if trainer.is_global_zero:
+            temporary = self._path.with_name(f".{self._path.name}")
+            everyone.sort_values(["part", "example_id"]).to_parquet(temporary, index=False)
+            temporary.replace(self._path)
+
+    def _values(self, logits: torch.Tensor) -> np.ndarray:
+        values = logits.reshape(-1, 1) if self._regression else logits.softmax(dim=-1)
+        return values.cpu().numpy()
+
+    def _columns(self, values: np.ndarray) -> list[str]:
+        return ["value"] if self._regression else [f"p{index}" for index in range(values.shape[1])]

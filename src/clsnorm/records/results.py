@@ -1,0 +1,72 @@
+"""``results.json``, and the table at the end of a run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torchmetrics import Metric
+
+NOT_MEASURED = "–"
+BIAS = {
+    "centred_share": "mean in mean square",
+    "top_energy_share": "top-5 energy share",
+}
+
+
+def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs: int, regression: bool) -> float:
+    """Returns the monitored metric of the constant prediction on the report split.
+
+    Args:
+        metric: The monitored metric; reset before and after.
+        labels: Labels of the report split.
+        constant: Most frequent class of the training split, or its mean label for regression.
+        num_outputs: Number of classes.
+        regression: Whether ``constant`` is a value. A correlation with a constant is undefined and counts as 0.
+    """
+    target = torch.as_tensor(labels)
+    if regression:
+        prediction = torch.full_like(target, constant, dtype=torch.float32)
+    else:
+        prediction = (
+            torch.nn.functional.one_hot(torch.tensor(int(constant)), num_outputs).float().expand(len(target), -1)
+        )
+    metric.reset()
+    metric.update(prediction, target)
+    score = float(metric.compute())
+    metric.reset()
+    return 0.0 if math.isnan(score) else score
+
+
+def at_or_below(score: float, majority: float, *, mode: str) -> bool:
+    """Whether a run has collapsed: no better than the constant prediction (Mosbach et al., 2021), or not a number."""
+    return not (score > majority if mode == "max" else score < majority)
+
+
+def print_table(results: dict[str, Any], folder: Path) -> None:
+    """Prints a run's score beside the majority class, the bias of [CLS] before and after, the speed and the folder."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{results['normalizer']} on {results['data']}, {results['model']}, seed {results['seed']}")
+    table.add_column()
+    for heading in ("majority class", "before training", "after training"):
+        table.add_column(heading, justify="right")
+    metrics, name = results["metrics"], results["monitor"]
+    score = _number(metrics.get(f"report/{name}"))
+    table.add_row(f"report {name}", _number(results["majority"]), NOT_MEASURED, score)
+    for key, label in BIAS.items():  # the same examples before and after
+        values = (metrics.get(f"cls/{split}/h/{key}") for split in ("start", "select"))
+        table.add_row(rf"\[CLS]: {label}", "", *map(_number, values))
+    table.add_row("training examples per second", "", "", f"{results['examples_per_second']:.0f}")
+    if results["status"] != "completed" or results["collapsed"]:
+        table.add_row("status", "", "", results["status"] if results["status"] != "completed" else "collapsed")
+    console = Console()
+    console.print(table)
+    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
+
+
+def _number(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.4f}"

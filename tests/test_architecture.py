@@ -1,0 +1,73 @@
+"""Imports run one way, and light parts stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
+
+# Who may import whom, inside the package. `errors` and `batches` may be imported by all.
+LEAVES = {"errors", "batches"}
+ALLOWED = {
+    "errors": set(),
+    "batches": set(),
+    "distributed": set(),
+    "statistics": {"distributed"},
+    "normalizers": {"statistics", "distributed"},
+    "metrics": set(),
+    "data": {"distributed", "metrics"},
+    "model": {"normalizers", "distributed"},
+    "callbacks": {"statistics", "distributed"},
+    "naming": set(),
+    "instantiation": set(),
+    "catalogue": {"instantiation"},
+    "checks": set(),
+    "calibration": {"distributed", "data", "model"},
+    "records": {"distributed", "experiment", "model"},  # experiment and model: load_run alone, inside the function
+    "launch": {"experiment", "records"},  # inside the worker's function
+    "command": {"naming"},
+    "experiment": {
+        "calibration", "callbacks", "checks", "data", "distributed", "instantiation", "launch", "model", "naming",
+        "records",
+    },
+}  # fmt: skip
+
+
+def imported(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith("clsnorm.")}
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_one_way(path: Path) -> None:
+    part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    if part == "__init__":
+        return
+    assert part in ALLOWED, f"{part} is new: say in this test what it may import"
+    assert imported(path) - {part} - LEAVES <= ALLOWED[part]
+
+
+@pytest.mark.parametrize("module", ["clsnorm", "clsnorm.naming", "clsnorm.command"])
+def test_light_modules_import_no_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_normalizers_and_statistics_need_torch_alone() -> None:
+    code = (
+        "import sys, clsnorm.normalizers, clsnorm.statistics;"
+        "sys.exit(bool({'pytorch_lightning', 'transformers', 'hydra', 'datasets'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

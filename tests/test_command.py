@@ -1,0 +1,82 @@
+"""``train.py`` as a user types it: exit status, one line for a mistake, multirun, several devices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("normalizer=layernrom", ["layernrom", "layernorm", "identity"]),
+        ("data.max_lenght=3", ["max_lenght"]),
+        ("trainer.max_epochs=abc", ["trainer.max_epochs", "abc"]),
+        ("data.train=gone.tsv", ["gone.tsv"]),
+    ],
+)
+def test_mistake_gets_one_line_and_status_2(
+    command: Command, tiny_overrides: list[str], workspace: Path, override: str, words: list[str]
+) -> None:
+    done = command(*tiny_overrides, override)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert all(word in lines[0] for word in words), lines[0]
+    assert not (workspace / "runs").exists()
+
+
+def test_multirun_survives_a_crashing_job_and_resumes(
+    command: Command, tiny_overrides: list[str], workspace: Path
+) -> None:
+    sweep = ["-m", *tiny_overrides, "normalizer=identity,layernorm"]
+    bad = command(*sweep, "trainer.max_epochs=1", "+trainer.overfit_batches=0.5,0.0")
+    assert bad.returncode in (1, 2), bad.stderr
+    done = command(*sweep, "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    folders = sorted((workspace / "multirun" / "adhoc").glob("*/results.json"))
+    assert {json.loads(path.read_text())["normalizer"] for path in folders} == {"identity", "layernorm"}
+    stamps = [path.stat().st_mtime_ns for path in folders]
+    again = command(*sweep, "trainer.max_epochs=1")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("finished before") == 2
+    assert [path.stat().st_mtime_ns for path in folders] == stamps
+
+
+def test_help_is_quick_to_answer_and_imports_no_torch(command: Command) -> None:
+    done = command("--help")
+    assert done.returncode == 0
+    assert "normalizer" in done.stdout
+
+
+def test_two_processes_end_with_the_weights_of_one(
+    command: Command, tiny_overrides: list[str], workspace: Path
+) -> None:
+    import torch
+
+    common = [
+        *tiny_overrides,
+        "normalizer=batchnorm",
+        "model.dropout=0",
+        "classifier.dropout=0",
+        "trainer.max_epochs=1",
+        "optimizer.eps=0.01",  # Adam divides: at its usual eps it makes steps of the float error of zero gradients
+    ]
+    states = {}
+    for trainer, output in (("default", "one"), ("ddp_cpu", "two")):
+        done = command(*common, f"trainer={trainer}", "trainer.accelerator=cpu", f"paths.output={output}")
+        assert done.returncode == 0, done.stderr
+        (folder,) = (workspace / output).iterdir()
+        states[output] = torch.load(folder / "selected.ckpt", weights_only=True)["state_dict"]
+        results = json.loads((folder / "results.json").read_text())
+        assert results["devices"] == (2 if output == "two" else 1)
+        assert results["metrics"]["report/accuracy"] > 0.6
+    assert states["one"].keys() == states["two"].keys()
+    for key, value in states["one"].items():
+        torch.testing.assert_close(value, states["two"][key], rtol=1e-3, atol=1e-4)

@@ -1,0 +1,189 @@
+"""Whole runs of a tiny model in this process: records, seeds, resume."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+import clsnorm
+from clsnorm.errors import InputError
+
+Train = Callable[..., SimpleNamespace]
+
+
+def results(run: SimpleNamespace) -> dict[str, Any]:
+    return json.loads((run.folder / "results.json").read_text())
+
+
+def weights(run: SimpleNamespace) -> dict[str, torch.Tensor]:
+    return torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
+
+
+def test_run_leaves_what_it_promises(train: Train) -> None:
+    run = train("normalizer=layernorm")
+    found = results(run)
+    assert found["status"] == "completed"
+    assert (found["data"], found["normalizer"], found["model"]) == ("files", "layernorm", "any")
+    assert found["seeds"] == {"init": 0, "order": 0, "dropout": 0, "subset": 0}
+    assert run.score == found["metrics"]["select/accuracy"]
+    assert found["majority"] == pytest.approx(0.5)
+    assert not found["collapsed"]
+    assert found["metrics"]["report/accuracy"] > 0.9
+    assert 0 < found["metrics"]["cls/start/h/centred_share"] < 1
+    assert found["examples_per_second"] > 0
+    assert run.folder.name.endswith(found["config_hash"][:8])
+    names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
+    expected = {"config.yaml", "metrics.csv", "predictions.parquet", "results.json", "selected.ckpt", "statistics"}
+    assert expected <= names
+    assert "last.ckpt" not in names
+    assert not [name for name in names if name.startswith("lightning_logs")]
+
+
+def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
+    run = train()
+    found = results(run)
+    predictions = pd.read_parquet(run.folder / "predictions.parquet")
+    assert len(predictions) == 40
+    assert predictions.example_id.is_unique
+    accuracy = ((predictions.p1 > predictions.p0) == predictions.label).mean()
+    assert accuracy == pytest.approx(found["metrics"]["report/accuracy"])
+    with (run.folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    steps = [int(row["step"]) for row in rows]
+    assert steps == sorted(steps)
+    losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
+    assert len(losses) == found["steps"] // 2
+    assert losses[-1] < losses[0]
+    select = [float(row["select/accuracy"]) for row in rows if row["select/accuracy"]]
+    assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
+
+
+def test_same_command_shows_the_finished_run(train: Train, caplog: pytest.LogCaptureFixture) -> None:
+    first = train()
+    stamp = (first.folder / "results.json").stat().st_mtime_ns
+    with caplog.at_level("INFO"):
+        again = train()
+    assert again.folder == first.folder
+    assert again.score == first.score
+    assert (first.folder / "results.json").stat().st_mtime_ns == stamp
+    assert "finished before" in caplog.text
+    train("force=true")
+    assert (first.folder / "results.json").stat().st_mtime_ns != stamp
+
+
+def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
+    def folder(*overrides: str) -> str:
+        from hydra import compose, initialize_config_dir
+
+        with initialize_config_dir(str(Path(__file__).parents[1] / "conf"), version_base="1.3"):
+            return compose("train", ["data=sst2", *overrides], return_hydra_config=True).hydra.run.dir
+
+    base = folder()
+    for same in ("paths.data=/elsewhere", "trainer=ddp_cpu", "logger=wandb", "callbacks=none", "data.num_workers=2"):
+        assert folder(same) == base, same
+    for other in (
+        "seed=1",
+        "seeds.order=1",
+        "optimizer.lr=1e-4",
+        "normalizer=layernorm",
+        "trainer.precision=bf16-mixed",
+    ):
+        assert folder(other) != base, other
+
+
+@pytest.mark.parametrize("normalizer", ["identity", "batchnorm", "isobn"])
+def test_same_seed_gives_the_same_weights_bit_for_bit(train: Train, normalizer: str) -> None:
+    first = weights(train(f"normalizer={normalizer}"))
+    second = weights(train(f"normalizer={normalizer}", "force=true"))
+    other = weights(train(f"normalizer={normalizer}", "seed=1"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("stream", ["init", "order", "dropout", "subset"])
+def test_each_seed_stream_matters(train: Train, stream: str) -> None:
+    base = weights(train("trainer.max_epochs=1", "data.max_train_examples=50"))
+    moved = weights(train("trainer.max_epochs=1", "data.max_train_examples=50", f"seeds.{stream}=1"))
+    assert any(not torch.equal(base[key], moved[key]) for key in base)
+
+
+def test_observers_do_not_change_the_result(train: Train) -> None:
+    watched = weights(train("callbacks=default"))
+    alone = weights(train("callbacks=none", "force=true"))
+    assert all(torch.equal(watched[key], alone[key]) for key in watched)
+
+
+def test_load_run_predicts_as_the_run_did(train: Train) -> None:
+    run = train("normalizer=standardize")
+    loaded = clsnorm.load_run(run.folder)
+    assert loaded.config["choices"]["normalizer"] == "standardize"
+    predictions = pd.read_parquet(run.folder / "predictions.parquet").set_index("example_id")
+    row = predictions.iloc[3]
+    text = Path(loaded.config["data"]["report"]).read_text().splitlines()
+    encoded = loaded.tokenizer([line.split("\t")[0] for line in text[1:]])["input_ids"]
+    tokens = torch.tensor([encoded[int(predictions.index[3])]])
+    batch = clsnorm.Batch(
+        token_ids=tokens,
+        positions=torch.arange(tokens.shape[1])[None],
+        segment_ids=torch.zeros_like(tokens),
+        lengths=torch.tensor([tokens.shape[1]]),
+        labels=torch.tensor([0]),
+        example_ids=torch.tensor([0]),
+        global_size=1,
+    )
+    with torch.no_grad():
+        probability = loaded.classifier(batch).logits.softmax(-1)[0, 1].item()
+    assert probability == pytest.approx(row.p1, abs=1e-5)
+
+
+def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="finished run"):
+        clsnorm.load_run(tmp_path)
+
+
+def test_diverged_run_is_data(train: Train) -> None:
+    run = train("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
+    assert results(run)["status"] == "diverged"
+
+
+def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.model import FineTuner
+
+    original = FineTuner.training_step
+
+    def explode(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.trainer.global_step == 12:
+            raise RuntimeError("a wire came loose")
+        return original(self, batch, batch_idx)
+
+    whole = weights(train("paths.output=whole"))
+    monkeypatch.setattr(FineTuner, "training_step", explode)
+    with pytest.raises(RuntimeError, match="wire"):
+        train("checkpoint_every=1")
+    (folder,) = Path("runs").iterdir()
+    assert json.loads((folder / "error.json").read_text())["message"] == "a wire came loose"
+    assert not (folder / "results.json").exists()
+    monkeypatch.setattr(FineTuner, "training_step", original)
+    resumed = train("checkpoint_every=1")
+    assert resumed.folder == folder.absolute()
+    assert not (folder / "error.json").exists()
+    again = weights(resumed)
+    assert all(torch.equal(whole[key], again[key]) for key in whole)
+    with (folder / "metrics.csv").open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == sorted(set(steps))
+
+
+def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
+    with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
+        train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")
+    assert not Path("runs").exists()
