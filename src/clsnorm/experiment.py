@@ -114,7 +114,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     seeds = config["seeds"]
     pl.seed_everything(seeds["init"], verbose=False)
     tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
-    encoder = instantiate(config["model"], "model", seed_init=seeds["init"])
+    encoder = instantiate(config["model"], "model")
     data = _build_data(config, tokenizer, packed=encoder.can_pack)
     classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
     module = FineTuner(
@@ -139,7 +139,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
     """Returns the classifier of a configuration, untrained, and its tokenizer."""
     tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
-    encoder = instantiate(config["model"], "model", seed_init=config["seeds"]["init"])
+    encoder = instantiate(config["model"], "model")
     return _assemble(config, encoder, num_outputs=num_outputs), tokenizer
 
 

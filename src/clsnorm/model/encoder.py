@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import inspect
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,13 +11,13 @@ from torch import Tensor, nn
 
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.model.families import Family, family_of, first_position, known_families
+from clsnorm.model.checkpoint import detach_pooler, digest_of, load_config, load_model, set_dropout
+from clsnorm.model.families import Family, family_of, first_position
 from clsnorm.model.last_layer import allow_cls_only
 from clsnorm.model.packing import IMPLEMENTATION, Packing
-from clsnorm.model.weights import fetch, locate
+from clsnorm.model.weights import locate
 
 TAPS = ("hidden", "pooler_pre", "pooler")
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +37,6 @@ class Embeddings:
     pooler_pre: Tensor | None = None
     pooler: Tensor | None = None
     layers: Tensor | None = None
-
-
-class Pooler(nn.Module):
-    """BERT's pooler: ``tanh(W h + b)`` of the last hidden state at [CLS], with both sides of the tanh to be had."""
-
-    def __init__(self, dense: nn.Linear, activation: nn.Module) -> None:
-        super().__init__()
-        self.dense = dense
-        self.activation = activation
 
 
 class Encoder(nn.Module):
@@ -96,14 +83,14 @@ class Encoder(nn.Module):
             )
         self.tap = tap
         location = locate(path, sha256)
-        config = _load_config(path, location)
+        config = load_config(path, location)
         family = family_of(config)
-        _set_dropout(config, family, dropout)
-        self.model = _load_model(path, location, config, tap, attention, seed_init)
-        self.pooler = _detach_pooler(self.model) if tap != "hidden" else None
+        set_dropout(config, family, dropout)
+        self.model = load_model(path, location, config, tap, attention, seed_init)
+        self.pooler = detach_pooler(self.model) if tap != "hidden" else None
         self.dim = int(config.hidden_size)
         self._set_up(family, attention, last_layer_cls_only)
-        self._fingerprint = _fingerprint(self, tap)
+        self._fingerprint = digest_of(self, tap)
         self.train()  # from_pretrained leaves evaluation mode, and Lightning keeps the mode it finds
 
     def _set_up(self, family: Family, attention: str, last_layer_cls_only: bool) -> None:
@@ -182,95 +169,6 @@ class Encoder(nn.Module):
             )
 
 
-def _load_config(path: str, location: str) -> Any:
-    from transformers import AutoConfig
-
-    def load(local: bool) -> Any:
-        return AutoConfig.from_pretrained(location, local_files_only=local)
-
-    return fetch(path, location, "config.json", load)
-
-
-def _set_dropout(config: Any, family: Family, dropout: float | None) -> None:
-    if dropout is None:
-        return
-    if not 0 <= dropout < 1:
-        raise InputError(f"Expected argument `model.dropout` to be null or in [0, 1), but got {dropout}")
-    if not family.dropout:
-        raise InputError(
-            f"Expected argument `model.dropout` to be null for the family {config.model_type!r}, whose options of "
-            f"dropout are not known here, but got {dropout}. Known are {known_families()}; set model.dropout=null"
-        )
-    for field in family.dropout:
-        setattr(config, field, dropout)
-
-
-def _load_model(path: str, location: str, config: Any, tap: str, attention: str, seed_init: int) -> Any:
-    from transformers import AutoModel
-
-    options: dict[str, Any] = {}
-    if _takes_pooler(config):
-        options["add_pooling_layer"] = tap != "hidden"
-    elif tap != "hidden":
-        raise InputError(
-            f"Expected argument `model.tap` to be 'hidden' for the family {config.model_type!r}, which has no pooler, "
-            f"but got {tap!r}. Set model.tap=hidden"
-        )
-
-    def load(local: bool) -> Any:
-        torch.manual_seed(seed_init)
-        return AutoModel.from_pretrained(
-            location,
-            config=config,
-            dtype=torch.float32,
-            attn_implementation=attention,
-            output_loading_info=True,
-            local_files_only=local,
-            **options,
-        )
-
-    with _quiet(), torch.random.fork_rng(devices=[]):  # weights are made on the CPU
-        model, info = fetch(path, location, "model", load)
-    _check_missing(path, config, sorted(info["missing_keys"]))
-    return model
-
-
-def _takes_pooler(config: Any) -> bool:
-    """Tells whether the family's model class builds its pooler on request."""
-    from transformers import AutoModel
-
-    model_class = AutoModel._model_mapping.get(type(config), None)
-    return model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
-
-
-def _check_missing(path: str, config: Any, missing: list[str]) -> None:
-    lost = [name for name in missing if not name.startswith("pooler.")]
-    if lost:
-        raise InputError(
-            f"Expected argument `model.path` to hold all weights of a {config.model_type}, but {path!r} lacks "
-            f"{len(lost)} of them, such as {lost[0]}. Was it saved from another model?"
-        )
-    if missing:
-        log.warning("%s has no weights for the pooler: they start at random, from seeds.init", path)
-
-
-def _detach_pooler(model: Any) -> Pooler:
-    """Takes the pooler out of ``model``, so that both sides of its tanh can be read and it runs once."""
-    pooler = model.pooler
-    dense = getattr(pooler, "dense", pooler)  # ALBERT keeps the linear layer and the activation apart
-    activation = getattr(pooler, "activation", None) or getattr(model, "pooler_activation", None) or nn.Tanh()
-    model.pooler = None
-    return Pooler(dense, activation)
-
-
-def _fingerprint(encoder: nn.Module, tap: str) -> str:
-    digest = hashlib.sha256(tap.encode())
-    for name, tensor in sorted(encoder.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().numpy().data)
-    return digest.hexdigest()
-
-
 def _first_tokens(batch: Batch) -> Any:
     """Returns the function from a model's hidden states to ``(B, d)`` at the first token of each sequence."""
     if not batch.packed:
@@ -291,19 +189,3 @@ def _no_rows(full: Embeddings) -> Embeddings:
 
     stack = None if full.layers is None else full.layers[:, :0]
     return Embeddings(full.cls[:0], full.hidden[:0], cut(full.pooler_pre), cut(full.pooler), stack)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Switches off transformers' progress bars and its report on weights that are not loaded, for a while."""
-    from transformers.utils import logging as hf_logging
-
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()

