@@ -115,6 +115,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     pl.seed_everything(seeds["init"], verbose=False)
     tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
     encoder = instantiate(config["model"], "model")
+    _check_length(config["data"]["max_length"], encoder.max_length)
     data = _build_data(config, tokenizer, packed=encoder.can_pack)
     classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
     module = FineTuner(
@@ -147,6 +148,14 @@ def _assemble(config: dict[str, Any], encoder: Any, *, num_outputs: int) -> Clas
     normalizer = instantiate(config["normalizer"], "normalizer", encoder.dim)
     seed = config["seeds"]["init"]
     return instantiate(config["classifier"], "classifier", encoder, normalizer, num_outputs=num_outputs, seed_init=seed)
+
+
+def _check_length(wanted: int, limit: int | None) -> None:
+    if limit is not None and wanted > limit:
+        raise InputError(
+            f"Expected data.max_length to be at most {limit}, the most tokens the model has positions for, but got "
+            f"{wanted}. Set data.max_length={limit}"
+        )
 
 
 def _build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataModule:

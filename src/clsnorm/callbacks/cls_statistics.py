@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from typing_extensions import override
 
+from clsnorm.batches import Batch
 from clsnorm.callbacks.base import Observer
 from clsnorm.errors import InputError
 from clsnorm.statistics import Moments, centred_share, top_energy_share
@@ -20,7 +22,7 @@ POINTS = ("h", "z")
 class ClsStatistics(Observer):
     """Logs the bias of [CLS] embeddings before (``h``) and after (``z``) the normalizer.
 
-    Logged over the whole select split at each validation, before the first step (as ``start``) and over the report
+    Logged over the select split at each validation, before the first step (as ``start``) and over the report
     split at the end, for ``point`` in ``h`` and ``z``:
 
     - ``cls/{split}/{point}/centred_share``: the mean's share in the mean square, ``||mu||^2 / E||h||^2``; 0 for
@@ -32,15 +34,20 @@ class ClsStatistics(Observer):
 
     Args:
         top: Dimensions in the energy share.
+        max_examples: At most this many of a split, the same ones each time (whole batches, from its start); None: all.
 
     Raises:
-        InputError: If ``top`` is not positive.
+        InputError: If ``top`` or ``max_examples`` is not positive.
     """
 
-    def __init__(self, *, top: int) -> None:
+    def __init__(self, *, top: int, max_examples: int | None) -> None:
         if top < 1:
             raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")
+        if max_examples is not None and max_examples < 1:
+            raise InputError(f"Expected argument `max_examples` to be positive or null, but got {max_examples}")
         self._top = top
+        self._max_examples = math.inf if max_examples is None else max_examples
+        self._seen = 0
         self._moments: dict[str, Moments] = {}
         self._numbers: dict[str, float] = {}
 
@@ -64,10 +71,12 @@ class ClsStatistics(Observer):
         classifier: Any = pl_module.classifier
         training = {module: module.training for module in classifier.modules()}
         classifier.eval()
-        self._moments = {}
+        self._restart()
         for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
+            if self._is_full:
+                break
             output = classifier(batch.to(pl_module.device))
-            self._update({"h": output.h, "z": output.z})
+            self._update({"h": output.h, "z": output.z}, batch)
         for module, mode in training.items():
             module.training = mode
         numbers = self._finish(trainer, "start", dimension=classifier.encoder.dim)
@@ -77,7 +86,7 @@ class ClsStatistics(Observer):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._moments = {}
+        self._restart()
 
     @override
     def on_validation_batch_end(
@@ -89,7 +98,7 @@ class ClsStatistics(Observer):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._update(outputs)
+        self._update(outputs, batch)
 
     @override
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -98,7 +107,7 @@ class ClsStatistics(Observer):
 
     @override
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._moments = {}
+        self._restart()
 
     @override
     def on_test_batch_end(
@@ -110,14 +119,24 @@ class ClsStatistics(Observer):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._update(outputs)
+        self._update(outputs, batch)
 
     @override
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         dimension: int = pl_module.classifier.encoder.dim  # type: ignore[union-attr,assignment]
         pl_module.log_dict(self._finish(trainer, "report", dimension=dimension), rank_zero_only=True)
 
-    def _update(self, outputs: dict[str, torch.Tensor]) -> None:
+    def _restart(self) -> None:
+        self._moments, self._seen = {}, 0
+
+    @property
+    def _is_full(self) -> bool:
+        return self._seen >= self._max_examples
+
+    def _update(self, outputs: dict[str, torch.Tensor], batch: Batch) -> None:
+        if self._is_full:
+            return
+        self._seen += batch.global_size  # counted over all ranks: they stop at the same batch
         for point in POINTS:
             values = outputs[point]
             if point not in self._moments:

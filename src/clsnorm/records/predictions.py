@@ -1,16 +1,20 @@
 """``predictions.parquet``: what the selected model says of each example of the report split."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
 from clsnorm import distributed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Predictions(Callback):
@@ -43,6 +47,8 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        import pandas as pd  # half a second that training need not wait for
+
         frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
         frame["label"] = outputs["labels"].cpu().numpy()
         values = self._values(outputs["logits"].float())
@@ -52,6 +58,8 @@ class Predictions(Callback):
 
     @override
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        import pandas as pd
+
         mine = pd.concat(self._frames, ignore_index=True)
         everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True)
         if trainer.is_global_zero:
