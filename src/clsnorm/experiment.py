@@ -170,11 +170,21 @@ def _build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> Data
         rank=distributed.rank(),
         world_size=distributed.world_size(),
     )
-    if distributed.rank() == 0:  # the others read what the first has cached
-        data.prepare()
-    distributed.barrier()
-    data.prepare()
+    _prepare(data)
     return data
+
+
+def _prepare(data: DataModule) -> None:
+    """Lets the first process fill the cache that the others read, and refuses on all of them what it refuses."""
+    refusal = None
+    if distributed.rank() == 0:
+        try:
+            data.prepare()
+        except InputError as error:
+            refusal = str(error)
+    if refusal := distributed.broadcast_object(refusal):
+        raise InputError(refusal)
+    data.prepare()
 
 
 def _build_trainer(

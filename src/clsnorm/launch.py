@@ -9,8 +9,10 @@ starts the workers of several machines by hand::
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -34,16 +36,9 @@ def launch(folder: Path, *, processes: int) -> None:
         InputError: If the workers refused the user's input.
         WorkerError: If a worker crashed.
     """
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
-    environment["TORCHELASTIC_ERROR_FILE"] = os.devnull
-    done = subprocess.run(
-        [*command, "-m", "clsnorm.launch", str(folder)],
-        env=environment,
-        stderr=None,
-        preexec_fn=_die_with_parent,
-        check=False,
-    )
+    command = [sys.executable, "-m", "clsnorm.launch", "--processes", str(processes), str(folder)]
+    done = subprocess.run(command, env=environment, preexec_fn=_die_with_parent, check=False)
     if done.returncode != 0:
         raise _relayed_error(folder, done.returncode)
 
@@ -94,9 +89,37 @@ def work(folder: Path) -> None:
         dist.destroy_process_group()
 
 
-if __name__ == "__main__":
-    _die_with_parent()
+def supervise(folder: Path, *, processes: int) -> int:
+    """Starts and watches the workers with torchrun and returns its exit status.
+
+    torchrun's own report of a failed worker is silenced: the worker has left ``error.json``, which the parent tells.
+    """
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
     try:
-        work(Path(sys.argv[1]))
+        torchrun.main(["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.launch", str(folder)])
+    except ChildFailedError:
+        return 1
+    return 0
+
+
+def main() -> int:
+    """``--processes N FOLDER`` starts the workers; ``FOLDER`` alone, in the environment of torchrun, is one of them."""
+    _die_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m clsnorm.launch", description=__doc__)
+    parser.add_argument("--processes", type=int, help="start this many workers; left out: be one of torchrun's")
+    parser.add_argument("folder", type=Path, help="a run folder with its config.yaml")
+    given = parser.parse_args()
+    if given.processes is not None:
+        return supervise(given.folder, processes=given.processes)
+    try:
+        work(given.folder)
     except InputError:
-        sys.exit(2)  # told by the parent, from error.json
+        return 2  # told by the parent, from error.json
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -21,7 +21,7 @@ PACKAGES = (
 
 
 def commit() -> str | None:
-    """Returns the git commit of the working directory, with ``-dirty`` if files differ from it; None outside git."""
+    """Returns the git commit of this package's source, with ``-dirty`` if files differ from it; None outside git."""
     head = _git("rev-parse", "HEAD")
     if head is None:
         return None
@@ -29,7 +29,7 @@ def commit() -> str | None:
 
 
 def write_diff(path: Path) -> None:
-    """Writes what the working directory changes against its commit to ``path``; no file where it changes nothing."""
+    """Writes how this package's source differs from its commit to ``path``; no file where it does not."""
     if diff := _git("diff", "HEAD", "--no-ext-diff"):
         write_text(path, diff + "\n")
 
@@ -47,7 +47,8 @@ def versions() -> dict[str, str]:
 
 def _git(*arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=20)
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

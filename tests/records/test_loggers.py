@@ -1,0 +1,110 @@
+"""External loggers beside metrics.csv: real files, read back."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from clsnorm.errors import InputError
+from clsnorm.records import TensorBoardRun
+
+Train = Callable[..., SimpleNamespace]
+SHORT = ("trainer.max_epochs=1", "callbacks=none")
+
+
+def wandb_records(path: Path) -> Iterator[object]:
+    """Reads an offline W&B file: a header of 7 bytes, then LevelDB's log framing of protocol buffers."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, position, pending = path.read_bytes(), 7, b""
+    while position + 7 <= len(data):
+        left = 32768 - position % 32768
+        if left < 7:
+            position += left
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
+        pending += data[position + 7 : position + 7 + length]
+        position += 7 + length
+        if kind in (1, 4):  # whole, or the last part
+            record = Record()
+            record.ParseFromString(pending)
+            pending = b""
+            yield record
+
+
+def test_wandb_without_a_key_keeps_the_run_offline(
+    train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", "/nowhere")
+    with caplog.at_level("INFO", logger="clsnorm"):
+        first = train("logger=wandb", *SHORT)
+        second = train("logger=wandb", "seed=1", *SHORT)
+    assert caplog.text.count("no API key found") == 2
+    assert "WANDB_MODE" not in os.environ
+    for run in (first, second):  # two runs of one process, not merged into one
+        (path,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
+        records = list(wandb_records(path))
+        keys = {"/".join(i.nested_key) or i.key for r in records if r.HasField("history") for i in r.history.item}
+        assert {"train/loss", "select/accuracy", "report/accuracy"} <= keys
+        (started,) = [record.run for record in records if record.HasField("run")]
+        assert started.display_name == run.folder.name
+        assert started.run_group == "adhoc"
+        assert set(started.tags) == {"files", "identity"}
+        (ended,) = [record.exit for record in records if record.HasField("exit")]
+        assert ended.exit_code == 0
+
+
+def test_crashed_run_is_told_to_wandb(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.model import FineTuner
+
+    def explode(self: object, *arguments: object) -> None:
+        raise RuntimeError("a wire came loose")
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(FineTuner, "on_validation_epoch_end", explode)
+    with pytest.raises(RuntimeError, match="wire"):
+        train("logger=wandb", *SHORT)
+    (path,) = Path("runs").glob("*/wandb/offline-run-*/run-*.wandb")
+    (ended,) = [record.exit for record in wandb_records(path) if record.HasField("exit")]
+    assert ended.exit_code == 1
+
+
+def test_tensorboard_events_can_be_read(train: Train) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = train("logger=tensorboard", *SHORT)
+    events = EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    assert {"train/loss", "select/accuracy", "report/accuracy"} <= set(events.Tags()["scalars"])
+    assert events.Scalars("select/accuracy")[-1].value == pytest.approx(run.score)
+
+
+@pytest.mark.slow
+def test_mlflow_and_tensorboard_together(train: Train) -> None:
+    import mlflow
+
+    run = train("logger=[mlflow,tensorboard]", *SHORT)
+    mlflow.set_tracking_uri(f"sqlite:///{run.folder.parent}/mlflow.db")
+    (row,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert row.info.status == "FINISHED"
+    assert row.info.run_name == run.folder.name
+    assert row.data.metrics["select/accuracy"] == pytest.approx(run.score)
+    assert list((run.folder / "tensorboard").iterdir())
+
+
+def test_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'clsnorm\[tensorboard\]'"):
+        TensorBoardRun(folder=Path(), config={})
+
+
+def test_unknown_mode_of_wandb(train: Train) -> None:
+    with pytest.raises(InputError, match="'onlin'"):
+        train("logger=wandb", "logger.wandb.mode=onlin")

@@ -1,0 +1,83 @@
+"""Workers by torchrun: refusals are relayed, sweeps work, and no worker outlives its parent."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TWO = ["trainer=ddp_cpu"]
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Processes whose command line names ``folder``."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(folder).encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return value
+
+
+@pytest.mark.slow
+def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
+    command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
+) -> None:
+    done = command(*tiny_overrides, *TWO, "data.label=gone")
+    assert done.returncode == 2, done.stderr
+    assert "gone" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (workspace / "runs").exists()
+
+
+@pytest.mark.slow
+def test_sweep_over_two_processes(command: Callable[..., Any], tiny_overrides: list[str], workspace: Path) -> None:
+    sweep = [
+        "-m",
+        *tiny_overrides,
+        *TWO,
+        "trainer.max_epochs=1",
+        "normalizer=isobn,standardize",
+        "paths.multirun=sweeps",
+    ]
+    done = command(*sweep)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(path.read_text()) for path in (workspace / "sweeps/adhoc").glob("*/results.json")]
+    assert {result["normalizer"] for result in found} == {"isobn", "standardize"}
+    assert all(result["devices"] == 2 for result in found)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the parent's death is told to workers on Linux only")
+def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspace: Path) -> None:
+    words = [*tiny_overrides, *TWO, "trainer.max_epochs=-1", "trainer.max_steps=100000", "callbacks=none"]
+    parent = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *words, "hydra.run.dir=run", "trainer.val_check_interval=5"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    folder = workspace / "run"
+    assert wait_for(lambda: (folder / "metrics.csv").exists(), 120), "training did not start"
+    workers = workers_of(folder)
+    assert len(workers) == 3  # torchrun and its two workers
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert wait_for(lambda: not workers_of(folder), 20), f"left behind: {workers_of(folder)}"
