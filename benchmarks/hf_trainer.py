@@ -25,7 +25,8 @@ from torch.utils.data import SequentialSampler
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
 from clsnorm import Batch, naming
-from clsnorm.experiment import build, resolve, run
+from clsnorm.building import build
+from clsnorm.experiment import resolve, run
 from clsnorm.records import RunFolder
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -28,12 +28,12 @@ ALLOWED = {
     "catalogue": {"instantiation"},
     "checks": set(),
     "calibration": {"distributed", "data", "model"},
-    "records": {"distributed", "experiment", "model"},  # experiment and model: load_run alone, inside the function
+    "records": {"distributed", "building", "model"},  # building and model: load_run alone, inside the function
     "launch": {"experiment", "records"},  # inside the worker's function
     "command": {"naming"},
+    "building": {"data", "distributed", "instantiation", "model", "records"},
     "experiment": {
-        "calibration", "callbacks", "checks", "data", "distributed", "instantiation", "launch", "model", "naming",
-        "records",
+        "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "records",
     },
 }  # fmt: skip
 

@@ -59,12 +59,6 @@ def test_bad_value_is_named(key: str, value: Any) -> None:
         check(config)
 
 
-def test_two_options_of_one_group_are_refused() -> None:
-    config = {**GOOD, "choices": {"data": "[sst2, rte]"}}
-    with pytest.raises(InputError, match="-m data=sst2,rte"):
-        check(config)
-
-
 def test_unbounded_run_is_refused() -> None:
     with pytest.raises(InputError, match="bound the run"):
         check({**GOOD, "trainer": {**TRAINER, "max_epochs": -1}})

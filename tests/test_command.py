@@ -19,6 +19,8 @@ Command = Callable[..., Any]
         ("data.max_lenght=3", ["max_lenght"]),
         ("trainer.max_epochs=abc", ["trainer.max_epochs", "abc"]),
         ("data.train=gone.tsv", ["gone.tsv"]),
+        ("normalizer=[identity,layernorm]", ["one option for `normalizer`", "-m normalizer="]),
+        ("optimizer.lr=abc", ["optimizer", "lr='abc'"]),
     ],
 )
 def test_mistake_gets_one_line_and_status_2(

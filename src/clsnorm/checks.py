@@ -7,8 +7,6 @@ from typing import Any
 
 from clsnorm.errors import InputError
 
-SINGLE_CHOICE_GROUPS = ("data", "normalizer", "model", "classifier", "optimizer", "scheduler", "trainer")
-
 
 def check(config: dict[str, Any]) -> int:
     """Checks a resolved configuration and returns the number of processes it asks for.
@@ -16,22 +14,12 @@ def check(config: dict[str, Any]) -> int:
     Raises:
         InputError: If a value breaks its rule.
     """
-    _check_choices(config["choices"])
     for key, rule, holds in RULES:
         value = _select(config, key)
         if not holds(value):
             raise InputError(f"Expected argument `{key}` to be {rule}, but got {value!r}")
     _check_length(config["trainer"])
     return count_processes(config["trainer"])
-
-
-def _check_choices(choices: dict[str, Any]) -> None:
-    for group in SINGLE_CHOICE_GROUPS:
-        if str(choices.get(group, "")).startswith("["):
-            raise InputError(
-                f"Expected one option for `{group}`, but got {choices[group]}. For several runs use a sweep: "
-                f"python train.py -m {group}={choices[group].strip('[]').replace(' ', '')}"
-            )
 
 
 def _check_length(trainer: dict[str, Any]) -> None:

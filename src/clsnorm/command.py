@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clsnorm import naming
+from clsnorm.errors import InputError
 
 OK, CRASHED, REFUSED = 0, 1, 2
 
@@ -19,16 +20,12 @@ def run_command(task: Callable[[], Any]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from clsnorm.errors import InputError
-
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would otherwise end the process by itself, with status 1
     naming.register()
     try:
         with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)):
             task()
-    except InputError as error:
-        return _refuse(error)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (InputError, HydraException, OmegaConfBaseException) as error:
         return _refuse(error)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
@@ -50,5 +47,10 @@ class _WithoutHydraNotice:
 
 
 def _refuse(error: BaseException) -> int:
-    print("error: " + " ".join(str(error).split()), file=sys.stderr)
+    cause = error
+    while cause.__cause__ is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__
+    told = cause if isinstance(cause, InputError) else error
+    text = str(told).partition("Config search path:")[0]  # Hydra's list of where its files are
+    print("error: " + " ".join(text.split()), file=sys.stderr)
     return REFUSED

@@ -1,39 +1,27 @@
-"""One run, from configuration to results: the only module that knows all parts."""
+"""One run, from configuration to results."""
 
 from __future__ import annotations
 
 import logging
-import time
 import traceback
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 
 from clsnorm import checks, distributed, launch, naming
+from clsnorm.building import Experiment, build
 from clsnorm.calibration import calibrate
 from clsnorm.callbacks import Observer
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
-from clsnorm.instantiation import instantiate, instantiate_partial
-from clsnorm.model import Classifier, FineTuner, load_tokenizer
-from clsnorm.records import (
-    Divergence,
-    MetricsCsv,
-    Predictions,
-    ResumePoint,
-    RunFolder,
-    SelectedWeights,
-    Stopwatch,
-    provenance,
-)
+from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import position
 from clsnorm.records.files import write_json
 from clsnorm.records.results import at_or_below, majority_score, print_table
+from clsnorm.records.watch import peak_memory_mb
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for those who call it themselves
@@ -87,126 +75,6 @@ def _say_finished(results: dict[str, Any], folder: RunFolder) -> None:
     here = provenance.commit()
     differs = "" if here == results["commit"] else f", at commit {results['commit']} (here: {here})"
     log.info("finished before%s: %s; force=true runs it again", differs, folder.path)
-
-
-@dataclass
-class Experiment:
-    """The built parts of a run."""
-
-    config: dict[str, Any]
-    folder: RunFolder
-    data: DataModule
-    module: FineTuner
-    trainer: pl.Trainer
-    metrics_csv: MetricsCsv
-    selected: SelectedWeights
-    stopwatch: Stopwatch
-    divergence: Divergence
-
-
-def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
-    """Builds every part of a run, data first; nothing is trained or calibrated yet.
-
-    Raises:
-        InputError: If a part refuses its configuration.
-    """
-    stopwatch = Stopwatch(time.perf_counter())
-    seeds = config["seeds"]
-    pl.seed_everything(seeds["init"], verbose=False)
-    tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
-    encoder = instantiate(config["model"], "model")
-    _check_length(config["data"]["max_length"], encoder.max_length)
-    data = _build_data(config, tokenizer, packed=encoder.can_pack)
-    classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
-    module = FineTuner(
-        classifier,
-        regression=data.regression,
-        metrics=data.metrics,
-        report_names=data.report_names,
-        optimizer=instantiate_partial(config["optimizer"], "optimizer"),
-        scheduler=instantiate_partial(config["scheduler"], "scheduler"),
-        seed_dropout=seeds["dropout"],
-    )
-    metrics_csv = MetricsCsv(folder.metrics)
-    selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
-    divergence = Divergence()
-    predictions = Predictions(folder.predictions, regression=data.regression, parts=data.report_names)
-    resume_point = ResumePoint(folder.last, every=config["checkpoint_every"])
-    records = [stopwatch, divergence, predictions, selected, resume_point]
-    trainer = _build_trainer(config, folder, metrics_csv, records)
-    return Experiment(config, folder, data, module, trainer, metrics_csv, selected, stopwatch, divergence)
-
-
-def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
-    """Returns the classifier of a configuration, untrained, and its tokenizer."""
-    tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
-    encoder = instantiate(config["model"], "model")
-    return _assemble(config, encoder, num_outputs=num_outputs), tokenizer
-
-
-def _assemble(config: dict[str, Any], encoder: Any, *, num_outputs: int) -> Classifier:
-    normalizer = instantiate(config["normalizer"], "normalizer", encoder.dim)
-    seed = config["seeds"]["init"]
-    return instantiate(config["classifier"], "classifier", encoder, normalizer, num_outputs=num_outputs, seed_init=seed)
-
-
-def _check_length(wanted: int, limit: int | None) -> None:
-    if limit is not None and wanted > limit:
-        raise InputError(
-            f"Expected data.max_length to be at most {limit}, the most tokens the model has positions for, but got "
-            f"{wanted}. Set data.max_length={limit}"
-        )
-
-
-def _build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataModule:
-    node = {**config["data"], "packed": config["data"]["packed"] and packed}
-    seeds = config["seeds"]
-    data = instantiate(
-        node,
-        "data",
-        tokenizer=tokenizer,
-        seed_order=seeds["order"],
-        seed_subset=seeds["subset"],
-        rank=distributed.rank(),
-        world_size=distributed.world_size(),
-    )
-    _prepare(data)
-    return data
-
-
-def _prepare(data: DataModule) -> None:
-    """Lets the first process fill the cache that the others read, and refuses on all of them what it refuses."""
-    refusal = None
-    if distributed.rank() == 0:
-        try:
-            data.prepare()
-        except InputError as error:
-            refusal = str(error)
-    if refusal := distributed.broadcast_object(refusal):
-        raise InputError(refusal)
-    data.prepare()
-
-
-def _build_trainer(
-    config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, records: list[pl.Callback]
-) -> pl.Trainer:
-    observers = [instantiate(node, "callbacks") for node in (config["callbacks"] or {}).values()]
-    loggers = [
-        instantiate(node, "logger", folder=folder.path, config=config) for node in (config["logger"] or {}).values()
-    ]
-    shows_progress = any(isinstance(observer, pl.callbacks.ProgressBar) for observer in observers)
-    node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
-    return instantiate(
-        node,
-        "trainer",
-        default_root_dir=folder.path,
-        logger=[metrics_csv, *loggers],
-        callbacks=[*observers, *records],
-        enable_progress_bar=shows_progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the data module splits each global batch by itself
-    )
 
 
 def execute(config: dict[str, Any], folder: RunFolder) -> None:
@@ -307,8 +175,6 @@ def _majority(data: DataModule) -> float:
 
 
 def _results(experiment: Experiment) -> dict[str, Any]:
-    from clsnorm.records.watch import peak_memory_mb
-
     config, data, trainer = experiment.config, experiment.data, experiment.trainer
     return {
         "status": "diverged" if experiment.divergence.step >= 0 else "completed",

@@ -59,7 +59,7 @@ def instantiate(node: dict[str, Any], role: str, *arguments: Any, **named: Any) 
         InputError: If a target does not exist or is not admitted, or if it refuses its arguments.
     """
     partial = instantiate_partial({**node, "_partial_": True}, role)
-    with refusals_of(role):
+    with refusals_of(role, node):
         return partial(*arguments, **named)
 
 
@@ -68,13 +68,13 @@ def instantiate_partial(node: dict[str, Any], role: str) -> Any:
     from hydra.utils import instantiate as build
 
     check_targets(node, role)
-    with refusals_of(role):
+    with refusals_of(role, node):
         return build(node, _convert_="all")
 
 
 @contextlib.contextmanager
-def refusals_of(role: str) -> Iterator[None]:
-    """Turns what a constructor says of its arguments into an `InputError` that names the config group."""
+def refusals_of(role: str, node: dict[str, Any]) -> Iterator[None]:
+    """Turns what a constructor says of its arguments into an `InputError` that names group and values."""
     from hydra.errors import InstantiationException
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -86,7 +86,8 @@ def refusals_of(role: str) -> Iterator[None]:
         cause = root_cause(error)
         if isinstance(cause, InputError):
             raise cause from None
-        raise InputError(f"{role}: {cause}") from error
+        given = ", ".join(f"{key}={value!r}" for key, value in node.items() if not key.startswith("_"))
+        raise InputError(f"{role}: {cause} (given: {given})") from error
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from clsnorm.errors import InputError
+
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of one name.
 RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "seeds")
@@ -50,15 +52,26 @@ def run_name(*, _root_: DictConfig) -> str:
 
     Example: ``rotten_tomatoes-minilm-layernorm-s0-1f6c0a77``.
     """
-    choices = _choices(_root_)
+    data, model, normalizer = (_choice(_root_, group) for group in ("data", "model", "normalizer"))
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    return f"{choices.data}-{choices.model}-{choices.normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
+    return f"{data}-{model}-{normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
     """Resolver ``${sweep_name:}``: the chosen sweep file, or ``adhoc`` for a sweep typed by hand."""
     sweep = _choices(_root_).get("sweep")
     return "adhoc" if sweep in (None, "none") else str(sweep)
+
+
+def _choice(root: DictConfig, group: str) -> str:
+    """The one chosen option of a group; of a list of options Hydra merges the files and records no choice."""
+    choice = _choices(root).get(group)
+    if choice is None:
+        raise InputError(
+            f"Expected one option for `{group}`, but got none or a list. For several runs use a sweep: "
+            f"python train.py -m {group}=one,other"
+        )
+    return str(choice)
 
 
 def _choices(root: DictConfig) -> DictConfig:

@@ -18,6 +18,15 @@ def test_refusal_of_input_leaves_nothing_behind(tmp_path: Path) -> None:
     assert not (tmp_path / "runs").exists()
 
 
+def test_refusal_never_removes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError), RunFolder(Path("runs/one").absolute()).claim(CONFIG):
+        raise InputError("typo")
+    assert list(tmp_path.iterdir()) == [tmp_path / "here"]
+    assert not list(Path.cwd().iterdir())
+
+
 def test_refusal_leaves_an_older_run_as_it_was(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
     with folder.claim(CONFIG):

@@ -154,5 +154,7 @@ class RunFolder:
     def _remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         for parent in self.path.parents[:2]:  # what Hydra made on the way, if nothing else lives there
+            if Path.cwd().is_relative_to(parent):
+                break
             with contextlib.suppress(OSError):
                 parent.rmdir()

@@ -48,7 +48,7 @@ def load_run(folder: str | Path) -> LoadedRun:
     """
     from omegaconf import OmegaConf
 
-    from clsnorm.experiment import build_classifier
+    from clsnorm.building import build_classifier
 
     records = RunFolder(Path(folder))
     results = records.read_results()
