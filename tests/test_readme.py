@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
+import clsnorm.callbacks
 from clsnorm import naming
 from clsnorm.catalogue import with_tables
+from clsnorm.instantiation import instantiate
+from clsnorm.model import load_tokenizer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,12 +70,51 @@ def test_commands_compose(command: str) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_normalizer_of_the_readme_works() -> None:
-    import torch
+def code(language: str, start: str) -> str:
+    """The README's block of ``language`` that starts with ``start``."""
+    (block,) = [b for b in re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL) if b.startswith(start)]
+    return block
 
-    code = re.search(r"```python\n(from torch import Tensor.*?)```", README, flags=re.DOTALL)
-    assert code is not None
-    scope: dict = {}
-    exec(code[1], scope)
+
+def test_normalizer_of_the_readme_works() -> None:
+    scope: dict[str, Any] = {}
+    exec(code("python", "from torch import Tensor"), scope)
     h = torch.tensor([[1.0, -3.0]])
     torch.testing.assert_close(scope["Softsign"](2)(h), torch.tensor([[0.5, -0.75]]))
+
+
+def test_data_set_of_the_readme_works(
+    tmp_path: Path, tiny_data: SimpleNamespace, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conf, files = tmp_path / "conf", tmp_path / "data" / "reviews"
+    shutil.copytree(ROOT / "conf", conf)
+    (conf / "data" / "reviews.yaml").write_text(code("yaml", "# Reviews"))
+    files.mkdir(parents=True)
+    shutil.copy(tiny_data.train, files / "train.tsv")
+    shutil.copy(tiny_data.report, files / "test.tsv")
+    monkeypatch.setenv("CLSNORM_CACHE", str(tmp_path / "cache"))
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        config = compose("train", ["data=reviews", f"paths.data={tmp_path / 'data'}"])
+    node = OmegaConf.to_container(config.data, resolve=True)
+    data = instantiate(node, "data", tokenizer=load_tokenizer(str(tiny_bert)), seed_order=0, seed_subset=0)  # type: ignore[arg-type]
+    data.prepare()
+    assert data.labels == ["bad", "good"]
+    assert len(data.labels_of("report")) == 40
+
+
+def test_observer_of_the_readme_works(train: Callable[..., SimpleNamespace], monkeypatch: pytest.MonkeyPatch) -> None:
+    scope: dict[str, Any] = {}
+    exec(code("python", "import pytorch_lightning"), scope)
+    monkeypatch.setattr(clsnorm.callbacks, "HeadNorm", scope["HeadNorm"], raising=False)
+    node = yaml.safe_load(code("yaml", "# The norm of the head"))
+    run = train(f"+callbacks.head_norm._target_={node['head_norm']['_target_']}")
+    assert "head/weight_norm" in (run.folder / "metrics.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.slow
+def test_quick_start_runs(train: Callable[..., SimpleNamespace]) -> None:
+    run = train("experiment=quickstart", "trainer.max_steps=2", tiny=False)
+    results = json.loads((run.folder / "results.json").read_text())
+    assert results["data"] == "rotten_tomatoes"
+    assert results["train_examples"] == 1000
+    assert {"train", "select", "report"} <= set(results["source"]["rows"])
