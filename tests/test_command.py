@@ -51,6 +51,15 @@ def test_multirun_survives_a_crashing_job_and_resumes(
     assert [path.stat().st_mtime_ns for path in folders] == stamps
 
 
+@pytest.mark.slow
+def test_sweep_file_runs_every_job(command: Command, tiny_overrides: list[str], workspace: Path) -> None:
+    done = command(*tiny_overrides, "sweep=first_look", "data.max_train_examples=40", "trainer.max_epochs=1")
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(path.read_text()) for path in (workspace / "multirun/first_look").glob("*/results.json")]
+    expected = {(name, seed) for name in ("identity", "layernorm", "standardize") for seed in range(3)}
+    assert {(result["normalizer"], result["seed"]) for result in found} == expected
+
+
 def test_help_is_quick_to_answer_and_imports_no_torch(command: Command) -> None:
     done = command("--help")
     assert done.returncode == 0

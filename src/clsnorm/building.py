@@ -42,7 +42,7 @@ class Experiment:
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
-    """Builds every part of a run, data first; nothing is trained or calibrated yet.
+    """Builds every part of a run; nothing is trained or calibrated yet.
 
     Raises:
         InputError: If a part refuses its configuration.
@@ -50,12 +50,12 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     stopwatch = Stopwatch(time.perf_counter())
     seeds = config["seeds"]
     pl.seed_everything(seeds["init"], verbose=False)
+    optimizer, scheduler = _optimization(config)
     tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
     encoder = instantiate(config["model"], "model")
     _check_length(config["data"]["max_length"], encoder.max_length)
     data = _build_data(config, tokenizer, packed=encoder.can_pack)
     classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
-    optimizer, scheduler = _optimization(config)
     module = FineTuner(
         classifier,
         regression=data.regression,

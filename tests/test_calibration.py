@@ -1,0 +1,62 @@
+"""Calibration: the whole training split once, dropout off, cached by content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from clsnorm.data import DataModule
+
+Train = Callable[..., SimpleNamespace]
+SHORT = ("normalizer=standardize", "trainer.max_epochs=1", "callbacks=none")
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the split's size with each pass over the training split for a calibration."""
+    counted: list[int] = []
+    original = DataModule.calibration_dataloader
+
+    def count(self: DataModule) -> Any:
+        counted.append(self.train_size)
+        return original(self)
+
+    monkeypatch.setattr(DataModule, "calibration_dataloader", count)
+    return counted
+
+
+def normalizer_state(run: SimpleNamespace) -> dict[str, torch.Tensor]:
+    state = torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
+    return {key: value for key, value in state.items() if "normalizer" in key}
+
+
+def test_same_content_is_calibrated_once(train: Train, passes: list[int]) -> None:
+    first = normalizer_state(train(*SHORT))
+    again = normalizer_state(train(*SHORT, "optimizer.lr=1e-3", "seed=5"))
+    assert len(passes) == 1
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+@pytest.mark.parametrize("change", ["data.max_train_examples=60", "model.tap=pooler", "data.max_length=8"])
+def test_other_content_is_calibrated_anew(train: Train, passes: list[int], change: str) -> None:
+    train(*SHORT)
+    train(*SHORT, change)
+    assert len(passes) == 2
+
+
+def test_a_frozen_normalizer_is_never_touched_by_training(train: Train) -> None:
+    short = normalizer_state(train(*SHORT))
+    longer = normalizer_state(train(*SHORT[:1], "callbacks=none", "trainer.max_epochs=3"))
+    assert all(torch.equal(short[key], longer[key]) for key in short)
+
+
+def test_nothing_is_calibrated_that_does_not_ask(train: Train, passes: list[int], workspace: Path) -> None:
+    train("normalizer=layernorm", *SHORT[1:])
+    assert not passes
+    assert not list((workspace / "cache").glob("calibrations/*"))
