@@ -28,8 +28,10 @@ ALLOWED = {
     "catalogue": {"instantiation"},
     "checks": set(),
     "calibration": {"distributed", "data", "model"},
-    "records": {"distributed", "building", "model"},  # building and model: load_run alone, inside the function
-    "launch": {"experiment", "records"},  # inside the worker's function
+    "records": {"distributed"},
+    "launch": set(),
+    "worker": {"experiment", "launch", "records"},
+    "loading": {"building", "model", "records"},
     "command": {"naming"},
     "building": {"data", "distributed", "instantiation", "model", "records"},
     "experiment": {

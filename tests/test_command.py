@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 Command = Callable[..., Any]
 
@@ -49,6 +55,25 @@ def test_multirun_survives_a_crashing_job_and_resumes(
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("finished before") == 2
     assert [path.stat().st_mtime_ns for path in folders] == stamps
+
+
+@pytest.mark.slow
+def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], workspace: Path) -> None:
+    words = [sys.executable, str(ROOT / "train.py"), *tiny_overrides, "hydra.run.dir=run", "trainer.max_epochs=60"]
+    first = subprocess.Popen([*words, "trainer.log_every_n_steps=1"], stderr=subprocess.PIPE, text=True)
+    metrics = workspace / "run" / "metrics.csv"
+    while first.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 20):
+        time.sleep(0.05)
+    first.send_signal(signal.SIGINT)
+    _, told = first.communicate(timeout=60)
+    assert first.returncode == 130, told
+    assert "the same command goes on" in told.splitlines()[-1]
+    assert not (workspace / "run" / "results.json").exists()
+    again = subprocess.run([*words, "trainer.log_every_n_steps=1"], capture_output=True, text=True, timeout=200)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step" in again.stderr
+    steps = [int(line.split(",")[0]) for line in metrics.read_text().splitlines()[1:]]
+    assert steps == sorted(set(steps))
 
 
 @pytest.mark.slow

@@ -91,6 +91,8 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
     except BaseException as error:
         _record_error(error, folder, input_too=distributed.is_active())
         _close_loggers(experiment, crashed=True)
+        if isinstance(error, SystemExit):  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
         raise
     _close_loggers(experiment, crashed=False)
     if distributed.rank() == 0:

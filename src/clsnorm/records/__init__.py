@@ -2,7 +2,6 @@
 
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.folder import RunFolder
-from clsnorm.records.loading import LoadedRun, load_run
 from clsnorm.records.loggers import MlflowRun, TensorBoardRun, WandbRun
 from clsnorm.records.metrics_csv import MetricsCsv
 from clsnorm.records.predictions import Predictions
@@ -10,7 +9,6 @@ from clsnorm.records.watch import Divergence, Stopwatch
 
 __all__ = [
     "Divergence",
-    "LoadedRun",
     "MetricsCsv",
     "MlflowRun",
     "Predictions",
@@ -20,5 +18,4 @@ __all__ = [
     "Stopwatch",
     "TensorBoardRun",
     "WandbRun",
-    "load_run",
 ]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from omegaconf import OmegaConf
 
+from clsnorm.building import build_classifier
 from clsnorm.errors import InputError
 from clsnorm.records.folder import RunFolder
 
@@ -46,10 +48,6 @@ def load_run(folder: str | Path) -> LoadedRun:
         run = clsnorm.load_run("runs/rotten_tomatoes-minilm-layernorm-s0-1f6c0a77")
         run.classifier, run.results["metrics"]
     """
-    from omegaconf import OmegaConf
-
-    from clsnorm.building import build_classifier
-
     records = RunFolder(Path(folder))
     results = records.read_results()
     if results is None:
