@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -11,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from clsnorm.errors import InputError
 
 
-class WarmUp(LRScheduler):
+class WarmUp(LRScheduler, ABC):
     """Base: rises linearly from 0 over the warm-up, then follows `shape`.
 
     To add one: subclass, implement `shape`, add a YAML. All state is plain numbers.
@@ -58,9 +59,9 @@ class WarmUp(LRScheduler):
         progress = (step - self.num_warmup_steps) / max(1, self.num_training_steps - self.num_warmup_steps)
         return self.shape(progress)
 
+    @abstractmethod
     def shape(self, progress: float) -> float:
         """Returns the factor when ``progress`` of the steps after the warm-up are done; 1 is all, it may be passed."""
-        raise NotImplementedError
 
 
 class Linear(WarmUp):
