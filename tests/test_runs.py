@@ -183,6 +183,26 @@ def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatc
     assert steps == sorted(set(steps))
 
 
+def test_crash_before_the_first_resume_point_starts_afresh(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.model import FineTuner
+
+    original = FineTuner.training_step
+
+    def explode(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.trainer.global_step == 5:
+            raise RuntimeError("a wire came loose")
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FineTuner, "training_step", explode)
+        with pytest.raises(RuntimeError, match="wire"):
+            train()
+    run = train()
+    with (run.folder / "metrics.csv").open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert steps == sorted(set(steps))
+
+
 def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
     with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
         train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")

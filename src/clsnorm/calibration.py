@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ def _key(classifier: Classifier, data: DataModule, accumulator: Any) -> str:
 
 def _save(accumulator: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    torch.save(accumulator.state_dict(), temporary)
-    temporary.replace(path)
+    # A name of its own: jobs of a sweep, on one machine or several, may fill the same entry at once.
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
+        torch.save(accumulator.state_dict(), file)
+    Path(file.name).replace(path)

@@ -110,6 +110,7 @@ def _train(experiment: Experiment) -> None:
         experiment.metrics_csv.keep_until(step)
         log.info("going on from step %d", step)
     else:
+        experiment.metrics_csv.keep_until(0)  # of a run that ended before its first resume point
         _check_batches(experiment)
         device = experiment.trainer.strategy.root_device
         cache = Path(config["paths"]["cache"]).expanduser() / "calibrations"

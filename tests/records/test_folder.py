@@ -68,6 +68,32 @@ def test_force_starts_afresh(tmp_path: Path) -> None:
         assert not folder.statistics.exists()
 
 
+def test_force_gives_a_finished_run_back_if_the_new_one_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+    with folder.claim(CONFIG):
+        folder.results.write_text('{"status": "completed"}')
+        folder.selected.write_text("weights")
+        folder.statistics.mkdir()
+    with pytest.raises(InputError), folder.claim({**CONFIG, "force": True}):
+        raise InputError("typo")
+    assert folder.read_results() == {"status": "completed"}
+    assert folder.selected.read_text() == "weights"
+    assert folder.statistics.is_dir()
+
+
+def test_refusal_after_training_has_begun_keeps_the_training(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+
+    def work() -> None:
+        with folder.claim(CONFIG):
+            folder.last.write_text("state")
+            raise InputError("late")
+
+    with pytest.raises(InputError, match="late"):
+        work()
+    assert folder.last.read_text() == "state"
+
+
 def test_other_configuration_is_refused_untouched(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
     with folder.claim(CONFIG):

@@ -18,6 +18,7 @@ from clsnorm.records.files import write_text
 
 PARENT_LOCK = ".lock"
 WORKER_LOCK = ".workers.lock"
+REPLACED = ".replaced"  # an earlier run, until the one that replaces it is accepted
 
 
 class RunFolder:
@@ -86,14 +87,14 @@ class RunFolder:
             try:
                 yield self._open(config)
             except InputError:
-                if new:
-                    self._remove()
+                self._undo(new)
                 raise
+            shutil.rmtree(self._replaced, ignore_errors=True)
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
         self._check_same_config(config)
         if config["force"]:
-            self._clear()
+            self._set_aside()
         results = self.read_results()
         if results is None:
             self.error.unlink(missing_ok=True)
@@ -145,11 +146,32 @@ class RunFolder:
             yield
 
     def _content(self) -> list[Path]:
-        return [path for path in self.path.iterdir() if path.name not in (PARENT_LOCK, WORKER_LOCK)]
+        ours = (PARENT_LOCK, WORKER_LOCK, REPLACED)
+        return [path for path in self.path.iterdir() if path.name not in ours]
 
-    def _clear(self) -> None:
+    @property
+    def _replaced(self) -> Path:
+        return self.path / REPLACED
+
+    def _set_aside(self) -> None:
+        """Moves an earlier run out of the way; it comes back if the new one is refused before it has trained."""
+        shutil.rmtree(self._replaced, ignore_errors=True)
+        self._replaced.mkdir()
         for path in self._content():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            path.rename(self._replaced / path.name)
+
+    def _undo(self, new: bool) -> None:
+        """Takes back what a refused run wrote, unless it holds training by now."""
+        if self.last.exists() or self.selected.exists():
+            return
+        if new:
+            self._remove()
+        elif self._replaced.exists():
+            for path in self._content():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            for path in self._replaced.iterdir():
+                path.rename(self.path / path.name)
+            self._replaced.rmdir()
 
     def _remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -20,7 +20,7 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
     """Returns the monitored metric of the constant prediction on the report split.
 
     Args:
-        metric: The monitored metric; reset before and after.
+        metric: The monitored metric; left as it is.
         labels: Labels of the report split.
         constant: Most frequent class of the training split, or its mean label for regression.
         num_outputs: Number of classes.
@@ -33,10 +33,12 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         prediction = (
             torch.nn.functional.one_hot(torch.tensor(int(constant)), num_outputs).float().expand(len(target), -1)
         )
-    metric.reset()
-    metric.update(prediction, target)
-    score = float(metric.compute())
-    metric.reset()
+    # A copy that asks no other process: every rank has all labels, and gathering CPU states fails under NCCL.
+    alone = metric.clone()
+    alone.distributed_available_fn = lambda: False
+    alone.reset()
+    alone.update(prediction, target)
+    score = float(alone.compute())
     return 0.0 if math.isnan(score) else score
 
 
