@@ -155,52 +155,48 @@ def test_diverged_run_is_data(train: Train) -> None:
     assert results(run)["status"] == "diverged"
 
 
-def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     from clsnorm.model import FineTuner
 
     original = FineTuner.training_step
 
     def explode(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.trainer.global_step == 12:
+        if self.trainer.global_step == step:
             raise RuntimeError("a wire came loose")
         return original(self, batch, batch_idx)
 
-    whole = weights(train("paths.output=whole"))
     monkeypatch.setattr(FineTuner, "training_step", explode)
-    with pytest.raises(RuntimeError, match="wire"):
-        train("checkpoint_every=1")
+
+
+def logged_steps(run: SimpleNamespace) -> list[int]:
+    with (run.folder / "metrics.csv").open() as file:
+        return [int(row["step"]) for row in csv.DictReader(file)]
+
+
+def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = weights(train("paths.output=whole"))
+    with monkeypatch.context() as patch:
+        crash_at(12, patch)
+        with pytest.raises(RuntimeError, match="wire"):
+            train("checkpoint_every=1")
     (folder,) = Path("runs").iterdir()
     assert json.loads((folder / "error.json").read_text())["message"] == "a wire came loose"
     assert not (folder / "results.json").exists()
-    monkeypatch.setattr(FineTuner, "training_step", original)
     resumed = train("checkpoint_every=1")
     assert resumed.folder == folder.absolute()
     assert not (folder / "error.json").exists()
     again = weights(resumed)
     assert all(torch.equal(whole[key], again[key]) for key in whole)
-    with (folder / "metrics.csv").open() as file:
-        steps = [int(row["step"]) for row in csv.DictReader(file)]
-    assert steps == sorted(set(steps))
+    assert logged_steps(resumed) == sorted(set(logged_steps(resumed)))
 
 
 def test_crash_before_the_first_resume_point_starts_afresh(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clsnorm.model import FineTuner
-
-    original = FineTuner.training_step
-
-    def explode(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.trainer.global_step == 5:
-            raise RuntimeError("a wire came loose")
-        return original(self, batch, batch_idx)
-
     with monkeypatch.context() as patch:
-        patch.setattr(FineTuner, "training_step", explode)
+        crash_at(5, patch)
         with pytest.raises(RuntimeError, match="wire"):
             train()
     run = train()
-    with (run.folder / "metrics.csv").open() as file:
-        steps = [int(row["step"]) for row in csv.DictReader(file)]
-    assert steps == sorted(set(steps))
+    assert logged_steps(run) == sorted(set(logged_steps(run)))
 
 
 def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:

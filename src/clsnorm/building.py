@@ -14,7 +14,7 @@ from clsnorm import distributed
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.instantiation import instantiate, instantiate_partial
-from clsnorm.model import Classifier, FineTuner, load_tokenizer
+from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import (
     Divergence,
     MetricsCsv,
@@ -51,8 +51,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     seeds = config["seeds"]
     pl.seed_everything(seeds["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
-    tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
-    encoder = instantiate(config["model"], "model")
+    encoder, tokenizer = _load_pretrained(config)
     _check_length(config["data"]["max_length"], encoder.max_length)
     data = _build_data(config, tokenizer, packed=encoder.can_pack)
     classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
@@ -77,12 +76,16 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
     """Returns the classifier of a configuration, untrained, and its tokenizer."""
-    tokenizer = load_tokenizer(config["model"]["path"], sha256=config["model"].get("sha256"))
-    encoder = instantiate(config["model"], "model")
+    encoder, tokenizer = _load_pretrained(config)
     return _assemble(config, encoder, num_outputs=num_outputs), tokenizer
 
 
-def _assemble(config: dict[str, Any], encoder: Any, *, num_outputs: int) -> Classifier:
+def _load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
+    encoder = instantiate(config["model"], "model")
+    return encoder, load_tokenizer(config["model"]["path"])  # the encoder has checked the files' digest
+
+
+def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> Classifier:
     normalizer = instantiate(config["normalizer"], "normalizer", encoder.dim)
     seed = config["seeds"]["init"]
     return instantiate(config["classifier"], "classifier", encoder, normalizer, num_outputs=num_outputs, seed_init=seed)

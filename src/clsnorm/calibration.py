@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from clsnorm import distributed
+from clsnorm.files import replacing
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
@@ -47,23 +47,21 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
     else:
         _accumulate(accumulator, classifier, data, device)
         if distributed.rank() == 0:
-            _save(accumulator, path)
+            with replacing(path) as draft:
+                torch.save(accumulator.state_dict(), draft)
     classifier.normalizer.calibrate(accumulator)
     return time.perf_counter() - started
 
 
-@torch.no_grad()
 def _accumulate(accumulator: Any, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
     home = next(classifier.parameters()).device
-    training = {module: module.training for module in classifier.modules()}
-    classifier.eval().to(device)
+    classifier.to(device)
     loader = data.calibration_dataloader()
-    for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):
-        accumulator.update(classifier.embed(batch.to(device)))
+    with classifier.evaluating():
+        for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):
+            accumulator.update(classifier.embed(batch.to(device)))
     accumulator.all_reduce()
     classifier.to(home)
-    for module, mode in training.items():
-        module.training = mode
 
 
 def _key(classifier: Classifier, data: DataModule, accumulator: Any) -> str:
@@ -74,11 +72,3 @@ def _key(classifier: Classifier, data: DataModule, accumulator: Any) -> str:
         "data": data.fingerprint,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _save(accumulator: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: jobs of a sweep, on one machine or several, may fill the same entry at once.
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
-        torch.save(accumulator.state_dict(), file)
-    Path(file.name).replace(path)

@@ -17,9 +17,9 @@ from clsnorm.calibration import calibrate
 from clsnorm.callbacks import Observer
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
+from clsnorm.files import write_json
 from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import position
-from clsnorm.records.files import write_json
 from clsnorm.records.results import at_or_below, majority_score, print_table
 from clsnorm.records.watch import peak_memory_mb
 

@@ -1,11 +1,32 @@
-"""Metrics that torchmetrics does not have in the form needed."""
+"""What metrics are fed, how they are kept from asking other processes, and those that torchmetrics lacks."""
 
 from typing import Any
 
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassF1Score
 
 from clsnorm.errors import InputError
+
+
+def predictions(logits: Tensor, *, regression: bool) -> Tensor:
+    """Returns what metrics take: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
+    logits = logits.detach().float()
+    return logits.squeeze(-1) if regression else logits.softmax(-1)
+
+
+def alone(metric: Metric) -> Metric:
+    """Copies ``metric`` to the CPU and has it trust that it sees all rows, instead of asking other processes."""
+    metric = metric.clone().cpu()
+    for part in metric.modules():
+        if isinstance(part, Metric):
+            part.distributed_available_fn = _never
+    metric.reset()
+    return metric
+
+
+def _never() -> bool:
+    return False
 
 
 class ClassF1(MulticlassF1Score):

@@ -14,6 +14,7 @@ from typing_extensions import override
 from clsnorm.batches import Batch
 from clsnorm.callbacks.base import Observer
 from clsnorm.errors import InputError
+from clsnorm.files import replacing
 from clsnorm.statistics import Moments, centred_share, top_energy_share
 
 POINTS = ("h", "z")
@@ -64,21 +65,17 @@ class ClsStatistics(Observer):
         self._numbers = dict(state_dict["numbers"])
 
     @override
-    @torch.no_grad()
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._numbers:  # resumed: the start was measured when it was the start
             return
         classifier: Any = pl_module.classifier
-        training = {module: module.training for module in classifier.modules()}
-        classifier.eval()
         self._restart()
-        for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
-            if self._is_full:
-                break
-            output = classifier(batch.to(pl_module.device))
-            self._update({"h": output.h, "z": output.z}, batch)
-        for module, mode in training.items():
-            module.training = mode
+        with classifier.evaluating():
+            for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
+                if self._is_full:
+                    break
+                output = classifier(batch.to(pl_module.device))
+                self._update({"h": output.h, "z": output.z}, batch)
         numbers = self._finish(trainer, "start", dimension=classifier.encoder.dim)
         if trainer.is_global_zero:
             for logger in trainer.loggers:
@@ -102,29 +99,19 @@ class ClsStatistics(Observer):
 
     @override
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        dimension: int = pl_module.classifier.encoder.dim  # type: ignore[union-attr,assignment]
-        pl_module.log_dict(self._finish(trainer, "select", dimension=dimension), rank_zero_only=True)
+        self._log(trainer, pl_module, "select")
 
-    @override
-    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._restart()
-
-    @override
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        self._update(outputs, batch)
+    # a test pass is collected as a validation is
+    on_test_start = on_validation_start
+    on_test_batch_end = on_validation_batch_end
 
     @override
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._log(trainer, pl_module, "report")
+
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str) -> None:
         dimension: int = pl_module.classifier.encoder.dim  # type: ignore[union-attr,assignment]
-        pl_module.log_dict(self._finish(trainer, "report", dimension=dimension), rank_zero_only=True)
+        pl_module.log_dict(self._finish(trainer, split, dimension=dimension), rank_zero_only=True)
 
     def _restart(self) -> None:
         self._moments, self._seen = {}, 0
@@ -158,8 +145,6 @@ class ClsStatistics(Observer):
 
 
 def _save(path: Path, moments: Moments) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}")
     arrays: dict[str, Any] = {name: np.asarray(value) for name, value in moments.state_dict().items()}
-    np.savez(temporary, **arrays)
-    temporary.replace(path)
+    with replacing(path) as draft:
+        np.savez(draft, **arrays)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -74,6 +76,18 @@ class Classifier(nn.Module):
         h = self.embed(batch)
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Is in eval mode, without gradients, for a while; then each module is back in the mode it was in."""
+        training = {module: module.training for module in self.modules()}
+        self.eval()
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            for module, mode in training.items():
+                module.training = mode
 
     def embed(self, batch: Batch) -> Tensor:
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""

@@ -16,9 +16,10 @@ from torchmetrics import Metric
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
+from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.optimizers import parameter_groups
-from clsnorm.model.scores import Scores, example_losses, predictions
+from clsnorm.model.scores import Scores, example_losses
 
 StepOutput = dict[str, Tensor]
 

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from torchmetrics import Metric
 
 from clsnorm.distributed import gather_objects
+from clsnorm.metrics import alone
 
 
 def example_losses(logits: Tensor, labels: Tensor, *, regression: bool) -> Tensor:
@@ -18,12 +19,6 @@ def example_losses(logits: Tensor, labels: Tensor, *, regression: bool) -> Tenso
     if regression:
         return F.mse_loss(logits.squeeze(-1), labels.float(), reduction="none")
     return F.cross_entropy(logits, labels, reduction="none")
-
-
-def predictions(logits: Tensor, *, regression: bool) -> Tensor:
-    """Returns what metrics take: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
-    logits = logits.detach().float()
-    return logits.squeeze(-1) if regression else logits.softmax(-1)
 
 
 class Scores:
@@ -38,7 +33,7 @@ class Scores:
     """
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
-        self.metrics = {name: _alone(metric) for name, metric in metrics.items()}
+        self.metrics = {name: alone(metric) for name, metric in metrics.items()}
         self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def reset(self) -> None:
@@ -64,16 +59,3 @@ class Scores:
             scores[name] = float(metric(values[order], labels[order]))
             metric.reset()
         return scores
-
-
-def _never() -> bool:
-    return False
-
-
-def _alone(metric: Metric) -> Metric:
-    """Copies ``metric`` and has it trust that it sees all rows, instead of asking other processes."""
-    metric = metric.clone().cpu()
-    for part in metric.modules():
-        if isinstance(part, Metric):
-            part.distributed_available_fn = _never
-    return metric

@@ -14,7 +14,7 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from clsnorm.errors import InputError
-from clsnorm.records.files import write_text
+from clsnorm.files import write_text
 
 PARENT_LOCK = ".lock"
 WORKER_LOCK = ".workers.lock"
@@ -75,8 +75,8 @@ class RunFolder:
     def claim(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
         """Holds the folder for this process and yields the results if the run has finished, else None.
 
-        With ``config["force"]`` what an earlier run left is removed first. If the work ends with an `InputError`, a
-        folder that was new is removed again and any other is left as it was.
+        With ``config["force"]`` what an earlier run left is set aside first. If the work ends with an `InputError`
+        before a checkpoint is there, a folder that was new is removed again and any other is left as it was.
 
         Raises:
             InputError: If a living process uses the folder, or it holds another configuration.

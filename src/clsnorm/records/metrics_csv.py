@@ -8,7 +8,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
-from clsnorm.records.files import write_text
+from clsnorm.files import write_text
 
 
 class MetricsCsv(Logger):

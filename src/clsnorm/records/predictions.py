@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
 from clsnorm import distributed
+from clsnorm.files import replacing
+from clsnorm.metrics import predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ class Predictions(Callback):
 
         frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
         frame["label"] = outputs["labels"].cpu().numpy()
-        values = self._values(outputs["logits"].float())
+        values = predictions(outputs["logits"], regression=self._regression).reshape(len(frame), -1).cpu().numpy()
         for column, name in enumerate(self._columns(values)):
             frame[name] = values[:, column]
         self._frames.append(frame)
@@ -63,13 +64,8 @@ class Predictions(Callback):
         mine = pd.concat(self._frames, ignore_index=True)
         everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True)
         if trainer.is_global_zero:
-            temporary = self._path.with_name(f".{self._path.name}")
-            everyone.sort_values(["part", "example_id"]).to_parquet(temporary, index=False)
-            temporary.replace(self._path)
-
-    def _values(self, logits: torch.Tensor) -> np.ndarray:
-        values = logits.reshape(-1, 1) if self._regression else logits.softmax(dim=-1)
-        return values.cpu().numpy()
+            with replacing(self._path) as draft:
+                everyone.sort_values(["part", "example_id"]).to_parquet(draft, index=False)
 
     def _columns(self, values: np.ndarray) -> list[str]:
         return ["value"] if self._regression else [f"p{index}" for index in range(values.shape[1])]

@@ -5,7 +5,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from clsnorm.records.files import write_text
+from clsnorm.files import write_text
 
 PACKAGES = (
     "clsnorm",

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torchmetrics import Metric
 
+from clsnorm.metrics import alone
+
 NOT_MEASURED = "–"
 BIAS = {
     "centred_share": "mean in mean square",
@@ -33,12 +35,8 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         prediction = (
             torch.nn.functional.one_hot(torch.tensor(int(constant)), num_outputs).float().expand(len(target), -1)
         )
-    # A copy that asks no other process: every rank has all labels, and gathering CPU states fails under NCCL.
-    alone = metric.clone()
-    alone.distributed_available_fn = lambda: False
-    alone.reset()
-    alone.update(prediction, target)
-    score = float(alone.compute())
+    # Every rank has all labels, and gathering the CPU's states fails under NCCL.
+    score = float(alone(metric)(prediction, target))
     return 0.0 if math.isnan(score) else score
 
 
