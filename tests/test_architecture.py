@@ -33,10 +33,12 @@ ALLOWED = {
     "launch": set(),
     "worker": {"experiment", "launch", "records"},
     "loading": {"building", "model", "records"},
-    "command": {"naming"},
+    "sweeping": set(),
+    "command": {"naming", "sweeping"},
     "building": {"data", "distributed", "instantiation", "model", "records"},
     "experiment": {
         "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "records",
+        "sweeping",
     },
 }  # fmt: skip
 

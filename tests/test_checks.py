@@ -1,4 +1,5 @@
 import copy
+import os
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ TRAINER = {
     "accumulate_grad_batches": 1,
     "log_every_n_steps": 1,
     "gradient_clip_val": 1.0,
+    "val_check_interval": 1.0,
 }
 GOOD: dict[str, Any] = {
     "choices": {"data": "sst2", "normalizer": "identity"},
@@ -44,6 +46,9 @@ def test_good_configuration_passes() -> None:
         ("trainer.max_steps", 1.5),
         ("trainer.gradient_clip_val", 0),
         ("trainer.log_every_n_steps", 0),
+        ("trainer.val_check_interval", 0),
+        ("trainer.val_check_interval", 1.5),
+        ("trainer.val_check_interval", True),
         ("trainer.devices", 0),
         ("trainer.devices", "two"),
     ],
@@ -62,6 +67,13 @@ def test_bad_value_is_named(key: str, value: Any) -> None:
 def test_unbounded_run_is_refused() -> None:
     with pytest.raises(InputError, match="bound the run"):
         check({**GOOD, "trainer": {**TRAINER, "max_epochs": -1}})
+
+
+def test_more_processes_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert count_processes({**TRAINER, "devices": 2}) == 2  # ddp_cpu works anywhere
+    with pytest.raises(InputError, match=r"trainer\.devices=3 .* 2"):
+        count_processes({**TRAINER, "devices": 3})
 
 
 def test_devices_beyond_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:

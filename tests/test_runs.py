@@ -95,6 +95,8 @@ def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> N
         "optimizer.lr=1e-4",
         "normalizer=layernorm",
         "trainer.precision=bf16-mixed",
+        "+trainer.limit_train_batches=3",
+        "+trainer.fast_dev_run=true",
     ):
         assert folder(other) != base, other
 
@@ -197,6 +199,12 @@ def test_crash_before_the_first_resume_point_starts_afresh(train: Train, monkeyp
             train()
     run = train()
     assert logged_steps(run) == sorted(set(logged_steps(run)))
+
+
+def test_validation_that_never_comes_is_refused(train: Train) -> None:
+    with pytest.raises(InputError, match=r"val_check_interval to be at most \d+, the batches .* got 1000"):
+        train("trainer.val_check_interval=1000")
+    assert not Path("runs").exists()
 
 
 def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 from clsnorm.errors import InputError
+
+MIN_PROCESSES = 2  # trainer=ddp_cpu works on one core, too
 
 
 def check(config: dict[str, Any]) -> int:
@@ -53,6 +56,11 @@ RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     ("trainer.max_epochs", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
     ("trainer.max_steps", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
     ("trainer.accumulate_grad_batches", "a positive whole number", lambda value: _is_int(value, 1)),
+    (
+        "trainer.val_check_interval",
+        "a share of an epoch in (0, 1] or a positive whole number of batches",
+        lambda value: _is_int(value, 1) or (isinstance(value, float) and 0 < value <= 1),
+    ),
     ("trainer.log_every_n_steps", "a positive whole number", lambda value: _is_int(value, 1)),
     (
         "trainer.gradient_clip_val",
@@ -70,7 +78,7 @@ def count_processes(trainer: dict[str, Any]) -> int:
     """
     import torch
 
-    gpus = torch.cuda.device_count()
+    gpus, cores = torch.cuda.device_count(), max(MIN_PROCESSES, os.cpu_count() or 1)
     accelerator, devices = trainer["accelerator"], trainer["devices"]
     if accelerator == "auto":
         accelerator = "gpu" if gpus else "cpu"
@@ -88,5 +96,10 @@ def count_processes(trainer: dict[str, Any]) -> int:
     if accelerator == "gpu" and devices > gpus:
         raise InputError(
             f"trainer.devices={devices} needs as many GPUs, but there are {gpus}. Use trainer.devices={gpus}"
+        )
+    if accelerator == "cpu" and devices > cores:
+        raise InputError(
+            f"trainer.devices={devices} asks for more processes than the {cores} this machine has cores for. "
+            f"Use trainer.devices={cores} or less"
         )
     return devices

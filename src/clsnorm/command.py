@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from clsnorm import naming
+from clsnorm import naming, sweeping
 from clsnorm.errors import InputError
 
 OK, CRASHED, REFUSED = 0, 1, 2
@@ -26,11 +26,22 @@ def run_command(task: Callable[[], Any]) -> int:
         with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)):
             task()
     except (InputError, HydraException, OmegaConfBaseException) as error:
-        return _refuse(error)
+        return _refuse(error) if not sweeping.failures else _conclude_sweep()
+    except Exception:
+        if not sweeping.failures:
+            raise
+        return _conclude_sweep()
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return OK
+
+
+def _conclude_sweep() -> int:
+    """Counts a sweep's failed jobs, each of which has been told, and returns the status: a crash outweighs refusals."""
+    failures = sweeping.failures
+    print(f"error: {len(failures)} of the sweep's runs failed; the same command goes on with these", file=sys.stderr)
+    return REFUSED if all(isinstance(error, InputError) for error in failures) else CRASHED
 
 
 class _WithoutHydraNotice:

@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm import checks, distributed, launch, naming
+from clsnorm import checks, distributed, launch, naming, sweeping
 from clsnorm.building import Experiment, build
 from clsnorm.calibration import calibrate
 from clsnorm.callbacks import Observer
@@ -43,17 +44,27 @@ def run(config: DictConfig) -> float | None:
 
     hydra = HydraConfig.get().runtime
     folder = RunFolder(Path(hydra.output_dir))
-    choices = OmegaConf.to_container(hydra.choices)
-    with folder.claim(plain := resolve(config, choices)) as finished:  # type: ignore[arg-type]
+    with sweeping.failure_told(folder.path.name):
+        try:
+            plain = resolve(config, OmegaConf.to_container(hydra.choices))  # type: ignore[arg-type]
+        except OmegaConfBaseException:
+            folder.discard_if_empty()
+            raise
+        results = _results_of(plain, folder)
+    print_table(results, folder.path)
+    return results["metrics"].get(f"select/{results['monitor']}")
+
+
+def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Returns the results of the run in ``folder``, which it runs unless it has finished."""
+    with folder.claim(config) as finished:
         if finished is not None:
             _say_finished(finished, folder)
         else:
-            processes = checks.check(plain)
-            _execute_or_launch(plain, folder, processes)
+            _execute_or_launch(config, folder, checks.check(config))
         results = folder.read_results()
     assert results is not None
-    print_table(results, folder.path)
-    return results["metrics"].get(f"select/{results['monitor']}")
+    return results
 
 
 def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
@@ -123,8 +134,14 @@ def _train(experiment: Experiment) -> None:
 
 
 def _check_batches(experiment: Experiment) -> None:
-    """Refuses batches that the normalizer cannot take, before the first of them comes."""
+    """Refuses batches that the normalizer cannot take, and validations that never come, before the first step."""
     needed, data = experiment.module.classifier.normalizer.min_batch_size, experiment.data
+    interval = experiment.config["trainer"]["val_check_interval"]
+    if isinstance(interval, int) and interval > data.steps_per_epoch:
+        raise InputError(
+            f"Expected trainer.val_check_interval to be at most {data.steps_per_epoch}, the batches of an epoch, but "
+            f"got {interval}. A share of an epoch, such as 0.5, fits any data set"
+        )
     smallest = data.train_size % data.batch_size or min(data.batch_size, data.train_size)
     if smallest < needed:
         raise InputError(

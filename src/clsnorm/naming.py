@@ -11,16 +11,22 @@ from clsnorm.errors import InputError
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of one name.
-RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "seeds")
-RESULT_TRAINER_KEYS = (
-    "precision",
-    "max_epochs",
-    "max_steps",
-    "gradient_clip_val",
-    "accumulate_grad_batches",
-    "val_check_interval",
-)
-SPEED_ONLY_DATA_KEYS = ("num_workers", "eval_batch_size")
+RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "trainer", "seeds")
+# Named one by one, so that an option nobody thought of, such as `+trainer.limit_train_batches`, makes another run.
+SPEED_ONLY_KEYS = {
+    "data": ("num_workers", "eval_batch_size", "about"),
+    "trainer": (
+        "_target_",
+        "accelerator",
+        "benchmark",
+        "deterministic",
+        "devices",
+        "log_every_n_steps",
+        "num_nodes",
+        "profiler",
+        "strategy",
+    ),
+}
 
 
 def result_config(config: DictConfig) -> dict[str, Any]:
@@ -29,16 +35,11 @@ def result_config(config: DictConfig) -> dict[str, Any]:
     OmegaConf.set_readonly(config, False)
     for key in config.paths:
         config.paths[key] = ""
-    groups = {group: _plain(config[group]) for group in RESULT_GROUPS}
-    for key in SPEED_ONLY_DATA_KEYS:
-        groups["data"].pop(key, None)
-    trainer = _plain(config.trainer)
-    groups["trainer"] = {key: trainer.get(key) for key in RESULT_TRAINER_KEYS}
-    return groups
-
-
-def _plain(node: DictConfig) -> dict[str, Any]:
-    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
+    plain = {group: OmegaConf.to_container(config[group], resolve=True) for group in RESULT_GROUPS}
+    return {
+        group: {key: value for key, value in node.items() if key not in SPEED_ONLY_KEYS.get(group, ())}
+        for group, node in cast(dict[str, dict[str, Any]], plain).items()
+    }
 
 
 def config_hash(config: DictConfig) -> str:

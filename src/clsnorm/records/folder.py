@@ -82,6 +82,7 @@ class RunFolder:
             InputError: If a living process uses the folder, or it holds another configuration.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._check_no_strangers()
         with self._lock(PARENT_LOCK), self._lock(WORKER_LOCK, probe=True):
             new = not self._content()
             try:
@@ -90,6 +91,11 @@ class RunFolder:
                 self._undo(new)
                 raise
             shutil.rmtree(self._replaced, ignore_errors=True)
+
+    def discard_if_empty(self) -> None:
+        """Removes the folder that Hydra made for a run that is refused before it has claimed it."""
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self._remove()
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
         self._check_same_config(config)
@@ -101,16 +107,18 @@ class RunFolder:
             write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(config)))
         return results
 
-    def _check_same_config(self, config: dict[str, Any]) -> None:
-        content = self._content()
-        if not content:
-            return
-        if not self.config.exists():
-            names = sorted(path.name for path in content)[:3]
+    def _check_no_strangers(self) -> None:
+        """Refuses a folder of somebody else before even a lock is written into it."""
+        if (content := self._content()) and not self.config.exists() and not self._replaced.exists():
+            names = ", ".join(sorted(path.name for path in content)[:3])
             raise InputError(
                 f"Expected {self.path} to be empty or to hold a run, but found {names} and no "
                 "config.yaml. Choose another hydra.run.dir"
             )
+
+    def _check_same_config(self, config: dict[str, Any]) -> None:
+        if not self.config.exists():
+            return
         found = OmegaConf.select(OmegaConf.load(self.config), "config_hash")
         if found != config["config_hash"]:
             raise InputError(
