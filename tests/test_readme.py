@@ -70,6 +70,38 @@ def test_commands_compose(command: str) -> None:
     assert len(set(names)) == len(names)
 
 
+def published_files(folder: Path, tiny_data: SimpleNamespace) -> None:
+    """Makes small files where the README's commands look for theirs."""
+    glue = folder / "data" / "SST-2"
+    glue.mkdir(parents=True)
+    shutil.copy(tiny_data.train, glue / "train.tsv")
+    shutil.copy(tiny_data.report, glue / "dev.tsv")
+    for name, source in (("a.tsv", tiny_data.train), ("b.tsv", tiny_data.report)):
+        rows = [line.split("\t") for line in source.read_text().splitlines()[1:]]
+        pairs = [f"{text}\t{text[::-1]}\t{label}" for text, label in rows]
+        (folder / name).write_text("\n".join(["premise\thypothesis\tlabel", *pairs]) + "\n")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", COMMANDS)
+def test_commands_run(
+    words: str, command: Callable[..., Any], workspace: Path, tiny_data: SimpleNamespace, tiny_bert: Path
+) -> None:
+    """As typed, but with a tiny model, small files and two steps."""
+    published_files(workspace, tiny_data)
+    small = ["trainer.max_steps=2", "data.max_train_examples=64", "data.max_length=32", f"model.path={tiny_bert}"]
+    if "data=sst2" in words:
+        small += [f"paths.data={workspace}/data", "data.rows=null"]
+    done = command(*shlex.split(words)[2:], *small, "model.sha256=null")
+    if "trainer.devices=4" in words and torch.cuda.device_count() < 4:
+        assert done.returncode == 2
+        assert "GPU" in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    expected = 9 if "sweep=first_look" in words else len(jobs(words))
+    assert len(list(workspace.glob("*/**/results.json"))) == expected
+
+
 def code(language: str, start: str) -> str:
     """The README's block of ``language`` that starts with ``start``."""
     (block,) = [b for b in re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL) if b.startswith(start)]
