@@ -2,6 +2,7 @@
 
 from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.cls_statistics import ClsStatistics
+from clsnorm.callbacks.gradient_norms import GradientNorms
 from clsnorm.callbacks.progress import Progress
 
-__all__ = ["ClsStatistics", "Observer", "Progress"]
+__all__ = ["ClsStatistics", "GradientNorms", "Observer", "Progress"]

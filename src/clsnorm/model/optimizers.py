@@ -28,10 +28,10 @@ def parameter_groups(classifier: nn.Module) -> Groups:
         Groups with the keys ``params``, ``name``, ``part``, ``depth``, and ``weight_decay`` where it is 0.
     """
     named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
-    layers = 1 + max((int(m[1]) for name, _ in named if (m := _layer_of(name))), default=-1)
+    layers = count_layers(name for name, _ in named)
     groups: dict[tuple[str, int, bool], dict[str, Any]] = {}
     for name, parameter in named:
-        part, depth = _place(name, layers)
+        part, depth = place(name, layers)
         decayed = parameter.ndim >= 2 and part != "normalizer"
         label = f"{part}/{depth}/{'decay' if decayed else 'no_decay'}"
         group = {"params": [], "name": label, "part": part, "depth": depth} | ({} if decayed else {"weight_decay": 0.0})
@@ -43,7 +43,13 @@ def _layer_of(name: str) -> re.Match[str] | None:
     return _LAYER.search(name) if name.startswith("encoder.model.") else None
 
 
-def _place(name: str, layers: int) -> tuple[str, int]:
+def count_layers(names: Iterable[str]) -> int:
+    """Returns the number of layers that a classifier's parameters are named after."""
+    return 1 + max((int(match[1]) for name in names if (match := _layer_of(name))), default=-1)
+
+
+def place(name: str, layers: int) -> tuple[str, int]:
+    """Returns the part of the classifier that a parameter belongs to, and its depth as `parameter_groups` counts it."""
     if not name.startswith("encoder."):
         return name.split(".")[0], 0
     if name.startswith("encoder.pooler."):
@@ -110,6 +116,8 @@ class AdamW(torch.optim.AdamW):
         # The fused kernel is several times faster on a CPU; on a GPU torch's default also works with gradient clipping.
         fused = True if _on_cpu(arranged) else None
         super().__init__(arranged, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused)
+        # Lightning will not clip what an optimizer unscales by itself; the scaler can for the fused kernel, too.
+        self._step_supports_amp_scaling = False
 
 
 class AdamWUncorrected(torch.optim.Optimizer):

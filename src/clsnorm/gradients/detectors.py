@@ -1,0 +1,100 @@
+"""When a gradient explodes or vanishes: rules on a series of numbers, one a step."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+from clsnorm.errors import InputError
+
+
+class Explosion:
+    """A number explodes when it is not finite, or above ``median + k * MAD`` of the last ``window`` ones.
+
+    MAD is the median absolute deviation. Nothing is said before half a window has been seen; numbers that explode
+    do not enter the window, so that a burst is seen to its end.
+
+    Args:
+        window: How many numbers are remembered.
+        k: How many deviations are too many.
+
+    Raises:
+        InputError: If an argument is out of its range.
+    """
+
+    def __init__(self, *, window: int, k: float) -> None:
+        if window < 4:
+            raise InputError(f"Expected argument `window` to be at least 4 steps, but got {window}")
+        if not k > 0:
+            raise InputError(f"Expected argument `k` to be positive, but got {k}")
+        self._seen: deque[float] = deque(maxlen=window)
+        self._k = k
+
+    def sees(self, value: float) -> bool:
+        """Takes the next number and tells whether it explodes."""
+        if not math.isfinite(value):
+            return True
+        if len(self._seen) >= (self._seen.maxlen or 0) // 2 and value > self._limit():
+            return True
+        self._seen.append(value)
+        return False
+
+    def _limit(self) -> float:
+        middle = _median(self._seen)
+        return middle + self._k * _median(abs(value - middle) for value in self._seen)
+
+    def state(self) -> list[float]:
+        """Returns what is remembered."""
+        return list(self._seen)
+
+    def restore(self, state: list[float]) -> None:
+        """Takes up what `state` returned."""
+        self._seen.extend(state)
+
+
+class Vanishing:
+    """A number vanishes when it stays below ``share`` of a reference for ``window`` numbers in a row; told once.
+
+    The reference is the median of the first ``window`` numbers.
+
+    Args:
+        window: How many numbers make the reference, and how many must be small.
+        share: What is small.
+
+    Raises:
+        InputError: If an argument is out of its range.
+    """
+
+    def __init__(self, *, window: int, share: float) -> None:
+        if window < 1:
+            raise InputError(f"Expected argument `window` to be positive, but got {window}")
+        if not 0 < share < 1:
+            raise InputError(f"Expected argument `share` to be between 0 and 1, but got {share}")
+        self._window, self._share = window, share
+        self._first: list[float] = []
+        self._small = 0
+
+    def sees(self, value: float) -> bool:
+        """Takes the next number and tells whether it has vanished with this one."""
+        if not math.isfinite(value):
+            return False
+        if len(self._first) < self._window:
+            self._first.append(value)
+            return False
+        self._small = self._small + 1 if value < self._share * _median(self._first) else 0
+        return self._small == self._window
+
+    def state(self) -> dict[str, Any]:
+        """Returns what is remembered."""
+        return {"first": list(self._first), "small": self._small}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up what `state` returned."""
+        self._first, self._small = list(state["first"]), state["small"]
+
+
+def _median(values: Any) -> float:
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

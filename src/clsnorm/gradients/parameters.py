@@ -1,0 +1,102 @@
+"""Norms of parameters, their gradients and their updates by part of the model: one kernel, one transfer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from clsnorm.model.optimizers import count_layers, place
+
+_KINDS = (("norm", re.compile(r"norm", re.IGNORECASE)), ("attention", re.compile(r"att(entio)?n", re.IGNORECASE)))
+
+
+def part_names(names: Iterable[str]) -> dict[str, str]:
+    """Returns the part that each of a classifier's parameters belongs to.
+
+    ``embeddings`` (and what else lies outside of the layers), ``layer01/attention``, ``layer01/ffn``,
+    ``layer01/norm``, ..., ``pooler``, ``normalizer``, ``head``. Layers count from the input, from 1.
+    """
+    names = list(names)
+    layers = count_layers(names)
+    return {name: _part(name, layers) for name in names}
+
+
+def _part(name: str, layers: int) -> str:
+    part, depth = place(name, layers)
+    if part != "encoder":
+        return part
+    if depth == 0:
+        return "pooler"
+    if depth > layers:
+        return "embeddings"
+    kind = next((kind for kind, pattern in _KINDS if pattern.search(name)), "ffn")
+    return f"layer{layers + 1 - depth:02d}/{kind}"
+
+
+class ParameterNorms:
+    """Euclidean norms over the parts of a classifier.
+
+    Args:
+        classifier: Its trainable parameters are looked at.
+    """
+
+    def __init__(self, classifier: nn.Module) -> None:
+        named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
+        parts = part_names(name for name, _ in named)
+        self.parts = sorted(set(parts.values()))
+        self.parameters = [p for _, p in named]
+        self._index = torch.tensor([self.parts.index(parts[name]) for name, _ in named])
+
+    def of_weights(self) -> Tensor:
+        """Returns the norm of each part's parameters, ``(len(parts),)``, on their device."""
+        return self._by_part([p.detach() for p in self.parameters])
+
+    def of_gradients(self) -> Tensor:
+        """Returns the norm of each part's gradients; a parameter without one counts as zero."""
+        return self._by_part([p.grad.detach() if p.grad is not None else _nothing(p) for p in self.parameters])
+
+    def copy_weights(self) -> list[Tensor]:
+        """Returns copies of the parameters, for `of_updates`."""
+        return [p.detach().clone() for p in self.parameters]
+
+    def of_updates(self, before: list[Tensor]) -> Tensor:
+        """Returns the norm of each part's change since ``before``, whose tensors are used up."""
+        torch._foreach_sub_(before, [p.detach() for p in self.parameters])
+        return self._by_part(before)
+
+    def _by_part(self, tensors: list[Tensor]) -> Tensor:
+        norms = torch.stack(torch._foreach_norm(tensors)).double()
+        squares = torch.zeros(len(self.parts), dtype=norms.dtype, device=norms.device)
+        return squares.index_add_(0, self._index.to(norms.device), norms.square()).sqrt()
+
+
+def _nothing(parameter: Tensor) -> Tensor:
+    return torch.zeros((), dtype=parameter.dtype, device=parameter.device)
+
+
+def depth_profile(norms: dict[str, float]) -> dict[str, float]:
+    """Returns how gradients change from the output to the input of the encoder.
+
+    - ``bottom_to_top``: norm of the first layer's gradients over the last layer's.
+    - ``log_slope``: slope of the natural logarithm of the layers' norms over their number, by least squares; positive
+      where gradients shrink toward the input (Mosbach et al., 2021, figure 4: failed runs have gradients in the top
+      layers only).
+
+    Args:
+        norms: Norm of each part's gradients, as named by `part_names`.
+    """
+    layers: dict[str, float] = {}
+    for part, norm in norms.items():
+        if part.startswith("layer"):
+            layer = part.partition("/")[0]
+            layers[layer] = layers.get(layer, 0.0) + norm**2
+    values = torch.tensor([layers[name] for name in sorted(layers)], dtype=torch.float64).sqrt()
+    if len(values) < 2 or not bool((values > 0).all()):
+        return {"bottom_to_top": float("nan"), "log_slope": float("nan")}
+    place_of = torch.arange(len(values), dtype=torch.float64)
+    centred = place_of - place_of.mean()
+    slope = float((centred * values.log()).sum() / centred.square().sum())
+    return {"bottom_to_top": float(values[0] / values[-1]), "log_slope": slope}
