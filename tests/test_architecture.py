@@ -27,7 +27,7 @@ ALLOWED = {
     "callbacks": {"gradients", "statistics", "distributed"},
     "naming": set(),
     "instantiation": set(),
-    "catalogue": {"instantiation"},
+    "catalogue": {"dashboard", "instantiation"},
     "checks": set(),
     "calibration": {"distributed", "data", "model"},
     "records": {"distributed"},
@@ -35,6 +35,7 @@ ALLOWED = {
     "worker": {"experiment", "launch", "records"},
     "loading": {"building", "model", "records"},
     "sweeping": set(),
+    "dashboard": set(),
     "command": {"naming", "sweeping"},
     "building": {"data", "distributed", "instantiation", "model", "records"},
     "experiment": {

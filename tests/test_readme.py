@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 import clsnorm.callbacks
 from clsnorm import naming
-from clsnorm.catalogue import with_tables
+from clsnorm.catalogue import PAGES, with_tables
 from clsnorm.instantiation import instantiate
 from clsnorm.model import load_tokenizer
 
@@ -40,6 +40,11 @@ COMMANDS = sorted(
 
 def test_tables_are_those_of_the_configuration() -> None:
     assert with_tables(README, ROOT / "conf") == README, "run: python -m clsnorm.catalogue"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    assert PAGES[name](ROOT / "conf") == (ROOT / name).read_text(encoding="utf-8"), "run: python -m clsnorm.catalogue"
 
 
 def test_make_commands_exist() -> None:

@@ -1,4 +1,4 @@
-"""The tables of the README, made from ``conf/``: ``python -m clsnorm.catalogue`` writes them in place.
+"""The tables of the README and the generated pages of ``docs``: ``python -m clsnorm.catalogue`` writes them in place.
 
 A normalizer's or a data set's description is the first comment line of its YAML, so it is said once.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+
+from clsnorm.files import write_text
 
 YES, NO = "yes", "–"
 
@@ -60,6 +62,18 @@ def data_table(conf: Path) -> str:
 TABLES: dict[str, Callable[[Path], str]] = {"normalizers": normalizer_table, "data": data_table}
 
 
+def key_page(conf: Path) -> str:
+    """Returns the Markdown page of all numbers that a run logs."""
+    from clsnorm.dashboard import KEYS
+
+    rows = [[f"`{key.name}`", key.unit, key.meaning] for key in KEYS]
+    head = "# Logged numbers\n\nNames in `metrics.csv`, in `results.json` and in every logger.\n\n"
+    return head + _markdown(["name", "unit", "says"], rows)
+
+
+PAGES: dict[str, Callable[[Path], str]] = {"docs/metrics.md": key_page}
+
+
 def with_tables(text: str, conf: Path) -> str:
     """Returns ``text`` with what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` made anew."""
     for name, table in TABLES.items():
@@ -74,9 +88,11 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def main() -> None:
-    """Writes the tables of ``README.md`` anew."""
+    """Writes the tables of ``README.md`` and the pages of ``docs`` anew."""
     readme = Path("README.md")
     readme.write_text(with_tables(readme.read_text(encoding="utf-8"), Path("conf")), encoding="utf-8")
+    for name, page in PAGES.items():
+        write_text(Path(name), page(Path("conf")))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,29 +11,10 @@ import pytest
 
 from clsnorm.errors import InputError
 from clsnorm.records import TensorBoardRun
+from wandb_file import wandb_records
 
 Train = Callable[..., SimpleNamespace]
 SHORT = ("trainer.max_epochs=1", "callbacks=none")
-
-
-def wandb_records(path: Path) -> Iterator[object]:
-    """Reads an offline W&B file: a header of 7 bytes, then LevelDB's log framing of protocol buffers."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, position, pending = path.read_bytes(), 7, b""
-    while position + 7 <= len(data):
-        left = 32768 - position % 32768
-        if left < 7:
-            position += left
-            continue
-        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
-        pending += data[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            record = Record()
-            record.ParseFromString(pending)
-            pending = b""
-            yield record
 
 
 def test_wandb_without_a_key_keeps_the_run_offline(

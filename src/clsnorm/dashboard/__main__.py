@@ -1,0 +1,41 @@
+"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each, or the W&B workspace."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from clsnorm.dashboard.page import read_series, write_page
+from clsnorm.dashboard.workspace import workspace
+from clsnorm.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 0, or 2 for a user's mistake, told in one line."""
+    parser = argparse.ArgumentParser(prog="python -m clsnorm.dashboard", description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
+    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="save the layout as a workspace there instead")
+    given = parser.parse_args(arguments)
+    try:
+        if given.wandb:
+            _save_workspace(given.wandb, given.folders)
+        else:
+            for folder in given.folders:
+                print(f"written to {write_page(folder)}")
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _save_workspace(place: str, folders: list[Path]) -> None:
+    entity, slash, project = place.partition("/")
+    if not (entity and slash and project):
+        raise InputError(f"Expected argument `--wandb` to be ENTITY/PROJECT, but got {place!r}")
+    names = dict.fromkeys(name for folder in folders for name in read_series(folder))
+    print(workspace(entity=entity, project=project, names=names).save().url)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

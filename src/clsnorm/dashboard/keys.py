@@ -1,0 +1,138 @@
+"""Every number that a run logs: its name, its unit and what it says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+SPLITS = "(start|select|report[a-z_]*)"
+POINTS = "(h|z)"
+GRADIENTS = "(h|h_of_sum|z)"
+PART = r"(embeddings|pooler|normalizer|head|layer\d\d/(attention|ffn|norm))"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One logged number, or a family of them.
+
+    Attributes:
+        name: As documentation writes it.
+        pattern: Regular expression of the whole name.
+        unit: Of the value: ``nats``, ``share`` (0 to 1), ``count``, ``ratio``, or ``norm`` (Euclidean).
+        meaning: One sentence.
+    """
+
+    name: str
+    pattern: str
+    unit: str
+    meaning: str
+
+    @cached_property
+    def regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
+
+KEYS = (
+    Key("train/loss", "train/loss", "nats", "Mean loss of the global batch; squared error in regression."),
+    Key(
+        "{split}/loss",
+        r"(last/)?(select|report[a-z_]*)/loss",
+        "nats",
+        "Mean loss of a split; `last/` for the last weights instead of the selected ones.",
+    ),
+    Key(
+        "{split}/{metric}",
+        r"(last/)?(select|report[a-z_]*)/[a-z0-9_]+",
+        "metric",
+        "The data set's metrics, by their name in its YAML.",
+    ),
+    Key(
+        "cls/{split}/{point}/centred_share",
+        rf"(last/)?cls/{SPLITS}/{POINTS}/centred_share",
+        "share",
+        "The mean's share in the mean square of [CLS], before (h) and after (z) the normalizer; 0 if centred.",
+    ),
+    Key(
+        "cls/{split}/{point}/top_energy_share",
+        rf"(last/)?cls/{SPLITS}/{POINTS}/top_energy_share",
+        "share",
+        "Share of the largest dimensions in the mean square of [CLS].",
+    ),
+    Key(
+        "grad/{point}/{mean,median,p95,p99,max}",
+        rf"grad/(run/)?{GRADIENTS}/(mean|median|p95|p99|max)",
+        "norm",
+        "Norms of the gradients of single examples' own losses, of all steps since the last logged one; `run/`: of all "
+        "steps.",
+    ),
+    Key("grad/{point}/mean_norm", f"grad/{GRADIENTS}/mean_norm", "norm", "Norm of the mean gradient."),
+    Key("grad/{point}/agreement", f"grad/{GRADIENTS}/agreement", "cosine", "Mean cosine of two examples' gradients."),
+    Key(
+        "grad/{point}/signal_to_noise",
+        f"grad/{GRADIENTS}/signal_to_noise",
+        "ratio",
+        "Squared mean over total variance of the gradients, without bias: 0 on average for random directions.",
+    ),
+    Key(
+        "grad/{point}/noise_scale",
+        f"grad/{GRADIENTS}/noise_scale",
+        "count",
+        "Examples in a batch at which noise and signal are equal; infinite where no signal is found.",
+    ),
+    Key(
+        "grad/{point}/top_energy_share",
+        f"grad/{GRADIENTS}/top_energy_share",
+        "share",
+        "Share of the largest dimensions in the gradients' mean square.",
+    ),
+    Key(
+        "grad/{point}/participation_ratio",
+        f"grad/{GRADIENTS}/participation_ratio",
+        "count",
+        "How many dimensions share the gradients' mean square.",
+    ),
+    Key(
+        "grad/h/top_overlap",
+        f"grad/{GRADIENTS}/top_overlap",
+        "share",
+        "Jaccard index of the largest dimensions of the gradients and of the embeddings.",
+    ),
+    Key(
+        "grad/h/rank_correlation",
+        f"grad/{GRADIENTS}/rank_correlation",
+        "correlation",
+        "Spearman's correlation of the dimensions' mean squares in gradients and embeddings.",
+    ),
+    Key("grad/gain", "grad/gain", "ratio", "Mean gradient norm before the normalizer over that after it."),
+    Key(
+        "grad/parameters/{part}",
+        rf"grad/parameters/({PART}|total)",
+        "norm",
+        "Norm of the step's parameter gradients before clipping, by part.",
+    ),
+    Key("grad/clipped/total", "grad/clipped/total", "norm", "Norm of all parameter gradients after clipping."),
+    Key(
+        "grad/update_ratio/{part}",
+        rf"grad/update_ratio/{PART}",
+        "ratio",
+        "Norm of the step's change over the norm of the weights, by part.",
+    ),
+    Key(
+        "grad/depth/bottom_to_top",
+        "grad/depth/bottom_to_top",
+        "ratio",
+        "Gradient norm of the first layer over that of the last.",
+    ),
+    Key(
+        "grad/depth/log_slope",
+        "grad/depth/log_slope",
+        "per layer",
+        "Slope of the log gradient norm over the layers; positive where gradients shrink toward the input.",
+    ),
+)
+
+
+def key_of(name: str) -> Key | None:
+    """Returns the first of `KEYS` that ``name`` belongs to, or None."""
+    return next((key for key in KEYS if key.regex.fullmatch(name)), None)

@@ -1,0 +1,112 @@
+"""The layout against what a real run logs, and the page that it makes."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clsnorm.dashboard import KEYS, SECTIONS, Panel, key_of
+from clsnorm.dashboard.__main__ import main
+from clsnorm.dashboard.figures import draw
+from clsnorm.dashboard.page import read_series, write_page
+from clsnorm.dashboard.workspace import workspace
+from wandb_file import wandb_records
+
+OPTIONS = [
+    "normalizer=layernorm",
+    "model.tap=pooler",
+    "callbacks=[cls_statistics,gradient_norms]",
+    "logger=wandb",
+    "trainer.max_epochs=1",
+]
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture
+def run(train: Any, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    found: SimpleNamespace = train(*OPTIONS)
+    return found
+
+
+def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: SimpleNamespace) -> None:
+    (path,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
+    logged = {
+        "/".join(item.nested_key) or item.key
+        for record in wandb_records(path)
+        if record.HasField("history")  # type: ignore[attr-defined]
+        for item in record.history.item  # type: ignore[attr-defined]
+    }
+    logged = {name for name in logged if not name.startswith("_") and name not in ("epoch", "trainer/global_step")}
+    columns = set(read_series(run.folder)) - {"epoch"}
+    assert logged == columns
+    for section in SECTIONS:
+        for panel in section.panels:
+            assert panel.among(logged), panel.title
+    numbers = json.loads((run.folder / "results.json").read_text())["metrics"]
+    assert not [name for name in logged | set(numbers) if key_of(name) is None]
+    shown = {name for section in SECTIONS for panel in section.panels for name in panel.among(logged)}
+    plots = [p for s in workspace(entity="e", project="p", names=sorted(logged)).sections for p in s.panels]
+    assert {name for plot in plots for name in plot.y} == shown
+    assert sum(len(section.panels) for section in SECTIONS) == len(plots)
+
+
+def test_page_stands_alone(run: SimpleNamespace) -> None:
+    text = write_page(run.folder).read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert text.count("<svg") == sum(len(section.panels) for section in SECTIONS)
+    score = json.loads((run.folder / "results.json").read_text())["metrics"]["report/accuracy"]
+    assert f"{score:.4f}" in text
+
+
+def test_a_value_that_is_not_finite_is_marked() -> None:
+    panel = Panel("Norms", ("a/*",), "norm", log=True)
+    plain = ET.fromstring(draw(panel, {"a/x": [(0, 1.0), (1, 2.0), (2, 3.0)]}))
+    marked = ET.fromstring(draw(panel, {"a/x": [(0, 1.0), (1, math.inf), (2, 3.0)]}))
+    assert plain.find(".//*[@id='not-finite']") is None
+    mark = marked.find(".//*[@id='not-finite']")
+    assert mark is not None
+    assert len(list(mark.iter(f"{SVG}use"))) == 1
+
+
+def test_drawing_twice_gives_the_same_text() -> None:
+    panel = Panel("Loss", ("train/loss",), "nats")
+    series = {"train/loss": [(step, 1 / (step + 1)) for step in range(30)]}
+    assert draw(panel, series) == draw(panel, series)
+
+
+def test_keys_do_not_shadow_each_other() -> None:
+    for name in ("select/loss", "cls/start/z/centred_share", "grad/run/h_of_sum/p99", "grad/update_ratio/layer03/ffn"):
+        found = key_of(name)
+        assert found is not None
+        assert found is next(key for key in KEYS if key.regex.fullmatch(name))
+    assert key_of("grad/h/nonsense") is None
+
+
+@pytest.mark.parametrize("arguments", [["gone"], ["--wandb", "nobody", "gone"]])
+def test_mistakes_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_it_imports_no_torch() -> None:
+    code = (
+        "import sys, clsnorm.dashboard.__main__; sys.exit('torch' in sys.modules or 'pytorch_lightning' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_page_of_a_folder_without_a_run(tmp_path: Path) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert not list(tmp_path.iterdir())
