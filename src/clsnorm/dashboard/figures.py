@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clsnorm import plotting
 from clsnorm.dashboard.layout import Panel
 
 Series = Sequence[tuple[int, float]]
-SIZE = (4.6, 2.7)  # inches
-PALETTE = ("#2166ac", "#d6604d", "#1b7837", "#762a83", "#b8860b", "#4d4d4d")  # told apart by the colour-blind, too
-STYLE = {
-    "font.family": "sans-serif",
-    "font.size": 8.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "grid.linewidth": 0.4,
-    "grid.color": "#e2e2e2",
-    "axes.axisbelow": True,
-    "lines.linewidth": 1.2,
-    "legend.frameon": False,
-    "legend.fontsize": 7.0,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "clsnorm",  # the same figure is the same text
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-}
 
 
 def draw(panel: Panel, series: Mapping[str, Series]) -> str:
@@ -41,26 +21,19 @@ def draw(panel: Panel, series: Mapping[str, Series]) -> str:
         panel: What to draw.
         series: Steps and values by logged name.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=SIZE, layout="constrained")
-        axes = figure.add_subplot()
+    with plotting.figure() as (figure, axes):
         labels = short_names(list(series))
-        for colour, (name, points) in zip(_colours(len(series)), series.items(), strict=True):
+        for colour, (name, points) in zip(plotting.colours(len(series)), series.items(), strict=True):
             _draw_line(axes, points, labels[name], colour)
         values = [value for points in series.values() for _, value in points if math.isfinite(value)]
         if panel.log and values and min(values) > 0:
             axes.set_yscale("log")
         axes.set_xlabel("optimizer step")
         axes.set_ylabel(panel.unit)
-        axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold")
+        plotting.title(axes, panel.title)
         if len(series) > 1:
             axes.legend(ncols=2 if len(series) > 4 else 1)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+        return plotting.as_svg(figure)
 
 
 def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:
@@ -70,15 +43,6 @@ def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:
     if bad := [step for step, value in points if not math.isfinite(value)]:
         top = {"transform": axes.get_xaxis_transform(), "clip_on": False, "gid": "not-finite"}
         axes.plot(bad, [1.0] * len(bad), "x", color=colour, markersize=5, **top)
-
-
-def _colours(number: int) -> list[Any]:
-    """A palette for a few lines; a dark-to-light scale for many, such as layers."""
-    import matplotlib as mpl
-
-    if number <= len(PALETTE):
-        return list(PALETTE[:number])
-    return [mpl.colormaps["viridis"](0.9 * index / (number - 1)) for index in range(number)]
 
 
 def short_names(names: list[str]) -> dict[str, str]:

@@ -1,0 +1,73 @@
+"""How all figures look, and figures as SVG text; matplotlib is imported when something is drawn."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from clsnorm.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIZE = (4.6, 2.7)  # inches
+PALETTE = ("#2166ac", "#d6604d", "#1b7837", "#762a83", "#b8860b", "#4d4d4d")  # told apart by the colour-blind, too
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.linewidth": 0.4,
+    "grid.color": "#e2e2e2",
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "legend.fontsize": 7.0,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "clsnorm",  # the same figure is the same text
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+
+
+@contextlib.contextmanager
+def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]:
+    """Gives a figure of ``size`` inches with one pair of axes, in the style of all of them.
+
+    Raises:
+        InputError: If matplotlib is not installed.
+    """
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure as MatplotlibFigure
+    except ImportError:
+        raise InputError("Figures need matplotlib, which is not installed. Run `pip install -e '.[figures]'`") from None
+    with mpl.rc_context(STYLE):
+        made = MatplotlibFigure(figsize=size, layout="constrained")
+        yield made, made.add_subplot()
+
+
+def title(axes: Axes, text: str) -> None:
+    """Puts a title where all figures have it."""
+    axes.set_title(text, loc="left", fontsize=9, fontweight="bold")
+
+
+def as_svg(drawn: Figure) -> str:
+    """Returns a figure as SVG text that can stand inside HTML; the same figure gives the same text."""
+    text = io.StringIO()
+    drawn.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def colours(number: int) -> list[Any]:
+    """Returns a palette for a few lines, or a dark-to-light scale for many, such as layers."""
+    import matplotlib as mpl
+
+    if number <= len(PALETTE):
+        return list(PALETTE[:number])
+    return [mpl.colormaps["viridis"](0.9 * index / (number - 1)) for index in range(number)]
