@@ -1,0 +1,168 @@
+"""What the analysis draws: one function a figure, from arrays on the host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from clsnorm import plotting
+
+Array = np.ndarray
+GREY = "#9a9a9a"
+
+
+def draw_dimensions(mean: Array, std: Array, *, title: str) -> str:
+    """Draws mean and standard deviation of each dimension, sorted by the mean.
+
+    Where values concentrate on few dimensions, the ends stand far from the rest; where [CLS] is not centred, means lie
+    outside of the band that the standard deviation spans.
+    """
+    order = np.argsort(mean)
+    at = np.arange(len(mean))
+    with plotting.figure() as (figure, axes):
+        axes.fill_between(
+            at, (mean - std)[order], (mean + std)[order], color=plotting.PALETTE[0], alpha=0.22, linewidth=0
+        )
+        axes.plot(at, mean[order], color=plotting.PALETTE[0])
+        axes.axhline(0, color=GREY, linewidth=0.6)
+        axes.set_xlabel("dimension, sorted by its mean")
+        axes.set_ylabel("mean ± std")
+        plotting.title(axes, title)
+        return plotting.as_svg(figure)
+
+
+def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> str:
+    """Draws the cumulative share of the mean square over dimensions, largest first.
+
+    Args:
+        energies: Mean squares ``(d,)`` by label.
+        count: Examples behind them, for the null: independent normal dimensions of equal size.
+        title: Of the figure.
+    """
+    with plotting.figure() as (figure, axes):
+        dim = len(next(iter(energies.values())))
+        at = np.arange(1, dim + 1)
+        axes.plot(at, isotropic_energy(dim, count), color=GREY, linestyle="--", label="isotropic")
+        for colour, (label, energy) in zip(plotting.colours(len(energies)), energies.items(), strict=True):
+            axes.plot(at, np.cumsum(np.sort(energy)[::-1]) / energy.sum(), color=colour, label=label)
+        axes.set_xscale("log")
+        axes.set_ylim(0, 1.02)
+        axes.set_xlabel("dimensions, largest first")
+        axes.set_ylabel("share of the mean square")
+        axes.legend()
+        plotting.title(axes, title)
+        return plotting.as_svg(figure)
+
+
+def isotropic_energy(dim: int, count: int) -> Array:
+    """Returns the expected cumulative energy curve ``(dim,)`` of ``count`` draws from a standard normal.
+
+    Means of ``count`` squares are chi-squared over ``count``; the curve takes their quantiles at
+    ``(i - 3/8) / (dim + 1/4)``, Blom's approximation of the expected order statistics.
+    """
+    from scipy.stats import chi2
+
+    places = (np.arange(dim, 0, -1) - 0.375) / (dim + 0.25)
+    values = chi2.ppf(places, count) / count
+    return np.asarray(np.cumsum(values) / values.sum())
+
+
+def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> str:
+    """Draws eigenvalues of the covariance over their mean, largest first, both axes logarithmic.
+
+    The dashed line is what ``count`` draws from an isotropic normal distribution show: quantiles of the
+    Marchenko-Pastur law.
+    """
+    with plotting.figure() as (figure, axes):
+        dim = len(next(iter(eigenvalues.values())))
+        at = np.arange(1, dim + 1)
+        axes.plot(at, marchenko_pastur(dim, count), color=GREY, linestyle="--", label="isotropic")
+        for colour, (label, values) in zip(plotting.colours(len(eigenvalues)), eigenvalues.items(), strict=True):
+            ordered = np.sort(values)[::-1]
+            axes.plot(at, np.where(ordered > 0, ordered / ordered.mean(), np.nan), color=colour, label=label)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_xlabel("principal component")
+        axes.set_ylabel("eigenvalue over mean")
+        axes.legend()
+        plotting.title(axes, title)
+        return plotting.as_svg(figure)
+
+
+def marchenko_pastur(dim: int, count: int) -> Array:
+    """Returns the expected eigenvalues ``(dim,)``, largest first, of the sample covariance of ``count`` standard normals.
+
+    Quantiles of the Marchenko-Pastur law with ratio ``dim / count`` at ``(i - 1/2) / dim``, its density summed
+    numerically; with fewer draws than dimensions the rest is zero (shown as NaN, which a logarithmic axis leaves out).
+    """
+    ratio = dim / count
+    low, high = (1 - np.sqrt(ratio)) ** 2, (1 + np.sqrt(ratio)) ** 2
+    # x = middle + radius * cos(t) takes the square-root singularities at the edges out of the density
+    angle = np.linspace(0, np.pi, 4001)
+    x = (low + high) / 2 + (high - low) / 2 * np.cos(angle)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.nan_to_num(np.sin(angle) ** 2 / x)
+    share = np.concatenate([[0.0], np.cumsum((weight[1:] + weight[:-1]) / 2)])
+    share /= share[-1]
+    rank = min(dim, count)
+    places = (np.arange(rank) + 0.5) / rank
+    values = np.full(dim, np.nan)
+    values[:rank] = np.interp(places, share, x)
+    return values
+
+
+def draw_correlations(correlation: Array, *, title: str) -> str:
+    """Draws a correlation matrix, dimensions ordered so that like ones stand together.
+
+    Ordered by average-linkage clustering with distance ``1 - |r|``, with the order of leaves that brings neighbours
+    closest.
+    """
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+    from scipy.spatial.distance import squareform
+
+    distance = np.clip(1 - np.abs(correlation), 0, None)
+    np.fill_diagonal(distance, 0)
+    flat = squareform(distance, checks=False)
+    tree = linkage(flat, method="average")
+    order = leaves_list(optimal_leaf_ordering(tree, flat) if len(correlation) <= 512 else tree)
+    with plotting.figure(size=(4.0, 3.5)) as (figure, axes):
+        image = axes.imshow(
+            correlation[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="antialiased"
+        )
+        axes.grid(visible=False)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        figure.colorbar(image, ax=axes, shrink=0.8, label="correlation")
+        plotting.title(axes, title)
+        return plotting.as_svg(figure)
+
+
+def draw_layers(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, unit: str, title: str) -> str:
+    """Draws numbers over layers: one line for each of ``series``, whose values are in the order of ``labels``."""
+    with plotting.figure() as (figure, axes):
+        for colour, (name, values) in zip(plotting.colours(len(series)), series.items(), strict=True):
+            axes.plot(range(len(labels)), values, color=colour, label=name, marker="o", markersize=2.5)
+        axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 8 else 0)
+        axes.set_ylabel(unit)
+        if len(series) > 1:
+            axes.legend()
+        plotting.title(axes, title)
+        return plotting.as_svg(figure)
+
+
+def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str) -> str:
+    """Draws a table of numbers as a heat map with the numbers in it, such as layers by data sets."""
+    high, wide = 0.28 * len(rows) + 1.1, 0.52 * len(columns) + 1.8
+    with plotting.figure(size=(wide, high)) as (figure, axes):
+        image = axes.imshow(values, cmap="viridis", aspect="auto")
+        axes.grid(visible=False)
+        axes.set_xticks(range(len(columns)), columns)
+        axes.set_yticks(range(len(rows)), rows)
+        middle = np.nanmean([np.nanmin(values), np.nanmax(values)])
+        for (row, column), value in np.ndenumerate(values):
+            ink = "#ffffff" if value < middle else "#000000"
+            axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=ink)
+        figure.colorbar(image, ax=axes, label=unit)
+        plotting.title(axes, title)
+        return plotting.as_svg(figure)
