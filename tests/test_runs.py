@@ -211,3 +211,13 @@ def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
     with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
         train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")
     assert not Path("runs").exists()
+
+
+def test_changed_file_makes_another_run(train: Train, tiny_data: SimpleNamespace) -> None:
+    own = Path("own.tsv").absolute()
+    own.write_text(tiny_data.train.read_text())
+    short = (f"data.train={own}", "trainer.max_steps=1")
+    first = train(*short)
+    assert train(*short).folder == first.folder
+    own.write_text(own.read_text().replace("\t1\n", "\t0\n", 1))
+    assert train(*short).folder != first.folder

@@ -1,8 +1,13 @@
 """Names of run folders, made from the configuration; imports no torch, since Hydra asks before a run starts."""
 
 import copy
+import glob
 import hashlib
 import json
+import os
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -84,7 +89,38 @@ def _choices(root: DictConfig) -> DictConfig:
     return HydraConfig.get().runtime.choices
 
 
+def content_digest(*given: Any) -> str:
+    """Resolver ``${content_digest:...}``: 16 hexadecimal digits that stand for the content of files.
+
+    Runs are named by their configuration; a user's own file may change under the same path, and must then make another
+    run. Paths, glob patterns and folders are taken, singly or in lists; what is not there is told when it is read.
+    """
+    digest = hashlib.sha256()
+    for pattern in _flat(given):
+        found = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207 -- as typed
+        files = [file for path in map(Path, found) for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+        for file in filter(Path.is_file, files):
+            status = file.stat()
+            digest.update(_file_digest(file, status.st_size, status.st_mtime_ns))
+    return digest.hexdigest()[:16]
+
+
+def _flat(given: Iterable[Any]) -> Iterator[str]:
+    for value in given:
+        if isinstance(value, str):
+            yield value
+        elif value is not None:
+            yield from _flat(value)
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, size: int, changed: int) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 def register() -> None:
-    """Makes both resolvers known to OmegaConf; may be called again."""
+    """Makes the resolvers known to OmegaConf; may be called again."""
+    OmegaConf.register_new_resolver("content_digest", content_digest, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

@@ -26,6 +26,7 @@ class UserFiles(DataModule):
         train: File of the training split.
         report: File of the report split; None: carved from train.
         select: File of the select split; None: carved from train.
+        digest: Stands for the files' content in the configuration, from which the run's name is made.
         text: A column or two; numbers from 0 in files without a header.
         label: The column of classes, or of the number to predict.
         task: ``classification`` or ``regression``.
@@ -47,6 +48,7 @@ class UserFiles(DataModule):
         train: str,
         report: str | None,
         select: str | None,
+        digest: str = "",
         text: Column | Sequence[Column],
         label: Column,
         task: str,
@@ -58,6 +60,7 @@ class UserFiles(DataModule):
         monitor: str | None,
         **options: Any,
     ) -> None:
+        self.digest = digest
         given = {"train": train, "select": select, "report": report}
         splits = {split: str(path) for split, path in given.items() if path is not None}
         reader = _reader(splits, delimiter=delimiter, quoting=quoting, header=header, encoding=encoding)
