@@ -37,6 +37,7 @@ ALLOWED = {
     "loading": {"building", "model", "records"},
     "sweeping": set(),
     "dashboard": set(),
+    "analysis": {"building", "data", "distributed", "model", "naming", "statistics"},
     "command": {"naming", "sweeping"},
     "building": {"data", "distributed", "instantiation", "model", "records"},
     "experiment": {

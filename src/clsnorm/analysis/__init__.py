@@ -1,0 +1,1 @@
+"""[CLS] embeddings before fine-tuning: every layer, every statistic, with its null beside it."""

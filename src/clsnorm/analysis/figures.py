@@ -91,7 +91,7 @@ def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -
 
 
 def marchenko_pastur(dim: int, count: int) -> Array:
-    """Returns the expected eigenvalues ``(dim,)``, largest first, of the sample covariance of ``count`` standard normals.
+    """Returns the expected eigenvalues ``(dim,)``, largest first, of the covariance of ``count`` standard normals.
 
     Quantiles of the Marchenko-Pastur law with ratio ``dim / count`` at ``(i - 1/2) / dim``, its density summed
     numerically; with fewer draws than dimensions the rest is zero (shown as NaN, which a logarithmic axis leaves out).
