@@ -28,7 +28,7 @@ ALLOWED = {
     "callbacks": {"gradients", "statistics", "distributed"},
     "naming": set(),
     "instantiation": set(),
-    "catalogue": {"dashboard", "instantiation"},
+    "catalogue": {"dashboard", "instantiation", "statistics"},
     "checks": set(),
     "calibration": {"distributed", "data", "model"},
     "records": {"distributed"},

@@ -71,7 +71,20 @@ def key_page(conf: Path) -> str:
     return head + _markdown(["name", "unit", "says"], rows)
 
 
-PAGES: dict[str, Callable[[Path], str]] = {"docs/metrics.md": key_page}
+def statistics_page(conf: Path) -> str:
+    """Returns the Markdown page of all statistics of embeddings."""
+    from clsnorm.statistics import CATALOGUE
+
+    rows = [[f"`{s.name}`", s.unit, s.meaning.replace("|", "\\|"), YES if s.null else NO, s.source] for s in CATALOGUE]
+    head = (
+        "# Statistics of embeddings\n\n`clsnorm.statistics.describe(snapshot)` gives all of them, from accumulators that are "
+        "exact\nfor any split of the data over batches and processes. *Null*: whether the value that as many rows of "
+        "isotropic\nnoise (or classes at random) would show stands beside it.\n\n"
+    )
+    return head + _markdown(["name", "unit", "says", "null", "source"], rows)
+
+
+PAGES: dict[str, Callable[[Path], str]] = {"docs/metrics.md": key_page, "docs/statistics.md": statistics_page}
 
 
 def with_tables(text: str, conf: Path) -> str:

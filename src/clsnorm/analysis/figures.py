@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clsnorm import plotting
+from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
 
 Array = np.ndarray
 GREY = "#9a9a9a"
@@ -43,7 +44,8 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> str
     with plotting.figure() as (figure, axes):
         dim = len(next(iter(energies.values())))
         at = np.arange(1, dim + 1)
-        axes.plot(at, isotropic_energy(dim, count), color=GREY, linestyle="--", label="isotropic")
+        null = isotropic_energies(dim, count)
+        axes.plot(at, np.cumsum(null) / null.sum(), color=GREY, linestyle="--", label="isotropic")
         for colour, (label, energy) in zip(plotting.colours(len(energies)), energies.items(), strict=True):
             axes.plot(at, np.cumsum(np.sort(energy)[::-1]) / energy.sum(), color=colour, label=label)
         axes.set_xscale("log")
@@ -55,19 +57,6 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> str
         return plotting.as_svg(figure)
 
 
-def isotropic_energy(dim: int, count: int) -> Array:
-    """Returns the expected cumulative energy curve ``(dim,)`` of ``count`` draws from a standard normal.
-
-    Means of ``count`` squares are chi-squared over ``count``; the curve takes their quantiles at
-    ``(i - 3/8) / (dim + 1/4)``, Blom's approximation of the expected order statistics.
-    """
-    from scipy.stats import chi2
-
-    places = (np.arange(dim, 0, -1) - 0.375) / (dim + 0.25)
-    values = chi2.ppf(places, count) / count
-    return np.asarray(np.cumsum(values) / values.sum())
-
-
 def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> str:
     """Draws eigenvalues of the covariance over their mean, largest first, both axes logarithmic.
 
@@ -77,7 +66,8 @@ def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -
     with plotting.figure() as (figure, axes):
         dim = len(next(iter(eigenvalues.values())))
         at = np.arange(1, dim + 1)
-        axes.plot(at, marchenko_pastur(dim, count), color=GREY, linestyle="--", label="isotropic")
+        null = isotropic_eigenvalues(dim, count)
+        axes.plot(at, np.where(null > 0, null, np.nan), color=GREY, linestyle="--", label="isotropic")
         for colour, (label, values) in zip(plotting.colours(len(eigenvalues)), eigenvalues.items(), strict=True):
             ordered = np.sort(values)[::-1]
             axes.plot(at, np.where(ordered > 0, ordered / ordered.mean(), np.nan), color=colour, label=label)
@@ -88,28 +78,6 @@ def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -
         axes.legend()
         plotting.title(axes, title)
         return plotting.as_svg(figure)
-
-
-def marchenko_pastur(dim: int, count: int) -> Array:
-    """Returns the expected eigenvalues ``(dim,)``, largest first, of the covariance of ``count`` standard normals.
-
-    Quantiles of the Marchenko-Pastur law with ratio ``dim / count`` at ``(i - 1/2) / dim``, its density summed
-    numerically; with fewer draws than dimensions the rest is zero (shown as NaN, which a logarithmic axis leaves out).
-    """
-    ratio = dim / count
-    low, high = (1 - np.sqrt(ratio)) ** 2, (1 + np.sqrt(ratio)) ** 2
-    # x = middle + radius * cos(t) takes the square-root singularities at the edges out of the density
-    angle = np.linspace(0, np.pi, 4001)
-    x = (low + high) / 2 + (high - low) / 2 * np.cos(angle)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.nan_to_num(np.sin(angle) ** 2 / x)
-    share = np.concatenate([[0.0], np.cumsum((weight[1:] + weight[:-1]) / 2)])
-    share /= share[-1]
-    rank = min(dim, count)
-    places = (np.arange(rank) + 0.5) / rank
-    values = np.full(dim, np.nan)
-    values[:rank] = np.interp(places, share, x)
-    return values
 
 
 def draw_correlations(correlation: Array, *, title: str) -> str:

@@ -1,6 +1,23 @@
 """Exact statistics of [CLS] embeddings: accumulators, and functions from them to numbers."""
 
+from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio, top_energy_share
 from clsnorm.statistics.moments import Moments
+from clsnorm.statistics.similarity import drift, linear_cka, subspace_overlap
+from clsnorm.statistics.snapshot import Snapshot
 
-__all__ = ["Moments", "centred_share", "isoscore", "participation_ratio", "top_energy_share"]
+__all__ = [
+    "CATALOGUE",
+    "Moments",
+    "Snapshot",
+    "Statistic",
+    "Value",
+    "centred_share",
+    "describe",
+    "drift",
+    "isoscore",
+    "linear_cka",
+    "participation_ratio",
+    "subspace_overlap",
+    "top_energy_share",
+]

@@ -1,0 +1,95 @@
+"""Numbers of classes: how far their means lie apart, against what each spreads."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from clsnorm.statistics.rows import Classes
+
+
+class Between:
+    """Class means around the mean of all, and the scatter between and within classes.
+
+    Args:
+        classes: Sums by class; classes without rows are left out.
+        covariance: Of all rows, divisor n.
+    """
+
+    def __init__(self, classes: Classes, covariance: Tensor) -> None:
+        counts = classes.sums["count"].cpu()
+        present = counts > 0
+        self.counts = counts[present]
+        self.n, self.number = float(self.counts.sum()), int(present.sum())
+        self.means = classes.sums["total"].cpu()[present] / self.counts[:, None]
+        self.centre = (self.counts[:, None] * self.means).sum(0) / self.n
+        self.offsets = self.means - self.centre
+        self.between = (self.counts[:, None] / self.n * self.offsets).T @ self.offsets
+        within = covariance - self.between
+        self.within = (within + within.T) / 2
+
+    def fisher_ratio(self) -> float:
+        """``tr S_B / tr S_W``: variance between classes over variance within them."""
+        within = float(self.within.diagonal().clamp(min=0).sum())
+        return float(self.between.trace()) / within if within > 0 else math.nan
+
+    def calinski_harabasz(self) -> float:
+        """``(tr S_B / (C - 1)) / (tr S_W / (n - C))`` (Calinski and Harabasz, 1974)."""
+        if self.number < 2 or self.n <= self.number:
+            return math.nan
+        return self.fisher_ratio() * (self.n - self.number) / (self.number - 1)
+
+    def separability(self, *, shrinkage: float = 0.01) -> float:
+        """``tr(S_W^-1 S_B)`` of discriminant analysis, with ``S_W`` shrunk to ``(1 - a) S_W + a tr(S_W)/d I``."""
+        dim = len(self.within)
+        level = float(self.within.trace()) / dim
+        if not level > 0:
+            return math.nan
+        shrunk = (1 - shrinkage) * self.within + shrinkage * level * torch.eye(dim, dtype=self.within.dtype)
+        return float(torch.linalg.solve(shrunk, self.between).trace())
+
+    def nc1(self) -> float:
+        """``tr(S_W S_B^+) / C``, within-class variability collapse, with uniform weights of classes in ``S_B``.
+
+        References:
+            Papyan, Han and Donoho, 2020, https://arxiv.org/abs/2008.08186
+        """
+        offsets = self.means - self.means.mean(0)
+        between = offsets.T @ offsets / self.number
+        return float((self.within @ torch.linalg.pinv(between, hermitian=True, rtol=1e-10)).trace()) / self.number
+
+    def nc2_norms(self) -> float:
+        """Coefficient of variation of the centred class means' norms: 0 if they are equinorm (Papyan et al., 2020)."""
+        norms = (self.means - self.means.mean(0)).norm(dim=1)
+        mean = float(norms.mean())
+        return float(norms.std(correction=0)) / mean if mean > 0 else math.nan
+
+    def nc2_angles(self) -> float:
+        """Mean of ``|cos(m_c, m_c') + 1/(C - 1)|`` over pairs: 0 if the class means form a simplex."""
+        units = torch.nn.functional.normalize(self.means - self.means.mean(0), dim=1)
+        cosines = units @ units.T
+        rows, columns = torch.triu_indices(self.number, self.number, offset=1)
+        return float((cosines[rows, columns] + 1 / (self.number - 1)).abs().mean()) if self.number > 1 else math.nan
+
+    def share_along(self, direction: Tensor) -> float:
+        """Share of ``tr S_B`` along a direction: how much of what tells classes apart lies there."""
+        length, total = float(direction.norm()), float(self.between.trace())
+        if length == 0 or total <= 0:
+            return math.nan
+        unit = direction / length
+        return float(unit @ self.between @ unit) / total
+
+
+def alignment(classes: Classes) -> float:
+    """Returns ``E ||u - v||^2`` over pairs of different rows of one class, directions only, in closed form.
+
+    ``sum_c (2 m_c^2 - 2 ||U_c||^2) / sum_c m_c (m_c - 1)`` with ``U_c`` the sum of the class's unit vectors (Wang and
+    Isola, 2020, with same-class pairs as positives). 0: classes are points; 2: directions are random.
+    """
+    direct, units = classes.sums["direct"].cpu(), classes.sums["unit"].cpu()
+    pairs = float((direct * (direct - 1)).sum())
+    if pairs <= 0:
+        return math.nan
+    return float((2 * direct.square() - 2 * units.square().sum(1)).sum()) / pairs
