@@ -51,9 +51,9 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     seeds = config["seeds"]
     pl.seed_everything(seeds["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
-    encoder, tokenizer = _load_pretrained(config)
+    encoder, tokenizer = load_pretrained(config)
     _check_length(config["data"]["max_length"], encoder.max_length)
-    data = _build_data(config, tokenizer, packed=encoder.can_pack)
+    data = build_data(config, tokenizer, packed=encoder.can_pack)
     classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
     module = FineTuner(
         classifier,
@@ -76,11 +76,12 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
     """Returns the classifier of a configuration, untrained, and its tokenizer."""
-    encoder, tokenizer = _load_pretrained(config)
+    encoder, tokenizer = load_pretrained(config)
     return _assemble(config, encoder, num_outputs=num_outputs), tokenizer
 
 
-def _load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
+def load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
+    """Returns the encoder of a configuration, and its tokenizer."""
     encoder = instantiate(config["model"], "model")
     return encoder, load_tokenizer(config["model"]["path"])  # the encoder has checked the files' digest
 
@@ -108,7 +109,12 @@ def _check_length(wanted: int, limit: int | None) -> None:
         )
 
 
-def _build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataModule:
+def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataModule:
+    """Returns the data set of a configuration, prepared on all processes.
+
+    Raises:
+        InputError: If it cannot be had or is faulty, on all processes.
+    """
     node = {**config["data"], "packed": config["data"]["packed"] and packed}
     seeds = config["seeds"]
     data = instantiate(

@@ -76,11 +76,13 @@ def statistics_page(conf: Path) -> str:
     from clsnorm.statistics import CATALOGUE
 
     rows = [[f"`{s.name}`", s.unit, s.meaning.replace("|", "\\|"), YES if s.null else NO, s.source] for s in CATALOGUE]
-    head = (
-        "# Statistics of embeddings\n\n`clsnorm.statistics.describe(snapshot)` gives all of them, from accumulators that are "
-        "exact\nfor any split of the data over batches and processes. *Null*: whether the value that as many rows of "
-        "isotropic\nnoise (or classes at random) would show stands beside it.\n\n"
-    )
+    head = """# Statistics of embeddings
+
+`clsnorm.statistics.describe(snapshot)` gives all of them, from accumulators that are exact for any split of the data
+over batches and processes. *Null*: whether the value that as many rows of isotropic noise (or classes at random) would
+show stands beside it.
+
+"""
     return head + _markdown(["name", "unit", "says", "null", "source"], rows)
 
 
