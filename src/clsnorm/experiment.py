@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -100,7 +99,7 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
         _train(experiment)
         results = _conclude(experiment)
     except BaseException as error:
-        _record_error(error, folder, input_too=distributed.is_active())
+        folder.record_error(error, input_too=distributed.is_active())
         _close_loggers(experiment, crashed=True)
         if isinstance(error, SystemExit):  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
@@ -215,18 +214,6 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "versions": provenance.versions(),
         "commit": provenance.commit(),
     }
-
-
-def _record_error(error: BaseException, folder: RunFolder, *, input_too: bool) -> None:
-    """Writes ``error.json``, once: the first fault explains those that follow on other ranks."""
-    if folder.error.exists() or isinstance(error, KeyboardInterrupt | SystemExit):
-        return
-    if isinstance(error, InputError) and not input_too:
-        return
-    text = "".join(traceback.format_exception(error))
-    write_json(folder.error, {"kind": type(error).__name__, "message": str(error), "traceback": text})
-    if not isinstance(error, InputError):
-        log.error("crashed: %s: %s (%s)", type(error).__name__, error, folder.error)
 
 
 def _close_loggers(experiment: Experiment | None, *, crashed: bool) -> None:

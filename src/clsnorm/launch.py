@@ -25,15 +25,20 @@ class WorkerError(RuntimeError):
     """A worker crashed; the message holds its traceback."""
 
 
-def launch(folder: Path, *, processes: int) -> None:
+def launch(folder: Path, *, processes: int, task: str = "train") -> None:
     """Runs ``processes`` workers on ``folder`` and waits for them.
+
+    Args:
+        folder: Holds the resolved configuration.
+        processes: Number of workers.
+        task: What they do, of `clsnorm.worker.TASKS`.
 
     Raises:
         InputError: If the workers refused the user's input.
         WorkerError: If a worker crashed.
     """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
-    command = [sys.executable, "-m", "clsnorm.launch", str(folder), str(processes)]
+    command = [sys.executable, "-m", "clsnorm.launch", str(folder), str(processes), task]
     done = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False)
     if done.returncode != 0:
         raise _relayed_error(folder, done.returncode)
@@ -60,7 +65,7 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def supervise(folder: Path, *, processes: int) -> int:
+def supervise(folder: Path, *, processes: int, task: str) -> int:
     """Starts and watches the workers with torchrun and returns its exit status.
 
     torchrun's own report of a failed worker is silenced: the worker has left ``error.json``, which the parent tells.
@@ -70,7 +75,7 @@ def supervise(folder: Path, *, processes: int) -> int:
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
     try:
-        torchrun.main(["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.worker", str(folder)])
+        torchrun.main(["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.worker", str(folder), task])
     except ChildFailedError:
         return 1
     return 0
@@ -78,4 +83,4 @@ def supervise(folder: Path, *, processes: int) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    sys.exit(supervise(Path(sys.argv[1]), processes=int(sys.argv[2])))
+    sys.exit(supervise(Path(sys.argv[1]), processes=int(sys.argv[2]), task=sys.argv[3]))

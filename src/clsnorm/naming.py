@@ -5,7 +5,7 @@ import glob
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -34,13 +34,13 @@ SPEED_ONLY_KEYS = {
 }
 
 
-def result_config(config: DictConfig) -> dict[str, Any]:
-    """Returns the resolved part of ``config`` that can change a result, with all of ``paths`` blanked."""
+def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> dict[str, Any]:
+    """Returns the resolved ``groups`` of ``config`` that can change a result, with all of ``paths`` blanked."""
     config = copy.deepcopy(config)
     OmegaConf.set_readonly(config, False)
     for key in config.paths:
         config.paths[key] = ""
-    plain = {group: OmegaConf.to_container(config[group], resolve=True) for group in RESULT_GROUPS}
+    plain = {group: OmegaConf.to_container(config[group], resolve=True) for group in groups}
     return {
         group: {key: value for key, value in node.items() if key not in SPEED_ONLY_KEYS.get(group, ())}
         for group, node in cast(dict[str, dict[str, Any]], plain).items()
@@ -49,8 +49,16 @@ def result_config(config: DictConfig) -> dict[str, Any]:
 
 def config_hash(config: DictConfig) -> str:
     """Returns 16 hexadecimal digits of the sha256 of `result_config`."""
-    text = json.dumps(result_config(config), sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _digest(result_config(config))
+
+
+def analysis_hash(config: DictConfig) -> str:
+    """Returns the same of what can change an analysis."""
+    return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset, "run": config.run})
+
+
+def _digest(plain: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def run_name(*, _root_: DictConfig) -> str:
@@ -61,6 +69,14 @@ def run_name(*, _root_: DictConfig) -> str:
     data, model, normalizer = (_choice(_root_, group) for group in ("data", "model", "normalizer"))
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     return f"{data}-{model}-{normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
+
+
+def analysis_name(*, _root_: DictConfig) -> str:
+    """Resolver ``${analysis_name:}``: data set, model and eight digits; of a fine-tuned run, the run's own name."""
+    if _root_.run:
+        return f"run-{Path(_root_.run).name}"
+    config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    return f"{_choice(_root_, 'data')}-{_choice(_root_, 'model')}-{analysis_hash(config)[:8]}"
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
@@ -124,3 +140,4 @@ def register() -> None:
     OmegaConf.register_new_resolver("content_digest", content_digest, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+    OmegaConf.register_new_resolver("analysis_name", analysis_name, replace=True)

@@ -1,11 +1,11 @@
-"""How all figures look, and figures as SVG text; matplotlib is imported when something is drawn."""
+"""How all figures look, and what a figure becomes; matplotlib is imported when something is drawn."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clsnorm.errors import InputError
 
@@ -57,11 +57,19 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=9, fontweight="bold")
 
 
-def as_svg(drawn: Figure) -> str:
-    """Returns a figure as SVG text that can stand inside HTML; the same figure gives the same text."""
-    text = io.StringIO()
-    drawn.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]
+class Drawn(NamedTuple):
+    """A finished figure: as SVG text that can stand inside HTML, and as a PNG file's bytes."""
+
+    svg: str
+    png: bytes
+
+
+def finish(made: Figure) -> Drawn:
+    """Returns a figure in both forms; the same figure gives the same ones each time."""
+    text, image = io.StringIO(), io.BytesIO()
+    made.savefig(text, format="svg", metadata={"Date": None})
+    made.savefig(image, format="png", dpi=200, metadata={"Software": None})
+    return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue())
 
 
 def colours(number: int) -> list[Any]:

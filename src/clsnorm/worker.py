@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,27 +14,41 @@ from clsnorm.errors import InputError
 from clsnorm.launch import die_with_parent
 
 
-def work(folder: Path) -> None:
-    """The life of one worker: join the others, run the saved configuration, leave."""
+def train(config: dict[str, Any], folder: Path) -> None:
+    """Trains; the first process marks the folder as in use."""
+    from clsnorm.distributed import rank
+    from clsnorm.experiment import execute
+    from clsnorm.records import RunFolder
+
+    records = RunFolder(folder)
+    with records.hold_as_worker() if rank() == 0 else contextlib.nullcontext():
+        execute(config, records)
+
+
+def analyze(config: dict[str, Any], folder: Path) -> None:
+    """Analyzes [CLS]."""
+    from clsnorm.analysis.run import execute
+
+    execute(config, folder)
+
+
+TASKS: dict[str, Callable[[dict[str, Any], Path], None]] = {"train": train, "analyze": analyze}
+
+
+def work(folder: Path, task: str) -> None:
+    """The life of one worker: join the others, do ``task`` with the saved configuration, leave."""
     # Imported here: they take seconds, in which a killed parent would leave a worker that nobody told to die.
     import torch
     import torch.distributed as dist
     from omegaconf import OmegaConf
 
-    from clsnorm.experiment import execute
-    from clsnorm.records import RunFolder
-
     config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))  # type: ignore[assignment]
-    on_gpu = config["trainer"]["accelerator"] != "cpu" and torch.cuda.is_available()
+    on_gpu = config.get("trainer", config)["accelerator"] != "cpu" and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo")
     try:
-        if dist.get_rank() == 0:
-            with RunFolder(folder).hold_as_worker():
-                execute(config, RunFolder(folder))
-        else:
-            execute(config, RunFolder(folder))
+        TASKS[task](config, folder)
     finally:
         dist.destroy_process_group()
 
@@ -42,6 +58,6 @@ if __name__ == "__main__":
     if os.environ.get("RANK") == "0":  # one of them speaks, as a run on one device would
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        work(Path(sys.argv[1]))
+        work(Path(sys.argv[1]), sys.argv[2])
     except InputError:
         sys.exit(2)  # told by the parent, from error.json

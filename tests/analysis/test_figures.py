@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 
 from clsnorm.analysis import figures
+from clsnorm.plotting import Drawn
 
 
 def test_figures_are_svg_and_the_same_each_time() -> None:
@@ -14,16 +15,17 @@ def test_figures_are_svg_and_the_same_each_time() -> None:
     x = draw.standard_normal((200, 24)) + draw.standard_normal(24)
     correlation = np.corrcoef(x.T)
 
-    def drawn() -> list[str]:
+    def drawn() -> list[Drawn]:
         return [
             figures.draw_dimensions(x.mean(0), x.std(0), title="Dimensions"),
             figures.draw_energy({"h": (x**2).mean(0), "z": (x**2).mean(0) + 1}, count=200, title="Energy"),
             figures.draw_spectrum({"h": np.linalg.eigvalsh(np.cov(x.T))}, count=200, title="Spectrum"),
             figures.draw_correlations(correlation, title="Correlations"),
-            figures.draw_layers({"a": [1, 2], "b": [2, 1]}, ["0", "1"], unit="share", title="Layers"),
+            figures.draw_layers({"a": [1, 2], "b": [2, 1]}, [0.1, 0.1], ["0", "1"], unit="share", title="Layers"),
             figures.draw_table(np.array([[0.1, 0.9]]), ["row"], ["left", "right"], unit="share", title="Table"),
         ]
 
     first = drawn()
-    assert all(ET.fromstring(text).tag.endswith("svg") for text in first)
+    assert all(ET.fromstring(figure.svg).tag.endswith("svg") for figure in first)
+    assert all(figure.png.startswith(b"\x89PNG") for figure in first)
     assert drawn() == first

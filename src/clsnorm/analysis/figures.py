@@ -11,9 +11,10 @@ from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
 
 Array = np.ndarray
 GREY = "#9a9a9a"
+ZERO = 1e-10  # eigenvalues below this share of the largest are zero to the precision of float32 embeddings
 
 
-def draw_dimensions(mean: Array, std: Array, *, title: str) -> str:
+def draw_dimensions(mean: Array, std: Array, *, title: str) -> plotting.Drawn:
     """Draws mean and standard deviation of each dimension, sorted by the mean.
 
     Where values concentrate on few dimensions, the ends stand far from the rest; where [CLS] is not centred, means lie
@@ -30,10 +31,10 @@ def draw_dimensions(mean: Array, std: Array, *, title: str) -> str:
         axes.set_xlabel("dimension, sorted by its mean")
         axes.set_ylabel("mean ± std")
         plotting.title(axes, title)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure)
 
 
-def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> str:
+def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plotting.Drawn:
     """Draws the cumulative share of the mean square over dimensions, largest first.
 
     Args:
@@ -54,10 +55,10 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> str
         axes.set_ylabel("share of the mean square")
         axes.legend()
         plotting.title(axes, title)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure)
 
 
-def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> str:
+def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> plotting.Drawn:
     """Draws eigenvalues of the covariance over their mean, largest first, both axes logarithmic.
 
     The dashed line is what ``count`` draws from an isotropic normal distribution show: quantiles of the
@@ -70,21 +71,22 @@ def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -
         axes.plot(at, np.where(null > 0, null, np.nan), color=GREY, linestyle="--", label="isotropic")
         for colour, (label, values) in zip(plotting.colours(len(eigenvalues)), eigenvalues.items(), strict=True):
             ordered = np.sort(values)[::-1]
-            axes.plot(at, np.where(ordered > 0, ordered / ordered.mean(), np.nan), color=colour, label=label)
+            seen = ordered > ZERO * ordered[0]
+            axes.plot(at[seen], ordered[seen] / ordered.mean(), color=colour, label=label)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel("principal component")
         axes.set_ylabel("eigenvalue over mean")
         axes.legend()
         plotting.title(axes, title)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure)
 
 
-def draw_correlations(correlation: Array, *, title: str) -> str:
+def draw_correlations(correlation: Array, *, title: str) -> plotting.Drawn:
     """Draws a correlation matrix, dimensions ordered so that like ones stand together.
 
     Ordered by average-linkage clustering with distance ``1 - |r|``, with the order of leaves that brings neighbours
-    closest.
+    closest. The scale ends at the 99.5th percentile of ``|r|``.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
     from scipy.spatial.distance import squareform
@@ -95,31 +97,36 @@ def draw_correlations(correlation: Array, *, title: str) -> str:
     tree = linkage(flat, method="average")
     order = leaves_list(optimal_leaf_ordering(tree, flat) if len(correlation) <= 512 else tree)
     with plotting.figure(size=(4.0, 3.5)) as (figure, axes):
-        image = axes.imshow(
-            correlation[np.ix_(order, order)], cmap="RdBu_r", vmin=-1, vmax=1, interpolation="antialiased"
-        )
+        shown = correlation[np.ix_(order, order)]
+        most = max(0.1, float(np.quantile(np.abs(shown[~np.eye(len(shown), dtype=bool)]), 0.995)))
+        image = axes.imshow(shown, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="antialiased")
         axes.grid(visible=False)
         axes.set_xticks([])
         axes.set_yticks([])
-        figure.colorbar(image, ax=axes, shrink=0.8, label="correlation")
+        figure.colorbar(image, ax=axes, shrink=0.8, label="correlation", extend="both")
         plotting.title(axes, title)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure)
 
 
-def draw_layers(series: Mapping[str, Sequence[float]], labels: Sequence[str], *, unit: str, title: str) -> str:
-    """Draws numbers over layers: one line for each of ``series``, whose values are in the order of ``labels``."""
+def draw_layers(
+    series: Mapping[str, Sequence[float]], null: Sequence[float] | None, labels: Sequence[str], *, unit: str, title: str
+) -> plotting.Drawn:
+    """Draws numbers over layers: one line for each of ``series``, and a dashed one for what noise would show."""
     with plotting.figure() as (figure, axes):
+        if null is not None:
+            axes.plot(range(len(labels)), null, color=GREY, linestyle="--", label="noise")
         for colour, (name, values) in zip(plotting.colours(len(series)), series.items(), strict=True):
             axes.plot(range(len(labels)), values, color=colour, label=name, marker="o", markersize=2.5)
-        axes.set_xticks(range(len(labels)), labels, rotation=45 if len(labels) > 8 else 0)
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_xlabel("layer")
         axes.set_ylabel(unit)
-        if len(series) > 1:
+        if len(series) > 1 or null is not None:
             axes.legend()
         plotting.title(axes, title)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure)
 
 
-def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str) -> str:
+def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str) -> plotting.Drawn:
     """Draws a table of numbers as a heat map with the numbers in it, such as layers by data sets."""
     high, wide = 0.28 * len(rows) + 1.1, 0.52 * len(columns) + 1.8
     with plotting.figure(size=(wide, high)) as (figure, axes):
@@ -133,4 +140,4 @@ def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, un
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=6.5, color=ink)
         figure.colorbar(image, ax=axes, label=unit)
         plotting.title(axes, title)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure)

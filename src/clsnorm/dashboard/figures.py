@@ -33,7 +33,7 @@ def draw(panel: Panel, series: Mapping[str, Series]) -> str:
         plotting.title(axes, panel.title)
         if len(series) > 1:
             axes.legend(ncols=2 if len(series) > 4 else 1)
-        return plotting.as_svg(figure)
+        return plotting.finish(figure).svg
 
 
 def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -14,8 +16,9 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from clsnorm.errors import InputError
-from clsnorm.files import write_text
+from clsnorm.files import write_json, write_text
 
+log = logging.getLogger(__name__)
 PARENT_LOCK = ".lock"
 WORKER_LOCK = ".workers.lock"
 REPLACED = ".replaced"  # an earlier run, until the one that replaces it is accepted
@@ -70,6 +73,23 @@ class RunFolder:
     def read_results(self) -> dict[str, Any] | None:
         """Returns what ``results.json`` holds, or None if the run has not finished."""
         return json.loads(self.results.read_text()) if self.results.exists() else None
+
+    def record_error(self, error: BaseException, *, input_too: bool) -> None:
+        """Writes ``error.json``, once: the first fault explains those that follow on other processes.
+
+        Args:
+            error: What happened; an interruption is no fault.
+            input_too: Also for a refusal of the user's input, which a parent process is to tell.
+        """
+        if self.error.exists() or isinstance(error, KeyboardInterrupt | SystemExit):
+            return
+        refused = isinstance(error, InputError)
+        if refused and not input_too:
+            return
+        text = "".join(traceback.format_exception(error))
+        write_json(self.error, {"kind": type(error).__name__, "message": str(error), "traceback": text})
+        if not refused:
+            log.error("crashed: %s: %s (%s)", type(error).__name__, error, self.error)
 
     @contextlib.contextmanager
     def claim(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
