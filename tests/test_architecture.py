@@ -40,7 +40,7 @@ ALLOWED = {
     "analysis": {"building", "data", "distributed", "loading", "model", "records", "statistics"},
     "analyze": {"analysis", "catalogue", "checks", "command", "launch", "naming", "sweeping"},
     "command": {"naming", "sweeping"},
-    "building": {"data", "distributed", "instantiation", "model", "records"},
+    "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},
     "experiment": {
         "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "records",
         "sweeping",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,6 +50,48 @@ def test_other_content_is_calibrated_anew(train: Train, passes: list[int], chang
     train(*SHORT)
     train(*SHORT, change)
     assert len(passes) == 2
+
+
+def test_cost_of_a_cached_calibration_is_what_it_took(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def figures(run: SimpleNamespace) -> tuple[float, float]:
+        results = json.loads((run.folder / "results.json").read_text())
+        return results["calibration_seconds"], results["seconds"]
+
+    from clsnorm import calibration
+
+    original = calibration._accumulate
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(1.5)
+        original(*arguments)
+
+    monkeypatch.setattr(calibration, "_accumulate", slow)
+    cost, whole = figures(train(*SHORT))
+    again, cached = figures(train(*SHORT, "seed=5"))
+    assert again == cost > 1.5
+    assert cached > 1.5
+    assert whole > 1.5
+    assert figures(train("normalizer=layernorm", *SHORT[1:]))[0] == 0.0
+
+
+def test_two_writers_of_one_calibration_do_not_disturb_each_other(train: Train, workspace: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from clsnorm.files import replacing
+
+    first = normalizer_state(train(*SHORT))
+    (path,) = (workspace / "cache" / "calibrations").glob("*.pt")
+    content = path.read_bytes()
+
+    def write(_: int) -> None:
+        with replacing(path) as draft:
+            draft.write_bytes(content)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(50)))
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    again = normalizer_state(train(*SHORT, "seed=7"))
+    assert all(torch.equal(first[key], again[key]) for key in first)
 
 
 def test_a_frozen_normalizer_is_never_touched_by_training(train: Train) -> None:

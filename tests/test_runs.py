@@ -41,7 +41,15 @@ def test_run_leaves_what_it_promises(train: Train) -> None:
     assert found["examples_per_second"] > 0
     assert run.folder.name.endswith(found["config_hash"][:8])
     names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
-    expected = {"config.yaml", "metrics.csv", "predictions.parquet", "results.json", "selected.ckpt", "statistics"}
+    expected = {
+        "config.yaml",
+        "metrics.csv",
+        "events.csv",
+        "predictions.parquet",
+        "results.json",
+        "selected.ckpt",
+        "statistics",
+    }
     assert expected <= names
     assert "last.ckpt" not in names
     assert not [name for name in names if name.startswith("lightning_logs")]
@@ -124,6 +132,38 @@ def test_observers_do_not_change_the_result(train: Train) -> None:
     assert all(torch.equal(watched[key], alone[key]) for key in watched)
 
 
+def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: Train) -> None:
+    run = train("optimizer.lr=2e-2", "trainer.max_epochs=4")
+    found = results(run)
+    assert found["selected_step"] < found["steps"]
+    with (run.folder / "metrics.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["cls/select/h/centred_share"]]
+    chosen = max(rows, key=lambda row: float(row["select/accuracy"]))
+    key = "cls/select/h/centred_share"
+    assert found["metrics"][key] == pytest.approx(float(chosen[key]), rel=1e-6)
+    assert found["metrics"][f"last/{key}"] == pytest.approx(float(rows[-1][key]), rel=1e-6)
+
+
+def test_start_is_not_measured_in_the_middle(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        crash_at(12, patch)
+        with pytest.raises(RuntimeError, match="wire"):
+            train("checkpoint_every=1", "callbacks=none")
+    found = results(train("checkpoint_every=1"))["metrics"]
+    assert not [name for name in found if name.startswith("cls/start")]
+    assert "cls/select/h/centred_share" in found
+
+
+def test_memory_is_the_runs_own(train: Train) -> None:
+    hoard = bytearray(600 * 2**20)
+    hoard[::4096] = b"x" * len(hoard[::4096])
+    del hoard
+    import resource
+
+    whole_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    assert results(train("trainer.max_steps=1"))["peak_memory_mb"] < whole_process - 100
+
+
 def test_load_run_predicts_as_the_run_did(train: Train) -> None:
     run = train("normalizer=standardize")
     loaded = clsnorm.load_run(run.folder)
@@ -152,9 +192,40 @@ def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
         clsnorm.load_run(tmp_path)
 
 
+DIVERGING = ("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
+
+
+def events(run: SimpleNamespace) -> list[dict[str, str]]:
+    with (run.folder / "events.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
 def test_diverged_run_is_data(train: Train) -> None:
-    run = train("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
+    run = train(*DIVERGING)
     assert results(run)["status"] == "diverged"
+    assert "non_finite_loss" in {event["kind"] for event in events(run)}
+
+
+def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm import experiment
+
+    def interrupted(*arguments: Any) -> None:
+        raise RuntimeError("a wire came loose")
+
+    whole = results(train(*DIVERGING, "paths.output=whole"))
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "_conclude", interrupted)
+        with pytest.raises(RuntimeError, match="wire"):
+            train(*DIVERGING)
+    found = results(train(*DIVERGING))
+    assert found["status"] == "diverged"
+    assert found["steps"] == whole["steps"] < whole["epochs"] * 100
+
+
+def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:
+    run = train("classifier.init_std=0", "callbacks=collapse", "trainer.max_steps=1")  # warm-up begins at a rate of 0
+    assert results(run)["metrics"]["predictions/select/largest_share"] == 1.0
+    assert [event["kind"] for event in events(run)] == ["majority_collapse"]
 
 
 def crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +261,30 @@ def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatc
     again = weights(resumed)
     assert all(torch.equal(whole[key], again[key]) for key in whole)
     assert logged_steps(resumed) == sorted(set(logged_steps(resumed)))
+
+
+@pytest.mark.parametrize("step", [1, 4, 6])
+def test_a_kill_between_a_step_and_its_row_loses_no_row(
+    train: Train, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    from clsnorm.records import MetricsCsv
+
+    options = ("checkpoint_every=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=1")
+    whole = (train(*options, "paths.output=whole").folder / "metrics.csv").read_text()
+    original = MetricsCsv.log_metrics
+
+    def killed(self: Any, metrics: dict[str, float], step_: int | None = None, **named: Any) -> None:
+        at = named.get("step", step_)
+        if at == step and "train/loss" in metrics:
+            self.save = lambda: None  # a killed process writes nothing more
+            raise SystemError("killed")
+        original(self, metrics, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MetricsCsv, "log_metrics", killed)
+        with pytest.raises(SystemError):
+            train(*options)
+    assert (train(*options).folder / "metrics.csv").read_text() == whole
 
 
 def test_crash_before_the_first_resume_point_starts_afresh(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,16 @@ import pytorch_lightning as pl
 import torch
 
 from clsnorm import distributed
+from clsnorm.callbacks import Observer
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.instantiation import instantiate, instantiate_partial
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import (
     Divergence,
+    Events,
     MetricsCsv,
+    PeakMemory,
     Predictions,
     ResumePoint,
     RunFolder,
@@ -36,8 +39,10 @@ class Experiment:
     module: FineTuner
     trainer: pl.Trainer
     metrics_csv: MetricsCsv
+    events: Events
     selected: SelectedWeights
     stopwatch: Stopwatch
+    memory: PeakMemory
     divergence: Divergence
 
 
@@ -47,7 +52,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     Raises:
         InputError: If a part refuses its configuration.
     """
-    stopwatch = Stopwatch(time.perf_counter())
+    stopwatch, memory = Stopwatch(time.perf_counter()), PeakMemory()
     seeds = config["seeds"]
     pl.seed_everything(seeds["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
@@ -66,12 +71,15 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     )
     metrics_csv = MetricsCsv(folder.metrics)
     selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
-    divergence = Divergence()
+    events = Events(folder.events)
+    divergence = Divergence(events)
     predictions = Predictions(folder.predictions, regression=data.regression, parts=data.report_names)
     resume_point = ResumePoint(folder.last, every=config["checkpoint_every"])
     records = [stopwatch, divergence, predictions, selected, resume_point]
-    trainer = _build_trainer(config, folder, metrics_csv, records)
-    return Experiment(config, folder, data, module, trainer, metrics_csv, selected, stopwatch, divergence)
+    trainer = _build_trainer(config, folder, metrics_csv, events, records)
+    return Experiment(
+        config, folder, data, module, trainer, metrics_csv, events, selected, stopwatch, memory, divergence
+    )
 
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
@@ -144,9 +152,12 @@ def _prepare(data: DataModule) -> None:
 
 
 def _build_trainer(
-    config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, records: list[pl.Callback]
+    config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, events: Events, records: list[pl.Callback]
 ) -> pl.Trainer:
     observers = [instantiate(node, "callbacks") for node in (config["callbacks"] or {}).values()]
+    for observer in observers:
+        if isinstance(observer, Observer) and distributed.rank() == 0:
+            observer.tell = events.add
     loggers = [
         instantiate(node, "logger", folder=folder.path, config=config) for node in (config["logger"] or {}).values()
     ]

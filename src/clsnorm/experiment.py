@@ -21,7 +21,6 @@ from clsnorm.files import write_json
 from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import position
 from clsnorm.records.results import at_or_below, majority_score, print_table
-from clsnorm.records.watch import peak_memory_mb
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for those who call it themselves
@@ -118,13 +117,20 @@ def _train(experiment: Experiment) -> None:
         epoch, start, step = position(resume, batches_per_epoch=data.steps_per_epoch)
         data.resume_at(epoch, start)
         experiment.metrics_csv.keep_until(step)
+        if distributed.rank() == 0:
+            experiment.events.keep_until(step)
+            experiment.events.add(step=step, kind="resumed")
         log.info("going on from step %d", step)
     else:
         experiment.metrics_csv.keep_until(0)  # of a run that ended before its first resume point
+        if distributed.rank() == 0:
+            experiment.events.keep_until(0)
         _check_batches(experiment)
         device = experiment.trainer.strategy.root_device
         cache = Path(config["paths"]["cache"]).expanduser() / "calibrations"
-        calibrate(experiment.module.classifier, data, cache=cache, device=device)
+        experiment.stopwatch.calibrate(
+            lambda: calibrate(experiment.module.classifier, data, cache=cache, device=device)
+        )
         if distributed.rank() == 0:
             provenance.write_diff(folder.path / "changes.diff")
     experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -164,8 +170,8 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
     majority = _majority(experiment.data)
     metrics = dict(selected.metrics) | chosen | {f"last/{key}": value for key, value in at_end.items()}
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Observer):
-            metrics |= callback.summary()
+        if isinstance(callback, Observer):  # what stands there already is of the selected weights
+            metrics |= {f"last/{k}" if k in selected.metrics else k: v for k, v in callback.summary().items()}
     return _results(experiment) | {
         "metrics": metrics,
         "majority": majority,
@@ -207,8 +213,9 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "selected_step": experiment.selected.step,
         "epochs": trainer.current_epoch,
         "seconds": experiment.stopwatch.elapsed,
+        "calibration_seconds": experiment.stopwatch.calibration_seconds,
         "examples_per_second": experiment.stopwatch.examples_per_second,
-        "peak_memory_mb": peak_memory_mb(),
+        "peak_memory_mb": experiment.memory.mb(),
         "source": data.source_record,
         "devices": distributed.world_size(),
         "versions": provenance.versions(),

@@ -23,7 +23,7 @@ from wandb_file import wandb_records
 OPTIONS = [
     "normalizer=layernorm",
     "model.tap=pooler",
-    "callbacks=[cls_statistics,gradient_norms]",
+    "callbacks=[cls_statistics,collapse,gradient_norms]",
     "logger=wandb",
     "trainer.max_epochs=1",
 ]

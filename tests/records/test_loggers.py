@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -77,6 +78,48 @@ def test_mlflow_and_tensorboard_together(train: Train) -> None:
     assert row.info.run_name == run.folder.name
     assert row.data.metrics["select/accuracy"] == pytest.approx(run.score)
     assert list((run.folder / "tensorboard").iterdir())
+
+
+def wandb_ids(folder: Path) -> set[str]:
+    files = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return {r.run.run_id for path in files for r in wandb_records(path) if r.HasField("run")}  # type: ignore[attr-defined]
+
+
+def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clsnorm import experiment
+
+    def interrupted(*arguments: object) -> None:
+        raise RuntimeError("a wire came loose")
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment, "_conclude", interrupted)
+        with pytest.raises(RuntimeError, match="wire"):
+            train("logger=wandb", *SHORT)
+    (folder,) = Path("runs").iterdir()
+    (before,) = wandb_ids(folder)
+    assert wandb_ids(train("logger=wandb", *SHORT).folder) == {before}
+    assert before not in wandb_ids(train("logger=wandb", "force=true", *SHORT).folder)
+    assert before not in wandb_ids(train("logger=wandb", "paths.output=elsewhere", *SHORT).folder)
+
+
+@pytest.mark.slow
+def test_a_refused_run_leaves_none_in_mlflow(train: Train) -> None:
+    import mlflow
+
+    with pytest.raises(InputError, match="batchnorm"):
+        train("logger=mlflow", "normalizer=batchnorm", "data.max_train_examples=33", "callbacks=none")
+    mlflow.set_tracking_uri(f"sqlite:///{Path('runs').absolute()}/mlflow.db")
+    assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+
+
+def test_wandb_that_is_missing_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "wandb" else original(name))
+    with pytest.raises(InputError, match=r"pip install 'clsnorm\[wandb\]'"):
+        train("logger=wandb", *SHORT)
 
 
 def test_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def execute(config: dict[str, Any], folder: Path) -> None:
 def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Analyzes [CLS] before fine-tuning, and after it if ``config["run"]`` names a run, and writes all into ``folder``.
 
-    Leaves ``analysis.json`` (written last), ``analysis.csv``, ``analysis.html``, ``figures`` (SVG and PNG) and, for a side,
+    Leaves ``analysis.json`` (written last), ``analysis.csv``, ``analysis.html``, ``figures`` and, for each side,
     the accumulators ``snapshots_<side>.pt`` from which any number can be made again.
 
     Args:

@@ -2,7 +2,8 @@
 
 from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.cls_statistics import ClsStatistics
+from clsnorm.callbacks.collapse import Collapse
 from clsnorm.callbacks.gradient_norms import GradientNorms
 from clsnorm.callbacks.progress import Progress
 
-__all__ = ["ClsStatistics", "GradientNorms", "Observer", "Progress"]
+__all__ = ["ClsStatistics", "Collapse", "GradientNorms", "Observer", "Progress"]

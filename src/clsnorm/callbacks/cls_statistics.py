@@ -24,14 +24,15 @@ class ClsStatistics(Observer):
     """Logs the bias of [CLS] embeddings before (``h``) and after (``z``) the normalizer.
 
     Logged over the select split at each validation, before the first step (as ``start``) and over the report
-    split at the end, for ``point`` in ``h`` and ``z``:
+    split at the end, for ``point`` in ``h`` and ``z``. In the results ``cls/select/...`` and ``cls/report/...`` are of
+    the selected weights, as the scores are, and ``last/cls/select/...`` of the last ones.
 
     - ``cls/{split}/{point}/centred_share``: the mean's share in the mean square, ``||mu||^2 / E||h||^2``; 0 for
       centred embeddings, 1 if all are the same.
     - ``cls/{split}/{point}/top_energy_share``: the ``top`` largest ``E[h_i^2]`` as a share of their sum.
 
     Exact on any number of devices and for any batch size: moments are added up, never averaged. The moments
-    themselves are kept in ``statistics/*.npz``. Before the first step a calibrated normalizer is already calibrated.
+    themselves are kept in ``statistics/*.npz``, of the last time. At the start a normalizer is already calibrated.
 
     Args:
         top: Dimensions in the energy share.
@@ -66,7 +67,7 @@ class ClsStatistics(Observer):
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._numbers:  # resumed: the start was measured when it was the start
+        if trainer.global_step > 0:  # resumed: the start is past, measured or not
             return
         classifier: Any = pl_module.classifier
         self._restart()

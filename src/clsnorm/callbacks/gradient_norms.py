@@ -20,7 +20,9 @@ from clsnorm.errors import InputError
 from clsnorm.files import replacing
 from clsnorm.gradients import (
     ExampleGradients,
+    Explosion,
     ParameterNorms,
+    Vanishing,
     depth_profile,
     direction_numbers,
     norm_numbers,
@@ -51,21 +53,30 @@ class GradientNorms(Observer):
       change over the norm of the weights. Parts are named by `clsnorm.gradients.part_names`.
     - ``grad/depth/{bottom_to_top,log_slope}``: `clsnorm.gradients.depth_profile`.
 
+    Events (``events.csv``), judged at each logged step: ``explosion`` where ``grad/h/max`` or
+    ``grad/parameters/total`` is not finite or above ``median + deviations * MAD`` of the last ``window`` ones, and
+    ``vanishing`` where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values. Explosion is judged
+    at h, since the coordinates of z are the normalizer's.
+
     The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``); their percentiles stand in the
     results as ``grad/run/{point}/...``.
 
     Args:
         top: Dimensions in the energy share and the overlap.
         updates: Whether to log ``update_ratio``; takes a copy of the weights on logged steps.
+        window: Logged steps that say what is usual.
+        deviations: Median absolute deviations above the median that make an explosion.
 
     Raises:
-        InputError: If ``top`` is not positive.
+        InputError: If ``top`` is not positive, or `Explosion` refuses an argument.
     """
 
-    def __init__(self, *, top: int, updates: bool) -> None:
+    def __init__(self, *, top: int, updates: bool, window: int, deviations: float) -> None:
         if top < 1:
             raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")
         self._top, self._updates = top, updates
+        self._explosions = {name: Explosion(window=window, k=deviations) for name in ("h/max", "parameters/total")}
+        self._vanishing = Vanishing(window=10, share=0.01)
         self._windows: dict[str, ExampleGradients] = {}
         self._run: dict[str, list[np.ndarray]] = {}
         self._numbers: dict[str, float] = {}
@@ -85,13 +96,18 @@ class GradientNorms(Observer):
     def state_dict(self) -> dict[str, Any]:
         norms = {point: torch.from_numpy(np.concatenate(parts)) for point, parts in self._run.items()}
         windows = {point: window.state_dict() for point, window in self._windows.items()}
-        return {"norms": norms, "numbers": dict(self._numbers), "windows": windows}
+        detectors: dict[str, Any] = {name: detector.state() for name, detector in self._explosions.items()}
+        detectors["vanishing"] = self._vanishing.state()
+        return {"norms": norms, "numbers": dict(self._numbers), "windows": windows, "detectors": detectors}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._run = {point: [norms.numpy()] for point, norms in state_dict["norms"].items()}
         self._numbers = dict(state_dict["numbers"])
         self._saved = state_dict["windows"]
+        for name, detector in self._explosions.items():
+            detector.restore(state_dict["detectors"][name])
+        self._vanishing.restore(state_dict["detectors"]["vanishing"])
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -150,6 +166,7 @@ class GradientNorms(Observer):
         if self._due and stepped:
             numbers = self._example_numbers() | self._parameter_numbers()
             self._restart()
+            self._judge(trainer, numbers)
             self._numbers = numbers
             exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}
             pl_module.log_dict(exact, rank_zero_only=True, batch_size=1)
@@ -161,6 +178,16 @@ class GradientNorms(Observer):
         if trainer.is_global_zero and self._run:
             with replacing(Path(trainer.default_root_dir) / "statistics" / "gradients.npz") as draft:
                 np.savez(draft, **{point: np.concatenate(norms) for point, norms in self._run.items()})  # type: ignore[arg-type]
+
+    def _judge(self, trainer: pl.Trainer, numbers: dict[str, float]) -> None:
+        """Writes what is out of the ordinary to ``events.csv``."""
+        for name, detector in self._explosions.items():
+            place = f"grad/{name}".replace("grad/h/", f"grad/{self._names['h']}/")
+            if detector.sees(numbers[place]):
+                self.tell(step=trainer.global_step, kind="explosion", place=place, value=numbers[place])
+        place = "grad/depth/bottom_to_top"
+        if self._vanishing.sees(numbers[place]):
+            self.tell(step=trainer.global_step, kind="vanishing", place=place, value=numbers[place])
 
     def _restart(self) -> None:
         self._windows = {point: ExampleGradients(self._dim) for point in (*self._names, EMBEDDING)}

@@ -60,6 +60,12 @@ KEYS = (
         "Share of the largest dimensions in the mean square of [CLS].",
     ),
     Key(
+        "predictions/select/largest_share",
+        "(last/)?predictions/select/largest_share",
+        "share",
+        "Share of the select split that gets the most frequent answer; 1: the classifier has collapsed.",
+    ),
+    Key(
         "grad/{point}/{mean,median,p95,p99,max}",
         rf"grad/(run/)?{GRADIENTS}/(mean|median|p95|p99|max)",
         "norm",

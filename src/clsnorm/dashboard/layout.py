@@ -51,6 +51,7 @@ SECTIONS = (
             Panel("Training loss", ("train/loss",), "nats"),
             Panel("Loss on the select split", ("select/loss",), "nats"),
             Panel("Scores on the select split", ("select/[!l]*", "select/l[!o]*"), "metric"),
+            Panel("Share of the most frequent answer", ("predictions/select/largest_share",), "share"),
         ),
     ),
     Section(

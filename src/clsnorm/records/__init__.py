@@ -1,16 +1,19 @@
 """What every run leaves behind, whatever observes it: checkpoints, metrics, predictions, results, provenance."""
 
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
+from clsnorm.records.events import Events
 from clsnorm.records.folder import RunFolder
 from clsnorm.records.loggers import MlflowRun, TensorBoardRun, WandbRun
 from clsnorm.records.metrics_csv import MetricsCsv
 from clsnorm.records.predictions import Predictions
-from clsnorm.records.watch import Divergence, Stopwatch
+from clsnorm.records.watch import Divergence, PeakMemory, Stopwatch
 
 __all__ = [
     "Divergence",
+    "Events",
     "MetricsCsv",
     "MlflowRun",
+    "PeakMemory",
     "Predictions",
     "ResumePoint",
     "RunFolder",

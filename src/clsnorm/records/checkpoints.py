@@ -52,7 +52,8 @@ class SelectedWeights(Checkpoint):
         if not self._improves(score):
             return
         self.score, self.step = score, trainer.global_step
-        self.metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("select/")}
+        of_split = ("select/", "cls/select/")
+        self.metrics = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(of_split)}
         save_atomically(trainer, self.path, weights_only=True)
 
     def _improves(self, score: float) -> bool:
@@ -68,6 +69,9 @@ class ResumePoint(Checkpoint):
     the validation that is due after it: Lightning would skip that validation when resuming. Must stand after
     `SelectedWeights` among the callbacks, so that the state of both agrees.
 
+    A step's numbers are logged after its callbacks have run. So the file saved after a step takes its place only when
+    the next hook comes, with those numbers on disk: a run killed in between goes on from the file before.
+
     Args:
         path: Checkpoint file.
         every: Optimizer steps between two resume points.
@@ -76,6 +80,7 @@ class ResumePoint(Checkpoint):
     def __init__(self, path: Path, *, every: int) -> None:
         self.path, self.every = path, every
         self._saved_at = 0
+        self._waiting = False
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -92,23 +97,47 @@ class ResumePoint(Checkpoint):
             self._save(trainer)
 
     @override
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self._publish(trainer)
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._publish(trainer)
+
+    @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn == "fit" and not trainer.fit_loop.epoch_loop._should_accumulate():
             self._save(trainer)
+            self._publish(trainer)  # a validation is logged before this hook
 
     def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(_draft(self.path), weights_only=False)
+        self._saved_at, self._waiting = trainer.global_step, True
+
+    def _publish(self, trainer: pl.Trainer) -> None:
+        if not self._waiting:
+            return
         for logger in trainer.loggers:
             logger.save()
-        save_atomically(trainer, self.path, weights_only=False)
-        self._saved_at = trainer.global_step
+        _put_in_place(trainer, self.path)
+        self._waiting = False
 
 
 def save_atomically(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
     """Saves a checkpoint on all ranks' behalf; ``path`` is replaced only by a complete file."""
-    temporary = path.with_name(f".{path.name}")
-    trainer.save_checkpoint(temporary, weights_only=weights_only)
+    trainer.save_checkpoint(_draft(path), weights_only=weights_only)
+    _put_in_place(trainer, path)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}")
+
+
+def _put_in_place(trainer: pl.Trainer, path: Path) -> None:
     if trainer.is_global_zero:
-        temporary.replace(path)
+        _draft(path).replace(path)
     trainer.strategy.barrier("checkpoint replaced")
 
 

@@ -27,9 +27,9 @@ REPLACED = ".replaced"  # an earlier run, until the one that replaces it is acce
 class RunFolder:
     """Everything that one configuration leaves behind.
 
-    ``config.yaml`` (resolved), ``metrics.csv``, ``predictions.parquet``, ``statistics/``, ``selected.ckpt``,
-    ``last.ckpt`` (only while unfinished), ``error.json`` (of a crash) and ``results.json``, written last: its
-    presence means finished.
+    ``config.yaml`` (resolved), ``metrics.csv``, ``events.csv``, ``predictions.parquet``, ``statistics/``,
+    ``selected.ckpt``, ``last.ckpt`` (only while unfinished), ``error.json`` (of a crash) and ``results.json``, written
+    last: its presence means finished.
 
     Args:
         path: The folder; need not exist.
@@ -45,6 +45,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.csv"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.csv"
 
     @property
     def predictions(self) -> Path:

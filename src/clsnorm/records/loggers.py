@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from clsnorm.errors import InputError
+from clsnorm.files import write_json
 
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
@@ -44,6 +48,7 @@ class WandbRun(WandbLogger):
         mode: str | None,
         tags: list[str],
     ) -> None:
+        _require("wandb")
         if mode is not None and mode not in WANDB_MODES:
             raise InputError(f"Expected argument `mode` of logger.wandb to be one of {WANDB_MODES}, but got {mode!r}")
         choices = config["choices"]
@@ -51,7 +56,7 @@ class WandbRun(WandbLogger):
             name=folder.name,
             save_dir=folder,
             project=project,
-            id=config["config_hash"],
+            id=kept_id(folder, "wandb", lambda: uuid.uuid4().hex[:12]),
             entity=entity,
             group=group,
             job_type="train",
@@ -110,12 +115,44 @@ class MlflowRun(MLFlowLogger):
             experiment_name=experiment,
             run_name=folder.name,
             tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", local),
+            run_id=known_id(folder, "mlflow"),
         )
-        self.log_hyperparams({key: config[key] for key in ("choices", "seeds", "config_hash")})
+        self._folder, self._parameters = folder, {key: config[key] for key in ("choices", "seeds", "config_hash")}
+
+    @override
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._begin()
+        super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def _begin(self) -> None:
+        """Starts the run with its first number, not before: a refused configuration leaves none behind."""
+        if self._parameters and known_id(self._folder, "mlflow") is None:
+            self.log_hyperparams(self._parameters)
+            kept_id(self._folder, "mlflow", lambda: str(self.run_id))
+        self._parameters = {}
 
     def close(self, *, crashed: bool) -> None:
-        """Ends the run with its true status."""
-        self.finalize("failed" if crashed else "success")
+        """Ends the run with its true status, if it has begun."""
+        if not self._parameters:
+            self.finalize("failed" if crashed else "success")
+
+
+def known_id(folder: Path, logger: str) -> str | None:
+    """Returns the id under which ``logger`` knows the run in ``folder``, or None."""
+    path = folder / "logger_ids.json"
+    return json.loads(path.read_text()).get(logger) if path.exists() else None
+
+
+def kept_id(folder: Path, logger: str, make: Callable[[], str]) -> str:
+    """Returns that id, made and kept if there is none: a resumed run goes on under it, a new one gets its own."""
+    if (known := known_id(folder, logger)) is not None:
+        return known
+    path, made = folder / "logger_ids.json", make()
+    others = json.loads(path.read_text()) if path.exists() else {}
+    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        write_json(path, {**others, logger: made})
+    return made
 
 
 def _wandb_mode() -> str:

@@ -18,6 +18,7 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
+LARGEST = 1_000_000  # bytes of a new file that are kept
 
 
 def commit() -> str | None:
@@ -29,9 +30,26 @@ def commit() -> str | None:
 
 
 def write_diff(path: Path) -> None:
-    """Writes how this package's source differs from its commit to ``path``; no file where it does not."""
-    if diff := _git("diff", "HEAD", "--no-ext-diff"):
+    """Writes how this package's source differs from its commit to ``path``; no file where it does not.
+
+    New files that git does not know yet are part of it, as ``git add`` would take them; of those larger than 1 MB only
+    the name is kept.
+    """
+    parts = [_git("diff", "HEAD", "--no-ext-diff") or "", *map(_new_file, _untracked())]
+    if diff := "\n".join(filter(None, parts)):
         write_text(path, diff + "\n")
+
+
+def _untracked() -> list[str]:
+    top = _git("rev-parse", "--show-toplevel")
+    listed = _git("-C", top, "ls-files", "--others", "--exclude-standard", "-z") if top else None
+    return [str(Path(top or "", name)) for name in (listed or "").split("\0") if name]
+
+
+def _new_file(name: str) -> str:
+    if Path(name).stat().st_size > LARGEST:
+        return f"# {name}: new, larger than {LARGEST} bytes, left out"
+    return _git("diff", "--no-index", "--no-ext-diff", "--", "/dev/null", name, statuses=(0, 1)) or ""
 
 
 def versions() -> dict[str, str]:
@@ -45,10 +63,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _git(*arguments: str) -> str | None:
+def _git(*arguments: str, statuses: tuple[int, ...] = (0,)) -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, errors="replace")
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return done.stdout.strip() if done.returncode in statuses else None

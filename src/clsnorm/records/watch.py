@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,10 +16,14 @@ from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
 from clsnorm import distributed
+from clsnorm.records.events import Events
 
 
 class Stopwatch(Callback):
     """Times the training steps alone: no validation, no loading of data before the first step, no checkpoint.
+
+    A GPU works behind the host's back: the host waits for it once an epoch and before a validation, and the time of
+    that waiting is the steps' own.
 
     Args:
         created: `time.perf_counter` when the run began.
@@ -24,23 +31,26 @@ class Stopwatch(Callback):
     Attributes:
         examples: Examples trained on, over all ranks.
         seconds: Wall time inside training steps.
+        calibration_seconds: What the calibration costs, also if it was found in the cache.
     """
 
     def __init__(self, created: float) -> None:
         self.examples = 0
         self.seconds = 0.0
+        self.calibration_seconds = 0.0
         self._created = created
         self._before = 0.0  # seconds of the run's life before it was interrupted
         self._started = 0.0
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"examples": self.examples, "seconds": self.seconds, "elapsed": self.elapsed}
+        names = ("examples", "seconds", "elapsed", "calibration_seconds")
+        return {name: getattr(self, name) for name in names}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.examples, self.seconds = state_dict["examples"], state_dict["seconds"]
-        self._before = state_dict["elapsed"]
+        self._before, self.calibration_seconds = state_dict["elapsed"], state_dict["calibration_seconds"]
 
     @override
     def on_train_batch_start(
@@ -54,6 +64,26 @@ class Stopwatch(Callback):
     ) -> None:
         self.seconds += time.perf_counter() - self._started
         self.examples += batch.global_size
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._wait_for_device()
+
+    @override
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._wait_for_device()
+
+    def _wait_for_device(self) -> None:
+        if torch.cuda.is_available():
+            started = time.perf_counter()
+            torch.cuda.synchronize()
+            self.seconds += time.perf_counter() - started
+
+    def calibrate(self, calibration: Callable[[], float]) -> None:
+        """Runs a calibration, which returns its cost; what the cache saved of it counts as if it had been spent."""
+        started = time.perf_counter()
+        self.calibration_seconds = calibration()
+        self._before += max(0.0, self.calibration_seconds - (time.perf_counter() - started))
 
     @property
     def elapsed(self) -> float:
@@ -70,12 +100,16 @@ class Divergence(Callback):
 
     The flag stays on the device and is read when the trainer logs, so that no step waits for the host.
 
+    Args:
+        events: Told when it happens.
+
     Attributes:
         step: First optimizer step at which it was seen, or -1.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, events: Events) -> None:
         self.step = -1
+        self._events = events
         self._bad: torch.Tensor | None = None
 
     @override
@@ -85,6 +119,11 @@ class Divergence(Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.step = state_dict["step"]
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.step >= 0:  # interrupted between its last step and its end: it must not train on
+            trainer.should_stop = True
 
     @override
     def on_train_batch_end(
@@ -100,12 +139,31 @@ class Divergence(Callback):
         if self._bad is not None and distributed.all_reduce_sum(self._bad.float()).item() > 0 and self.step < 0:
             self.step = trainer.global_step
             trainer.should_stop = True
+            if trainer.is_global_zero:
+                self._events.add(step=self.step, kind="non_finite_loss", place="train/loss")
         self._bad = None
 
 
-def peak_memory_mb() -> float:
-    """Returns the largest memory of this process so far in MB: of the GPU where one is used, else of the CPU."""
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.max_memory_allocated() / 2**20
-    per_mb = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_mb
+class PeakMemory:
+    """The largest memory since this object was made: of the GPU where one is used, else of this process.
+
+    On Linux the kernel's high-water mark is set back at the start, so that a job of a sweep does not report that of the
+    job before it. Where that cannot be done, the mark of the whole process is all there is.
+    """
+
+    def __init__(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def mb(self) -> float:
+        """Returns it in MB (2^20 bytes)."""
+        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+            return torch.cuda.max_memory_allocated() / 2**20
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 2**10
+        per_mb = 2**20 if sys.platform == "darwin" else 2**10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_mb

@@ -1,0 +1,48 @@
+"""The difference from the commit, in a repository of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clsnorm.records import provenance
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    git("init")
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "provenance.py").write_text("old = 1\n")
+    (tmp_path / ".gitignore").write_text("runs\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr(provenance, "__file__", str(source / "provenance.py"))
+    return tmp_path
+
+
+def test_no_difference_no_file(repository: Path) -> None:
+    provenance.write_diff(repository / "runs" / "changes.diff")
+    assert not (repository / "runs").exists()
+
+
+def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: Path) -> None:
+    (repository / "src" / "provenance.py").write_text("new = 2\n")
+    (repository / "fresh.py").write_text("fresh = 3\n")
+    (repository / "runs").mkdir()
+    (repository / "runs" / "ignored.txt").write_text("x")
+    (repository / "huge.bin").write_text("x" * (provenance.LARGEST + 1))
+    diff = repository / "runs" / "changes.diff"
+    provenance.write_diff(diff)
+    text = diff.read_text()
+    assert "+new = 2" in text
+    assert "+fresh = 3" in text
+    assert "ignored" not in text
+    assert "huge.bin: new, larger than" in text
+    assert len(text) < 2000
