@@ -99,6 +99,37 @@ def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], wor
 
 
 @pytest.mark.slow
+def test_two_killed_processes_resume_exactly(tiny_overrides: list[str], workspace: Path) -> None:
+    import torch
+
+    common = [*tiny_overrides, "trainer=ddp_cpu", "normalizer=batchnorm", "trainer.max_epochs=12", "checkpoint_every=1"]
+    common += ["data.batch_size=13", "trainer.log_every_n_steps=1"]
+    words = [sys.executable, str(ROOT / "train.py"), *common]
+    assert (
+        subprocess.run([*words, "hydra.run.dir=whole"], capture_output=True, timeout=200, check=False).returncode == 0
+    )
+    first = subprocess.Popen([*words, "hydra.run.dir=cut"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    metrics = workspace / "cut" / "metrics.csv"
+    while first.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 25):
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    assert not (workspace / "cut" / "results.json").exists()
+    for _ in range(40):  # its workers die with it, but not at once
+        again = subprocess.run([*words, "hydra.run.dir=cut"], capture_output=True, text=True, timeout=200, check=False)
+        if "is running in it" not in again.stderr:
+            break
+        time.sleep(0.5)
+    assert again.returncode == 0, again.stderr
+    assert "going on from step" in again.stderr
+    assert metrics.read_text() == (workspace / "whole" / "metrics.csv").read_text()
+    states = [
+        torch.load(workspace / name / "selected.ckpt", weights_only=True)["state_dict"] for name in ("whole", "cut")
+    ]
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+@pytest.mark.slow
 def test_sweep_file_runs_every_job(command: Command, tiny_overrides: list[str], workspace: Path) -> None:
     done = command(*tiny_overrides, "sweep=first_look", "data.max_train_examples=40", "trainer.max_epochs=1")
     assert done.returncode == 0, done.stderr
@@ -117,14 +148,19 @@ def test_help_imports_nothing_heavy(workspace: Path) -> None:
     assert not imported & {"torch", "numpy", "pytorch_lightning", "transformers", "datasets", "wandb", "pandas"}
 
 
+@pytest.mark.parametrize(
+    ("normalizer", "batch_size"),
+    [("batchnorm", 13), ("layernorm", 17)],  # 120 examples: a last batch of 3, in uneven parts; or of 1, and none
+)
 def test_two_processes_end_with_the_weights_of_one(
-    command: Command, tiny_overrides: list[str], workspace: Path
+    command: Command, tiny_overrides: list[str], workspace: Path, normalizer: str, batch_size: int
 ) -> None:
     import torch
 
     common = [
         *tiny_overrides,
-        "normalizer=batchnorm",
+        f"normalizer={normalizer}",
+        f"data.batch_size={batch_size}",
         "model.dropout=0",
         "classifier.dropout=0",
         "trainer.max_epochs=1",

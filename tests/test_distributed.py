@@ -97,3 +97,13 @@ def test_one_process_needs_no_group() -> None:
     moments.update(torch.eye(2))
     moments.all_reduce()
     torch.testing.assert_close(moments.variance, torch.tensor([0.25, 0.25], dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("backend", "expected"), [("nccl", "cuda"), ("gloo", "cpu"), ("cpu:gloo,cuda:nccl", "cpu")])
+def test_host_tensors_travel_on_the_gpu_where_the_group_knows_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, backend: str, expected: str
+) -> None:
+    monkeypatch.setattr(torch.distributed, "get_backend", lambda: backend)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    assert distributed._carrier(torch.device("cpu")).type == expected
+    assert distributed._carrier(torch.device("cuda", 0)).type == "cuda"

@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -163,9 +162,7 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
     at_end = _test(experiment, quietly=steps != selected.step)
     chosen = at_end
     if steps != selected.step:
-        state = torch.load(experiment.folder.selected, map_location="cpu", weights_only=True)["state_dict"]
-        experiment.module.load_state_dict(state)
-        chosen = _test(experiment)
+        chosen = _test(experiment, weights=experiment.folder.selected)
     monitor, mode = f"report/{experiment.data.monitor}", experiment.data.mode
     majority = _majority(experiment.data)
     metrics = dict(selected.metrics) | chosen | {f"last/{key}": value for key, value in at_end.items()}
@@ -181,10 +178,11 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _test(experiment: Experiment, *, quietly: bool = False) -> dict[str, float]:
+def _test(experiment: Experiment, *, quietly: bool = False, weights: Path | None = None) -> dict[str, float]:
+    """Returns the scores on the report splits, of the weights as they are or as a checkpoint has them."""
     trainer = experiment.trainer
     loggers, trainer.loggers = trainer.loggers, [] if quietly else trainer.loggers
-    trainer.test(experiment.module, datamodule=experiment.data, verbose=False)
+    trainer.test(experiment.module, datamodule=experiment.data, verbose=False, ckpt_path=weights, weights_only=True)
     trainer.loggers = loggers
     return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("report")}
 

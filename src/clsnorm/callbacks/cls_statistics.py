@@ -72,11 +72,12 @@ class ClsStatistics(Observer):
         classifier: Any = pl_module.classifier
         self._restart()
         with classifier.evaluating():
-            for batch in trainer.datamodule.val_dataloader():  # type: ignore[attr-defined]
+            for number, batch in enumerate(trainer.datamodule.val_dataloader()):  # type: ignore[attr-defined]
                 if self._is_full:
                     break
-                output = classifier(batch.to(pl_module.device))
-                self._update({"h": output.h, "z": output.z}, batch)
+                # Through the strategy, as a validation goes: one that shards parameters must see the call.
+                outputs = trainer.strategy.validation_step(batch.to(pl_module.device), number)
+                self._update(outputs, batch)  # type: ignore[arg-type]
         numbers = self._finish(trainer, "start", dimension=classifier.encoder.dim)
         if trainer.is_global_zero:
             for logger in trainer.loggers:

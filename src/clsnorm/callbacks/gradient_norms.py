@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
@@ -68,7 +69,8 @@ class GradientNorms(Observer):
         deviations: Median absolute deviations above the median that make an explosion.
 
     Raises:
-        InputError: If ``top`` is not positive, or `Explosion` refuses an argument.
+        InputError: If ``top`` is not positive, or `Explosion` refuses an argument; when training starts, if the
+            strategy shards parameters: norms of shards are not norms of parts.
     """
 
     def __init__(self, *, top: int, updates: bool, window: int, deviations: float) -> None:
@@ -111,6 +113,11 @@ class GradientNorms(Observer):
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if isinstance(trainer.strategy, FSDPStrategy):
+            raise InputError(
+                "callbacks=gradient_norms needs whole parameters, but trainer.strategy shards them. Use trainer=ddp, "
+                "or leave this callback out"
+            )
         classifier: Any = pl_module.classifier
         self._dim = classifier.encoder.dim
         self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_batch else "h", "z": "z"}

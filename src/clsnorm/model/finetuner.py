@@ -18,7 +18,7 @@ from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
-from clsnorm.model.optimizers import parameter_groups
+from clsnorm.model.optimizers import matrices, parameter_groups
 from clsnorm.model.scores import Scores, example_losses
 
 StepOutput = dict[str, Tensor]
@@ -60,6 +60,7 @@ class FineTuner(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.classifier = classifier
+        self._matrices = matrices(classifier)
         self.regression = regression
         self._select = Scores(metrics)
         self._reports = {name: Scores(metrics) for name in report_names}
@@ -78,7 +79,7 @@ class FineTuner(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
-        optimizer = self._optimizer(parameter_groups(self.classifier))
+        optimizer = self._optimizer(parameter_groups(self.classifier, self._matrices))
         steps = self.trainer.estimated_stepping_batches
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

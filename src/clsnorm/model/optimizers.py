@@ -16,7 +16,12 @@ _LAYER = re.compile(r"(?:^|\.)layers?\.(\d+)\.")
 Groups = list[dict[str, Any]]
 
 
-def parameter_groups(classifier: nn.Module) -> Groups:
+def matrices(classifier: nn.Module) -> frozenset[str]:
+    """Returns the names of the parameters with two axes or more: ask before a strategy cuts them into flat shards."""
+    return frozenset(name for name, parameter in classifier.named_parameters() if parameter.ndim >= 2)
+
+
+def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = None) -> Groups:
     """Splits trainable parameters by part, depth and whether weight decay is for them.
 
     Biases, norms (all parameters of fewer than two axes) and everything in the normalizer are not decayed:
@@ -24,18 +29,23 @@ def parameter_groups(classifier: nn.Module) -> Groups:
     0 for head, normalizer and pooler, 1 for the last layer, L for the first, L + 1 for the embeddings and whatever
     lies outside of the layers (final norms, relative position tables, ALBERT's shared layers).
 
+    Args:
+        classifier: Whose parameters are split.
+        decayed: What `matrices` returned; None asks now.
+
     Returns:
         Groups with the keys ``params``, ``name``, ``part``, ``depth``, and ``weight_decay`` where it is 0.
     """
+    decayed = matrices(classifier) if decayed is None else decayed
     named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
     layers = count_layers(name for name, _ in named)
     groups: dict[tuple[str, int, bool], dict[str, Any]] = {}
     for name, parameter in named:
         part, depth = place(name, layers)
-        decayed = parameter.ndim >= 2 and part != "normalizer"
-        label = f"{part}/{depth}/{'decay' if decayed else 'no_decay'}"
-        group = {"params": [], "name": label, "part": part, "depth": depth} | ({} if decayed else {"weight_decay": 0.0})
-        groups.setdefault((part, depth, decayed), group)["params"].append(parameter)
+        decays = name in decayed and part != "normalizer"
+        label = f"{part}/{depth}/{'decay' if decays else 'no_decay'}"
+        group = {"params": [], "name": label, "part": part, "depth": depth} | ({} if decays else {"weight_decay": 0.0})
+        groups.setdefault((part, depth, decays), group)["params"].append(parameter)
     return list(groups.values())
 
 
