@@ -22,7 +22,7 @@ ALLOWED = {
     "statistics": {"distributed"},
     "normalizers": {"statistics", "distributed"},
     "metrics": set(),
-    "data": {"distributed"},
+    "data": {"catalogue", "command", "distributed", "instantiation"},  # all but one for `python -m clsnorm.data`
     "model": {"normalizers", "distributed"},
     "gradients": {"distributed", "model"},
     "callbacks": {"gradients", "statistics", "distributed"},

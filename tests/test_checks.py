@@ -21,7 +21,7 @@ TRAINER = {
 GOOD: dict[str, Any] = {
     "choices": {"data": "sst2", "normalizer": "identity"},
     "seed": 0,
-    "seeds": {"init": 0, "order": 0, "dropout": 0, "subset": 0},
+    "seeds": {"init": 0, "order": 0, "dropout": 0, "subset": 0, "noise": 0},
     "force": False,
     "checkpoint_every": 10,
     "trainer": TRAINER,

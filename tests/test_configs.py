@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ GIVEN = {
     "classifier": {"encoder", "normalizer", "num_outputs", "seed_init"},
     "optimizer": {"groups", "params", "parameters"},
     "scheduler": {"optimizer", "num_training_steps"},
-    "data": {"tokenizer", "seed_order", "seed_subset", "rank", "world_size"},
+    "data": {"tokenizer", "seed_order", "seed_subset", "seed_noise", "rank", "world_size"},
     "logger": {"folder", "config"},
     "callbacks": set(),
 }
@@ -42,6 +43,7 @@ def resolvers() -> None:
     naming.register()
 
 
+@cache
 def composed(path: Path) -> Any:
     group, key = path.parent.name, path.stem
     overrides = [] if group in ("hydra", "paths") else [f"{'+' if group == 'experiment' else ''}{group}={key}"]

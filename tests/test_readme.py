@@ -133,7 +133,8 @@ def test_data_set_of_the_readme_works(
     with initialize_config_dir(str(conf), version_base="1.3"):
         config = compose("train", ["data=reviews", f"paths.data={tmp_path / 'data'}"])
     node = OmegaConf.to_container(config.data, resolve=True)
-    data = instantiate(node, "data", tokenizer=load_tokenizer(str(tiny_bert)), seed_order=0, seed_subset=0)  # type: ignore[arg-type]
+    seeds = {"seed_order": 0, "seed_subset": 0, "seed_noise": 0}
+    data = instantiate(node, "data", tokenizer=load_tokenizer(str(tiny_bert)), **seeds)  # type: ignore[arg-type]
     data.prepare()
     assert data.labels == ["bad", "good"]
     assert len(data.labels_of("report")) == 40

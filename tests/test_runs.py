@@ -32,7 +32,7 @@ def test_run_leaves_what_it_promises(train: Train) -> None:
     found = results(run)
     assert found["status"] == "completed"
     assert (found["data"], found["normalizer"], found["model"]) == ("files", "layernorm", "any")
-    assert found["seeds"] == {"init": 0, "order": 0, "dropout": 0, "subset": 0}
+    assert found["seeds"] == {"init": 0, "order": 0, "dropout": 0, "subset": 0, "noise": 0}
     assert run.score == found["metrics"]["select/accuracy"]
     assert found["majority"] == pytest.approx(0.5)
     assert not found["collapsed"]
@@ -119,10 +119,11 @@ def test_same_seed_gives_the_same_weights_bit_for_bit(train: Train, normalizer: 
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-@pytest.mark.parametrize("stream", ["init", "order", "dropout", "subset"])
+@pytest.mark.parametrize("stream", ["init", "order", "dropout", "subset", "noise"])
 def test_each_seed_stream_matters(train: Train, stream: str) -> None:
-    base = weights(train("trainer.max_epochs=1", "data.max_train_examples=50"))
-    moved = weights(train("trainer.max_epochs=1", "data.max_train_examples=50", f"seeds.{stream}=1"))
+    short = ("trainer.max_epochs=1", "data.max_train_examples=50", "data.label_noise=0.2")
+    base = weights(train(*short))
+    moved = weights(train(*short, f"seeds.{stream}=1"))
     assert any(not torch.equal(base[key], moved[key]) for key in base)
 
 

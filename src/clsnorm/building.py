@@ -131,6 +131,7 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
         tokenizer=tokenizer,
         seed_order=seeds["order"],
         seed_subset=seeds["subset"],
+        seed_noise=seeds["noise"],
         rank=distributed.rank(),
         world_size=distributed.world_size(),
     )

@@ -44,19 +44,62 @@ def normalizer_table(conf: Path) -> str:
     return _markdown(["`normalizer=`", "what it does", "calibrated", "mixes the batch"], rows)
 
 
-def data_table(conf: Path) -> str:
-    """Returns the Markdown table of all data sets: what each asks, and its metrics, the monitored one first."""
+def data_sets(conf: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yields key, description and composed, unresolved configuration of each data set with a name of its own."""
     from hydra import compose, initialize_config_dir
 
-    rows = []
-    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
+    with initialize_config_dir(str((conf / "data").absolute()), version_base="1.3"):
         for key, text, _ in options(conf / "data"):
-            data = OmegaConf.to_container(compose("train", [f"data={key}"]).data, resolve=False)
-            assert isinstance(data, dict)
-            monitor = data["monitor"]
-            metrics = [monitor, *(name for name in data["metrics"] or {} if name != monitor)]
-            rows.append([f"`{key}`", text, ", ".join(filter(None, metrics))])
-    return _markdown(["`data=`", "what it asks", "metrics"], rows)
+            node: Any = OmegaConf.to_container(compose(key), resolve=False)
+            if "sources" in node:
+                yield key, text, node
+
+
+def kind(node: dict[str, Any]) -> str:
+    """Returns what a data set's rows are: ``one text, 2 classes``, ``pairs, a number``, ...
+
+    Example:
+        >>> kind({"task": "classification", "labels": ["no", "yes"], "sources": {"files": {"text": ["a", "b"]}}})
+        'pairs, 2 classes'
+    """
+    (source, *_) = node["sources"].values()
+    texts = "pairs" if len(source["text"]) == 2 else "one text"
+    labels = node["labels"]
+    return f"{texts}, {'a number' if labels is None else f'{len(labels)} classes'}"
+
+
+def metric_names(node: dict[str, Any]) -> list[str]:
+    """Returns the names of a data set's metrics, the monitored one first."""
+    return [node["monitor"], *(name for name in node["metrics"] if name != node["monitor"])]
+
+
+def data_table(conf: Path) -> str:
+    """Returns the Markdown table of data sets by kind, from one text and two classes to pairs and numbers."""
+    kinds: dict[str, list[str]] = {}
+    for key, _, node in data_sets(conf):
+        texts, _, answer = kind(node).partition(", ")
+        usual = answer if answer in ("2 classes", "a number") else "more classes"
+        kinds.setdefault(f"{texts}, {usual}", []).append(f"`{key}`")
+    return _markdown(["kind", "`data=`"], [[name, ", ".join(keys)] for name, keys in sorted(kinds.items())])
+
+
+def data_page(conf: Path) -> str:
+    """Returns the Markdown page of all data sets: what each asks, its kind, rows, metrics, citation and licence."""
+    rows = []
+    for key, text, node in data_sets(conf):
+        stated = [node["rows"].get(split) for split in ("train", "select", "report")]
+        counts = " / ".join(f"{count:,}" if count else "–" for count in stated)
+        about = node["about"]
+        cited = f"[{about['citation']}]({about['url']})" if about["url"] else about["citation"]
+        rows.append([f"`{key}`", text, kind(node), counts, ", ".join(metric_names(node)), cited, about["licence"]])
+    head = ["`data=`", "what it asks", "kind", "train / select / report", "metrics", "source", "licence"]
+    return (
+        f"# Data sets\n\n{len(rows)} data sets, each of them one YAML in `conf/data`. Rows are those of the published"
+        " files, checked when they are read; – means carved from train, or any number. The first metric chooses the"
+        " checkpoint. Licences are what the files or their authors say; ask them before you pass data on.\n\n"
+        "`python -m clsnorm.data` lists what can be read here and now, with lengths, balance and leakage;"
+        " `python -m clsnorm.data NAME` shows examples.\n\n" + _markdown(head, rows)
+    )
 
 
 TABLES: dict[str, Callable[[Path], str]] = {"normalizers": normalizer_table, "data": data_table}
@@ -86,7 +129,11 @@ show stands beside it.
     return head + _markdown(["name", "unit", "says", "null", "source"], rows)
 
 
-PAGES: dict[str, Callable[[Path], str]] = {"docs/metrics.md": key_page, "docs/statistics.md": statistics_page}
+PAGES: dict[str, Callable[[Path], str]] = {
+    "docs/data.md": data_page,
+    "docs/metrics.md": key_page,
+    "docs/statistics.md": statistics_page,
+}
 
 
 def with_tables(text: str, conf: Path) -> str:

@@ -49,7 +49,7 @@ def _is_number(value: Any) -> bool:
 RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
     *(
         (key, "a whole number from 0 to 4294967295", lambda value: _is_int(value, 0) and value < 2**32)
-        for key in ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset")
+        for key in ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset", "seeds.noise")
     ),
     ("force", "true or false", lambda value: isinstance(value, bool)),
     ("checkpoint_every", "a positive whole number of steps", lambda value: _is_int(value, 1)),

@@ -1,10 +1,12 @@
 """What metrics are fed, how they are kept from asking other processes, and those that torchmetrics lacks."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassF1Score
+from torchmetrics.classification import MulticlassF1Score, MulticlassMatthewsCorrCoef
 
 from clsnorm.errors import InputError
 
@@ -49,13 +51,66 @@ class ClassF1(MulticlassF1Score):
     """
 
     def __init__(self, num_classes: int, *, class_index: int = 1, **kwargs: Any) -> None:
-        if not 0 <= class_index < num_classes:
-            raise InputError(
-                f"Expected argument `class_index` to be in [0, {num_classes - 1}], but got {class_index}: there are "
-                f"{num_classes} classes. Name one of them, counting from 0"
-            )
+        _require_class("class_index", class_index, num_classes)
         super().__init__(num_classes=num_classes, average="none", **kwargs)
         self.class_index = class_index
 
     def compute(self) -> Tensor:
         return super().compute()[self.class_index]
+
+
+class MeanClassF1(MulticlassF1Score):
+    """The mean of the F1 of some classes: what SemEval-2016 task 6 reports for stance, there of against and favor.
+
+    Takes the same as `ClassF1`. Rows of the other classes count where they are taken for one of these.
+
+    Args:
+        num_classes: Number of classes.
+        class_indices: The classes whose F1 is averaged.
+
+    Raises:
+        InputError: If ``class_indices`` is empty, holds one twice, or holds one that is not a class.
+
+    Example:
+        >>> import torch
+        >>> f1 = MeanClassF1(num_classes=3, class_indices=[1, 2])
+        >>> f1(torch.eye(3)[[1, 1, 2]], torch.tensor([1, 0, 2]))
+        tensor(0.8333)
+    """
+
+    def __init__(self, num_classes: int, *, class_indices: Sequence[int], **kwargs: Any) -> None:
+        for index in class_indices:
+            _require_class("class_indices", index, num_classes)
+        if not class_indices or len(set(class_indices)) < len(class_indices):
+            raise InputError(f"Expected argument `class_indices` to name classes, each once, but got {class_indices}")
+        super().__init__(num_classes=num_classes, average="none", **kwargs)
+        self.class_indices = list(class_indices)
+
+    def compute(self) -> Tensor:
+        return super().compute()[self.class_indices].mean()
+
+
+class Matthews(MulticlassMatthewsCorrCoef):
+    """Matthews correlation as GLUE reports it for CoLA: 0 where all predictions, or all labels, are of one class.
+
+    There the correlation is undefined. With two classes torchmetrics returns a limit that depends on their sizes, up to
+    1 for a constant prediction, which would hide a collapsed model; scikit-learn, which GLUE uses, returns 0.
+
+    Example:
+        >>> import torch
+        >>> matthews = Matthews(num_classes=2)
+        >>> matthews(torch.eye(2)[[0, 0, 0]], torch.tensor([0, 0, 1]))
+        tensor(0.)
+    """
+
+    def compute(self) -> Tensor:
+        undefined = any((self.confmat.sum(dim) > 0).sum() < 2 for dim in (0, 1))
+        return self.confmat.new_zeros((), dtype=torch.float32) if undefined else super().compute()
+
+
+def _require_class(argument: str, index: int, num_classes: int) -> None:
+    if not 0 <= index < num_classes:
+        raise InputError(
+            f"Expected argument `{argument}` to be in [0, {num_classes - 1}], but got {index}: there are "
+            f"{num_classes} classes. Name one of them, counting from 0"
+        )

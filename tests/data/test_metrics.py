@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, matthews_corrcoef
 
 from clsnorm.errors import InputError
-from clsnorm.metrics import ClassF1
+from clsnorm.metrics import ClassF1, Matthews, MeanClassF1
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -29,3 +29,35 @@ def test_class_f1_without_the_class_is_zero() -> None:
 def test_class_index_must_be_a_class() -> None:
     with pytest.raises(InputError, match=r"`class_index` to be in \[0, 1\], but got 2"):
         ClassF1(2, class_index=2)
+
+
+def test_mean_class_f1_is_that_of_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(1)
+    probabilities = torch.rand(200, 4, generator=generator).softmax(1)
+    labels = torch.randint(0, 4, (200,), generator=generator)
+    metric = MeanClassF1(4, class_indices=[3, 1])
+    for part in range(0, 200, 64):
+        metric.update(probabilities[part : part + 64], labels[part : part + 64])
+    expected = f1_score(labels, probabilities.argmax(1), labels=[1, 3], average="macro")
+    assert metric.compute().item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("indices", [[], [1, 1], [0, 3], [-1]])
+def test_class_indices_must_be_classes_once_each(indices: list[int]) -> None:
+    with pytest.raises(InputError, match=r"Expected argument `class_indices`"):
+        MeanClassF1(3, class_indices=indices)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("constant", ["neither", "predictions", "labels"])
+def test_matthews_is_that_of_scikit_learn(classes: int, constant: str) -> None:
+    generator = torch.Generator().manual_seed(2)
+    predictions, labels = torch.randint(0, classes, (2, 101), generator=generator)
+    predictions = torch.ones_like(predictions) if constant == "predictions" else predictions
+    labels = torch.zeros_like(labels) if constant == "labels" else labels
+    metric = Matthews(classes)
+    for part in range(0, 101, 40):
+        metric.update(torch.eye(classes)[predictions[part : part + 40]], labels[part : part + 40])
+    expected = matthews_corrcoef(labels, predictions)
+    assert (expected == 0) == (constant != "neither")
+    assert metric.compute().item() == pytest.approx(expected, abs=1e-7)

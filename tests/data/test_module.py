@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from clsnorm.data.cache import Cache
 from clsnorm.errors import InputError
 
 Build = Callable[..., Any]
@@ -205,14 +206,22 @@ def test_the_cache_spares_reading(module: Any, user_files: Build, tmp_path: Path
     monkeypatch.setattr(FilesSource, "read", lambda self, root, s: reads.append(s) or original(self, root, s))
     assert again().fingerprint == module.fingerprint
     assert reads == []
-    (entry,) = (tmp_path / "cache" / "tokens").iterdir()
+    entries = sorted((tmp_path / "cache" / "tokens").iterdir())
+    assert len(entries) == 3  # train, select, report
+    (rows,) = (tmp_path / "cache" / "rows").iterdir()
     for damage in (lambda f: f.write_bytes(f.read_bytes()[:-8]), lambda f: f.write_bytes(b""), lambda f: f.unlink()):
-        for name in ("train.arrow", "record.json"):
-            damage(entry / name)
-            reads.clear()
+        for name in ("token_ids.npy", "record.json"):
+            damage(entries[1] / name)
+            assert again().fingerprint == module.fingerprint
+            assert reads == []  # the rows are still there
+        for name in ("train.arrow", "report.near.npy", "record.json"):
+            damage(rows / name)
+            damage(entries[0] / "labels.npy")
             assert again().fingerprint == module.fingerprint
             assert reads == ["train", "report"]
-    assert [path.name for path in (tmp_path / "cache" / "tokens").iterdir()] == [entry.name]
+            reads.clear()
+    assert sorted((tmp_path / "cache" / "tokens").iterdir()) == entries
+    assert list((tmp_path / "cache" / "rows").iterdir()) == [rows]
     with (tmp_path / "train.tsv").open("a") as file:
         file.write("one more\tpos\n")
     assert again().fingerprint != module.fingerprint
@@ -268,7 +277,7 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"labels": ["a", "b"], "task": "regression"}, "null for regression"),
         (GOOD, {"seed_order": -1}, "Expected seeds to be at least 0"),
         (GOOD, {"text": ["a", "b", "c"]}, "one column or two"),
-        (GOOD, {"select": "nowhere.tsv"}, "`data.select` to be a file, but nowhere.tsv is not there"),
+        (GOOD, {"select": "nowhere.tsv"}, "`data.select` to name files, but nowhere.tsv is not there"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
@@ -286,7 +295,7 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
         user_files(train, write_tsv("bad.tsv", [("x", "a"), ("y", "b"), ("z", "q")])).prepare()
     with pytest.raises(InputError, match="Expected each class in the report split"):
         user_files(train, write_tsv("one.tsv", [("x", "a")])).prepare()
-    with pytest.raises(InputError, match="a file of its own for each split"):
+    with pytest.raises(InputError, match=r"files of its own for each split, each once, but .*train.tsv is named twice"):
         user_files(train, train)
     with pytest.raises(InputError, match="files of one kind"):
         user_files(train, write_tsv("a.xlsx", GOOD))
@@ -305,11 +314,191 @@ def test_a_cache_that_cannot_be_written(user_files: Build, write_tsv: Build, tmp
         user_files(write_tsv("a.tsv", GOOD), cache=str(tmp_path / "file")).prepare()
 
 
-def test_a_sound_entry_that_another_process_wrote_first_stays(module: Any, tmp_path: Path) -> None:
-    cache = module.token_cache
-    (entry,) = cache.folder.iterdir()
-    key = json.loads((entry / "record.json").read_text())["key"]
-    before = (entry / "train.arrow").stat().st_ino
-    cache.put(key, module._tokens, {})
-    assert [path.name for path in cache.folder.iterdir()] == [entry.name]
-    assert (entry / "train.arrow").stat().st_ino == before
+def test_a_sound_entry_that_another_process_wrote_first_stays(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    with cache.draft("k" * 64) as (mine, record):
+        (mine / "a.npy").write_bytes(b"mine")
+        with cache.draft("k" * 64) as (other, _):
+            (other / "a.npy").write_bytes(b"other")
+        record["late"] = True
+    found = cache.get("k" * 64)
+    assert found is not None
+    folder, record = found
+    assert (folder / "a.npy").read_bytes() == b"other"
+    assert record == {}
+    assert list(cache.folder.iterdir()) == [folder]
+
+
+def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+
+    def interrupted() -> None:
+        with cache.draft("k") as (folder, _):
+            (folder / "a.npy").write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert cache.get("k") is None
+    assert list(cache.folder.iterdir()) == []
+
+
+def test_a_small_subset_is_tokenized_alone(
+    user_files: Build, write_tsv: Build, two_classes: Build, tmp_path: Path
+) -> None:
+    path = write_tsv("a.tsv", two_classes(600))
+
+    def prepared(name: str, **options: Any) -> Any:
+        data = user_files(path, cache=str(tmp_path / name), **options)
+        data.prepare()
+        return data
+
+    everything = prepared("whole")
+    assert everything.train_size == 200
+    few, few_of_all = (prepared(name, max_train_examples=50) for name in ("few", "whole"))
+    assert (len(few._tokens["train"]), len(few_of_all._tokens["train"])) == (50, 200)
+    assert few.fingerprint == few_of_all.fingerprint != everything.fingerprint
+    assert few.source_record == few_of_all.source_record
+    assert few.source_record["rows"] == everything.source_record["rows"]
+    for a, b in zip(few.train_dataloader(), few_of_all.train_dataloader(), strict=True):
+        assert a.example_ids.tolist() == b.example_ids.tolist()
+        assert a.token_ids.tolist() == b.token_ids.tolist()
+        assert a.labels.tolist() == b.labels.tolist()
+    assert len(prepared("few", max_train_examples=50, seed_subset=1)._tokens["train"]) == 50
+    assert len(prepared("few", max_train_examples=120)._tokens["train"]) == 200
+    entries = list((tmp_path / "few" / "tokens").iterdir())
+    assert len(entries) == 5  # two subsets, all of train, select, report
+
+
+def test_shots_and_noise_reach_all_that_asks_for_labels(
+    user_files: Build, write_tsv: Build, two_classes: Build
+) -> None:
+    path = write_tsv("a.tsv", two_classes(600))
+
+    def prepared(**options: Any) -> Any:
+        data = user_files(path, **options)
+        data.prepare()
+        return data
+
+    clean = prepared(shots_per_class=30)
+    assert np.bincount(clean.labels_of("train")).tolist() == [30, 30]
+    assert clean.source_record["subset"] == {"size": None, "shots": 30, "seed": 0, "rows": 60}
+    assert clean.source_record["label_noise"] == {"share": 0.0, "seed": 0, "rows": 0}
+    noisy = prepared(shots_per_class=30, label_noise=0.25)
+    assert noisy.source_record["label_noise"] == {"share": 0.25, "seed": 0, "rows": 15}
+    assert (noisy.labels_of("train") != clean.labels_of("train")).sum() == 15
+    assert noisy.fingerprint != clean.fingerprint != prepared(shots_per_class=30, seed_subset=1).fingerprint
+    assert noisy.fingerprint != prepared(shots_per_class=30, label_noise=0.25, seed_noise=1).fingerprint
+    for split in ("select", "report"):
+        assert (noisy.labels_of(split) == clean.labels_of(split)).all()
+    for loader in (noisy.train_dataloader(), noisy.calibration_dataloader()):
+        given = dict(
+            zip(*(torch.cat([getattr(b, n) for b in loader]).tolist() for n in ("example_ids", "labels")), strict=True)
+        )
+        ids = noisy._tokens["train"].example_ids[noisy._kept].tolist()
+        assert [given[i] for i in ids] == noisy.labels_of("train").tolist()
+    upside_down = prepared(label_noise=1.0)
+    assert upside_down.majority() == 1 - prepared().majority()
+
+
+def test_leaks_are_counted_and_dropped_if_asked(
+    user_files: Build, write_tsv: Build, two_classes: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = two_classes(60)
+    copies = [rows[0], (rows[1][0].upper() + " !", rows[1][1]), (rows[3][0], "pos"), ("something new", "neg")]
+    train, report = write_tsv("train.tsv", [*rows, (rows[7][0] + ".", "neg")]), write_tsv("report.tsv", copies)
+    select = str(write_tsv("select.tsv", two_classes(90)[60:]))
+    data = user_files(train, report, select=select)
+    with caplog.at_level("INFO", "clsnorm"):
+        data.prepare()
+    copied = {"exact": 2, "exact_relabelled": 1, "near": 3, "near_relabelled": 1}
+    assert data.source_record["copies"]["report"] == copied
+    assert data.source_record["copies"]["train"] == {
+        "exact": 0, "exact_relabelled": 0, "near": 1, "near_relabelled": 2
+    }  # fmt: skip
+    assert data.source_record["leaked"] == {"report": 2, "select": 0}
+    assert "3 of 4 rows of report stand in train too (letter for letter: 2); with another label: 1" in caplog.text
+    assert "1 of 61 rows of train repeat an earlier one (letter for letter: 0); with another label: 2" in caplog.text
+    without = user_files(train, report, select=select, drop_leaked=True)
+    with caplog.at_level("INFO", "clsnorm"):
+        without.prepare()
+    assert without.source_record["drops"] == {"train": {"leaked": 3}}
+    assert "dropped 3 of 61 rows of train: leaked 3" in caplog.text
+    assert without.source_record["copies"]["report"]["near"] == 0
+    assert set(without._tokens["train"].example_ids.tolist()) == set(range(61)) - {0, 1, 3}
+    assert without.fingerprint != data.fingerprint
+
+
+def test_carving_keeps_near_copies_together_if_leaks_are_dropped(user_files: Build, write_tsv: Build) -> None:
+    texts = [f"film {i // 2}{'.' * (i % 2)}" for i in range(400)]
+    path = write_tsv("a.tsv", [(text, "ab"[i // 2 % 2]) for i, text in enumerate(texts)])
+    data, without = user_files(path), user_files(path, drop_leaked=True)
+    for one in (data, without):
+        one.prepare()
+    assert data.source_record["copies"]["report"]["near"] > 0
+    assert [counts["near"] for counts in without.source_record["copies"].values()][1:] == [0, 0]
+    assert without.source_record["drops"] == {}
+
+
+def test_rows_cut_short_are_counted_among_those_used(
+    user_files: Build, write_tsv: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [(f"text {'word ' * (i % 20)}{i}", "ab"[i % 2]) for i in range(400)]
+    data = user_files(write_tsv("a.tsv", rows), max_length=12, max_train_examples=40)
+    with caplog.at_level("INFO", "clsnorm"):
+        data.prepare()
+    lengths = {i: len(data.tokenizer(text)["input_ids"]) for i, (text, _) in enumerate(rows)}
+    for split, rows_used in (("train", data._kept), ("report", slice(None))):
+        ids = data._tokens[split].example_ids[rows_used].tolist()
+        cut = sum(lengths[i] > 12 for i in ids)
+        assert data.source_record["truncated"][split] == cut > 0
+        assert data.source_record["truncated_share"][split] == pytest.approx(cut / len(ids))
+        assert f"{cut} rows of {split} ({cut / len(ids):.1%}) are longer than data.max_length" in caplog.text
+
+
+def test_a_tokenizer_that_does_not_know_the_text_is_warned_of(
+    user_files: Build, write_tsv: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [(f"𓀀𓀁 𓂀 {i}" if i % 2 else f"𓁐 𓃒 {i}", "ab"[i % 2]) for i in range(60)]
+    data = user_files(write_tsv("a.tsv", rows))
+    data.prepare()
+    share = data.source_record["unknown_share"]["train"]
+    assert 0.5 < share < 0.8
+    assert f"it does not know {share:.0%} of the tokens of train" in caplog.text
+    assert [record.levelname for record in caplog.records if "tokenizer" in record.message] == ["WARNING"] * 3
+
+
+def test_codes_are_understood_only_for_stated_names(user_files: Build, write_tsv: Build, two_classes: Build) -> None:
+    named, coded = two_classes(40), [(text, int(label == "pos")) for text, label in two_classes(20)]
+    train, report = write_tsv("train.tsv", named), write_tsv("report.tsv", coded)
+    with pytest.raises(InputError, match=r"among neg, pos in \S*report.tsv, but found line 2: unknown label '0'"):
+        user_files(train, report).prepare()
+    data = user_files(train, report, labels=["neg", "pos"])
+    data.prepare()
+    assert data.labels_of("report").tolist() == [label for _, label in coded]
+
+
+def test_a_class_without_a_row_in_train_or_in_report(user_files: Build, write_tsv: Build, two_classes: Build) -> None:
+    train = write_tsv("train.tsv", two_classes(60))
+    report = write_tsv("report.tsv", [("x", "neg"), ("y", "other")])
+    names = ["neg", "pos", "other"]
+    with pytest.raises(InputError, match="each class in the train split, but 30 rows hold none of: other"):
+        user_files(train, report, labels=names).prepare()
+    data = user_files(train, report, labels=names, untrained=["other"])
+    data.prepare()
+    assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, and that is no fault
+    assert data.num_outputs == 3
+
+
+def test_many_empty_texts_are_refused(user_files: Build, write_tsv: Build, two_classes: Build) -> None:
+    path = write_tsv("a.tsv", [("", "pos"), *two_classes(60)])
+    with pytest.raises(InputError, match=r"at most 0.01 of the rows of \S*a.tsv .* but 1 of 61 have.*data.max_empty"):
+        user_files(path, max_empty=0.01).prepare()
+    user_files(path, max_empty=0.02).prepare()
+
+
+def test_half_a_surrogate_pair_is_refused(user_files: Build, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a \\ud83d b", "label": "x"}\n{"text": "c", "label": "y"}\n')
+    with pytest.raises(InputError, match=r"line 1: half of a surrogate pair"):
+        user_files(path).prepare()

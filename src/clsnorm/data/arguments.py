@@ -15,6 +15,19 @@ def require_positive(sizes: Mapping[str, int]) -> None:
             raise InputError(f"Expected argument `data.{name}` to be a positive integer, but got {size!r}")
 
 
+def require_share(name: str, value: float) -> None:
+    """Raises InputError unless ``value`` is a number in [0, 1]."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"Expected argument `data.{name}` to be a share in [0, 1], but got {value!r}")
+
+
+def require_seeds(seeds: Mapping[str, int]) -> None:
+    """Raises InputError unless all are at least 0."""
+    if min(seeds.values()) < 0:
+        given = ", ".join(f"{seed} ({name})" for name, seed in seeds.items())
+        raise InputError(f"Expected seeds to be at least 0, but got {given}")
+
+
 def require_choice(name: str, value: str, choices: Sequence[str]) -> None:
     """Raises InputError unless ``value`` is one of ``choices``."""
     if value not in choices:

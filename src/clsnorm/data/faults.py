@@ -1,7 +1,6 @@
 """What is told about faulty rows and files: the first few places, and how many more there are."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from clsnorm.errors import InputError, did_you_mean
 
@@ -33,25 +32,10 @@ class Faults:
             raise InputError(f"{rule} in {self.file}, but found {'; '.join(self._first)}{more}. {cure}")
 
 
-def decode(path: Path, encoding: str, shown: str) -> str:
-    """Returns the text of a file without a byte-order mark.
-
-    Raises:
-        InputError: If it is empty or a byte does not fit the encoding, naming its line.
-    """
-    content = path.read_bytes()
-    if not content.strip():
-        raise InputError(f"Expected rows in {shown}, but the file is empty. Give a file with at least one row")
-    try:
-        return content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{shown}, line {line}: byte {content[error.start]:#04x} is not {encoding}. Give the file's encoding, such "
-            "as latin-1 or cp1252"
-        ) from None
-    except LookupError:
-        raise InputError(f"Expected an encoding that Python knows for {shown}, but got {encoding!r}") from None
+def require_rows(count: int, shown: str) -> None:
+    """Raises InputError if ``count`` is 0."""
+    if not count:
+        raise InputError(f"Expected rows in {shown}, but it has none. Give a file with at least one row")
 
 
 def require_columns(wanted: Sequence[str | int], existing: Sequence[str | int], shown: str) -> None:

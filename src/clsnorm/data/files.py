@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,65 +13,82 @@ from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.data.arguments import TASKS, require_choice
+from clsnorm.data.delimited import Delimited
+from clsnorm.data.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
 from clsnorm.data.module import DataModule
-from clsnorm.data.readers import Column, Delimited, JsonLines, ParquetFile, Reader
+from clsnorm.data.readers import Column, ParquetFile
+from clsnorm.data.roles import infer_roles
 from clsnorm.data.sources import FilesSource
+from clsnorm.data.text_files import COMPRESSED
 from clsnorm.errors import InputError
 
-EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
+EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
+
+logger = logging.getLogger(__name__)
 
 
 class UserFiles(DataModule):
-    """One file a split: CSV, TSV, JSON Lines or Parquet by extension, with one or two text columns.
+    """Files of a user: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
+
+    A split is a file, a list of files, a pattern with ``*``, or a folder, of which all files of a known extension are
+    taken. Text files may be compressed (``.gz``, ``.zst``). What is None is inferred from the beginning of train, if
+    there is only one sensible reading, and told.
 
     Args:
-        train: File of the training split.
-        report: File of the report split; None: carved from train.
-        select: File of the select split; None: carved from train.
+        train: The training split.
+        report: The report split; None: carved from train.
+        select: The select split; None: carved from train.
         digest: Stands for the files' content in the configuration, from which the run's name is made.
-        text: A column or two; numbers from 0 in files without a header.
-        label: The column of classes, or of the number to predict.
+        text: A column or two; numbers from 0 in files without a header. None: inferred.
+        label: The column of classes, or of the number to predict. None: inferred.
         task: ``classification`` or ``regression``.
-        delimiter: Between cells; None: by extension.
-        quoting: Whether quotes enclose cells (RFC 4180); None: in CSV, not in TSV.
-        header: Whether the first line names the columns (CSV, TSV).
-        encoding: Of the files.
+        delimiter: Between cells. None: inferred.
+        quoting: Whether quotes enclose cells (RFC 4180). None: inferred.
+        header: Whether the first line names the columns (CSV, TSV, text). None: inferred.
+        encoding: Of the files. None: inferred.
         metrics: As in `DataModule`; None: accuracy for classes, Pearson and Spearman correlation for numbers.
         monitor: As in `DataModule`; None: the first metric.
         options: The other arguments of `DataModule`.
 
     Raises:
-        InputError: If files have no known extension or differing ones, or one file is given for two splits.
+        InputError: If files have no known extension or differing ones, if one file is given twice, or if something that
+            is to be inferred has no reading or several.
     """
 
     def __init__(
         self,
         *,
-        train: str,
-        report: str | None,
-        select: str | None,
+        train: str | Sequence[str],
+        report: str | Sequence[str] | None,
+        select: str | Sequence[str] | None,
         digest: str = "",
-        text: Column | Sequence[Column],
-        label: Column,
+        text: Column | Sequence[Column] | None,
+        label: Column | None,
         task: str,
         delimiter: str | None,
         quoting: bool | None,
-        header: bool,
-        encoding: str,
+        header: bool | None,
+        encoding: str | None,
         metrics: Mapping[str, Metric | Callable[..., Metric]] | None,
         monitor: str | None,
         **options: Any,
     ) -> None:
         self.digest = digest
         given = {"train": train, "select": select, "report": report}
-        splits = {split: str(path) for split, path in given.items() if path is not None}
-        reader = _reader(splits, delimiter=delimiter, quoting=quoting, header=header, encoding=encoding)
-        columns = [text] if isinstance(text, str | int) else list(text)
-        source = FilesSource(splits=splits, reader=reader, text=columns, label=label)
-        _require_files(source)
+        splits = {split: _names(split, files) for split, files in given.items() if files is not None}
+        source = partial(FilesSource, splits=splits)
+        paths = _paths(source(reader=ParquetFile(), text=[0], label=0))
+        columns = [text] if isinstance(text, str | int) else text
+        named = any(isinstance(column, str) for column in [*(columns or ()), label])
+        preview = _preview(paths, delimiter, quoting, header=True if named else header, encoding=encoding)
+        first = str(paths["train"][0])
+        roles = infer_roles(preview.columns, first, text=columns, label=label)
+        if not options.get("rank"):
+            told = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "header": header}
+            _tell({**told, "text": text, "label": label}, {**vars(preview.reader), **vars(roles)}, first)
         chosen = metrics or _usual_metrics(task)
         super().__init__(
-            {"files": source},
+            {"files": source(reader=preview.reader, text=roles.text, label=roles.label)},
             name="files",
             task=task,
             metrics=chosen,
@@ -79,32 +98,79 @@ class UserFiles(DataModule):
         )
 
 
-def _require_files(source: FilesSource) -> None:
-    paths = {split: source.path(Path(), split) for split in source.splits}
-    for split, path in paths.items():
-        if not path.is_file():
-            raise InputError(f"Expected argument `data.{split}` to be a file, but {source.splits[split]} is not there")
-    if len({path.resolve() for path in paths.values()}) < len(paths):
-        raise InputError(f"Expected a file of its own for each split, but got {', '.join(source.splits.values())}")
+def _names(split: str, given: str | Sequence[str]) -> list[str]:
+    """Returns names and patterns of files; a folder becomes the patterns of the files in it."""
+    names: list[str] = []
+    for name in [given] if isinstance(given, str) else given:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            endings = {_ending(file) for file in path.rglob("*") if _kind(file) in EXTENSIONS}
+            if not endings:
+                raise InputError(f"Expected files with extension {', '.join(EXTENSIONS)} in {name}, but there are none")
+            names += [f"{name}/**/*{ending}" for ending in sorted(endings)]
+        else:
+            names.append(str(name))
+    return names
 
 
-def _reader(
-    splits: Mapping[str, str], *, delimiter: str | None, quoting: bool | None, header: bool, encoding: str
-) -> Reader:
-    extensions = {Path(path).suffix.lower() for path in splits.values()}
-    if len(extensions) > 1 or not extensions <= set(EXTENSIONS):
-        raise InputError(
-            f"Expected files of one kind, with extension {', '.join(EXTENSIONS)}, but got {', '.join(splits.values())}"
-        )
-    quoted = quoting if quoting is not None else extensions == {".csv"}
-    cells = partial(Delimited, quoting=quoted, header=header, encoding=encoding)
-    readers: dict[str, Callable[[], Reader]] = {
-        ".csv": lambda: cells(delimiter=delimiter or ","),
-        ".tsv": lambda: cells(delimiter=delimiter or "\t"),
-        ".jsonl": lambda: JsonLines(encoding=encoding),
-        ".parquet": ParquetFile,
-    }
-    return readers[extensions.pop()]()
+def _kind(path: Path) -> str:
+    """Returns the extension of a file, that of its content if it is compressed."""
+    return (path.with_suffix("") if path.suffix.lower() in COMPRESSED else path).suffix.lower()
+
+
+def _ending(path: Path) -> str:
+    return "".join(path.suffixes[-2:]) if path.suffix.lower() in COMPRESSED else path.suffix
+
+
+def _paths(source: FilesSource) -> dict[str, list[Path]]:
+    """Returns the files of each split; all are there, of one kind, and differ."""
+    paths = {split: source.paths(Path(), split) for split in source.splits}
+    for split, found in paths.items():
+        if absent := source.absent(Path(), split):
+            raise InputError(f"Expected argument `data.{split}` to name files, but {absent[0]} is not there")
+        if not found:
+            raise InputError(f"Expected argument `data.{split}` to name a file at least, but it is empty")
+    everything = list(chain.from_iterable(paths.values()))
+    kinds = {_kind(path) for path in everything}
+    if len(kinds) > 1 or not kinds <= set(EXTENSIONS):
+        listed = ", ".join(dict.fromkeys(path.name for path in everything))
+        raise InputError(f"Expected files of one kind, with extension {', '.join(EXTENSIONS)}, but got {listed}")
+    seen: set[Path] = set()
+    for path in everything:
+        if path.resolve() in seen:
+            raise InputError(f"Expected files of its own for each split, each once, but {path} is named twice")
+        seen.add(path.resolve())
+    return paths
+
+
+def _preview(
+    paths: Mapping[str, Sequence[Path]],
+    delimiter: str | None,
+    quoting: bool | None,
+    *,
+    header: bool | None,
+    encoding: str | None,
+) -> Preview:
+    first = paths["train"][0]
+    kind = _kind(first)
+    if kind == ".parquet":
+        return preview_parquet(first)
+    if encoding is None:
+        encoding = infer_encoding(chain.from_iterable(paths.values()))
+    if kind == ".jsonl":
+        return preview_json(first, encoding=encoding)
+    if delimiter is not None:
+        Delimited(delimiter=delimiter)  # refuses what cannot be one
+    return preview_cells(first, kind, encoding=encoding, delimiter=delimiter, quoting=quoting, header=header)
+
+
+def _tell(given: Mapping[str, Any], used: Mapping[str, Any], shown: str) -> None:
+    """Logs each setting that was not given, as it is used."""
+    if given["encoding"] is None and used.get("encoding") in ("cp1252", "latin-1"):
+        logger.warning("%s is not UTF-8: %s is a guess, which data.encoding overrides", shown, used["encoding"])
+    for name, value in given.items():
+        if value is None and name in used:
+            logger.info("data.%s=%r, as the beginning of %s suggests", name, used[name], shown)
 
 
 def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:

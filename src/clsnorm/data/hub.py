@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
-from clsnorm.data.faults import require_columns
-from clsnorm.data.readers import from_arrow
+from clsnorm.data.faults import require_columns, require_rows
+from clsnorm.data.readers import CHUNK, from_arrow
 from clsnorm.data.sources import Source, Table, Unavailable
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PROBE_SECONDS = 5.0
@@ -49,26 +49,43 @@ class HubSource(Source):
             return hashlib.sha256(repr((self.id, self.config, self.revision)).encode()).hexdigest()
         digest = hashlib.sha256()
         for split in self.splits:
-            table = self.read(root, split)
-            digest.update(repr((table.texts, table.labels)).encode())
+            for table in self.read(root, split):
+                digest.update(repr((split, table.texts, table.labels)).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
-    def read(self, root: Path, split: str) -> Table:
-        loaded, shown = _load(self.id, self.config, self.revision), self.location(root, split)
-        name = self.splits[split]
-        if name not in loaded:
-            raise InputError(f"Expected split {name!r} in {shown}, but it has: {', '.join(loaded)}")
-        part, columns = loaded[name], list(dict.fromkeys([*self.text, self.label]))
-        require_columns(columns, part.column_names, shown)
-        read = from_arrow(part.select_columns([str(c) for c in columns]).with_format("arrow")[:], columns, shown)
+    def at_hand(self, root: Path) -> bool:
+        import datasets
+
+        owner, _, name = self.id.rpartition("/")
+        kept = f"{owner}___{datasets.naming.camelcase_to_snakecase(name)}"  # as `datasets` names its folder
+        return Path(self.id).exists() or (Path(datasets.config.HF_DATASETS_CACHE) / kept).exists()
+
+    def read(self, root: Path, split: str) -> Iterator[Table]:
+        loaded = _load(self.id, self.config, self.revision)
+        for name in self.files(split):
+            shown = f"{self._shown}:{name}"
+            if name not in loaded:
+                raise InputError(f"Expected split {name!r} in {shown}, but it has: {', '.join(loaded)}")
+            yield from self._read_part(loaded[name], shown)
+
+    def _read_part(self, part: Dataset, shown: str) -> Iterator[Table]:
+        require_columns(self.columns, part.column_names, shown)
+        require_rows(part.num_rows, shown)
         names = getattr(part.features[str(self.label)], "names", None)
-        if names:
-            cells = read.values[self.label]
-            read.values[self.label] = [names[c] if c is not None and 0 <= c < len(names) else c for c in cells]
-        return self.table(read, shown)
+        rows = part.select_columns([str(column) for column in self.columns]).with_format("arrow")
+        for start in range(0, part.num_rows, CHUNK):
+            read = from_arrow(rows[start : start + CHUNK], self.columns, shown, start + 1)
+            if names:
+                cells = read.values[self.label]
+                read.values[self.label] = [names[c] if c is not None and 0 <= c < len(names) else c for c in cells]
+            yield self.table(read)
 
     def location(self, root: Path, split: str) -> str:
-        return f"hub:{self.id}{f'/{self.config}' if self.config else ''}:{self.splits[split]}"
+        return ", ".join(f"{self._shown}:{name}" for name in self.files(split))
+
+    @property
+    def _shown(self) -> str:
+        return f"hub:{self.id}{f'/{self.config}' if self.config else ''}"
 
     @property
     def cure(self) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,21 @@ import numpy as np
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
-from clsnorm.data import rows as preparing
-from clsnorm.data import splits as carving
-from clsnorm.data.arguments import TASKS, require_choice, require_labels, require_positive
-from clsnorm.data.cache import TokenCache, cache_key
+from clsnorm.data.arguments import (
+    TASKS,
+    require_choice,
+    require_labels,
+    require_positive,
+    require_seeds,
+    require_share,
+)
 from clsnorm.data.loading import BatchLoader, TokenDataset
+from clsnorm.data.preparing import Preparation, Prepared
+from clsnorm.data.recording import notes, source_record, warnings
 from clsnorm.data.sampling import GlobalBatches
 from clsnorm.data.sources import Source, Unavailable
-from clsnorm.data.tokens import Tokens, check_tokenizer, tokenize, tokenizer_fingerprint
+from clsnorm.data.subsets import LabelNoise, Subset
+from clsnorm.data.tokens import Tokens
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ class DataModule(pl.LightningDataModule):
         task: ``classification`` or ``regression``.
         labels: Class names in the order of their ids; None for regression, or for the sorted names found in train.
         rows: Stated rows of the published splits, checked; None for any number.
+        untrained: Classes of which train has no row, so that none can be learned; any other is refused.
         metrics: Metrics by name. A partial is called with ``num_classes``. They are fed probabilities ``(B, C)`` and
             class ids, or values and targets, both ``(B,)``.
         monitor: The metric that chooses the checkpoint.
@@ -52,13 +61,20 @@ class DataModule(pl.LightningDataModule):
         eval_batch_size: Examples of any other batch over all processes.
         max_train_examples: Size of a stratified subset of train; None, or more than there are: all. For one
             ``seed_subset`` a larger subset holds the smaller one.
+        shots_per_class: Training rows of each class instead; None: no such rule.
+        label_noise: Share of the training labels, of the subset if one is drawn, that are replaced by another class.
+        drop_leaked: Whether rows of train whose text, but for case, punctuation and spaces, stands in another split are
+            left out.
+        max_empty: Largest share of rows of a split whose text may be empty; they are left out.
         packed: Whether batches are packed (no padding) or padded.
         data_root: Folder of published data sets.
-        cache: Folder where tokens are kept.
+        cache: Folder where rows and tokens are kept.
         num_workers: Processes that load batches; 0: this one.
+        about: What else is known of the data set, for the record: citation, licence, ...
         tokenizer: A fast tokenizer.
         seed_order: Of the order of training examples.
         seed_subset: Of the training subset.
+        seed_noise: Of the label noise.
         rank: This process.
         world_size: Number of processes.
 
@@ -73,6 +89,7 @@ class DataModule(pl.LightningDataModule):
         name: str,
         task: str,
         labels: Sequence[Any] | None,
+        untrained: Sequence[Any],
         rows: Mapping[str, int | None] | None,
         metrics: Mapping[str, Metric | Callable[..., Metric]],
         monitor: str,
@@ -81,33 +98,55 @@ class DataModule(pl.LightningDataModule):
         batch_size: int,
         eval_batch_size: int,
         max_train_examples: int | None,
+        shots_per_class: int | None,
+        label_noise: float,
+        drop_leaked: bool,
+        max_empty: float,
         packed: bool,
         data_root: str,
         cache: str,
         num_workers: int,
+        about: Mapping[str, Any] | None,
         tokenizer: PreTrainedTokenizerFast,
         seed_order: int,
         seed_subset: int,
+        seed_noise: int,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         super().__init__()
-        sizes = {"max_length": max_length, "batch_size": batch_size, "eval_batch_size": eval_batch_size}
-        require_positive(sizes | ({} if max_train_examples is None else {"max_train_examples": max_train_examples}))
+        require_positive({"max_length": max_length, "batch_size": batch_size, "eval_batch_size": eval_batch_size})
+        require_share("max_empty", max_empty)
         require_choice("task", task, TASKS)
         require_choice("mode", mode, ("max", "min"))
         require_choice("monitor", monitor, tuple(metrics))
         require_labels(labels, task)
-        if min(seed_order, seed_subset) < 0:
-            raise InputError(f"Expected seeds to be at least 0, but got {seed_order} (order), {seed_subset} (subset)")
+        require_seeds({"order": seed_order, "subset": seed_subset, "noise": seed_noise})
         self.sources, self.name, self.regression = dict(sources), name, task == "regression"
         self.stated_labels = None if labels is None else [str(label) for label in labels]
         self.rows, self._metrics, self.monitor, self.mode = dict(rows or {}), dict(metrics), monitor, mode
         self.max_length, self.batch_size, self.eval_batch_size = max_length, batch_size, eval_batch_size
-        self.max_train_examples, self.packed, self.num_workers = max_train_examples, packed, num_workers
-        self.root, self.token_cache = Path(data_root), TokenCache(Path(cache))
-        self.tokenizer, self.seed_order, self.seed_subset = tokenizer, seed_order, seed_subset
+        self.subset = Subset(max_train_examples, shots_per_class, seed_subset)
+        self.noise = LabelNoise(label_noise, seed_noise)
+        if self.regression and (shots_per_class is not None or label_noise):
+            raise InputError("Expected data.shots_per_class=null and data.label_noise=0: regression has no classes")
+        self.packed, self.num_workers, self.about = packed, num_workers, dict(about or {})
+        self.tokenizer, self.seed_order = tokenizer, seed_order
         self.rank, self.world_size = rank, world_size
+        self._preparation = partial(
+            Preparation,
+            root=Path(data_root),
+            cache=Path(cache).expanduser(),
+            regression=self.regression,
+            labels=self.stated_labels,
+            untrained=[str(label) for label in untrained],
+            sizes=self.rows,
+            max_empty=max_empty,
+            drop_leaked=drop_leaked,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            progress=rank == 0,
+        )
         self._tokens: dict[str, Tokens] = {}
         self._resume = (0, 0)
 
@@ -125,76 +164,48 @@ class DataModule(pl.LightningDataModule):
             return
         tried, cures = [], []
         for source in self.sources.values():
+            preparation = self._preparation(source=source)
             try:
-                self._prepare_from(source)
+                prepared = preparation.run(self.subset)
             except Unavailable as reason:
                 tried.append(str(reason))
                 cures.append(source.cure)
             else:
+                self._adopt(prepared)
+                self._record(preparation, prepared)
                 return
         raise InputError(
             f"Found no rows for data set {self.name!r}; tried {'; '.join(tried)}. To get going, {', or '.join(cures)}"
         )
 
-    def _prepare_from(self, source: Source) -> None:
-        check_tokenizer(self.tokenizer, self.max_length, pairs=len(source.text) == 2)
-        content, spelling = source.fingerprint(self.root), tokenizer_fingerprint(self.tokenizer)
-        key = cache_key(
-            {
-                "content": content,
-                "source": source.describe(),
-                "regression": self.regression,
-                "labels": self.stated_labels,
-                "rows": self.rows,
-                "carving": [carving.SHARE, carving.AT_LEAST, carving.AT_MOST, carving.BINS, carving.SEEDS],
-                "tokenizer": spelling,
-                "max_length": self.max_length,
-            }
-        )
-        entry = self.token_cache.get(key)
-        if entry is None:
-            self._fill_cache(source, key)
-            entry = self.token_cache.get(key)
-        if entry is None:
-            raise RuntimeError(f"the tokens just written to {self.token_cache.folder} cannot be read back")
-        splits, record = entry
-        self._adopt(splits, record, spelling)
-        self.source_record = {
-            "kind": source.kind,
-            "location": {split: source.location(self.root, split) for split in source.splits},
-            "sha256": content,
-            "rows": {split: len(tokens) for split, tokens in splits.items()},
-            **{key: record[key] for key in ("published", "drops", "leaked", "truncated")},
-        }
-
-    def _fill_cache(self, source: Source, key: str) -> None:
-        start = time.perf_counter()
-        labels = self.stated_labels
-        prepared = preparing.prepare(source, self.root, regression=self.regression, labels=labels, rows=self.rows)
-        made = {s: tokenize(split, self.tokenizer, self.max_length) for s, split in prepared.splits.items()}
-        truncated = {split: count for split, (_, count) in made.items()}
-        record = {**prepared.record, "labels": prepared.labels, "truncated": truncated}
-        self.token_cache.put(key, {split: tokens for split, (tokens, _) in made.items()}, record)
-        total = sum(len(tokens) for tokens, _ in made.values())
-        logger.info("tokenized %d rows of %s in %.1f s", total, self.name, time.perf_counter() - start)
-
-    def _adopt(self, splits: dict[str, Tokens], record: Mapping[str, Any], spelling: str) -> None:
-        train, size = splits["train"], self.max_train_examples
-        kept = np.arange(len(train))
-        if size is not None and size < len(train):
-            kept = carving.subset(np.array(train.labels), size, self.seed_subset)
-        self.labels: list[str] | None = record["labels"]
-        if self.labels:
-            preparing.labelling.require_classes(train.labels[kept], self.labels, "train")
-        self._kept, self._tokens = kept, splits
+    def _adopt(self, prepared: Prepared) -> None:
+        self._kept, self.labels = prepared.kept, prepared.labels
         self.num_outputs = len(self.labels) if self.labels else 1
+        train = prepared.tokens["train"]
+        labels = np.array(train.labels)
+        if self.noise.share:
+            labels[self._kept] = self.noise.applied(labels[self._kept], self.num_outputs)
+        self._changed = int((labels != train.labels).sum())
+        self._tokens = {**prepared.tokens, "train": dataclasses.replace(train, labels=labels)}
         self.metrics = {
             name: metric if isinstance(metric, Metric) else metric(num_classes=self.num_outputs)
             for name, metric in self._metrics.items()
         }
-        digest = hashlib.sha256(repr((record["files"]["train"], spelling, self.max_length)).encode())
-        digest.update(kept.tobytes())
+        digest = hashlib.sha256(prepared.key.encode())
+        for array in (train.example_ids, labels):
+            digest.update(array[self._kept].tobytes())
         self.fingerprint = digest.hexdigest()
+
+    def _record(self, preparation: Preparation, prepared: Prepared) -> None:
+        self.source_record = source_record(preparation, prepared) | {
+            "about": self.about,
+            "subset": {**dataclasses.asdict(self.subset), "rows": self.train_size},
+            "label_noise": {**dataclasses.asdict(self.noise), "rows": self._changed},
+        }
+        for note in notes(self.source_record) if self.rank == 0 else ():
+            logger.info(note)
+        for warning in warnings(self.source_record) if self.rank == 0 else ():
+            logger.warning(warning)
 
     def prepare_data(self) -> None:
         self.prepare()

@@ -1,135 +1,93 @@
-"""Readers: from a file to named columns, with the line that each row stands on."""
+"""Readers: from files to chunks of named columns, with the line that each row stands on."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsnorm.data.faults import Faults, decode, require_columns
+from clsnorm.data.faults import Faults, require_columns, require_rows
+from clsnorm.data.text_files import text_lines
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Column = str | int
+CHUNK = 8192  # rows a reader yields at once
 
 
 @dataclass
 class Columns:
-    """The wanted columns of one file, row for row.
+    """A chunk of the wanted columns of a file, row for row.
 
     Attributes:
         values: The column's name, or its number, to the cells; None where there is nothing.
-        lines: Where each row starts in the file, counted from 1.
+        lines: Where each row starts in its file, counted from 1.
+        shown: How messages name the file that these rows stand in.
         unit: What ``lines`` counts, for messages: ``line``, or ``row`` where a file has no lines.
-        drops: Rows left out by the reader, by reason.
+        drops: Rows of this chunk that the reader left out, by reason.
     """
 
     values: dict[Column, list[Any]]
     lines: list[int]
+    shown: str
     unit: str = "line"
     drops: dict[str, int] = field(default_factory=dict)
 
 
 class Reader(ABC):
-    """How a file is laid out."""
+    """How the files of a split are laid out."""
 
     @abstractmethod
-    def read(self, path: Path, columns: Sequence[Column], *, shown: str) -> Columns:
-        """Reads ``columns`` of the file at ``path``.
+    def read(self, files: Sequence[Path], columns: Sequence[Column], *, shown: Sequence[str]) -> Iterator[Columns]:
+        """Yields the wanted columns of the rows of ``files``, in order, in chunks of at most ``CHUNK`` rows.
 
         Args:
-            path: The file.
+            files: The files of one split.
             columns: The columns to keep.
-            shown: How messages name the file.
+            shown: How messages name each file.
 
         Raises:
-            InputError: If a column is missing or stands there twice, the file is empty, or rows are malformed: the
-                first five are named with their line.
+            InputError: If a column is missing or stands there twice, a file is empty, or rows are malformed: the first
+                five are named with their line. Faults of rows may be told only after all rows of the file.
         """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delimited(Reader):
-    r"""Rows of cells with a delimiter between them.
+class FileReader(Reader):
+    """A layout in which each file stands alone: files are read one after the other."""
 
-    A byte-order mark at the start is skipped; lines end at ``\n`` or ``\r\n`` alone, since text may hold other
-    characters that Python counts as line ends. Empty lines are left out, and counted.
+    @abstractmethod
+    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
+        """Yields the wanted columns of one file; raises as `read` does."""
 
-    Args:
-        delimiter: One character.
-        quoting: False: a quote is a character like others, as in the GLUE files. True: RFC 4180, where a quoted cell
-            may hold delimiters and line ends.
-        header: Whether the first line names the columns. If not, columns are numbers from 0.
-        encoding: Of the file.
-        drop_malformed: True: rows with too few or too many cells are left out and counted, not refused.
-    """
+    def read(self, files: Sequence[Path], columns: Sequence[Column], *, shown: Sequence[str]) -> Iterator[Columns]:
+        for path, name in zip(files, shown, strict=True):
+            yield from _without_empty(self.read_file(path, columns, shown=name))
 
-    delimiter: str = "\t"
-    quoting: bool = False
-    header: bool = True
-    encoding: str = "utf-8"
-    drop_malformed: bool = False
 
-    def read(self, path: Path, columns: Sequence[Column], *, shown: str) -> Columns:
-        text = decode(path, self.encoding, shown)
-        rows, lines = self._quoted(text, shown) if self.quoting else self._plain(text)
-        filled = [(row, line) for row, line in zip(rows, lines, strict=True) if row and row != [""]]
-        drops = {"empty line": len(rows) - len(filled)}
-        names: list[Column] = list(filled[0][0]) if self.header and filled else []
-        body = filled[1:] if self.header else filled
-        if not body:
-            raise InputError(f"Expected rows in {shown}, but it has none. Give a file with at least one row")
-        if not self.header:
-            names = list(range(len(body[0][0])))
-        require_columns(columns, names, shown)
-        body = self._well_formed(body, len(names), shown, drops)
-        places = [names.index(column) for column in columns]
-        values = {column: [row[at] for row, _ in body] for column, at in zip(columns, places, strict=True)}
-        return Columns(values, [line for _, line in body], drops={k: v for k, v in drops.items() if v})
-
-    def _plain(self, text: str) -> tuple[list[list[str]], list[int]]:
-        lines = text.removesuffix("\n").split("\n")
-        return [line.removesuffix("\r").split(self.delimiter) for line in lines], list(range(1, len(lines) + 1))
-
-    def _quoted(self, text: str, shown: str) -> tuple[list[list[str]], list[int]]:
-        csv.field_size_limit(sys.maxsize)  # the default, 128 KiB, is less than a long document
-        parser = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True)
-        rows, lines, start = [], [], 1
-        try:
-            for row in parser:
-                rows.append(row)
-                lines.append(start)
-                start = parser.line_num + 1
-        except csv.Error as error:
-            raise InputError(
-                f"{shown}, line {start}: {error}. Close the quotes, or read it without quoting (quoting=false)"
-            ) from None
-        return rows, lines
-
-    def _well_formed(
-        self, body: list[tuple[list[str], int]], width: int, shown: str, drops: dict[str, int]
-    ) -> list[tuple[list[str], int]]:
-        good = [(row, line) for row, line in body if len(row) == width]
-        if len(good) < len(body) and not self.drop_malformed:
-            faults = Faults(shown, "line")
-            for row, line in body:
-                if len(row) != width:
-                    faults.add(line, f"{len(row)} cells")
-            faults.refuse(f"Expected {width} cells a row", "Mend these rows, or check the delimiter and the quoting")
-        drops["malformed"] = len(body) - len(good)
-        return good
+def _without_empty(chunks: Iterable[Columns]) -> Iterator[Columns]:
+    """Leaves out chunks without a row; what they dropped is told by the chunk before, or by the only one."""
+    held: Columns | None = None
+    for chunk in chunks:
+        if held is None or not held.lines or not chunk.lines:
+            first, second = (held.drops if held else {}), chunk.drops
+            drops = {reason: first.get(reason, 0) + second.get(reason, 0) for reason in {**first, **second}}
+            held = chunk if held is None or chunk.lines else held
+            held.drops = drops
+        else:
+            yield held
+            held = chunk
+    if held is not None:
+        yield held
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelledLines(Reader):
+class LabelledLines(FileReader):
     """Lines of a label, a space, and a text: columns ``label`` and ``text``.
 
     Args:
@@ -140,20 +98,19 @@ class LabelledLines(Reader):
     encoding: str = "utf-8"
     label_until: str | None = None
 
-    def read(self, path: Path, columns: Sequence[Column], *, shown: str) -> Columns:
-        lines = decode(path, self.encoding, shown).removesuffix("\n").split("\n")
+    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
         require_columns(columns, ["label", "text"], shown)
-        filled = [(n, *line.removesuffix("\r").partition(" ")) for n, line in enumerate(lines, 1) if line.strip()]
-        if not filled:
-            raise InputError(f"Expected rows in {shown}, but it has none. Give a file with at least one row")
-        labels = [label.partition(self.label_until)[0] if self.label_until else label for _, label, _, _ in filled]
-        values = {"label": labels, "text": [text for *_, text in filled]}
-        drops = {"empty line": len(lines) - len(filled)} if len(filled) < len(lines) else {}
-        return Columns({c: values[str(c)] for c in columns}, [n for n, *_ in filled], drops=drops)
+        lines = text_lines(path, self.encoding, shown)
+        while part := list(islice(lines, CHUNK)):
+            filled = [(number, *line.partition(" ")) for number, line in part if line.strip()]
+            labels = [label.partition(self.label_until)[0] if self.label_until else label for _, label, _, _ in filled]
+            values = {"label": labels, "text": [text for *_, text in filled]}
+            kept: dict[Column, list[Any]] = {column: values[str(column)] for column in columns}
+            yield Columns(kept, [n for n, *_ in filled], shown, drops=_empty_lines(len(part) - len(filled)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonLines(Reader):
+class JsonLines(FileReader):
     """One JSON object a line.
 
     Args:
@@ -162,62 +119,73 @@ class JsonLines(Reader):
 
     encoding: str = "utf-8"
 
-    def read(self, path: Path, columns: Sequence[Column], *, shown: str) -> Columns:
-        lines = decode(path, self.encoding, shown).removesuffix("\n").split("\n")
-        faults = Faults(shown, "line")
-        rows = [(n, self._object(line, n, faults)) for n, line in enumerate(lines, 1) if line.strip()]
-        faults.refuse("Expected one JSON object a line", "Mend these lines")
-        if not rows:
-            raise InputError(f"Expected rows in {shown}, but it has none. Give a file with at least one row")
-        require_columns(columns, list(dict.fromkeys(key for _, row in rows for key in row)), shown)
-        for number, row in rows:
-            if absent := [str(c) for c in columns if c not in row]:
-                faults.add(number, f"no {', '.join(absent)}")
-        faults.refuse("Expected each column in each row", "Fill it in")
-        values = {c: [row[c] for _, row in rows] for c in columns}
-        drops = {"empty line": len(lines) - len(rows)} if len(rows) < len(lines) else {}
-        return Columns(values, [n for n, _ in rows], drops=drops)
+    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
+        broken, lacking, known = Faults(shown, "line"), Faults(shown, "line"), False
+        lines = text_lines(path, self.encoding, shown)
+        while part := list(islice(lines, CHUNK)):
+            filled = [(number, line) for number, line in part if line.strip()]
+            parsed = [(number, _object(line, number, broken)) for number, line in filled]
+            objects = [(number, row) for number, row in parsed if row is not None]
+            if objects and not known and not broken.count:
+                require_columns(columns, list(dict.fromkeys(key for _, row in objects for key in row)), shown)
+                known = True
+            rows = [(number, row) for number, row in objects if _has_all(row, columns, number, lacking)]
+            values = {column: [row[column] for _, row in rows] for column in columns}
+            yield Columns(values, [n for n, _ in rows], shown, drops=_empty_lines(len(part) - len(filled)))
+        broken.refuse("Expected one JSON object a line", "Mend these lines")
+        lacking.refuse("Expected each column in each row", "Fill it in")
 
-    @staticmethod
-    def _object(line: str, number: int, faults: Faults) -> dict[Any, Any]:
-        try:
-            value = json.loads(line, object_pairs_hook=_unique)
-        except ValueError as error:
-            faults.add(number, str(error))
-            return {}
-        if not isinstance(value, dict):
-            faults.add(number, f"a {type(value).__name__}")
-            return {}
-        return value
+
+def _object(line: str, number: int, faults: Faults) -> dict[Any, Any] | None:
+    try:
+        value = json.loads(line, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        faults.add(number, str(error))
+        return None
+    if not isinstance(value, dict):
+        faults.add(number, f"a {type(value).__name__}")
+        return None
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
+    found = dict(pairs)
+    if len(found) < len(pairs):
         raise ValueError("a key stands there twice")
-    return dict(pairs)
+    return found
+
+
+def _has_all(row: dict[Any, Any], columns: Sequence[Column], number: int, faults: Faults) -> bool:
+    if absent := [str(column) for column in columns if column not in row]:
+        faults.add(number, f"no {', '.join(absent)}")
+    return not absent
+
+
+def _empty_lines(count: int) -> dict[str, int]:
+    return {"empty line": count} if count else {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ParquetFile(Reader):
+class ParquetFile(FileReader):
     """A Parquet file; only the wanted columns are read."""
 
-    def read(self, path: Path, columns: Sequence[Column], *, shown: str) -> Columns:
+    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
-            schema = pq.read_schema(path)
-            require_columns(columns, schema.names, shown)
-            table = pq.read_table(path, columns=[str(c) for c in columns])
-        except pa.ArrowInvalid as error:
+            with pq.ParquetFile(path) as file:
+                require_columns(columns, file.schema_arrow.names, shown)
+                require_rows(file.metadata.num_rows, shown)
+                first = 1
+                for batch in file.iter_batches(CHUNK, columns=[str(column) for column in columns]):
+                    yield from_arrow(batch, columns, shown, first)
+                    first += batch.num_rows
+        except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{shown} is not a Parquet file: {str(error).splitlines()[0]}. Write it again") from None
-        return from_arrow(table, columns, shown)
 
 
-def from_arrow(table: pa.Table, columns: Sequence[Column], shown: str) -> Columns:
-    """Returns the ``columns`` of an Arrow table; raises InputError if it has no rows."""
-    if not table.num_rows:
-        raise InputError(f"Expected rows in {shown}, but it has none. Give a file with at least one row")
-    values: dict[Column, list[Any]] = {c: table.column(str(c)).to_pylist() for c in columns}
-    return Columns(values, list(range(1, table.num_rows + 1)), unit="row")
+def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], shown: str, first: int) -> Columns:
+    """Returns the ``columns`` of Arrow rows, the first of which has the number ``first``."""
+    values: dict[Column, list[Any]] = {column: batch.column(str(column)).to_pylist() for column in columns}
+    return Columns(values, list(range(first, first + batch.num_rows)), shown, unit="row")

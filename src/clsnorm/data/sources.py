@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+from clsnorm.data.labels import spell
 from clsnorm.data.readers import Column, Columns, Reader
 from clsnorm.errors import InputError
 
@@ -22,21 +22,19 @@ class Unavailable(Exception):  # noqa: N818 -- not an error yet: the next source
 
 @dataclass
 class Table:
-    """One published part of a data set, as its source has it.
+    """A chunk of a published part of a data set, as its source has it.
 
     Attributes:
         texts: One list of texts, or two for pairs.
         labels: Names, codes or numbers, as they stand there.
-        ids: The number of each row in its part, from 0.
         lines: Where each row stands in its file.
         unit: What ``lines`` counts.
         shown: How messages name the file.
-        drops: Rows left out, by reason.
+        drops: Rows of this chunk that were left out, by reason.
     """
 
     texts: list[list[Any]]
     labels: list[Any]
-    ids: list[int]
     lines: list[int]
     unit: str
     shown: str
@@ -48,7 +46,6 @@ class Table:
             self,
             texts=[[column[i] for i in rows] for column in self.texts],
             labels=[self.labels[i] for i in rows],
-            ids=[self.ids[i] for i in rows],
             lines=[self.lines[i] for i in rows],
         )
 
@@ -58,20 +55,26 @@ class Source(ABC):
     """A place that may have a data set's rows.
 
     Args:
-        splits: Which file, or which split of the hub, each of ``train``, ``select``, ``report`` and ``report_*`` is.
-            What is not named here is carved from ``train``.
-        text: One column, or two for sentence pairs.
+        splits: Which file or files, or which split or splits of the hub, each of ``train``, ``select``, ``report`` and
+            ``report_*`` is. What is not named here is carved from ``train``.
+        text: One text, or two for sentence pairs; each is a column, or a list of columns to be joined by a space.
         label: The column of the labels.
+        names: From what stands in the label column to the class; rows whose label becomes null are left out, and
+            counted. What is not named here stays as it is.
     """
 
     kind: ClassVar[str]
-    splits: dict[str, str]
-    text: list[Column]
+    splits: Mapping[str, str | list[str]]
+    text: Sequence[Column | list[Column]]
     label: Column
+    names: dict[str, str | None] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.text) <= 2:
-            raise InputError(f"Expected argument `text` to name one column or two, but got {list(self.text)}")
+            raise InputError(
+                f"Expected argument `text` to name one column or two (a list in it: columns to be joined), but got "
+                f"{list(self.text)}"
+            )
         odd = [s for s in self.splits if s not in ("train", "select") and not s.startswith("report")]
         if odd or "train" not in self.splits:
             raise InputError(
@@ -87,9 +90,17 @@ class Source(ABC):
             Unavailable: If the rows are not to be had here.
         """
 
+    def at_hand(self, root: Path) -> bool:
+        """Returns whether the rows can be had without asking a network."""
+        try:
+            self.fingerprint(root)
+        except Unavailable:
+            return False
+        return True
+
     @abstractmethod
-    def read(self, root: Path, split: str) -> Table:
-        """Returns the rows of ``split``; raises as `fingerprint` and as the reader do."""
+    def read(self, root: Path, split: str) -> Iterator[Table]:
+        """Yields the rows of ``split`` chunk by chunk; raises as `fingerprint` and as the reader do."""
 
     @abstractmethod
     def location(self, root: Path, split: str) -> str:
@@ -104,20 +115,51 @@ class Source(ABC):
         """Returns all that steers the reading, as plain values: a part of the cache's key."""
         return describe(self)
 
-    def table(self, columns: Columns, shown: str, rows: Sequence[int] | None = None) -> Table:
-        """Returns the text and label columns as a table, of ``rows`` only if given."""
+    @property
+    def columns(self) -> list[Column]:
+        """The columns of texts and label, each once."""
+        texts = [column for text in self.text for column in ([text] if isinstance(text, str | int) else text)]
+        return list(dict.fromkeys([*texts, self.label]))
+
+    def files(self, split: str) -> list[str]:
+        """Returns what `splits` names for a split, as a list."""
+        named = self.splits[split]
+        return [named] if isinstance(named, str) else list(named)
+
+    def table(self, columns: Columns) -> Table:
+        """Returns the text and label columns of a chunk as a table, with the classes that ``names`` gives."""
         table = Table(
-            texts=[columns.values[c] for c in self.text],
+            texts=[_joined(columns, text) for text in self.text],
             labels=columns.values[self.label],
-            ids=list(range(len(columns.lines))),
             lines=columns.lines,
             unit=columns.unit,
-            shown=shown,
+            shown=columns.shown,
             drops=dict(columns.drops),
         )
-        if rows is None:
-            return table
-        return dataclasses.replace(table.keep(rows), ids=list(range(len(rows))))
+        return self._named(table, self.names) if self.names else table
+
+    def _named(self, table: Table, names: Mapping[str, str | None]) -> Table:
+        spelt = [spell(label) for label in table.labels]
+        table.labels = [names.get(name, label) for name, label in zip(spelt, table.labels, strict=True)]
+        unused = {name for name, label in names.items() if label is None}
+        rows = [i for i, name in enumerate(spelt) if name not in unused]
+        for name in spelt if len(rows) < len(spelt) else []:
+            if name in unused:
+                reason = f"label {name}"
+                table.drops[reason] = table.drops.get(reason, 0) + 1
+        return table.keep(rows) if len(rows) < len(spelt) else table
+
+
+def _joined(columns: Columns, text: Column | list[Column]) -> list[Any]:
+    """Returns the cells of a column, or of several joined by a space; what is not text is left for others to refuse."""
+    if isinstance(text, str | int):
+        return columns.values[text]
+    rows = zip(*(columns.values[column] for column in text), strict=True)
+    return [next((c for c in row if c and not isinstance(c, str)), " ".join(filter(_is_text, row))) for row in rows]
+
+
+def _is_text(cell: Any) -> bool:
+    return isinstance(cell, str) and bool(cell)
 
 
 def describe(part: Any) -> Any:
@@ -125,10 +167,12 @@ def describe(part: Any) -> Any:
     if dataclasses.is_dataclass(part) and not isinstance(part, type):
         values = {f.name: describe(getattr(part, f.name)) for f in dataclasses.fields(part)}
         return {"class": type(part).__name__, **values}
+    if isinstance(part, Mapping):
+        return {name: describe(value) for name, value in part.items()}
     return part
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1 << 16)  # some data sets are a file a text
 def _hash(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -144,84 +188,61 @@ def file_hash(path: Path) -> str:
 class FilesSource(Source):
     """Published files below the folder ``paths.data``, or a user's own files.
 
+    A name with ``*`` stands for all files that fit, sorted.
+
     Args:
-        reader: How the files are laid out.
+        reader: How the files are laid out; or a mapping from splits to readers, where they differ.
     """
 
     kind = "files"
-    reader: Reader
+    reader: Reader | dict[str, Reader]
 
-    def path(self, root: Path, split: str) -> Path:
-        """Returns the path of the file that holds ``split``."""
-        return root.expanduser() / Path(self.splits[split]).expanduser()
+    def reader_of(self, split: str) -> Reader:
+        """Returns how the files of ``split`` are laid out."""
+        return self.reader[split] if isinstance(self.reader, Mapping) else self.reader
+
+    def paths(self, root: Path, split: str) -> list[Path]:
+        """Returns the paths of the files of ``split``, whether they are there or not."""
+        found: list[Path] = []
+        for name in self.files(split):
+            path = root.expanduser() / Path(name).expanduser()
+            found += _matching(path) or [path]
+        return found
+
+    def absent(self, root: Path, split: str) -> list[str]:
+        """Returns which files of ``split`` are not there."""
+        return [str(path) for path in self.paths(root, split) if not path.is_file()]
 
     def fingerprint(self, root: Path) -> str:
-        absent = [self.location(root, s) for s in self.splits if not self.path(root, s).is_file()]
+        absent = list(dict.fromkeys(path for split in self.splits for path in self.absent(root, split)))
         if absent:
             raise Unavailable(f"the file{'s' if len(absent) > 1 else ''} {', '.join(absent)} (not there)")
-        hashes = {split: file_hash(self.path(root, split)) for split in self.splits}
+        hashes = {split: [_identity(path) for path in self.paths(root, split)] for split in self.splits}
         return hashlib.sha256(repr(sorted(hashes.items())).encode()).hexdigest()
 
-    def read(self, root: Path, split: str) -> Table:
-        shown = self.location(root, split)
-        columns = list(dict.fromkeys([*self.text, self.label]))
-        return self.table(self.reader.read(self.path(root, split), columns, shown=shown), shown)
+    def read(self, root: Path, split: str) -> Iterator[Table]:
+        paths = self.paths(root, split)
+        shown = [str(path) for path in paths]
+        for columns in self.reader_of(split).read(paths, self.columns, shown=shown):
+            yield self.table(columns)
 
     def location(self, root: Path, split: str) -> str:
-        return str(root / self.splits[split])
+        return ", ".join(str(root / name) for name in self.files(split))
 
     @property
     def cure(self) -> str:
-        return f"set paths.data=FOLDER or CLSNORM_DATA=FOLDER to a folder with {', '.join(self.splits.values())}"
+        named = ", ".join(dict.fromkeys(name for split in self.splits for name in self.files(split)))
+        return f"set paths.data=FOLDER or CLSNORM_DATA=FOLDER to a folder with {named}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class WheelSource(Source):
-    """A file inside an installed package, found without importing the package.
+def _identity(path: Path) -> tuple[str, str]:
+    """Returns the folder's name, which some layouts take for the label, and the hash of the content."""
+    return path.parent.name, file_hash(path)
 
-    Args:
-        package: The package's import name.
-        requirement: What to install if it is not there.
-        sha256: Of the file.
-        reader: How the file is laid out.
-        where: Column and value that a row must have, for a file that holds several data sets.
-    """
 
-    kind = "wheel"
-    package: str
-    requirement: str
-    sha256: str
-    reader: Reader
-    where: Mapping[str, str]
-
-    def path(self, split: str) -> Path:
-        """Returns the path of the file that holds ``split``; raises Unavailable if there is none."""
-        spec = importlib.util.find_spec(self.package)
-        for folder in (spec.submodule_search_locations or []) if spec else []:
-            if (path := Path(folder) / self.splits[split]).is_file():
-                return path
-        raise Unavailable(f"{self.splits[split]} in the package {self.package} (not installed)")
-
-    def fingerprint(self, root: Path) -> str:
-        for split in self.splits:
-            if (found := file_hash(self.path(split))) != self.sha256:
-                raise InputError(
-                    f"Expected {self.location(root, split)} to have sha256 {self.sha256[:12]}..., but got "
-                    f"{found[:12]}...: it is of another version. Run `pip install {self.requirement}`"
-                )
-        return self.sha256
-
-    def read(self, root: Path, split: str) -> Table:
-        shown = self.location(root, split)
-        wanted = list(dict.fromkeys([*self.text, self.label, *self.where]))
-        columns = self.reader.read(self.path(split), wanted, shown=shown)
-        filters = [(columns.values[column], value) for column, value in self.where.items()]
-        rows = [i for i in range(len(columns.lines)) if all(cells[i] == value for cells, value in filters)]
-        return self.table(columns, shown, rows)
-
-    def location(self, root: Path, split: str) -> str:
-        return f"wheel:{self.package}/{self.splits[split]}"
-
-    @property
-    def cure(self) -> str:
-        return f"run `pip install {self.requirement}`"
+def _matching(path: Path) -> list[Path]:
+    """Returns the files that fit a path with wildcards, sorted; none for a path without."""
+    if "*" not in str(path):
+        return []
+    folder = next(parent for parent in path.parents if "*" not in str(parent))
+    return sorted(found for found in folder.glob(str(path.relative_to(folder))) if found.is_file())

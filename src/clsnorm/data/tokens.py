@@ -1,25 +1,26 @@
-"""Token ids of a split in memory-mapped Arrow files, keyed by content."""
+"""Token ids of a split in memory-mapped files."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
+from clsnorm.data.arrays import ArrayFile, map_array
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from clsnorm.data.rows import Split
-
-CHUNK = 4096  # rows given to the tokenizer at once: enough for all its threads
+TYPES = {"token_ids": np.int32, "segment_ids": np.uint8, "offsets": np.int64, "truncated": np.bool_}
+SAMPLE = 1000  # rows that tell how much of a text the tokenizer knows
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Tokens:
         token_ids: int32 ``(N,)``.
         segment_ids: uint8 ``(N,)``: 0 in the first text, 1 in the second.
         offsets: int64 ``(rows + 1,)``: row i is ``token_ids[offsets[i]:offsets[i + 1]]``.
+        truncated: bool ``(rows,)``: whether the row had more tokens than are kept.
         labels: int64 or float32 ``(rows,)``.
         example_ids: int64 ``(rows,)``.
     """
@@ -37,70 +39,75 @@ class Tokens:
     token_ids: np.ndarray
     segment_ids: np.ndarray
     offsets: np.ndarray
+    truncated: np.ndarray
     labels: np.ndarray
     example_ids: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def save(self, path: Path) -> None:
-        """Writes an Arrow IPC file of one record batch, so that reading needs no copy."""
-        offsets = pa.array(self.offsets)
-        columns = {
-            "token_ids": pa.LargeListArray.from_arrays(offsets, pa.array(self.token_ids)),
-            "segment_ids": pa.LargeListArray.from_arrays(offsets, pa.array(self.segment_ids)),
-            "label": pa.array(self.labels),
-            "example_id": pa.array(self.example_ids),
-        }
-        batch = pa.record_batch(columns)
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
-            writer.write_batch(batch)
-
     @classmethod
-    def load(cls, path: Path) -> Tokens:
-        """Maps a file of `save` into memory."""
-        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        ids, segments = batch.column("token_ids"), batch.column("segment_ids")
-        return cls(
-            token_ids=ids.values.to_numpy(),
-            segment_ids=segments.values.to_numpy(),
-            offsets=ids.offsets.to_numpy(),
-            labels=batch.column("label").to_numpy(),
-            example_ids=batch.column("example_id").to_numpy(),
-        )
+    def load(cls, folder: Path) -> Tokens:
+        """Maps what `write` wrote into memory: nothing is copied."""
+        return cls(**{column.name: map_array(folder / f"{column.name}.npy") for column in fields(cls)})
+
+    def unknown_share(self, rows: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> float:
+        """Returns the share of tokens unknown to the tokenizer, special ones aside, in a sample of the ``rows``."""
+        sample = rows[:: max(1, len(rows) // SAMPLE)]
+        ids = [self.token_ids[self.offsets[row] : self.offsets[row + 1]] for row in sample]
+        unknown = tokenizer.unk_token_id  # None: the tokenizer can spell anything
+        special = [token for token in tokenizer.all_special_ids if token != unknown]
+        found = np.concatenate([np.empty(0, np.int32), *ids])
+        found = found[~np.isin(found, special)]
+        return float((found == unknown).mean()) if len(found) and unknown is not None else 0.0
 
 
-def tokenize(split: Split, tokenizer: PreTrainedTokenizerFast, max_length: int) -> tuple[Tokens, int]:
-    """Tokenizes a split; returns the tokens and how many rows had to be cut to ``max_length``.
+def write(
+    folder: Path,
+    texts: Iterable[list[list[str]]],
+    labels: np.ndarray,
+    example_ids: np.ndarray,
+    tokenizer: PreTrainedTokenizerFast,
+    max_length: int,
+) -> None:
+    """Tokenizes texts chunk by chunk into ``folder``, for `Tokens.load`.
 
-    Pairs lose tokens of the longer text first.
+    The tokenizer's own special tokens are added. A single text that is too long loses tokens at its end. Of a pair, the
+    longer text loses its last token until both fit (``longest_first``).
+
+    Args:
+        folder: Where to write.
+        texts: Chunks of rows: one list of texts, or two for pairs.
+        labels: Of all rows.
+        example_ids: Of all rows.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens kept of a row, special tokens included.
     """
-    ids: list[np.ndarray] = []
-    segments: list[np.ndarray] = []
-    lengths: list[int] = []
-    truncated = 0
-    for start in range(0, len(split.labels), CHUNK):
-        encodings = _encode([column[start : start + CHUNK] for column in split.texts], tokenizer, max_length)
-        for encoding in encodings:
-            ids.append(np.array(encoding.ids, dtype=np.int32))
-            segments.append(np.array(encoding.type_ids, dtype=np.uint8))
-            lengths.append(len(encoding.ids))
-            truncated += bool(encoding.overflowing)
-    tokens = Tokens(
-        token_ids=np.concatenate(ids),
-        segment_ids=np.concatenate(segments),
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        labels=split.labels,
-        example_ids=split.ids,
-    )
-    if "token_type_ids" not in tokenizer.model_input_names:
-        tokens.segment_ids[:] = 0
-    return tokens, truncated
+    numbered = "token_type_ids" in tokenizer.model_input_names
+    end = 0
+    with ExitStack() as stack:
+        files = {name: stack.enter_context(ArrayFile(folder / f"{name}.npy", kind)) for name, kind in TYPES.items()}
+        files["offsets"].append(np.zeros(1))
+        for chunk in texts:
+            encodings = _encode(chunk, tokenizer, max_length)
+            ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int32)
+            segments = chain.from_iterable(encoding.type_ids for encoding in encodings)
+            files["token_ids"].append(ids)
+            files["segment_ids"].append(np.fromiter(segments, np.uint8) if numbered else np.zeros(len(ids)))
+            files["offsets"].append(end + np.cumsum([len(encoding) for encoding in encodings]))
+            files["truncated"].append(np.array([bool(encoding.overflowing) for encoding in encodings]))
+            end += len(ids)
+    np.save(folder / "labels.npy", labels)
+    np.save(folder / "example_ids.npy", example_ids)
 
 
 def _encode(texts: Sequence[list[str]], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Sequence[Any]:
-    rule = "longest_first" if len(texts) == 2 else "only_first"
-    return tokenizer(*texts, truncation=rule, max_length=max_length, padding=False, verbose=False).encodings or []
+    """Returns what the tokenizer's own call makes, without the lists that it would also make of each row."""
+    backend, rule = tokenizer.backend_tokenizer, "longest_first" if len(texts) == 2 else "only_first"
+    backend.enable_truncation(max_length, strategy=rule, direction=tokenizer.truncation_side)
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    return backend.encode_batch_fast(texts[0] if len(texts) == 1 else list(zip(*texts, strict=True)))
 
 
 def check_tokenizer(tokenizer: PreTrainedTokenizerFast, max_length: int, *, pairs: bool) -> None:

@@ -1,0 +1,134 @@
+"""Time and peak memory of reading and tokenizing, each in a process of its own.
+
+    python benchmarks/data_loading.py --data FOLDER        # SST-2 below FOLDER, and a CSV of ten million made-up rows
+    python benchmarks/data_loading.py --rows 1000000 --work /tmp/somewhere
+
+Three starts follow each other on one cache: 1,000 training rows (all rows are read, few are tokenized), all of train
+(the rows are there already), and all of train again (the tokens are there already). `MB before` is the peak of the
+process once everything is imported and the tokenizer is loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+CONF = Path(__file__).parents[1] / "conf"
+PIECE = 100_000  # rows written at once
+STARTS = {"1,000 rows of train": ["data.max_train_examples=1000"], "all of train": [], "all of train again": []}
+
+
+def write_csv(path: Path, rows: int) -> None:
+    """Writes rows of 5 to 25 English words with a label of two; every fourth text holds commas and quotes."""
+    words = _words()
+    random = np.random.default_rng(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.write("text,label\n")
+        for start in range(0, rows, PIECE):
+            count = min(PIECE, rows - start)
+            lengths = random.integers(5, 26, count)
+            picks = iter(random.integers(len(words), size=int(lengths.sum())).tolist())
+            labels = random.integers(2, size=count).tolist()
+            for row, (length, label) in enumerate(zip(lengths.tolist(), labels, strict=True)):
+                text = " ".join(words[next(picks)] for _ in range(length))
+                quoted = f'"he said, ""{text}"", and left"' if row % 4 == 0 else text
+                file.write(f"{quoted},{label}\n")
+
+
+def measure(overrides: Sequence[str]) -> None:
+    """Prepares a data set and prints seconds and memory as JSON."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from clsnorm import naming
+    from clsnorm.instantiation import instantiate
+    from clsnorm.model import load_tokenizer
+
+    naming.register()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        config = compose("train", list(overrides))
+    node = OmegaConf.to_container(config.data, resolve=True)
+    assert isinstance(node, dict)
+    seeds = {f"seed_{name}": 0 for name in ("order", "subset", "noise")}
+    tokenizer = load_tokenizer(config.model.path)
+    before = _peak_mb()
+    start = time.perf_counter()
+    data = instantiate(node, "data", tokenizer=tokenizer, **seeds)
+    data.prepare()
+    seconds = time.perf_counter() - start
+    print(json.dumps({"rows": data.source_record["rows"], "seconds": seconds, "before": before, "peak": _peak_mb()}))
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def start_thrice(name: str, overrides: Sequence[str]) -> None:
+    """Measures the three starts of a data set on a fresh cache, and prints a line for each."""
+    with tempfile.TemporaryDirectory(prefix="clsnorm-cache-") as cache:
+        for what, more in STARTS.items():
+            command = [sys.executable, __file__, "--measure", *overrides, *more, f"paths.cache={cache}"]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            found = json.loads(done.stdout.splitlines()[-1])
+            print(
+                f"| {name} | {what} | {found['rows']['train']:,} | {found['seconds']:.1f} | {found['before']:.0f} | "
+                f"{found['peak']:.0f} |",
+                flush=True,
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", help="folder of published data sets with SST-2")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of the made-up CSV; 0: leave it out")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="where the CSV is made")
+    parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        measure(given.measure)
+    elif given.make:
+        write_csv(given.make, given.rows)
+    else:
+        tabulate(given.data, given.rows, given.work)
+
+
+def tabulate(data: str | None, rows: int, work: Path) -> None:
+    """Prints the table of measurements."""
+    print("| data | what is asked | train | seconds | MB before | peak MB |\n|---|---|---|---|---|---|", flush=True)
+    if data:
+        start_thrice("SST-2", ["data=sst2", f"paths.data={data}"])
+    if rows:
+        with tempfile.TemporaryDirectory(prefix="clsnorm-csv-", dir=work) as folder:
+            path = Path(folder) / "rows.csv"
+            # In another process: a child starts with its parent's peak.
+            subprocess.run([sys.executable, __file__, "--make", str(path), "--rows", str(rows)], check=True)
+            start_thrice(f"CSV, {path.stat().st_size / 1e6:,.0f} MB", ["data=files", f"data.train={path}"])
+
+
+def _words() -> list[str]:
+    """Returns the whole words of the embedded model's vocabulary."""
+    from hydra import compose, initialize_config_dir
+
+    from clsnorm import naming
+    from clsnorm.model import load_tokenizer
+
+    naming.register()
+    with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        vocabulary = load_tokenizer(compose("train", []).model.path).get_vocab()
+    return sorted(word for word in vocabulary if word.isascii() and word.isalpha())
+
+
+if __name__ == "__main__":
+    main()

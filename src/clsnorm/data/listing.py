@@ -1,0 +1,184 @@
+"""What data sets there are, where each would be read from right now, and what its rows are like."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clsnorm.catalogue import data_sets, kind, metric_names
+from clsnorm.data import leakage
+from clsnorm.data.cache import cache_key
+from clsnorm.data.rows import Rows
+from clsnorm.data.sources import Source, Unavailable, file_hash
+from clsnorm.data.storing import store
+from clsnorm.errors import InputError, did_you_mean
+from clsnorm.files import write_json
+
+WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")  # a Chinese character, or what stands between spaces
+SHOWN = 160  # characters of an example
+EXAMPLES = 2  # of a class
+
+
+def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) -> Iterator[dict[str, Any]]:
+    """Yields what is known of each data set, or of ``only`` one; what needs reading is kept below ``paths["cache"]``.
+
+    Args:
+        conf: The folder of the configuration.
+        paths: ``data``: folder of published data sets; ``cache``: where to keep what was found.
+        only: Name of a data set.
+
+    Yields:
+        ``name``, ``asks``, ``kind``, ``stated`` rows, ``metrics`` (the monitored one first), ``about``; ``source``
+        (kind and location of each split) or ``missing`` (what can be done); and if the rows can be read here what
+        `measure` returns, or ``refused``: why they cannot.
+
+    Raises:
+        InputError: If there is no data set ``only``.
+    """
+    cache = Path(paths["cache"]).expanduser() / "listing"
+    found = {key: (asks, node) for key, asks, node in _composed(conf, cache)}
+    if only is not None and only not in found:
+        raise InputError(
+            f"Expected the name of a data set, but got {only!r}.{did_you_mean(only, found)} "
+            "Run `python -m clsnorm.data` for all names"
+        )
+    for key in found if only is None else [only]:
+        asks, node = found[key]
+        facts = {"kind": kind(node), "stated": node["rows"], "metrics": metric_names(node), "about": node["about"]}
+        yield {"name": key, "asks": asks, **facts, **_rows(node, paths, cache)}
+
+
+def _composed(conf: Path, cache: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """Returns `data_sets`, from the cache if no file has changed: composing all of them takes seconds."""
+    files = {path.name: file_hash(path) for path in sorted((conf / "data").glob("*.yaml"))}
+    return _kept(cache / f"sets-{cache_key(files)[:32]}.json", lambda: list(data_sets(conf)))
+
+
+def _kept(path: Path, make: Callable[[], Any]) -> Any:
+    """Returns what stands in ``path``, which is made if it is not there; raises InputError if it cannot be written."""
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, made := make())
+    except OSError as error:
+        raise InputError(f"Cannot write to the cache {path.parent}: {error.strerror}. Set paths.cache") from None
+    return made
+
+
+def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Path) -> dict[str, Any]:
+    """Returns what reading the first source that has the rows finds, or what is missing."""
+    from clsnorm.instantiation import instantiate_partial
+
+    root, missing = Path(paths["data"]), {}
+    plain = {**_resolved(node, paths), "metrics": {}}  # only the sources are wanted
+    sources: dict[str, Source] = instantiate_partial(plain, "data").keywords["sources"]
+    for source in sources.values():
+        try:
+            if source.at_hand(root):
+                location = {split: source.location(root, split) for split in source.splits}
+                found = _measured(source, node, root, cache)
+                return {"source": {"kind": source.kind, "location": location}, **found}
+        except InputError as error:
+            return {"source": {"kind": source.kind}, "refused": str(error)}
+        except Unavailable:  # a cache of the hub that has another revision
+            pass
+        missing[source.kind] = f"{source.location(root, 'train')}: {source.cure}"
+    return {"missing": missing}
+
+
+def _resolved(node: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    together = OmegaConf.create({"data": dict(node), "paths": dict(paths)})
+    resolved: Any = OmegaConf.to_container(together, resolve=True)
+    return resolved["data"]
+
+
+def _measured(source: Source, node: Mapping[str, Any], root: Path, cache: Path) -> dict[str, Any]:
+    """Returns what `measure` finds, from the cache if the same was measured before."""
+    steered = {name: node[name] for name in ("task", "labels", "rows", "max_empty")}
+    key = cache_key({"content": source.fingerprint(root), "source": source.describe(), **steered})
+    return _kept(cache / f"rows-{key[:32]}.json", lambda: measure(source, node, root, cache))
+
+
+def measure(source: Source, node: Mapping[str, Any], root: Path, scratch: Path) -> dict[str, Any]:
+    """Reads all rows once.
+
+    Args:
+        source: Has them.
+        node: The data set's configuration.
+        root: Folder of published data sets.
+        scratch: A folder in which another one is made for the time of reading.
+
+    Returns:
+        ``published`` rows, ``drops`` and ``rows`` left of each split; ``classes``: rows of each class in each split, or
+        the ``range`` of numbers; ``majority``: the largest class's share of train, None for numbers; ``words``: median
+        and 95th percentile of a training example's; ``copies``: rows that repeat another one in train, or stand there
+        and in another split, as `clsnorm.data.leakage.report` counts them; ``examples``: shortened texts of train by
+        class, or by number.
+    """
+    regression, labels = node["task"] == "regression", node["labels"]
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        record = store(
+            source,
+            root,
+            Path(folder),
+            regression=regression,
+            labels=labels,
+            sizes=node["rows"] or {},
+            max_empty=node["max_empty"],
+            progress=True,
+        )
+        parts = {split: Rows(Path(folder), split) for split in source.splits}
+        train, names = parts["train"], record.pop("labels")
+        return {
+            **record,
+            "rows": {split: len(part) for split, part in parts.items()},
+            "classes": None if regression else {s: _counts(part.labels, names) for s, part in parts.items()},
+            "range": [float(train.labels.min()), float(train.labels.max())] if regression else None,
+            "majority": None if regression else float(np.bincount(train.labels).max() / len(train)),
+            "words": _words(train),
+            "copies": leakage.report({split: (part, np.arange(len(part))) for split, part in parts.items()}),
+            "examples": _examples(train, names),
+        }
+
+
+def _counts(labels: np.ndarray, names: list[str]) -> dict[str, int]:
+    return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+
+
+def _words(rows: Rows) -> dict[str, float]:
+    counts = [
+        sum(len(WORD.findall(text)) for text in row)
+        for texts in rows.texts(np.arange(len(rows)))
+        for row in zip(*texts, strict=True)
+    ]
+    return {"median": float(np.median(counts)), "p95": float(np.quantile(counts, 0.95))}
+
+
+def _examples(rows: Rows, names: list[str] | None) -> dict[str, list[list[str]]]:
+    """Returns the first examples of each class, or those with the smallest, the middle and the largest number."""
+    if names:
+        wanted = {name: np.flatnonzero(rows.labels == i)[:EXAMPLES] for i, name in enumerate(names)}
+    else:
+        order = np.argsort(rows.labels, kind="stable")[[0, len(rows) // 2, -1]]
+        wanted = {f"{rows.labels[row]:g}": np.array([row]) for row in order}
+    return {name: [[_short(text) for text in row] for row in _texts(rows, chosen)] for name, chosen in wanted.items()}
+
+
+def _texts(rows: Rows, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
+    for texts in rows.texts(chosen):
+        yield from zip(*texts, strict=True)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= SHOWN else f"{flat[: SHOWN - 1]}…"

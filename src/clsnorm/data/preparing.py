@@ -1,0 +1,204 @@
+"""From a source to the tokens of all splits, through the caches of rows and of tokens."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clsnorm.data import leakage, splits, tokens
+from clsnorm.data.arranging import arrange, split_names
+from clsnorm.data.cache import Cache, cache_key
+from clsnorm.data.labels import require_classes
+from clsnorm.data.progress import bar
+from clsnorm.data.rows import Rows
+from clsnorm.data.sources import Source
+from clsnorm.data.storing import store
+from clsnorm.data.subsets import Subset
+from clsnorm.data.tokens import Tokens
+from clsnorm.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+logger = logging.getLogger(__name__)
+
+SPARSE = 0.5  # a training subset smaller than this share of train is tokenized alone
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The tokens of all splits.
+
+    Attributes:
+        tokens: Of each split; of train perhaps of a subset only.
+        kept: The rows of the tokens of train that are used, ascending.
+        labels: Class names in the order of their ids; None for numbers.
+        record: ``published``, ``drops``, ``sizes`` of the splits, ``copies``.
+        content: Identifies what the source held.
+        key: Identifies what the tokens were made of and how, the subset aside.
+    """
+
+    tokens: dict[str, Tokens]
+    kept: np.ndarray
+    labels: list[str] | None
+    record: dict[str, Any]
+    content: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """How the rows of one source are made ready.
+
+    Rows are read once, into a cache of clean rows; splits and subsets are found from their labels and hashes; then the
+    rows that are needed are tokenized, into a cache of tokens with an entry for each split.
+
+    Args:
+        source: Has the rows.
+        root: Folder of published data sets.
+        cache: Folder of the caches.
+        regression: Whether labels are numbers.
+        labels: Class names in the order of their ids; None: those of train, sorted.
+        untrained: Classes that need no row in train.
+        sizes: Stated row counts of the published splits; what is missing or None is not checked.
+        max_empty: Largest share of rows of a split with an empty text.
+        drop_leaked: Whether rows of train that stand in another split are left out.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens kept of a row.
+        progress: Whether to show progress bars.
+    """
+
+    source: Source
+    root: Path
+    cache: Path
+    regression: bool
+    labels: Sequence[str] | None
+    untrained: Sequence[str]
+    sizes: Mapping[str, int | None]
+    max_empty: float
+    drop_leaked: bool
+    tokenizer: PreTrainedTokenizerFast
+    max_length: int
+    progress: bool
+
+    def run(self, subset: Subset) -> Prepared:
+        """Returns the tokens, from the caches as far as they have them.
+
+        Raises:
+            InputError: If the rows are faulty.
+            Unavailable: If the source does not have them.
+        """
+        tokens.check_tokenizer(self.tokenizer, self.max_length, pairs=len(self.source.text) == 2)
+        content = self.source.fingerprint(self.root)
+        rows_key = self._rows_key(content)
+        key, cache = self._tokens_key(rows_key), Cache(self.cache / "tokens")
+        entries = self._find(cache, key, subset)
+        if missing := [split for split, entry in entries.items() if entry is None]:
+            folder, stored = self._rows(rows_key, content)
+            self._tokenize(missing, folder, stored, cache, key, subset)
+            entries = self._find(cache, key, subset)
+        found = {split: entry for split, entry in entries.items() if entry is not None}
+        if len(found) < len(entries):
+            raise RuntimeError(f"the tokens just written to {cache.folder} cannot be read back")
+        loaded, record = {split: Tokens.load(folder) for split, (folder, _) in found.items()}, found["train"][1]
+        train, names = loaded["train"], record["labels"]
+        kept = np.arange(len(train)) if record["subset"] else subset.rows(np.array(train.labels), names)
+        if names:
+            require_classes(train.labels[kept], names, "train", untrained=self.untrained)
+        return Prepared(loaded, kept, names, record, content, key)
+
+    def _rows_key(self, content: str) -> str:
+        reading = {"regression": self.regression, "labels": self.labels, "sizes": dict(self.sizes)}
+        return cache_key({"content": content, "source": self.source.describe(), "empty": self.max_empty, **reading})
+
+    def _tokens_key(self, rows_key: str) -> str:
+        carving = [splits.SHARE, splits.AT_LEAST, splits.AT_MOST, splits.BINS, splits.SEEDS, self.drop_leaked]
+        spelling = [tokens.tokenizer_fingerprint(self.tokenizer), self.max_length]
+        return cache_key({"rows": rows_key, "carving": carving, "spelling": spelling})
+
+    def _find(self, cache: Cache, key: str, subset: Subset) -> dict[str, tuple[Path, dict[str, Any]] | None]:
+        """Returns the entry of each split; of train, one of all rows is preferred to one of the subset."""
+        found = {split: cache.get(_entry_key(key, split)) for split in split_names(self.source.splits)}
+        if found["train"] is None and not subset.everything:
+            found["train"] = cache.get(_entry_key(key, "train", asdict(subset)))
+        return found
+
+    def _rows(self, key: str, content: str) -> tuple[Path, dict[str, Any]]:
+        cache = Cache(self.cache / "rows")
+        entry = cache.get(key)
+        if entry is None:
+            start = time.perf_counter()
+            with cache.draft(key) as (folder, record):
+                record |= store(
+                    self.source,
+                    self.root,
+                    folder,
+                    regression=self.regression,
+                    labels=self.labels,
+                    sizes=self.sizes,
+                    max_empty=self.max_empty,
+                    progress=self.progress,
+                )
+                self._require_unchanged(content)
+            logger.info("read %d rows in %.1f s", sum(record["published"].values()), time.perf_counter() - start)
+            entry = cache.get(key)
+        if entry is None:
+            raise RuntimeError(f"the rows just written to {cache.folder} cannot be read back")
+        return entry
+
+    def _require_unchanged(self, content: str) -> None:
+        if self.source.fingerprint(self.root) != content:
+            where = ", ".join(dict.fromkeys(self.source.location(self.root, split) for split in self.source.splits))
+            raise InputError(f"Expected {where} to stay as it is while it is read, but it changed. Start again")
+
+    def _tokenize(
+        self, missing: Iterable[str], folder: Path, stored: dict[str, Any], cache: Cache, key: str, subset: Subset
+    ) -> None:
+        """Writes entries for the ``missing`` splits."""
+        start, count = time.perf_counter(), 0
+        parts, dropped = arrange({s: Rows(folder, s) for s in self.source.splits}, drop_leaked=self.drop_leaked)
+        self._require_classes(parts, stored["labels"])
+        record = _record(parts, stored, dropped)
+        for split in missing:
+            rows, wanted = parts[split]
+            alone = None
+            if split == "train" and not subset.everything:
+                kept = subset.rows(rows.labels[wanted], stored["labels"])
+                if len(kept) < SPARSE * len(wanted):
+                    wanted, alone = wanted[kept], asdict(subset)
+            with cache.draft(_entry_key(key, split, alone)) as (draft, entry):
+                texts = self._shown(split, rows.texts(wanted), len(wanted))
+                tokens.write(draft, texts, rows.labels[wanted], rows.ids[wanted], self.tokenizer, self.max_length)
+                entry |= {**record, "subset": alone}
+            count += len(wanted)
+        logger.info("tokenized %d rows in %.1f s", count, time.perf_counter() - start)
+
+    def _require_classes(self, parts: Mapping[str, leakage.Part], labels: Sequence[str] | None) -> None:
+        """Refuses a train without a class; and any split, if the classes were not stated but found in train."""
+        for split, (rows, wanted) in parts.items() if labels else ():
+            if split == "train" or self.labels is None:
+                require_classes(rows.labels[wanted], labels or (), split, untrained=self.untrained)
+
+    def _shown(self, split: str, chunks: Iterable[list[list[str]]], count: int) -> Iterator[list[list[str]]]:
+        with bar(f"Tokenizing {split}", count, shown=self.progress) as done:
+            for chunk in chunks:
+                yield chunk
+                done.update(len(chunk[0]))
+
+
+def _entry_key(key: str, split: str, subset: Mapping[str, Any] | None = None) -> str:
+    return cache_key({"tokens": key, "split": split, "subset": subset})
+
+
+def _record(parts: Mapping[str, leakage.Part], stored: dict[str, Any], dropped: int) -> dict[str, Any]:
+    drops = {split: dict(reasons) for split, reasons in stored["drops"].items()}
+    if dropped:
+        drops.setdefault("train", {})["leaked"] = dropped
+    sizes = {split: len(wanted) for split, (_, wanted) in parts.items()}
+    return {**stored, "drops": drops, "sizes": sizes, "copies": leakage.report(parts)}

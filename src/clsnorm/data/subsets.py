@@ -1,0 +1,114 @@
+"""Which training rows are used, and which of their labels are made wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clsnorm.data.arguments import require_positive, require_share
+from clsnorm.data.splits import draws, shuffled, strata, stratified_order
+from clsnorm.errors import InputError
+
+WHICH, WHAT = 20_031, 20_032  # streams of label noise, apart from those that draw the order and the subset
+
+
+@dataclass(frozen=True)
+class Subset:
+    """A part of train, drawn from a seed. For one seed a larger subset holds the smaller.
+
+    Args:
+        size: Rows, stratified by class, or by decile for numbers; None: all.
+        shots: Rows of each class; None: no such rule.
+        seed: Of the draw.
+
+    Raises:
+        InputError: If a number is not positive, or if both rules are given.
+    """
+
+    size: int | None
+    shots: int | None
+    seed: int
+
+    def __post_init__(self) -> None:
+        given = {"max_train_examples": self.size, "shots_per_class": self.shots}
+        require_positive({name: value for name, value in given.items() if value is not None})
+        if self.size is not None and self.shots is not None:
+            raise InputError(
+                f"Expected data.max_train_examples or data.shots_per_class, but got both ({self.size}, {self.shots}). "
+                "Set one of them to null"
+            )
+
+    @property
+    def everything(self) -> bool:
+        """Whether no rule leaves out a row."""
+        return self.size is None and self.shots is None
+
+    def rows(self, labels: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
+        """Returns the row numbers, ascending.
+
+        Args:
+            labels: Class ids or values of train.
+            names: Class names in the order of their ids; None for numbers.
+
+        Raises:
+            InputError: If a class has fewer rows than shots, naming it.
+        """
+        if self.shots is not None:
+            return shots(labels, self.shots, self.seed, names or [])
+        if self.size is None or self.size >= len(labels):
+            return np.arange(len(labels))
+        return subset(labels, self.size, self.seed)
+
+
+def subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Returns ``size`` row numbers, ascending: a stratified subset; for one seed a larger one holds the smaller."""
+    return np.sort(stratified_order(strata(labels), seed, size=size))
+
+
+def shots(labels: np.ndarray, count: int, seed: int, names: Sequence[str]) -> np.ndarray:
+    """Returns ``count`` row numbers of each class, ascending; for one seed more shots hold the fewer.
+
+    Raises:
+        InputError: If a class has fewer rows, naming it.
+    """
+    sizes = np.bincount(labels, minlength=len(names))
+    if (sizes < count).any():
+        short = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < count]
+        more = f" and {len(short) - 5} more" if len(short) > 5 else ""
+        raise InputError(
+            f"Expected at least data.shots_per_class={count} training rows of each class, but these have fewer: "
+            f"{', '.join(short[:5])}{more}. Ask for fewer shots"
+        )
+    order = shuffled(len(labels), seed)
+    return np.sort(np.concatenate([order[labels[order] == c][:count] for c in range(len(names))]))
+
+
+@dataclass(frozen=True)
+class LabelNoise:
+    """Exactly ``round(share * rows)`` training labels, each replaced by another class, all others equally likely.
+
+    For one seed the labels made wrong by a smaller share are made wrong by a larger one too, and in the same way.
+
+    Args:
+        share: Of the labels, in [0, 1].
+        seed: Of the draw.
+
+    Raises:
+        InputError: If ``share`` is out of range.
+    """
+
+    share: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        require_share("label_noise", self.share)
+
+    def applied(self, labels: np.ndarray, classes: int) -> np.ndarray:
+        """Returns a copy of the class ids ``labels`` with the noise."""
+        rows = shuffled(len(labels), self.seed, WHICH)[: round(self.share * len(labels))]
+        steps = 1 + draws(len(labels), self.seed, WHAT)[: len(rows)] % np.uint64(classes - 1)
+        noisy = labels.copy()
+        noisy[rows] = (labels[rows] + steps.astype(np.int64)) % classes
+        return noisy

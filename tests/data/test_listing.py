@@ -1,0 +1,216 @@
+"""The list of data sets: what reading finds, what is kept, and what a user is told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+from datasets.packaged_modules.csv.csv import Csv
+
+from clsnorm.command import run_command
+from clsnorm.data import HubSource
+from clsnorm.data import __main__ as cli
+from clsnorm.data import listing as listed
+from clsnorm.data.listing import listing
+from clsnorm.errors import InputError
+
+CONF = Path(__file__).parents[2] / "conf"
+REVIEWS = """# Reviews: is a customer content?
+# python train.py data=reviews
+defaults: [_published, _macro_f1, _self_]
+name: reviews
+labels: [bad, good]
+rows: {train: 5, report: 4}
+max_empty: 0.5
+about: {citation: Nobody (2020)}
+sources:
+  files:
+    splits: {train: reviews/train.tsv, report: reviews/test.tsv}
+    reader: {_target_: clsnorm.data.Delimited}
+"""
+SCORES = """# Scores: how alike are two sentences?
+# python train.py data=scores
+defaults: [_published, _self_]
+name: scores
+task: regression
+rows: {train: 3}
+metrics: {pearson: {_target_: torchmetrics.PearsonCorrCoef}}
+monitor: pearson
+sources:
+  files:
+    splits: {train: scores.tsv}
+    text: [one, two]
+    reader: {_target_: clsnorm.data.Delimited}
+"""
+TRAIN = [("a fine film", "good"), ("A fine film!", "good"), ("dull", "bad"), ("", "bad"), ("good 影片 it is", "good")]
+REPORT = [("a fine film", "good"), ("Dull.", "good"), ("new one", "bad"), ("newer one", "bad")]
+
+
+def write(path: Path, *rows: tuple[str, ...]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.fixture
+def conf(tmp_path: Path) -> Path:
+    """A configuration of three data sets, of which one cannot be read."""
+    folder = tmp_path / "conf"
+    shutil.copytree(CONF / "paths", folder / "paths")
+    (folder / "data").mkdir()
+    for path in [*(CONF / "data").glob("_*.yaml"), CONF / "data" / "sick.yaml"]:
+        shutil.copy(path, folder / "data")
+    (folder / "data" / "reviews.yaml").write_text(REVIEWS)
+    (folder / "data" / "scores.yaml").write_text(SCORES)
+    return folder
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> dict[str, str]:
+    root = tmp_path / "published"
+    root.mkdir()
+    write(root / "reviews" / "train.tsv", ("text", "label"), *TRAIN)
+    write(root / "reviews" / "test.tsv", ("text", "label"), *REPORT)
+    write(root / "scores.tsv", ("one", "two", "label"), ("a", "b c", "2.5"), ("d", "e", "0"), ("f", "g", "5"))
+    return {"data": str(root), "cache": str(tmp_path / "cache")}
+
+
+def test_what_reading_finds(conf: Path, paths: dict[str, str]) -> None:
+    (one,) = listing(conf, paths, only="reviews")
+    assert one["kind"] == "one text, 2 classes"
+    assert one["metrics"] == ["f1_macro", "accuracy"]
+    assert one["about"]["citation"] == "Nobody (2020)"
+    assert one["source"]["kind"] == "files"
+    assert one["source"]["location"]["report"].endswith("published/reviews/test.tsv")
+    assert one["published"] == {"train": 5, "report": 4}
+    assert one["drops"] == {"train": {"empty text": 1}}
+    assert one["classes"] == {"train": {"bad": 1, "good": 3}, "report": {"bad": 2, "good": 2}}
+    assert one["majority"] == 0.75
+    assert one["words"] == {"median": 3.0, "p95": pytest.approx(4.7)}  # 3, 3, 1, 5: a Chinese character is a word
+    assert one["copies"]["report"] == {"exact": 1, "exact_relabelled": 0, "near": 2, "near_relabelled": 1}
+    assert one["copies"]["train"]["near"] == 1
+    assert one["examples"] == {"bad": [["dull"]], "good": [["a fine film"], ["A fine film!"]]}
+
+
+def test_numbers_have_a_range_and_examples_by_size(conf: Path, paths: dict[str, str]) -> None:
+    (one,) = listing(conf, paths, only="scores")
+    assert one["kind"] == "pairs, a number"
+    assert one["range"] == [0.0, 5.0]
+    assert one["majority"] is None
+    assert one["examples"] == {"0": [["d", "e"]], "2.5": [["a", "b c"]], "5": [["f", "g"]]}
+
+
+def test_a_set_that_is_not_here_says_what_to_do(conf: Path, paths: dict[str, str]) -> None:
+    found = {one["name"]: one for one in listing(conf, paths)}
+    assert set(found) == {"reviews", "scores", "sick"}
+    assert "source" not in found["sick"]
+    assert "a folder with SICK/SICK_train.txt" in found["sick"]["missing"]["files"]
+    assert found["sick"]["stated"] == {"train": 4500, "select": 500, "report": 4927}
+
+
+def test_rows_that_are_refused_are_listed_with_the_reason(conf: Path, paths: dict[str, str]) -> None:
+    write(Path(paths["data"]) / "reviews" / "test.tsv", ("text", "label"), *REPORT, ("more", "good"))
+    (one,) = listing(conf, paths, only="reviews")
+    assert "Expected 4 rows" in one["refused"]
+    assert "examples" not in one
+
+
+def test_what_was_found_is_kept_until_a_file_changes(
+    conf: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list(listing(conf, paths, only="reviews"))
+    kept = sorted(path.name.partition("-")[0] for path in Path(paths["cache"]).rglob("*") if path.is_file())
+    assert kept == ["rows", "sets"]
+
+    def never(*arguments: Any) -> None:
+        raise AssertionError("read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(listed, "measure", never)
+        patch.setattr(listed, "data_sets", never)
+        assert list(listing(conf, paths, only="reviews")) == before
+    write(Path(paths["data"]) / "reviews" / "train.tsv", ("text", "label"), *TRAIN[:4], ("other", "bad"))
+    (after,) = listing(conf, paths, only="reviews")
+    assert after["classes"]["train"] == {"bad": 2, "good": 2}
+
+
+def test_a_cache_that_cannot_be_written_is_refused(conf: Path, paths: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"Cannot write to the cache \S*file/listing.*Set paths.cache"):
+        list(listing(conf, {**paths, "cache": str(tmp_path / "file")}))
+
+
+def test_an_unknown_name_is_refused(conf: Path, paths: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"name of a data set, but got 'review'. Did you mean 'reviews'"):
+        list(listing(conf, paths, only="review"))
+
+
+@pytest.mark.parametrize("name", ["lansinuote/ChnSentiCorp", "SetFit/sst5", "stanfordnlp/snli"])
+def test_the_cache_of_the_hub_is_looked_for_where_datasets_keeps_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    source = HubSource(id=name, splits={"train": "train"}, text=["text"], label="label")
+    assert not source.at_hand(tmp_path)
+    owner, _, short = name.partition("/")
+    kept = Csv(cache_dir=str(tmp_path), repo_id=name, dataset_name=short, data_files=[]).cache_dir
+    assert owner in kept
+    Path(kept).mkdir(parents=True)
+    assert source.at_hand(tmp_path)
+
+
+@pytest.fixture
+def command(conf: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The arguments that point at the small configuration's files."""
+    monkeypatch.setattr(cli, "CONF", conf)
+    return [f"paths.{name}={value}" for name, value in paths.items()]
+
+
+def test_the_command_lists_all(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(command)
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("│")}
+    assert {"reviews", "scores", "sick"} <= set(lines)
+    for cell in ("5 / – / 4", "3 (5)", "75%", "f1_macro, accuracy", "files"):
+        assert cell in lines["reviews"]
+    assert "not here (files)" in lines["sick"]
+
+
+def test_the_command_shows_one(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["reviews", *command])
+    shown = capsys.readouterr().out
+    for text in (
+        "is a customer content?",
+        "Nobody (2020)",
+        "dropped 1 of 5 rows of train: empty text 1",
+        "75.0% of train",
+        "a fine film",
+        "2 of 4 rows of report",
+    ):
+        assert text in shown
+
+
+def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    cli.main(["scores", "--json", *command])
+    assert json.loads(capsys.readouterr().out)["name"] == "scores"
+    cli.main(["--json", *command])
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["reviews", "scores", "sick"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["reviews", "scores"], "Expected at most one data set, but got reviews, scores"),
+        (["path.data=x"], "paths.output, paths.multirun, paths.analysis, but got 'path.data'"),
+        (["nothing"], "Expected the name of a data set, but got 'nothing'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(
+    words: list[str], message: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(lambda: cli.main([*words, *command])) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
