@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 import clsnorm.callbacks
 from clsnorm import naming
-from clsnorm.catalogue import PAGES, with_tables
+from clsnorm.catalogue import DOCUMENTS, PAGES, with_tables
 from clsnorm.instantiation import instantiate
 from clsnorm.model import load_tokenizer
 
@@ -38,8 +38,11 @@ COMMANDS = sorted(
 )
 
 
-def test_tables_are_those_of_the_configuration() -> None:
-    assert with_tables(README, ROOT / "conf") == README, "run: python -m clsnorm.catalogue"
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tables_are_those_of_the_configuration(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "<!-- table: " in text
+    assert with_tables(text, ROOT / "conf") == text, "run: python -m clsnorm.catalogue"
 
 
 @pytest.mark.parametrize("name", PAGES)

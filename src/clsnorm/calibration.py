@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 from tqdm import tqdm
+from typing_extensions import override
 
 from clsnorm import distributed
 from clsnorm.files import replacing
@@ -57,15 +61,76 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
     return seconds
 
 
-def _accumulate(accumulator: Any, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
+def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str, examples: int = 256) -> None:
+    """Lets the classifier set up its head and measure its first step, on the first examples that it will be trained on.
+
+    Args:
+        classifier: With a calibrated normalizer; left in the mode, and on the device, in which it came.
+        data: Prepared data.
+        device: Where to compute the embeddings.
+        examples: How many, over all processes, up to a whole batch.
+    """
+    embeddings, labels, seen = [], [], 0
+    with _at(classifier, device), classifier.evaluating():
+        for batch in data.train_dataloader():
+            embeddings.append(classifier.embed(batch.to(device)))
+            labels.append(batch.labels.to(device))
+            seen += batch.global_size  # counted over all ranks: they stop at the same batch
+            if seen >= examples:
+                break
+    with _at(classifier, device):
+        classifier.match(torch.cat(embeddings), torch.cat(labels), regression=data.regression)
+
+
+class Recalibration(pl.Callback):
+    """Calibrates the normalizer anew every ``classifier.recalibrate_every`` epochs, as `calibrate` did before training.
+
+    The logits jump by what the statistics have moved; the head is left as it is.
+    """
+
+    def __init__(self, data: DataModule) -> None:
+        self._data = data
+        self._last_epoch = 0
+
+    @override
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        classifier: Any = pl_module.classifier
+        accumulator_type, every = classifier.normalizer.calibration, classifier.recalibrate_every
+        epoch = trainer.current_epoch
+        # An epoch that is gone on with in its middle has been recalibrated for.
+        if accumulator_type is None or every is None or epoch <= self._last_epoch or epoch % every:
+            return
+        accumulator = accumulator_type(classifier.encoder.dim)
+        _accumulate(accumulator, classifier, self._data, pl_module.device)
+        classifier.normalizer.calibrate(accumulator)
+        self._last_epoch = epoch
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_epoch": self._last_epoch}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._last_epoch = state_dict["last_epoch"]
+
+
+@contextlib.contextmanager
+def _at(classifier: Classifier, device: torch.device | str) -> Iterator[None]:
+    """Has the classifier on ``device`` for a while."""
     home = next(classifier.parameters()).device
     classifier.to(device)
+    try:
+        yield
+    finally:
+        classifier.to(home)
+
+
+def _accumulate(accumulator: Any, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
     loader = data.calibration_dataloader()
-    with classifier.evaluating():
+    with _at(classifier, device), classifier.evaluating():
         for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):
             accumulator.update(classifier.embed(batch.to(device)))
     accumulator.all_reduce()
-    classifier.to(home)
 
 
 def _key(classifier: Classifier, data: DataModule, accumulator: Any) -> str:

@@ -5,6 +5,7 @@ A normalizer's or a data set's description is the first comment line of its YAML
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,10 @@ def options(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def description(path: Path) -> str:
-    """Returns the sentences of a YAML's head comment that stand before the line with its command."""
+    """Returns the sentences of a YAML's head comment that stand before its source and the line with its command."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#") or line.startswith("# python "):
+        if not line.startswith("#") or line.startswith(("# python ", "# Source: ")):
             break
         if not line.startswith("# @"):  # a directive to Hydra
             lines.append(line.removeprefix("#").strip())
@@ -42,6 +43,57 @@ def normalizer_table(conf: Path) -> str:
         kind: Any = locate(OmegaConf.select(OmegaConf.load(path), "_target_"), "normalizer")
         rows.append([f"`{key}`", text, YES if kind.calibration else NO, YES if kind.mixes_batch else NO])
     return _markdown(["`normalizer=`", "what it does", "calibrated", "mixes the batch"], rows)
+
+
+def source(path: Path) -> str:
+    """Returns what a YAML's head comment says after ``Source:``, over one line or several; empty if it says nothing."""
+    _, _, after = path.read_text(encoding="utf-8").partition("# Source: ")
+    return after.partition("\n# python ")[0].replace("\n# ", " ")
+
+
+def contract_table(conf: Path) -> str:
+    """Returns the Markdown table of what each normalizer computes and promises, found out by building and using it."""
+    from clsnorm.instantiation import locate
+
+    rows = []
+    for key, _, path in options(conf / "normalizer"):
+        node: Any = OmegaConf.to_container(OmegaConf.load(path))
+        kind = locate(node.pop("_target_"), "normalizer")
+        del node["_partial_"]
+        accumulator = kind.calibration.__name__ if kind.calibration else NO
+        cells = [f"`{_formula(kind)}`", accumulator, *_found_out(kind, node), source(path)]
+        rows.append([f"`{key}`", *(cell.replace("|", "\\|") for cell in cells)])
+    head = ["`normalizer=`", "formula", "calibrated on", "running statistics", "reduced over devices", "parameters"]
+    return _markdown([*head, "folds into the head", "source"], rows)
+
+
+def _formula(kind: Any) -> str:
+    """Returns the first ``z = ...`` in the documentation of a class or else of its bases."""
+    for base in kind.__mro__:
+        if found := re.search(r"``(z = [^`]+)``", " ".join((base.__doc__ or "").split())):
+            return found[1]
+    raise ValueError(f"Expected the docstring of {kind.__name__} to give a formula as ``z = ...``, but it gives none")
+
+
+def _found_out(kind: Any, arguments: dict[str, Any]) -> list[str]:
+    """Returns, in words: running statistics, what is reduced over devices, parameters, and whether the map folds."""
+    import torch
+
+    h = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
+    normalizer = kind(48, **arguments)
+    if kind.calibration:
+        accumulator = kind.calibration(48)
+        accumulator.update(h)
+        normalizer.calibrate(accumulator)
+    before = {name: buffer.clone() for name, buffer in normalizer.named_buffers()}
+    normalizer(h)
+    runs = any(not torch.equal(before[name], buffer) for name, buffer in normalizer.named_buffers())
+    sizes = [sum(p.numel() for p in kind(dim, **arguments).parameters()) for dim in (24, 48)]
+    slope = (sizes[1] - sizes[0]) // 24
+    terms = [f"{slope if slope > 1 else ''}d"] * bool(slope) + [str(sizes[0] - 24 * slope)] * (sizes[0] != 24 * slope)
+    affine = normalizer.as_affine()
+    folds = NO if affine is None else ("diagonal" if affine[0].ndim == 1 else "matrix")
+    return [YES if runs else NO, kind.reduces or NO, " + ".join(terms) or NO, folds]
 
 
 def data_sets(conf: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -102,7 +154,12 @@ def data_page(conf: Path) -> str:
     )
 
 
-TABLES: dict[str, Callable[[Path], str]] = {"normalizers": normalizer_table, "data": data_table}
+TABLES: dict[str, Callable[[Path], str]] = {
+    "normalizers": normalizer_table,
+    "contracts": contract_table,
+    "data": data_table,
+}
+DOCUMENTS = ("README.md", "docs/normalizers/README.md")  # written by hand around their tables
 
 
 def key_page(conf: Path) -> str:
@@ -140,7 +197,8 @@ def with_tables(text: str, conf: Path) -> str:
     """Returns ``text`` with what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` made anew."""
     for name, table in TABLES.items():
         head, mark, rest = text.partition(f"<!-- table: {name} -->\n")
-        text = head + mark + table(conf) + rest[rest.index("<!-- end -->") :]
+        if mark:
+            text = head + mark + table(conf) + rest[rest.index("<!-- end -->") :]
     return text
 
 
@@ -150,11 +208,12 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def main() -> None:
-    """Writes the tables of ``README.md`` and the pages of ``docs`` anew."""
-    readme = Path("README.md")
-    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), Path("conf")), encoding="utf-8")
+    """Writes the tables of the `DOCUMENTS` and the pages of ``docs`` anew."""
+    conf = Path("conf")
+    for document in map(Path, DOCUMENTS):
+        write_text(document, with_tables(document.read_text(encoding="utf-8"), conf))
     for name, page in PAGES.items():
-        write_text(Path(name), page(Path("conf")))
+        write_text(Path(name), page(conf))
 
 
 if __name__ == "__main__":

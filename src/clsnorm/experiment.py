@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm import checks, distributed, launch, naming, sweeping
 from clsnorm.building import Experiment, build
-from clsnorm.calibration import calibrate
+from clsnorm.calibration import Recalibration, calibrate, match_head
 from clsnorm.callbacks import Observer
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
@@ -130,8 +130,10 @@ def _train(experiment: Experiment) -> None:
         experiment.stopwatch.calibrate(
             lambda: calibrate(experiment.module.classifier, data, cache=cache, device=device)
         )
+        match_head(experiment.module.classifier, data, device=device)
         if distributed.rank() == 0:
             provenance.write_diff(folder.path / "changes.diff")
+    experiment.trainer.callbacks.append(Recalibration(data))  # type: ignore[attr-defined]
     experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
     if experiment.selected.last_validated != experiment.trainer.global_step:
         experiment.trainer.validate(experiment.module, datamodule=data, verbose=False)
@@ -165,7 +167,12 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
         chosen = _test(experiment, weights=experiment.folder.selected)
     monitor, mode = f"report/{experiment.data.monitor}", experiment.data.mode
     majority = _majority(experiment.data)
-    metrics = dict(selected.metrics) | chosen | {f"last/{key}": value for key, value in at_end.items()}
+    metrics = (
+        _first_steps(experiment)
+        | dict(selected.metrics)
+        | chosen
+        | {f"last/{key}": value for key, value in at_end.items()}
+    )
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, Observer):  # what stands there already is of the selected weights
             metrics |= {f"last/{k}" if k in selected.metrics else k: v for k, v in callback.summary().items()}
@@ -175,6 +182,17 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
         "collapsed": at_or_below(at_end[monitor], majority, mode=mode),
         "collapsed_selected": at_or_below(chosen[monitor], majority, mode=mode),
         "steps": steps,
+    }
+
+
+def _first_steps(experiment: Experiment) -> dict[str, float]:
+    """How far one unit step of the head moved the logits at the start, and its learning rate's factor."""
+    classifier = experiment.module.classifier
+    own, of_identity = classifier.first_steps.tolist()
+    return {
+        "head/first_step": own,
+        "head/first_step_of_identity": of_identity,
+        "head/rate": float(classifier.head_rate),
     }
 
 

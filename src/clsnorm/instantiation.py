@@ -37,7 +37,7 @@ ROLES = {
     ),
     "model": Role(("clsnorm.model.Encoder",)),
     "normalizer": Role(("clsnorm.normalizers.Normalizer",)),
-    "classifier": Role(("clsnorm.model.Classifier",)),
+    "classifier": Role(("clsnorm.model.Classifier",), parts=("torch.nn.Linear", "clsnorm.model.CosineHead")),
     "optimizer": Role(("torch.optim.Optimizer",)),
     "scheduler": Role(("torch.optim.lr_scheduler.LRScheduler",)),
     "trainer": Role(("pytorch_lightning.Trainer",), parts=("pytorch_lightning.strategies.Strategy",)),

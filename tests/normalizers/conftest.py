@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from torch import nn
 
 from clsnorm.normalizers import Normalizer
 
@@ -16,6 +18,15 @@ CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "key" in metafunc.fixturenames:
         metafunc.parametrize("key", sorted(path.stem for path in CONF.glob("*.yaml")))
+
+
+def encoder_norm(dim: int) -> nn.LayerNorm:
+    """The encoder's last layer norm, with one large scale and one of nearly zero, as BERT's has."""
+    norm = nn.LayerNorm(dim)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(-0.5, 1.5, dim))
+        norm.bias.copy_(torch.linspace(1, -1, dim))
+    return norm
 
 
 @pytest.fixture
@@ -35,8 +46,11 @@ def rows() -> Callable[..., torch.Tensor]:
 def build() -> Callable[..., Normalizer]:
     """Builds the normalizer of a YAML file; calibrates it on ``on`` if it wants that."""
 
-    def build(key: str, dim: int = 6, *, on: torch.Tensor | None = None, **options: object) -> Normalizer:
-        normalizer = instantiate(OmegaConf.load(CONF / f"{key}.yaml"), _convert_="all")(dim, **options)
+    def build(
+        key: str, dim: int = 6, *, on: torch.Tensor | None = None, dtype: torch.dtype = torch.float32, **options: object
+    ) -> Normalizer:
+        normalizer = instantiate(OmegaConf.load(CONF / f"{key}.yaml"), _convert_="all")(dim, **options).to(dtype)
+        normalizer.take_encoder_norm(encoder_norm(dim))
         if on is not None and normalizer.calibration is not None:
             accumulator = normalizer.calibration(dim)
             accumulator.update(on)
@@ -61,3 +75,27 @@ def ready(build: Callable[..., Normalizer], rows: Callable[..., torch.Tensor]) -
         return normalizer
 
     return ready
+
+
+@pytest.fixture(params=[torch.float32, torch.float64], ids=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    """The type of embeddings and normalizer in a comparison with a reference."""
+    return request.param
+
+
+@pytest.fixture
+def agree(dtype: torch.dtype, record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Compares with a reference; ``--junitxml`` keeps the largest deviation, relative where values exceed one."""
+    largest = 0.0
+
+    def agree(own: object, expected: object, *, tolerance: float | None = None) -> None:
+        nonlocal largest
+        tolerance = {torch.float32: 2e-5, torch.float64: 1e-9}[dtype] if tolerance is None else tolerance
+        a, b = (np.asarray(x.detach() if isinstance(x, torch.Tensor) else x, dtype=np.float64) for x in (own, expected))
+        assert a.shape == b.shape
+        deviation = float(np.abs(a - b).max() / max(1.0, np.abs(b).max()))
+        largest = max(largest, deviation)
+        record_property("deviation", largest)
+        assert deviation < tolerance
+
+    return agree

@@ -31,8 +31,8 @@ class Collapse(Observer):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        head: Any = pl_module.classifier.head  # type: ignore[union-attr]
-        classes = head.out_features
+        classifier: Any = pl_module.classifier
+        classes = classifier.num_outputs
         self._counts = None if classes == 1 else torch.zeros(classes, dtype=torch.float64, device="cpu")
 
     @override

@@ -1,18 +1,23 @@
-"""`Classifier`: encoder, normalizer, dropout and a linear layer."""
+"""`Classifier`: encoder, normalizer, dropout and a head."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, did_you_mean
 from clsnorm.model.encoder import Encoder
+from clsnorm.model.head import first_step, match_function
 from clsnorm.normalizers import Normalizer
+
+INITS = ("drawn", "function_matched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,9 @@ class Output:
 
 
 class Classifier(nn.Module):
-    r"""``logits = W dropout(normalizer(encoder(batch))) + b``.
+    r"""``logits = head(dropout(normalizer(encoder(batch))))``, with a linear head ``W z + b`` unless told otherwise.
 
-    The head is drawn from :math:`N(0, \text{init\_std}^2)`, its bias is zero (BERT's fine-tuning, Devlin et al., 2019),
+    The head's weights are drawn from :math:`N(0, \text{init\_std}^2)`, its bias is zero (BERT, Devlin et al., 2019),
     by a generator of its own: every normalizer starts from the same head, and the global random state is left alone.
 
     Args:
@@ -41,12 +46,29 @@ class Classifier(nn.Module):
         normalizer: Maps ``(B, d)`` to ``(B, d)``.
         num_outputs: Classes, or 1 for regression.
         seed_init: Seed of the head's first weights.
+        head: Makes the head of sizes ``(d, C)``: a ``torch.nn.Linear``, or another module with a ``weight`` ``(C, d)``
+            and a ``bias`` ``(C,)`` or None, such as `clsnorm.model.CosineHead`.
         dropout: Probability between normalizer and linear layer.
         init_std: Standard deviation of the head's first weights.
+        init: ``drawn``: as above. ``function_matched``: `match` then turns the head so that the first logits are those
+            of the identity with the drawn head.
+        rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
+            with the identity; ``head_rate`` holds the factor.
+        recalibrate_every: Epochs after which a calibrated normalizer is calibrated anew, as the encoder moves; None:
+            never.
+
+    Attributes:
+        num_outputs: As given.
+        head_rate: Factor of the head's learning rate, ``()``.
+        first_steps: ``(2,)``: how far a unit step moves the logits (`clsnorm.model.head.first_step`), with the
+            normalizer and with the identity; NaN before `match`.
 
     Raises:
         InputError: If an option is out of its range.
     """
+
+    head_rate: Tensor
+    first_steps: Tensor
 
     def __init__(
         self,
@@ -55,27 +77,68 @@ class Classifier(nn.Module):
         *,
         num_outputs: int,
         seed_init: int,
+        head: Callable[[int, int], nn.Module] = nn.Linear,
         dropout: float = 0.1,
         init_std: float = 0.02,
+        init: str = "drawn",
+        rate_matched: bool = False,
+        recalibrate_every: int | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= dropout < 1:
             raise InputError(f"Expected argument `classifier.dropout` to be in [0, 1), but got {dropout}")
         if init_std < 0:
             raise InputError(f"Expected argument `classifier.init_std` not to be negative, but got {init_std}")
+        if init not in INITS:
+            raise InputError(
+                f"Expected argument `classifier.init` to be one of {INITS}, but got {init!r}."
+                f"{did_you_mean(init, INITS)}"
+            )
+        if recalibrate_every is not None and recalibrate_every < 1:
+            raise InputError(
+                "Expected argument `classifier.recalibrate_every` to be a positive number of epochs or null, but got "
+                f"{recalibrate_every}"
+            )
+        self.init = init
+        self.num_outputs = num_outputs
+        self.recalibrate_every = recalibrate_every
+        self.rate_matched = rate_matched
         self.encoder = encoder
         self.normalizer = normalizer
+        normalizer.take_encoder_norm(encoder.final_norm())
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.utils.skip_init(nn.Linear, encoder.dim, num_outputs)
-        with torch.no_grad():
-            self.head.weight.normal_(0.0, init_std, generator=torch.Generator().manual_seed(seed_init))
-            self.head.bias.zero_()
+        self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
+        self.register_buffer("head_rate", torch.ones(()))
+        self.register_buffer("first_steps", torch.full((2,), float("nan")))
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
         h = self.embed(batch)
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
+
+    def match(self, h: Tensor, labels: Tensor, *, regression: bool) -> None:
+        """Sets up the head as ``init`` and ``rate_matched`` say, and measures its first step. Collective.
+
+        To be called once, before training, with a calibrated normalizer.
+
+        Args:
+            h: Embeddings of some training examples, ``(n, d)``.
+            labels: Their labels, ``(n,)``.
+            regression: Squared error on one output, instead of cross-entropy.
+
+        Raises:
+            InputError: The normalizer does not allow what ``init`` asks for.
+        """
+        of_identity = first_step(self.head, h, labels, regression=regression)
+        if self.init == "function_matched":
+            match_function(self.head, self.normalizer)
+        with torch.no_grad():
+            z = copy.deepcopy(self.normalizer).train()(h)  # a copy: running statistics do not count these examples
+        own = first_step(self.head, z, labels, regression=regression)
+        self.first_steps.copy_(torch.tensor([own, of_identity]))
+        if self.rate_matched:
+            self.head_rate.fill_(of_identity / own)
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -93,3 +156,15 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
+
+
+def _drawn(make_head: Callable[[], nn.Module], std: float, seed: int) -> nn.Module:
+    """Returns a head with weights drawn by a generator of their own and without bias; the global one is left alone."""
+    with torch.random.fork_rng(devices=[]):  # what the constructor draws is thrown away
+        head: Any = make_head()
+    with torch.no_grad():
+        head.weight.normal_(0.0, std, generator=torch.Generator().manual_seed(seed))
+        if head.bias is not None:
+            head.bias.zero_()
+    made: nn.Module = head
+    return made

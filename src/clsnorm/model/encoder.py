@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.model.checkpoint import detach_pooler, digest_of, load_config, load_model, set_dropout
-from clsnorm.model.families import Family, family_of, first_position
+from clsnorm.model.families import Family, family_of, first_position, last_norm
 from clsnorm.model.last_layer import allow_cls_only
 from clsnorm.model.packing import IMPLEMENTATION, Packing
 from clsnorm.model.weights import locate
@@ -111,6 +111,10 @@ class Encoder(nn.Module):
     def fingerprint(self) -> str:
         """Returns a digest of the weights as they were loaded and of the tap: a key for caches of what they give."""
         return self._fingerprint
+
+    def final_norm(self) -> nn.LayerNorm | None:
+        """Returns the layer norm whose output the embedding is; None at a pooler's tap, or where none is known."""
+        return last_norm(self.model) if self.tap == "hidden" else None
 
     def forward(self, batch: Batch, *, layers: bool = False) -> Embeddings:
         """Encodes ``batch``.

@@ -43,6 +43,13 @@ _FAMILIES = {
     "deberta-v2": Family(_BERT_DROPOUT, known_positions=True),
 }
 
+_LAST_NORMS = (
+    "encoder.layer.{last}.output.LayerNorm",  # BERT and most of its kin
+    "transformer.layer.{last}.output_layer_norm",  # DistilBERT
+    "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm",  # ALBERT, whose layers are one
+    "final_norm",  # ModernBERT
+)
+
 
 def family_of(config: Any) -> Family:
     """Returns what is known of the family that ``config.model_type`` names; an unlisted one has no facts."""
@@ -52,6 +59,18 @@ def family_of(config: Any) -> Family:
 def known_families() -> list[str]:
     """Returns the names (``model_type``) of the listed families, sorted."""
     return sorted(_FAMILIES)
+
+
+def last_norm(model: nn.Module) -> nn.LayerNorm | None:
+    """Returns the layer norm whose output the last hidden state is; None where none is known."""
+    last = model.config.num_hidden_layers - 1  # type: ignore[union-attr,operator]
+    for path in _LAST_NORMS:
+        try:
+            norm = model.get_submodule(path.format(last=last))
+        except AttributeError:
+            continue
+        return norm if isinstance(norm, nn.LayerNorm) else None
+    return None
 
 
 def first_position(model: nn.Module) -> int:

@@ -79,7 +79,8 @@ class FineTuner(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
-        optimizer = self._optimizer(parameter_groups(self.classifier, self._matrices))
+        groups = parameter_groups(self.classifier, self._matrices, head_rate=float(self.classifier.head_rate))
+        optimizer = self._optimizer(groups)
         steps = self.trainer.estimated_stepping_batches
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

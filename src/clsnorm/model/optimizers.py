@@ -21,7 +21,7 @@ def matrices(classifier: nn.Module) -> frozenset[str]:
     return frozenset(name for name, parameter in classifier.named_parameters() if parameter.ndim >= 2)
 
 
-def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = None) -> Groups:
+def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = None, *, head_rate: float = 1.0) -> Groups:
     """Splits trainable parameters by part, depth and whether weight decay is for them.
 
     Biases, norms (all parameters of fewer than two axes) and everything in the normalizer are not decayed:
@@ -30,11 +30,13 @@ def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = Non
     lies outside of the layers (final norms, relative position tables, ALBERT's shared layers).
 
     Args:
-        classifier: Whose parameters are split.
+        classifier: Module with ``encoder``, ``normalizer`` and ``head``, whose parameters are split.
         decayed: What `matrices` returned; None asks now.
+        head_rate: Factor of the head's learning rate, which this module's optimizers obey.
 
     Returns:
-        Groups with the keys ``params``, ``name``, ``part``, ``depth``, and ``weight_decay`` where it is 0.
+        Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` where it is not 1, and ``weight_decay``
+        where it is 0.
     """
     decayed = matrices(classifier) if decayed is None else decayed
     named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
@@ -45,6 +47,7 @@ def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = Non
         decays = name in decayed and part != "normalizer"
         label = f"{part}/{depth}/{'decay' if decays else 'no_decay'}"
         group = {"params": [], "name": label, "part": part, "depth": depth} | ({} if decays else {"weight_decay": 0.0})
+        group |= {"rate": head_rate} if part == "head" and head_rate != 1 else {}
         groups.setdefault((part, depth, decays), group)["params"].append(parameter)
     return list(groups.values())
 
@@ -76,6 +79,7 @@ def _arrange(groups: Iterable[Any], *, lr: float, layer_decay: float, head_lr_fa
     joined: dict[tuple[float, float | None], dict[str, Any]] = {}
     for group in given:
         rate = lr * layer_decay ** group["depth"] * (head_lr_factor if group["part"] == "head" else 1.0)
+        rate *= group.get("rate", 1.0)
         decay = group.get("weight_decay")
         fresh = {"params": [], "name": group["name"], "lr": rate} | ({} if decay is None else {"weight_decay": decay})
         joined.setdefault((rate, decay), fresh)["params"].extend(group["params"])

@@ -14,23 +14,80 @@ Example:
             [ 1.,  1.]])
 """
 
-from clsnorm.normalizers.affine import CalibratedAffine, Center, Identity, Standardize, ZCAWhitening
 from clsnorm.normalizers.base import Normalizer
-from clsnorm.normalizers.batch import BatchNorm
+from clsnorm.normalizers.batch import BatchNorm, BatchRenorm, GhostBatchNorm
+from clsnorm.normalizers.batch_whitening import (
+    BatchWhitening,
+    CholeskyBatchWhitening,
+    DecorrelatedBatchNorm,
+    IterNorm,
+    ShuffledGroupWhitening,
+    SwitchableWhitening,
+)
+from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine
+from clsnorm.normalizers.controls import Identity, Rotation, Scale, SpectrumMatched
+from clsnorm.normalizers.encoder_norm import LayerNormStrip
 from clsnorm.normalizers.isobn import IsoBN, IsoBNCompat
-from clsnorm.normalizers.per_sample import L2Norm, LayerNorm, RMSNorm
+from clsnorm.normalizers.per_sample import DynamicTanh, GroupNorm, L2Norm, LayerNorm, RMSNorm, ScaleNorm
+from clsnorm.normalizers.power import PowerNorm
+from clsnorm.normalizers.quantile import Clip, QuantileToNormal
+from clsnorm.normalizers.scaling import Center, OutlierZero, Robust, Standardize
+from clsnorm.normalizers.whitening import (
+    AllButTheTop,
+    CholeskyWhitening,
+    LedoitWolfWhitening,
+    OASWhitening,
+    PCACorrelation,
+    PCAWhitening,
+    SoftZCA,
+    TruncatedWhitening,
+    Whitening,
+    ZCACorrelation,
+    ZCAWhitening,
+)
 
 __all__ = [
+    "AllButTheTop",
     "BatchNorm",
+    "BatchRenorm",
+    "BatchWhitening",
+    "Calibrated",
     "CalibratedAffine",
     "Center",
+    "CholeskyBatchWhitening",
+    "CholeskyWhitening",
+    "Clip",
+    "DecorrelatedBatchNorm",
+    "DynamicTanh",
+    "GhostBatchNorm",
+    "GroupNorm",
     "Identity",
     "IsoBN",
     "IsoBNCompat",
+    "IterNorm",
     "L2Norm",
     "LayerNorm",
+    "LayerNormStrip",
+    "LedoitWolfWhitening",
     "Normalizer",
+    "OASWhitening",
+    "OutlierZero",
+    "PCACorrelation",
+    "PCAWhitening",
+    "PowerNorm",
+    "QuantileToNormal",
     "RMSNorm",
+    "Robust",
+    "Rotation",
+    "Scale",
+    "ScaleNorm",
+    "ShuffledGroupWhitening",
+    "SoftZCA",
+    "SpectrumMatched",
     "Standardize",
+    "SwitchableWhitening",
+    "TruncatedWhitening",
+    "Whitening",
+    "ZCACorrelation",
     "ZCAWhitening",
 ]

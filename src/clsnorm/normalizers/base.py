@@ -23,6 +23,7 @@ class Normalizer(nn.Module, ABC):
             `calibrate`, such as ``Moments``; None if there is nothing to calibrate.
         mixes_batch: Whether in training the output of one example depends on the other examples of its batch.
         min_batch_size: The smallest global batch that can be trained on.
+        reduces: What of a batch is summed over processes in training, in words; empty if nothing is.
 
     Args:
         dim: Dimensions of an embedding.
@@ -34,12 +35,21 @@ class Normalizer(nn.Module, ABC):
     calibration: ClassVar[type | None] = None
     mixes_batch: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1
+    reduces: ClassVar[str] = ""
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
             raise InputError(f"Expected argument `dim` to be a positive integer, but got {dim!r}")
         self.dim = dim
+        self.learn(weight=False, bias=False)
+
+    def learn(self, *, weight: bool, bias: bool) -> None:
+        """Registers the parameters ``weight`` ``(dim,)`` of ones and ``bias`` ``(dim,)`` of zeros, or None for each."""
+        self.register_parameter("weight", nn.Parameter(torch.ones(self.dim)) if weight else None)
+        self.register_parameter("bias", nn.Parameter(torch.zeros(self.dim)) if bias else None)
 
     @abstractmethod
     def normalize(self, h: Tensor) -> Tensor:
@@ -63,6 +73,13 @@ class Normalizer(nn.Module, ABC):
         """
         raise InputError(f"Expected a normalizer with a calibration, but {type(self).__name__} needs none")
 
+    def take_encoder_norm(self, norm: nn.LayerNorm | None) -> None:
+        """Is told, when a classifier is built, the layer norm whose output ``h`` is; None if ``h`` comes from no such.
+
+        Raises:
+            InputError: The normalizer needs one, and there is none.
+        """
+
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         """Returns ``(A, c)`` such that in evaluation ``z = A h + c``; None if the map is not affine.
 
@@ -70,6 +87,21 @@ class Normalizer(nn.Module, ABC):
         normalizer then equals the layer with weight ``W A`` and bias ``b + W c`` before it.
         """
         return None
+
+    def apply_affine(self, z: Tensor) -> Tensor:
+        """Returns ``z * weight + bias`` with the parameters that there are, in the type of ``z``."""
+        if self.weight is not None:
+            z = z * self.weight.to(z.dtype)
+        return z if self.bias is None else z + self.bias.to(z.dtype)
+
+    def fold_affine(self, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns ``(A, c)`` of what ``z = matrix h + shift`` becomes after `apply_affine`, without gradient."""
+        if self.weight is not None:
+            weight = self.weight.detach().to(matrix)
+            matrix, shift = matrix * (weight if matrix.ndim == 1 else weight[:, None]), shift * weight
+        if self.bias is not None:
+            shift = shift + self.bias.detach().to(shift)
+        return matrix, shift
 
     def _check(self, h: Tensor) -> None:
         if not h.is_floating_point():
@@ -85,7 +117,7 @@ class Normalizer(nn.Module, ABC):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Normalizer":
         # module.to(bfloat16), half() and "bf16-true" training come through here: statistics stay in float32.
-        buffers = {id(buffer) for buffer in self.buffers(recurse=False) if buffer.is_floating_point()}
+        buffers = {id(buffer) for buffer in self.buffers() if buffer.is_floating_point()}
 
         def keep_precision(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
@@ -98,14 +130,39 @@ class Normalizer(nn.Module, ABC):
 
 def check_positive(name: str, value: float, advice: str) -> None:
     """Raises `InputError` unless ``value``, the argument ``name``, is a positive finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+    if not is_number(value) or not 0 < value < float("inf"):
         raise InputError(f"Expected argument `{name}` to be positive, but got {value!r}. {advice}")
 
 
 def check_rate(name: str, value: float) -> None:
     """Raises `InputError` unless ``value``, the argument ``name``, is the weight of an exponential average."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+    if not is_number(value) or not 0 < value <= 1:
         raise InputError(
             f"Expected argument `{name}`, the weight of the newest batch, to be above 0 and at most 1, "
             f"but got {value!r}. Give a small number such as normalizer.{name}=0.1"
         )
+
+
+def check_between(name: str, value: float, low: float, high: float) -> None:
+    """Raises `InputError` unless ``value``, the argument ``name``, is a number from ``low`` to ``high``."""
+    if not is_number(value) or not low <= value <= high:
+        raise InputError(
+            f"Expected argument `{name}` to be between {low:g} and {high:g}, but got {value!r}. "
+            f"Give for example normalizer.{name}={(low + high) / 2:g}"
+        )
+
+
+def check_count(name: str, value: int, *, least: int = 0, most: int | None = None) -> None:
+    """Raises `InputError` unless ``value``, the argument ``name``, is a whole number from ``least`` to ``most``."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        limit = "" if most is None else f" and at most {most}"
+        raise InputError(
+            f"Expected argument `{name}` to be a whole number of at least {least}{limit}, but got {value!r}. "
+            f"Give for example normalizer.{name}={least}"
+        )
+
+
+def is_number(value: object) -> bool:
+    """Tells whether ``value`` is an int or a float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,11 +1,17 @@
 """Batch normalization, whose batch is the global one: split over processes it gives what one process gives."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum, differentiable_all_reduce_sum
-from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer, check_positive, check_rate
+from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_positive, check_rate
+from clsnorm.normalizers.batch_statistics import (
+    RunningAverage,
+    global_variance,
+    require_batch,
+    rows_before,
+    statistics_dtype,
+)
 
 
 class BatchNorm(Normalizer):
@@ -33,8 +39,7 @@ class BatchNorm(Normalizer):
 
     mixes_batch = True
     min_batch_size = 2
-    weight: nn.Parameter | None
-    bias: nn.Parameter | None
+    reduces = "count, mean, variance"
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
@@ -48,8 +53,7 @@ class BatchNorm(Normalizer):
         self.eps = eps
         self.momentum = momentum
         self.sync = sync
-        self.register_parameter("weight", nn.Parameter(torch.ones(dim)) if affine else None)
-        self.register_parameter("bias", nn.Parameter(torch.zeros(dim)) if affine else None)
+        self.learn(weight=affine, bias=affine)
         # The names of torch.nn.BatchNorm1d, so that its state can be loaded.
         self.register_buffer("running_mean", torch.zeros(dim, dtype=torch.float32))
         self.register_buffer("running_var", torch.ones(dim, dtype=torch.float32))
@@ -59,16 +63,12 @@ class BatchNorm(Normalizer):
         wide = h.to(statistics_dtype(h))
         mean, variance = self._training_statistics(wide) if self.training else self._running_statistics()
         z = (wide - mean) * (variance + self.eps).rsqrt()
-        if self.weight is not None and self.bias is not None:
-            z = z * self.weight + self.bias
-        return z.to(h.dtype)
+        return self.apply_affine(z).to(h.dtype)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         scale = (self.running_var.double() + self.eps).rsqrt()
         shift = -self.running_mean.double() * scale
-        if self.weight is not None and self.bias is not None:
-            weight = self.weight.detach().double()
-            scale, shift = scale * weight, shift * weight + self.bias.detach().double()
+        scale, shift = self.fold_affine(scale, shift)
         return scale.to(self.running_mean.dtype), shift.to(self.running_mean.dtype)
 
     def extra_repr(self) -> str:
@@ -77,13 +77,13 @@ class BatchNorm(Normalizer):
     def _training_statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the statistics to normalize by, and updates the running ones with those of the whole batch."""
         if self.sync:
-            mean, variance, count = global_statistics(h)
-            self._require_two(h, count)
+            mean, variance, count = global_variance(h)
+            require_batch(len(h), count, self.min_batch_size)
             self._update(mean.detach(), variance.detach(), count)
             return mean, variance
         with torch.no_grad():
-            mean, variance, count = global_statistics(h)
-            self._require_two(h, count)
+            mean, variance, count = global_variance(h)
+            require_batch(len(h), count, self.min_batch_size)
         own = (h.mean(0), h.var(0, correction=0)) if len(h) >= 2 else self._running_statistics()
         self._update(mean, variance, count)
         return own
@@ -99,27 +99,133 @@ class BatchNorm(Normalizer):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         self.num_batches_tracked += 1
 
-    def _require_two(self, h: Tensor, count: Tensor) -> None:
-        # Reading the count waits for the device; where this part alone has two examples there is no need to. If the
-        # global batch is one example, no part has two, so every process comes here and raises.
-        if len(h) < self.min_batch_size and int(count) < self.min_batch_size:
-            raise InputError(
-                f"Expected a global batch of at least {self.min_batch_size} examples to take batch statistics in "
-                f"training, but got {int(count)}. Choose data.batch_size so that no batch of one is left over"
-            )
 
+class GhostBatchNorm(BatchNorm):
+    """`BatchNorm` over virtual batches of ``virtual_batch_size`` consecutive rows of the global batch.
 
-def global_statistics(h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns mean ``(d,)``, biased variance ``(d,)`` and count ``()`` of the rows of all processes, differentiably.
+    Hoffer et al. 2017 (arXiv:1705.08741): the noise of small batches at the cost of a large one. The global batch of
+    ``N`` rows, in the order of the processes, is cut into ``max(1, N // virtual_batch_size)`` virtual ones; the last
+    takes what is left over. Equal to ``torch.nn.BatchNorm1d`` called on one after the other, however the rows lie on
+    the processes.
 
-    In two passes, first the mean and then the squares around it, so that a large mean costs no digits.
+    Args:
+        dim: Dimensions of an embedding.
+        virtual_batch_size: Rows of a virtual batch.
+        eps: Added to the variance.
+        momentum: Weight of the newest virtual batch in the running statistics.
+        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Raises:
+        InputError: ``virtual_batch_size`` is not a whole number of at least 2; the others as for `BatchNorm`.
     """
-    count = all_reduce_sum(h.new_tensor(float(len(h))))
-    mean = differentiable_all_reduce_sum(h.sum(0)) / count
-    variance = differentiable_all_reduce_sum(((h - mean) ** 2).sum(0)) / count
-    return mean, variance, count
+
+    reduces = "count, mean and variance of each virtual batch"
+
+    def __init__(
+        self, dim: int, *, virtual_batch_size: int = 8, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+    ) -> None:
+        super().__init__(dim, eps=eps, momentum=momentum, affine=affine)
+        check_count("virtual_batch_size", virtual_batch_size, least=2)
+        self.virtual_batch_size = virtual_batch_size
+
+    def _training_statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        rows, total = rows_before(h)
+        require_batch(len(h), total, self.min_batch_size)
+        parts = max(1, int(total) // self.virtual_batch_size)
+        part = (torch.arange(len(h), device=h.device) + rows).div(self.virtual_batch_size, rounding_mode="floor")
+        part = part.clamp(max=parts - 1)
+        counts = all_reduce_sum(torch.bincount(part, minlength=parts).to(h.dtype))[:, None]
+        sums = h.new_zeros(parts, self.dim)
+        mean = differentiable_all_reduce_sum(sums.index_add(0, part, h)) / counts
+        squares = (h - mean[part]) ** 2
+        variance = differentiable_all_reduce_sum(sums.index_add(0, part, squares)) / counts
+        for number in range(parts):
+            self._update(mean[number], variance[number], counts[number])
+        return mean[part], variance[part]
+
+    def extra_repr(self) -> str:
+        return f"virtual_batch_size={self.virtual_batch_size}, {super().extra_repr()}"
 
 
-def statistics_dtype(h: Tensor) -> torch.dtype:
-    """Returns the type to take batch statistics in: float64, where the device has it."""
-    return torch.float32 if h.device.type == "mps" else torch.float64
+class BatchRenorm(Normalizer):
+    """``z = ((h - mean_B) / s_B * r + q) * weight + bias``, drawn towards the running statistics ``mean``, ``s``.
+
+    ``r = clip(s_B / s, 1/r_max, r_max)`` and ``q = clip((mean_B - mean) / s, -q_max, q_max)`` count as constants, so
+    the output is that of evaluation while the gradient is that of batch normalization, where nothing is clipped.
+    For the first ``warmup_steps`` batches ``r = 1`` and ``q = 0``: `BatchNorm`. Ioffe 2017 (arXiv:1702.03275). Running
+    statistics are corrected for their start at zero, and read before the batch at hand enters them. The running
+    variance is the biased one, so that ``r`` is one where batches agree.
+
+    Args:
+        dim: Dimensions of an embedding.
+        r_max: Bound of ``r``, at least 1.
+        q_max: Bound of ``|q|``.
+        warmup_steps: Batches before the correction sets in.
+        eps: Added to the variance.
+        momentum: Weight of the newest batch in the running statistics.
+        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Raises:
+        InputError: An option is out of its range. In training: the global batch is a single example.
+    """
+
+    mixes_batch = True
+    min_batch_size = 2
+    reduces = "count, mean, variance"
+    steps: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        r_max: float = 3.0,
+        q_max: float = 5.0,
+        warmup_steps: int = 20,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+    ) -> None:
+        super().__init__(dim)
+        check_between("r_max", r_max, 1, float("inf"))
+        check_between("q_max", q_max, 0, float("inf"))
+        check_count("warmup_steps", warmup_steps)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        check_rate("momentum", momentum)
+        self.r_max, self.q_max, self.warmup_steps, self.eps, self.momentum = r_max, q_max, warmup_steps, eps, momentum
+        self.running_mean = RunningAverage(torch.zeros(dim))
+        self.running_var = RunningAverage(torch.ones(dim))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.learn(weight=affine, bias=affine)
+
+    def normalize(self, h: Tensor) -> Tensor:
+        wide = h.to(statistics_dtype(h))
+        running_mean, running_deviation = self._running()
+        if not self.training:
+            return self.apply_affine((wide - running_mean) / running_deviation).to(h.dtype)
+        mean, variance, count = global_variance(wide)
+        require_batch(len(h), count, self.min_batch_size)
+        deviation = (variance + self.eps).sqrt()
+        r, q = self._correction(mean.detach(), deviation.detach(), running_mean, running_deviation)
+        self.running_mean.update(mean, self.momentum)
+        self.running_var.update(variance, self.momentum)
+        self.steps += 1
+        return self.apply_affine((wide - mean) / deviation * r + q).to(h.dtype)
+
+    def as_affine(self) -> tuple[Tensor, Tensor]:
+        mean, deviation = self._running()
+        matrix, shift = self.fold_affine(deviation.double().reciprocal(), -mean.double() / deviation.double())
+        return matrix.to(mean.dtype), shift.to(mean.dtype)
+
+    def _running(self) -> tuple[Tensor, Tensor]:
+        return self.running_mean.corrected(), (self.running_var.corrected() + self.eps).sqrt()
+
+    def _correction(
+        self, mean: Tensor, deviation: Tensor, running_mean: Tensor, running_deviation: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        r = (deviation / running_deviation).clamp(1 / self.r_max, self.r_max)
+        q = ((mean - running_mean) / running_deviation).clamp(-self.q_max, self.q_max)
+        warm = self.steps >= self.warmup_steps
+        return torch.where(warm, r, 1.0), torch.where(warm, q, 0.0)
+
+    def extra_repr(self) -> str:
+        return f"r_max={self.r_max}, q_max={self.q_max}, warmup_steps={self.warmup_steps}"

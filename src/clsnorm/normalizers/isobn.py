@@ -5,22 +5,22 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from clsnorm.distributed import all_reduce_sum
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer, check_positive, check_rate
-from clsnorm.normalizers.batch import statistics_dtype
+from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate, is_number
+from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, statistics_dtype
 
 
 class _IsotropicScaling(Normalizer):
     """Base of both versions: ``z = t * h`` with ``t`` from running estimates of covariance and deviations."""
 
     mixes_batch = True
+    reduces = "count, mean, covariance"
 
     def __init__(self, dim: int, *, momentum: float, eps: float, beta: float) -> None:
         super().__init__(dim)
         check_rate("momentum", momentum)
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-3")
-        if isinstance(beta, bool) or not isinstance(beta, int | float) or not 0 <= beta < float("inf"):
+        if not is_number(beta) or not 0 <= beta < float("inf"):
             raise InputError(f"Expected argument `beta` to be at least 0, but got {beta!r}. Give normalizer.beta=0.5")
         self.momentum = momentum
         self.eps = eps
@@ -86,38 +86,27 @@ class IsoBN(_IsotropicScaling):
             negative.
     """
 
-    covariance: Tensor
-    weight_sum: Tensor
     steps: Tensor
 
     def __init__(
         self, dim: int, *, momentum: float = 0.05, eps: float = 1e-3, beta: float = 0.5, warmup_steps: int = 20
     ) -> None:
         super().__init__(dim, momentum=momentum, eps=eps, beta=beta)
-        if isinstance(warmup_steps, bool) or not isinstance(warmup_steps, int) or warmup_steps < 0:
-            raise InputError(
-                f"Expected argument `warmup_steps` to be a whole number of at least 0, but got {warmup_steps!r}. "
-                "Give normalizer.warmup_steps=20"
-            )
+        check_count("warmup_steps", warmup_steps)
         self.warmup_steps = warmup_steps
-        self.register_buffer("covariance", torch.zeros(dim, dim, dtype=torch.float32))
-        # Sum of the weights of the batches seen, 1 - (1 - momentum)^steps: what the covariance is divided by.
-        self.register_buffer("weight_sum", torch.zeros((), dtype=torch.float32))
+        self.covariance = RunningAverage(torch.zeros(dim, dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
     def update(self, h: Tensor) -> None:
-        covariance, _, count = batch_covariance(h.to(statistics_dtype(h)))
+        _, covariance, count = global_covariance(h.to(statistics_dtype(h)))
         usable = count >= 2
-        rate = self.momentum * usable.to(self.covariance.dtype)
-        self.covariance.lerp_(covariance.to(self.covariance.dtype), rate)
-        self.weight_sum.lerp_(torch.ones_like(self.weight_sum), rate)
+        self.covariance.update(covariance, self.momentum * usable)
         self.steps += usable
 
     def scale(self) -> Tensor:
-        seen = self.weight_sum > 0
-        covariance = self.covariance / torch.where(seen, self.weight_sum, 1.0)
+        covariance = self.covariance.corrected()
         scale = self.scale_from(covariance, covariance.diagonal().clamp(min=0).sqrt())
-        return torch.where(seen & (self.steps >= self.warmup_steps), scale, 1.0)
+        return torch.where((self.steps > 0) & (self.steps >= self.warmup_steps), scale, 1.0)
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, warmup_steps={self.warmup_steps}"
@@ -150,18 +139,9 @@ class IsoBNCompat(_IsotropicScaling):
         self.register_buffer("std", torch.zeros(dim, dtype=torch.float32))
 
     def update(self, h: Tensor) -> None:
-        covariance, variance, _ = batch_covariance(h)
+        _, covariance, _ = global_covariance(h)
         self.cov += self.momentum * (covariance.to(self.cov.dtype) - self.cov)
-        self.std += self.momentum * (variance.sqrt().to(self.std.dtype) - self.std)
+        self.std += self.momentum * (covariance.diagonal().sqrt().to(self.std.dtype) - self.std)
 
     def scale(self) -> Tensor:
         return self.scale_from(self.cov, self.std)
-
-
-def batch_covariance(h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns covariance ``(d, d)``, variance ``(d,)`` (divisor n) and count ``()`` of the rows of all processes."""
-    sums = all_reduce_sum(torch.cat([h.sum(0), h.new_tensor([len(h)])]))
-    count = sums[-1].clamp(min=1)
-    centred = h - sums[:-1] / count
-    products = all_reduce_sum(torch.cat([centred.T @ centred, (centred**2).sum(0)[None]])) / count
-    return products[:-1], products[-1], count

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from clsnorm.normalizers.base import Normalizer, check_positive
+from clsnorm.normalizers.base import Normalizer, check_count, check_positive
 
 
 class LayerNorm(Normalizer):
@@ -22,15 +22,11 @@ class LayerNorm(Normalizer):
         InputError: ``eps`` is not positive.
     """
 
-    weight: nn.Parameter | None
-    bias: nn.Parameter | None
-
     def __init__(self, dim: int, *, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
         self.eps = eps
-        self.register_parameter("weight", nn.Parameter(torch.ones(dim)) if affine else None)
-        self.register_parameter("bias", nn.Parameter(torch.zeros(dim)) if affine else None)
+        self.learn(weight=affine, bias=affine)
 
     def normalize(self, h: Tensor) -> Tensor:
         return F.layer_norm(h, (self.dim,), as_type(self.weight, h), as_type(self.bias, h), self.eps)
@@ -54,13 +50,11 @@ class RMSNorm(Normalizer):
         InputError: ``eps`` is not positive.
     """
 
-    weight: nn.Parameter | None
-
     def __init__(self, dim: int, *, eps: float = 1e-6, affine: bool = True) -> None:
         super().__init__(dim)
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-6")
         self.eps = eps
-        self.register_parameter("weight", nn.Parameter(torch.ones(dim)) if affine else None)
+        self.learn(weight=affine, bias=False)
 
     def normalize(self, h: Tensor) -> Tensor:
         return F.rms_norm(h, (self.dim,), as_type(self.weight, h), self.eps)
@@ -96,6 +90,88 @@ class L2Norm(Normalizer):
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}, temperature={self.temperature}"
+
+
+class ScaleNorm(Normalizer):
+    """``z = g h / max(||h||, eps)``, one learned length ``g`` for all, ``sqrt(dim)`` at first.
+
+    Nguyen & Salazar 2019 (arXiv:1910.05895). `RMSNorm` with one weight instead of one per dimension.
+
+    Args:
+        dim: Dimensions of an embedding.
+        eps: Smallest norm to divide by.
+
+    Raises:
+        InputError: ``eps`` is not positive.
+    """
+
+    def __init__(self, dim: int, *, eps: float = 1e-5) -> None:
+        super().__init__(dim)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        self.eps = eps
+        self.length = nn.Parameter(torch.tensor(dim**0.5))
+
+    def normalize(self, h: Tensor) -> Tensor:
+        return F.normalize(h, dim=1, eps=self.eps) * self.length.to(h.dtype)
+
+    def extra_repr(self) -> str:
+        return f"eps={self.eps}"
+
+
+class GroupNorm(Normalizer):
+    """`LayerNorm` within each of ``groups`` blocks of neighbouring dimensions, then a learned scale and bias.
+
+    ``z = (h - mean(block)) / sqrt(var(block) + eps) * weight + bias``. Wu & He 2018 (arXiv:1803.08494). Blocks mean
+    something in an image's channels; the order of a [CLS] embedding's dimensions is arbitrary, though attention heads
+    leave some trace. Where ``groups`` does not divide ``dim``, the largest smaller number that does is taken.
+
+    Args:
+        dim: Dimensions of an embedding.
+        groups: Number of blocks.
+        eps: Added to the variance.
+        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Raises:
+        InputError: ``groups`` is not a whole number of at least 1, or ``eps`` not positive.
+    """
+
+    def __init__(self, dim: int, *, groups: int = 16, eps: float = 1e-5, affine: bool = True) -> None:
+        super().__init__(dim)
+        check_count("groups", groups, least=1)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        # A block of one dimension would be nothing but its mean.
+        self.groups = max(number for number in range(1, groups + 1) if dim % number == 0 and (number < dim or dim == 1))
+        self.eps = eps
+        self.learn(weight=affine, bias=affine)
+
+    def normalize(self, h: Tensor) -> Tensor:
+        return F.group_norm(h, self.groups, as_type(self.weight, h), as_type(self.bias, h), self.eps)
+
+    def extra_repr(self) -> str:
+        return f"groups={self.groups}, eps={self.eps}, affine={self.weight is not None}"
+
+
+class DynamicTanh(Normalizer):
+    """``z = weight * tanh(alpha h) + bias``: squashes large values instead of dividing by a statistic (DyT).
+
+    Zhu et al. 2025 (arXiv:2503.10622). Outlier dimensions saturate: there the output is a sign and no gradient passes.
+
+    Args:
+        dim: Dimensions of an embedding.
+        alpha: First value of the learned steepness, one for all dimensions.
+
+    Raises:
+        InputError: ``alpha`` is not positive.
+    """
+
+    def __init__(self, dim: int, *, alpha: float = 0.5) -> None:
+        super().__init__(dim)
+        check_positive("alpha", alpha, "Give for example normalizer.alpha=0.5")
+        self.alpha = nn.Parameter(torch.tensor(float(alpha)))
+        self.learn(weight=True, bias=True)
+
+    def normalize(self, h: Tensor) -> Tensor:
+        return self.apply_affine(torch.tanh(self.alpha.to(h.dtype) * h))
 
 
 def as_type(parameter: Tensor | None, h: Tensor) -> Tensor | None:

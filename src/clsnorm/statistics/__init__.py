@@ -3,12 +3,16 @@
 from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio, top_energy_share
 from clsnorm.statistics.moments import Moments
+from clsnorm.statistics.quantiles import Quantiles
+from clsnorm.statistics.radial import RadialMoments
 from clsnorm.statistics.similarity import drift, linear_cka, subspace_overlap
 from clsnorm.statistics.snapshot import Snapshot
 
 __all__ = [
     "CATALOGUE",
     "Moments",
+    "Quantiles",
+    "RadialMoments",
     "Snapshot",
     "Statistic",
     "Value",

@@ -126,6 +126,14 @@ class Moments:
         """Mean of the squares of each dimension, around zero, ``(dim,)``, float64."""
         return self.variance + self.mean**2
 
+    def center_and_spread(self) -> tuple[Tensor, Tensor]:
+        """Returns mean and standard deviation of each dimension, both ``(dim,)``, float64."""
+        return self.mean, self.variance.sqrt()
+
+    def is_finite(self) -> bool:
+        """Tells whether no NaN or infinity was added."""
+        return bool(self.mean.isfinite().all() and self.variance.isfinite().all())
+
     def state_dict(self) -> dict[str, Any]:
         """Returns the accumulators as plain tensors and numbers."""
         return {

@@ -1,0 +1,113 @@
+"""The cosine head, and controls of a head: the function it starts from, and its first step in function space.
+
+A normalizer changes what the head sees, and with it two things that have nothing to do with geometry: the function that
+the freshly drawn head computes, and how far one step of the optimizer moves that function.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from clsnorm.distributed import all_reduce_sum
+from clsnorm.errors import InputError
+from clsnorm.model.scores import example_losses
+from clsnorm.normalizers import Normalizer
+
+LARGEST_CONDITION = 1e6  # of a matrix that a head's float32 weights can be multiplied by the inverse of
+
+
+class CosineHead(nn.Module):
+    """``logits_c = scale * cos(z, w_c)``, in `[-scale, scale]`: the length of an embedding has no say.
+
+    NormFace (Wang et al. 2017, arXiv:1704.06369) and CosFace (2018, arXiv:1801.09414), without their margins. There is
+    no bias.
+
+    Args:
+        dim: Dimensions of an embedding.
+        classes: Number of classes, at least 2: a value to predict is no cosine.
+        scale: First value of the learned scale, the inverse of the temperature.
+
+    Raises:
+        InputError: There is a single output, or ``scale`` is not positive.
+    """
+
+    bias = None
+
+    def __init__(self, dim: int, classes: int, *, scale: float = 20.0) -> None:
+        super().__init__()
+        if classes < 2:
+            raise InputError(
+                "Expected classes for classifier=cosine, but the data set has a number to predict. "
+                "Use classifier=linear"
+            )
+        if not 0 < scale < float("inf"):
+            raise InputError(f"Expected argument `classifier.head.scale` to be positive, but got {scale}")
+        self.weight = nn.Parameter(torch.randn(classes, dim))
+        self.scale = nn.Parameter(torch.tensor(float(scale)))
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Returns ``(B, classes)`` of embeddings ``(B, dim)``; 0 for an embedding of length 0."""
+        cosines = nn.functional.linear(nn.functional.normalize(z), nn.functional.normalize(self.weight))
+        return self.scale.to(cosines.dtype) * cosines
+
+
+@torch.no_grad()
+def match_function(head: nn.Module, normalizer: Normalizer) -> None:
+    """Makes ``head`` after ``normalizer`` compute what it computed without: ``W <- W A^(-1)``, ``b <- b - W A^(-1) c``.
+
+    Raises:
+        InputError: ``head`` is not linear, or ``normalizer`` not an affine map that is settled before training and one
+            to one.
+    """
+    if not isinstance(head, nn.Linear):
+        raise InputError(
+            f"Expected a linear head for classifier.init=function_matched, but got {type(head).__name__}, which cannot "
+            "undo the normalizer. Use classifier=linear, or set classifier.init=drawn"
+        )
+    name = type(normalizer).__name__
+    affine = normalizer.as_affine()
+    if affine is None or normalizer.mixes_batch:
+        reason = "is not affine" if affine is None else "takes its statistics from each training batch"
+        raise InputError(
+            f"Expected an affine normalizer that is settled before training, for classifier.init=function_matched, but "
+            f"{name} {reason}. Set classifier.init=drawn"
+        )
+    matrix, shift = (part.double() for part in affine)
+    matrix = matrix.diag() if matrix.ndim == 1 else matrix
+    singular = torch.linalg.svdvals(matrix)
+    if not singular[0] < LARGEST_CONDITION * singular[-1]:
+        rank = int((singular > singular[0] / LARGEST_CONDITION).sum())
+        raise InputError(
+            f"Expected a normalizer that is one to one, for classifier.init=function_matched, but {name} keeps {rank} "
+            f"of {len(singular)} directions, and no head after it computes the same function. Set classifier.init=drawn"
+        )
+    weight = torch.linalg.solve(matrix, head.weight.double(), left=False)
+    head.bias.copy_(head.bias.double() - weight @ shift)
+    head.weight.copy_(weight)
+
+
+def first_step(head: nn.Module, z: Tensor, labels: Tensor, *, regression: bool) -> float:
+    """Returns how far one sign-like step of unit size moves the head's outputs on its own examples.
+
+    ``sqrt(mean_(n, c) (J sign(G))_nc^2)``, ``G`` the gradient of the mean loss at the head's parameters and ``J`` the
+    derivative of its outputs by them; with a linear head ``sign(G_W) z_n + sign(G_b)``. This is what Adam's first step
+    does, in units of the learning rate. Collective: examples of all processes.
+
+    Args:
+        head: From embeddings to outputs.
+        z: Its inputs on this process, ``(n, d)``.
+        labels: Their labels, ``(n,)``.
+        regression: Squared error on one output, instead of cross-entropy.
+    """
+    parameters = {name: p.detach().requires_grad_() for name, p in head.named_parameters()}
+    given = list(parameters.values())
+    outputs = torch.func.functional_call(head, parameters, (z.detach(),))
+    loss = example_losses(outputs, labels, regression=regression).sum()
+    signs = [all_reduce_sum(gradient).sign() for gradient in torch.autograd.grad(loss, given, retain_graph=True)]
+    # J s is the derivative by v of (J^T v) . s: two backward passes, no forward-mode rules needed.
+    v = torch.zeros_like(outputs, requires_grad=True)
+    pulled = torch.autograd.grad(outputs, given, v, create_graph=True)
+    moved = torch.autograd.grad(pulled, v, signs)[0].double()
+    sums = all_reduce_sum(torch.stack([(moved**2).sum(), moved.new_tensor(moved.numel())]))
+    return float((sums[0] / sums[1]).sqrt())

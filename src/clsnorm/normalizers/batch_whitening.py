@@ -1,0 +1,240 @@
+"""Whitenings by the batch's own covariance, block by block, with running statistics for evaluation.
+
+The dimensions are cut into blocks of ``group_size``, since a batch of ``B`` examples knows a covariance of rank
+``B - 1`` at most. What is averaged over batches is the covariance, not the whitening matrix made from it: the average
+of matrix functions is not the function of the average.
+"""
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate
+from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, require_batch, statistics_dtype
+from clsnorm.normalizers.matrices import inverse_root, newton_inverse_root, with_ridge
+
+
+class BatchWhitening(Normalizer):
+    """Base of ``z = A (h - mean) * weight + bias``, ``A`` block-diagonal, made from the covariance of the global batch.
+
+    Running mean and (biased) covariance are exponential averages corrected for their start at zero; before the first
+    batch they are zero and the identity. A new one writes `whitener`.
+
+    Args:
+        dim: Dimensions of an embedding.
+        group_size: Dimensions of a block; the last may be smaller.
+        eps: Added to the eigenvalues of the covariance.
+        momentum: Weight of the newest batch in the running statistics.
+        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Raises:
+        InputError: An option is out of its range. In training: the global batch is a single example.
+    """
+
+    mixes_batch = True
+    min_batch_size = 2
+    reduces = "count, mean, covariance of each block"
+
+    def __init__(
+        self, dim: int, *, group_size: int = 16, eps: float = 1e-3, momentum: float = 0.1, affine: bool = True
+    ) -> None:
+        super().__init__(dim)
+        check_count("group_size", group_size, least=1)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-3")
+        check_rate("momentum", momentum)
+        self.group_size, self.eps, self.momentum = min(group_size, dim), eps, momentum
+        self.blocks = -(-dim // self.group_size)
+        eye = torch.eye(self.group_size).repeat(self.blocks, 1, 1)
+        self.running_mean = RunningAverage(torch.zeros(self.blocks, self.group_size))
+        self.running_covariance = RunningAverage(eye)
+        self.learn(weight=affine, bias=affine)
+
+    @abstractmethod
+    def whitener(self, covariance: Tensor) -> Tensor:
+        """Returns ``A`` of positive definite covariances, both ``(blocks, group_size, group_size)``, differentiably."""
+
+    def normalize(self, h: Tensor) -> Tensor:
+        x = self._to_blocks(h.to(statistics_dtype(h)))
+        mean, covariance = self._statistics(x)
+        z = torch.einsum("bij,nbj->nbi", self.whitener(with_ridge(covariance, self.eps)), x - mean)
+        return self.apply_affine(self._from_blocks(z)).to(h.dtype)
+
+    def as_affine(self) -> tuple[Tensor, Tensor] | None:
+        mean, covariance = self._running(torch.float64)
+        matrix = torch.block_diag(*self.whitener(with_ridge(covariance, self.eps)))
+        order = self._from_blocks(torch.arange(matrix.shape[0], device=matrix.device).view(1, self.blocks, -1))[0]
+        matrix, mean = matrix[order][:, order], mean.flatten()[order]
+        matrix, shift = self.fold_affine(matrix, -matrix @ mean)
+        return matrix.to(self.running_mean.value.dtype), shift.to(self.running_mean.value.dtype)
+
+    def extra_repr(self) -> str:
+        return f"group_size={self.group_size}, eps={self.eps}, momentum={self.momentum}"
+
+    def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns mean and covariance to whiten by; in training the batch's, which then enter the running ones."""
+        if not self.training:
+            return self._running(x.dtype)
+        mean, covariance, count = global_covariance(x)
+        require_batch(len(x), count, self.min_batch_size)
+        self.running_mean.update(mean, self.momentum)
+        self.running_covariance.update(covariance, self.momentum)
+        return mean, covariance
+
+    def _running(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        return self.running_mean.corrected().to(dtype), self.running_covariance.corrected().to(dtype)
+
+    def _to_blocks(self, h: Tensor) -> Tensor:
+        """Returns ``(n, dim)`` as ``(n, blocks, group_size)``; the last block is filled up with zeros."""
+        return F.pad(h, (0, self.blocks * self.group_size - self.dim)).unflatten(1, (self.blocks, self.group_size))
+
+    def _from_blocks(self, z: Tensor) -> Tensor:
+        """Returns ``(n, blocks, group_size)`` as ``(n, dim)``."""
+        return z.flatten(1)[:, : self.dim]
+
+
+class DecorrelatedBatchNorm(BatchWhitening):
+    """``z = (S_B + eps I)^(-1/2) (h - mean_B) * weight + bias`` in each block: ZCA whitening of the batch (DBN).
+
+    Huang et al. 2018 (arXiv:1804.08450). ZCA, because principal axes change places from batch to batch. Running
+    covariance as in the authors' ``DBN2``. Options as in `BatchWhitening`.
+    """
+
+    def whitener(self, covariance: Tensor) -> Tensor:
+        return inverse_root(covariance)
+
+
+class IterNorm(BatchWhitening):
+    """`DecorrelatedBatchNorm` with ``S^(-1/2)`` by ``iterations`` of Newton's method: products alone, no eigen-solve.
+
+    Huang et al. 2019 (arXiv:1904.03441). Eigenvalues far below the trace do not converge in few iterations: they are
+    whitened in part, which spares the directions a small batch knows least about.
+
+    Args:
+        dim: Dimensions of an embedding.
+        iterations: Of Newton's method.
+        group_size: Dimensions of a block; the last may be smaller.
+        eps: Added to the eigenvalues of the covariance.
+        momentum: Weight of the newest batch in the running statistics.
+        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Raises:
+        InputError: An option is out of its range. In training: the global batch is a single example.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        iterations: int = 5,
+        group_size: int = 64,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+    ) -> None:
+        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
+        check_count("iterations", iterations, least=1)
+        self.iterations = iterations
+
+    def whitener(self, covariance: Tensor) -> Tensor:
+        return newton_inverse_root(covariance, self.iterations)
+
+    def extra_repr(self) -> str:
+        return f"iterations={self.iterations}, {super().extra_repr()}"
+
+
+class CholeskyBatchWhitening(BatchWhitening):
+    """``z = L^(-1) (h - mean_B) * weight + bias`` in each block, ``L L^T = S_B + eps I``, ``L`` lower triangular.
+
+    Coordinate ``i`` is what ``h_1 ... h_(i-1)`` do not predict of ``h_i``: the order of dimensions matters. Siarohin et
+    al. 2019 (arXiv:1806.00420); Huang et al. 2020 (arXiv:2003.12327). Options as in `BatchWhitening`.
+    """
+
+    def whitener(self, covariance: Tensor) -> Tensor:
+        lower = torch.linalg.cholesky(covariance)
+        eye = torch.eye(self.group_size, dtype=lower.dtype, device=lower.device).expand_as(lower)
+        return torch.linalg.solve_triangular(lower, eye, upper=False)
+
+
+class ShuffledGroupWhitening(DecorrelatedBatchNorm):
+    """`DecorrelatedBatchNorm` without parameters, over blocks of dimensions that a permutation ``seed`` chooses.
+
+    After WhitenedCSE (Zhuo et al. 2023, arXiv:2305.17746). In the released code evaluation uses the batch at hand and a
+    fresh permutation each time, so an output depends on its neighbours and on chance, and the whitening matrix counts
+    as a constant. Here the permutation is one and the same, evaluation uses running statistics, and the gradient is
+    whole.
+
+    Args:
+        dim: Dimensions of an embedding.
+        group_size: Dimensions of a block; the last may be smaller.
+        seed: Chooses the permutation; a run's own seed has no part in it.
+        eps: Added to the eigenvalues of the covariance.
+        momentum: Weight of the newest batch in the running statistics.
+
+    Raises:
+        InputError: An option is out of its range. In training: the global batch is a single example.
+    """
+
+    order: Tensor
+
+    def __init__(
+        self, dim: int, *, group_size: int = 6, seed: int = 0, eps: float = 1e-3, momentum: float = 0.1
+    ) -> None:
+        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False)
+        check_count("seed", seed)
+        self.seed = seed
+        order = torch.randperm(dim, generator=torch.Generator().manual_seed(seed))
+        self.register_buffer("order", order)
+
+    def _to_blocks(self, h: Tensor) -> Tensor:
+        return super()._to_blocks(h[:, self.order])
+
+    def _from_blocks(self, z: Tensor) -> Tensor:
+        return super()._from_blocks(z)[:, self.order.argsort()]
+
+    def extra_repr(self) -> str:
+        return f"seed={self.seed}, {super().extra_repr()}"
+
+
+class SwitchableWhitening(IterNorm):
+    """Whitening by a learned mixture of the statistics of batch whitening, batch and layer normalization.
+
+    ``z = S_n^(-1/2) (h - mu_n) * weight + bias`` for example ``n``, with
+    ``mu_n = (a_1 + a_2) mean_B + a_3 mean(h)`` and
+    ``S_n = b_1 S_B + b_2 diag(S_B) + b_3 var(h) I + eps I``; ``a`` and ``b`` are softmaxes of learned numbers, equal
+    at first; mean and variance of ``h`` are over its dimensions. Pan et al. 2019 (arXiv:1904.09739), whose instance
+    statistics are void where an example is one vector. Not affine, as each example has a matrix of its own. Options as
+    in `IterNorm`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        iterations: int = 5,
+        group_size: int = 16,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+    ) -> None:
+        super().__init__(dim, iterations=iterations, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
+        self.mean_weights = nn.Parameter(torch.zeros(3))
+        self.covariance_weights = nn.Parameter(torch.zeros(3))
+
+    def normalize(self, h: Tensor) -> Tensor:
+        wide = h.to(statistics_dtype(h))
+        x = self._to_blocks(wide)
+        mean, covariance = self._statistics(x)
+        a, b = self.mean_weights.to(x.dtype).softmax(0), self.covariance_weights.to(x.dtype).softmax(0)
+        own_mean = wide.mean(1)[:, None, None]
+        own_variance = ((wide - wide.mean(1, keepdim=True)) ** 2).mean(1)[:, None, None, None]
+        shared = b[0] * covariance + b[1] * torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
+        eye = torch.eye(self.group_size, dtype=x.dtype, device=x.device)
+        whitener = self.whitener(with_ridge(shared + b[2] * own_variance * eye, self.eps))
+        centred = x - (a[0] + a[1]) * mean - a[2] * own_mean
+        z = (whitener @ centred[..., None])[..., 0]
+        return self.apply_affine(self._from_blocks(z)).to(h.dtype)
+
+    def as_affine(self) -> None:
+        return None

@@ -1,0 +1,136 @@
+"""Normalizers that are calibrated once on the training split and then frozen."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from clsnorm.errors import InputError
+from clsnorm.normalizers.base import Normalizer
+from clsnorm.statistics import Moments, Quantiles
+
+
+class Calibrated(Normalizer):
+    """Base of normalizers that must see the training split before they are used.
+
+    The buffer ``examples`` counts what they have seen; 0 means not calibrated. The buffers ``calibrated_center`` and
+    ``calibrated_spread``, both ``(dim,)``, say where it was, for `staleness`.
+    """
+
+    calibration: ClassVar[type[Moments] | type[Quantiles]]
+    examples: Tensor
+    calibrated_center: Tensor
+    calibrated_spread: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.register_buffer("examples", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("calibrated_center", torch.zeros(dim, dtype=torch.float32))
+        self.register_buffer("calibrated_spread", torch.zeros(dim, dtype=torch.float32))
+        self._known_calibrated = False
+
+    @abstractmethod
+    def take(self, accumulator: Any) -> None:
+        """Computes what is needed from a checked ``accumulator`` and keeps it in buffers."""
+
+    def calibrate(self, accumulator: Any) -> None:
+        """Computes and freezes what the normalizer needs.
+
+        Raises:
+            InputError: ``accumulator`` is of another class or dimension, is empty, or not finite.
+        """
+        wanted = self.calibration.__name__
+        if not isinstance(accumulator, self.calibration):
+            raise InputError(
+                f"Expected {wanted} to calibrate {type(self).__name__}, but got {type(accumulator).__name__}"
+            )
+        if accumulator.dim != self.dim:
+            raise InputError(
+                f"Expected {wanted} of dimension {self.dim} to calibrate on, but got dimension {accumulator.dim}"
+            )
+        if not accumulator.is_finite():
+            raise InputError("Expected finite embeddings to calibrate on, but they hold NaN or infinity")
+        self.take(accumulator)
+        center, spread = accumulator.center_and_spread()
+        self.calibrated_center.copy_(center)
+        self.calibrated_spread.copy_(spread)
+        self.examples.fill_(accumulator.count)
+
+    def staleness(self, accumulator: Moments | Quantiles) -> tuple[float, float]:
+        """Returns how far embeddings have moved since `calibrate`, in dimensions that varied then: shift and stretch.
+
+        Shift is ``sqrt(mean(((m - m_0) / s_0)^2))``, in calibrated standard deviations; stretch is
+        ``sqrt(mean(ln(s / s_0)^2))``, 0.7 where spreads have doubled or halved. Both are 0 where nothing moved, and NaN
+        where nothing varied. ``m`` and ``s`` are mean and standard deviation, or median and interquartile range.
+
+        Args:
+            accumulator: Of current embeddings; of the kind that `calibrate` took.
+        """
+        self.require_calibration()
+        center, spread = (part.cpu().double() for part in accumulator.center_and_spread())
+        old_center, old_spread = self.calibrated_center.cpu().double(), self.calibrated_spread.cpu().double()
+        varied = old_spread > 0
+        shift = ((center - old_center) / old_spread)[varied]
+        stretch = (spread.clamp(min=torch.finfo(torch.float32).tiny) / old_spread)[varied].log()
+        return float((shift**2).mean().sqrt()), float((stretch**2).mean().sqrt())
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._known_calibrated = False  # ask the new buffer
+
+    def require_calibration(self) -> None:
+        """Raises `InputError` unless `calibrate` was called, here or before the loaded state was saved."""
+        # Asking the buffer waits for the device, so the answer "yes" is remembered.
+        self._known_calibrated = self._known_calibrated or bool(self.examples > 0)
+        if not self._known_calibrated:
+            raise InputError(
+                f"Expected {type(self).__name__} to be calibrated before use, but it was not. Fill "
+                f"clsnorm.statistics.{self.calibration.__name__} with the training split's embeddings and call "
+                "calibrate(...) with it"
+            )
+
+
+class CalibratedAffine(Calibrated):
+    """Base of ``z = A (h - location)`` with both made from the training split.
+
+    They are computed in float64, frozen, and kept in the buffers ``location`` ``(dim,)`` and ``transform``, which is
+    ``(dim,)`` for a diagonal ``A``, else ``(dim, dim)``.
+
+    A new one says what it is calibrated on and writes `compute_transform`, and `compute_location` if that is not the
+    mean.
+    """
+
+    calibration: ClassVar[type[Moments] | type[Quantiles]] = Moments
+    location: Tensor
+    transform: Tensor
+
+    def __init__(self, dim: int, *, diagonal: bool) -> None:
+        super().__init__(dim)
+        self.register_buffer("location", torch.zeros(dim, dtype=torch.float32))
+        transform = torch.ones(dim, dtype=torch.float32)
+        self.register_buffer("transform", transform if diagonal else transform.diag())
+
+    @abstractmethod
+    def compute_transform(self, accumulator: Any) -> Tensor:
+        """Returns ``A`` in float64, in the shape of the buffer ``transform``."""
+
+    def compute_location(self, accumulator: Any) -> Tensor:
+        """Returns ``location``, ``(dim,)``, in float64: the mean."""
+        return accumulator.mean
+
+    def take(self, accumulator: Moments | Quantiles) -> None:
+        self.transform.copy_(self.compute_transform(accumulator))
+        self.location.copy_(self.compute_location(accumulator))
+
+    def normalize(self, h: Tensor) -> Tensor:
+        self.require_calibration()
+        centred = h - self.location.to(h.dtype)
+        transform = self.transform.to(h.dtype)
+        return centred * transform if transform.ndim == 1 else centred @ transform.T
+
+    def as_affine(self) -> tuple[Tensor, Tensor] | None:
+        self.require_calibration()
+        location, transform = self.location.double(), self.transform.double()
+        shift = -(transform * location if transform.ndim == 1 else transform @ location)
+        return self.transform.clone(), shift.to(self.location.dtype)

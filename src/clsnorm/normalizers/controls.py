@@ -1,0 +1,123 @@
+"""Controls: maps that change one thing alone, so that an effect of a normalizer can be traced to it."""
+
+import torch
+from torch import Tensor
+
+from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_positive
+from clsnorm.normalizers.calibrated import CalibratedAffine
+from clsnorm.normalizers.matrices import spectral_power
+from clsnorm.normalizers.whitening import varying_covariance
+from clsnorm.statistics import Moments
+
+
+class Identity(Normalizer):
+    """``z = h``: the baseline. Holds no tensor, so `as_affine` answers on the CPU."""
+
+    def normalize(self, h: Tensor) -> Tensor:
+        return h
+
+    def as_affine(self) -> tuple[Tensor, Tensor]:
+        return torch.ones(self.dim), torch.zeros(self.dim)
+
+
+class Scale(CalibratedAffine):
+    """``z = c h`` with ``c = sqrt(dim / E||h||^2)``: mean square one over dimensions and examples; shape untouched.
+
+    One number for all: what it changes is the size of the embeddings, and with it the head's step in function space. If
+    all embeddings are zero, ``c = 1``.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, diagonal=True)
+
+    def compute_location(self, accumulator: Moments) -> Tensor:
+        return torch.zeros_like(accumulator.mean)
+
+    def compute_transform(self, accumulator: Moments) -> Tensor:
+        mean_square = accumulator.mean_square.mean()
+        return torch.where(mean_square > 0, mean_square.rsqrt(), 1.0).expand(self.dim)
+
+
+class Rotation(Normalizer):
+    """``z = Q h``, ``Q`` a random orthogonal matrix: every length and angle stays, the coordinates change.
+
+    A linear head can express the same functions, and full-batch gradient descent would learn the same ones. Adam scales
+    each coordinate alone: what this normalizer changes is an effect of the optimizer, not of the geometry. ``Q`` is
+    uniform over the orthogonal group (Stewart 1980: QR of a Gaussian matrix, signs of R's diagonal moved into Q).
+
+    Args:
+        dim: Dimensions of an embedding.
+        seed: Chooses ``Q``; a run's own seed has no part in it.
+
+    Raises:
+        InputError: ``seed`` is not a whole number of at least 0.
+    """
+
+    rotation: Tensor
+
+    def __init__(self, dim: int, *, seed: int = 0) -> None:
+        super().__init__(dim)
+        check_count("seed", seed)
+        self.seed = seed
+        gaussian = torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        q, r = torch.linalg.qr(gaussian)
+        self.register_buffer("rotation", (q * r.diagonal().sign()).float())
+
+    def normalize(self, h: Tensor) -> Tensor:
+        return h @ self.rotation.to(h.dtype).T
+
+    def as_affine(self) -> tuple[Tensor, Tensor]:
+        return self.rotation.clone(), torch.zeros_like(self.rotation[0])
+
+    def extra_repr(self) -> str:
+        return f"seed={self.seed}"
+
+
+class SpectrumMatched(CalibratedAffine):
+    """``z = S^(-alpha/2) (h - mu)``: the covariance of ``z`` is ``S^(1 - alpha)``, a chosen dose of isotropy.
+
+    ``alpha = 0`` is `Center`, ``alpha = 1`` is `ZCAWhitening`; with ``center=False`` the mean goes through the matrix
+    instead of being subtracted, and ``alpha = 0`` is the identity. As ``alpha`` grows, total variance changes together
+    with shape; ``keep_variance=True`` holds the trace of the covariance where it was, so that only the shape changes.
+
+    Args:
+        dim: Dimensions of an embedding.
+        alpha: Dose, from 0 to 1.
+        center: Whether to subtract the mean.
+        keep_variance: Whether to rescale so that the total variance stays.
+        eps: Floor of the eigenvalues, relative to the largest.
+
+    Raises:
+        InputError: ``alpha`` is not between 0 and 1, or ``eps`` not positive.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        alpha: float = 0.5,
+        center: bool = True,
+        keep_variance: bool = False,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__(dim, diagonal=False)
+        check_between("alpha", alpha, 0, 1)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        self.alpha = alpha
+        self.center = center
+        self.keep_variance = keep_variance
+        self.eps = eps
+
+    def compute_location(self, accumulator: Moments) -> Tensor:
+        return accumulator.mean if self.center else torch.zeros_like(accumulator.mean)
+
+    def compute_transform(self, accumulator: Moments) -> Tensor:
+        covariance = varying_covariance(accumulator).cpu()
+        transform = spectral_power(covariance, -self.alpha / 2, eps=self.eps)
+        after = (transform @ covariance @ transform.T).trace()
+        if self.keep_variance and after > 0:
+            transform = transform * (covariance.trace() / after).sqrt()
+        return transform
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha}, center={self.center}, keep_variance={self.keep_variance}, eps={self.eps}"

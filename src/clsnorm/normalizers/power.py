@@ -1,0 +1,110 @@
+"""PowerNorm: division by a running quadratic mean, with a backward pass of its own."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clsnorm.distributed import all_reduce_sum, world_size
+from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate
+from clsnorm.normalizers.batch_statistics import RunningAverage, global_mean, statistics_dtype
+
+
+class PowerNorm(Normalizer):
+    """``z = h / sqrt(phi + eps) * weight + bias``, ``phi`` the running mean of the squares of each dimension.
+
+    Shen et al. 2020 (arXiv:2003.07845). No centring, and no batch statistics in the output after ``warmup_steps``:
+    training and evaluation then agree. During the warm-up the batch's own quadratic mean divides. The backward pass is
+    the paper's approximation: with ``g`` the gradient at the output and ``nu`` a running estimate of ``mean(g z)``,
+    ``dL/dh = (g - (1 - alpha) nu z) / sqrt(phi + eps)``, then ``nu += mean((g - (1 - alpha) nu z) z)``, over the global
+    batch; ``1 - alpha`` is ``momentum_backward``.
+
+    Held against the released code (github.com/sIncerass/powernorm, ``mask_powernorm.py``), three things differ: ``phi``
+    is corrected for its start instead of set by a cumulative mean; backward divides by what forward divided by (there:
+    by the batch's own mean, after the warm-up too); the scaling of each example by its own quadratic mean, which comes
+    first there, is left out, so that the map folds.
+
+    Args:
+        dim: Dimensions of an embedding.
+        momentum: Weight of the newest batch in ``phi``.
+        momentum_backward: Weight of the newest batch in ``nu``.
+        warmup_steps: Batches before ``phi`` divides; the paper's 10,000 is more than a whole run on a small data set.
+        eps: Added to the quadratic mean.
+        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Raises:
+        InputError: An option is out of its range.
+    """
+
+    mixes_batch = True
+    reduces = "count, mean of squares; backward: mean of g z"
+    nu: Tensor
+    steps: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        momentum: float = 0.1,
+        momentum_backward: float = 0.1,
+        warmup_steps: int = 20,
+        eps: float = 1e-5,
+        affine: bool = True,
+    ) -> None:
+        super().__init__(dim)
+        check_rate("momentum", momentum)
+        check_rate("momentum_backward", momentum_backward)
+        check_count("warmup_steps", warmup_steps)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        self.momentum, self.momentum_backward = momentum, momentum_backward
+        self.warmup_steps, self.eps = warmup_steps, eps
+        self.phi = RunningAverage(torch.ones(dim))
+        self.register_buffer("nu", torch.zeros(dim, dtype=torch.float32))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.learn(weight=affine, bias=affine)
+
+    def normalize(self, h: Tensor) -> Tensor:
+        wide = h.to(statistics_dtype(h))
+        running = self.phi.corrected().to(wide.dtype)
+        if not self.training:
+            return self.apply_affine(wide * (running + self.eps).rsqrt()).to(h.dtype)
+        with torch.no_grad():
+            batch, count = global_mean(wide**2)
+            warm = self.steps >= self.warmup_steps
+            scale = (torch.where(warm, running, batch) + self.eps).rsqrt()
+            usable = count > 0
+            self.phi.update(batch, self.momentum * usable)
+            self.steps += usable
+        return self.apply_affine(_PowerScale.apply(wide, scale, count, self.nu, self.momentum_backward)).to(h.dtype)
+
+    def as_affine(self) -> tuple[Tensor, Tensor]:
+        scale = (self.phi.corrected().double() + self.eps).rsqrt()
+        matrix, shift = self.fold_affine(scale, torch.zeros_like(scale))
+        return matrix.to(self.nu.dtype), shift.to(self.nu.dtype)
+
+    def extra_repr(self) -> str:
+        return f"momentum={self.momentum}, warmup_steps={self.warmup_steps}, eps={self.eps}"
+
+
+class _PowerScale(torch.autograd.Function):
+    """``scale * h`` whose backward subtracts ``nu``'s share and moves ``nu``, in place.
+
+    Under several processes a gradient is that of one process's loss in a mean over processes: it is divided by
+    their number before it enters ``nu``, and ``nu`` is multiplied by it before it is subtracted.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, scale: Tensor, count: Tensor, nu: Tensor, momentum: float) -> Tensor:
+        z = h * scale
+        ctx.save_for_backward(z, scale, count)
+        ctx.nu, ctx.momentum = nu, momentum
+        return z
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        z, scale, count = ctx.saved_tensors
+        nu, processes = ctx.nu, world_size()
+        inner = gradients[0] - ctx.momentum * processes * nu.to(z.dtype) * z
+        seen = all_reduce_sum((inner * z).sum(0)) / processes / count.clamp(min=1)
+        nu += seen.to(nu.dtype)
+        return inner * scale, None, None, None, None

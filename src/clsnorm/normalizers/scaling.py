@@ -1,0 +1,130 @@
+"""Calibrated affine normalizers that treat each dimension alone: ``z = a * (h - location)``."""
+
+import torch
+from torch import Tensor
+
+from clsnorm.normalizers.base import check_between, check_positive
+from clsnorm.normalizers.calibrated import CalibratedAffine
+from clsnorm.normalizers.matrices import floored
+from clsnorm.statistics import Moments, Quantiles
+
+
+class Center(CalibratedAffine):
+    """``z = h - mu``: removes the mean of the training split and leaves the shape alone."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim, diagonal=True)
+
+    def compute_transform(self, accumulator: Moments) -> Tensor:
+        return torch.ones_like(accumulator.mean)
+
+
+class Standardize(CalibratedAffine):
+    """``z = (h - mu) / s`` in each dimension, ``s`` the standard deviation over the training split (divisor ``n``).
+
+    A dimension that hardly varies would be blown up: ``s`` is at least ``eps`` times the largest ``s``. If no dimension
+    varies (a single row, equal rows), ``z = h - mu``. Used against rogue dimensions by Timkey & van Schijndel (2021).
+
+    Args:
+        dim: Dimensions of an embedding.
+        eps: Floor of ``s``, relative to its largest value; the gains of two dimensions differ by at most ``1/eps``.
+
+    Raises:
+        InputError: ``eps`` is not positive.
+    """
+
+    def __init__(self, dim: int, *, eps: float = 1e-4) -> None:
+        super().__init__(dim, diagonal=True)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-4")
+        self.eps = eps
+
+    def compute_transform(self, accumulator: Moments) -> Tensor:
+        deviation = torch.where(varies(accumulator), accumulator.variance.sqrt(), 0.0)
+        return floored(deviation, self.eps).reciprocal()
+
+    def extra_repr(self) -> str:
+        return f"eps={self.eps}"
+
+
+class Robust(CalibratedAffine):
+    """``z = (h - median) / (q_high - q_low)`` in each dimension, quantiles over the training split.
+
+    The standardization that outliers among the examples cannot move; with the default quartiles the divisor is the
+    interquartile range, as in scikit-learn's ``RobustScaler``. A range of zero, as of a dimension of which most values
+    are equal, is raised to ``eps`` times the largest range; if all are zero, ``z = h - median``.
+
+    Args:
+        dim: Dimensions of an embedding.
+        low: Lower quantile of the range, as a share.
+        high: Upper quantile of the range, as a share.
+        eps: Floor of a dimension's range, relative to the largest one.
+
+    Raises:
+        InputError: ``low`` is not between 0 and 0.5, ``high`` not between 0.5 and 1, or ``eps`` not positive.
+    """
+
+    calibration = Quantiles
+
+    def __init__(self, dim: int, *, low: float = 0.25, high: float = 0.75, eps: float = 1e-4) -> None:
+        super().__init__(dim, diagonal=True)
+        check_between("low", low, 0, 0.5)
+        check_between("high", high, 0.5, 1)
+        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-4")
+        self.low = low
+        self.high = high
+        self.eps = eps
+
+    def compute_location(self, accumulator: Quantiles) -> Tensor:
+        return accumulator.at([0.5])[0]
+
+    def compute_transform(self, accumulator: Quantiles) -> Tensor:
+        low, high = accumulator.at([self.low, self.high])
+        return floored(high - low, self.eps).reciprocal()
+
+    def extra_repr(self) -> str:
+        return f"low={self.low}, high={self.high}, eps={self.eps}"
+
+
+class OutlierZero(CalibratedAffine):
+    """``z = m * h``, where ``m_i`` is 0 for outlier dimensions and 1 for the others.
+
+    An outlier dimension is one whose mean over the training split lies more than ``mean_deviations`` standard
+    deviations away from the average mean (Kovaleva et al. 2021, arXiv:2105.06990), or whose variance is more than
+    ``variance_ratio`` times the average variance (Rudman et al. 2023, arXiv:2310.17715). Both found such dimensions to
+    carry much of what a fine-tuned model knows: the map throws information away, and its rank shows that.
+
+    Args:
+        dim: Dimensions of an embedding.
+        mean_deviations: How far off a mean may be, in standard deviations of the means.
+        variance_ratio: How large a variance may be, as a multiple of the average one.
+
+    Raises:
+        InputError: An option is not positive.
+    """
+
+    def __init__(self, dim: int, *, mean_deviations: float = 3.0, variance_ratio: float = 5.0) -> None:
+        super().__init__(dim, diagonal=True)
+        check_positive("mean_deviations", mean_deviations, "Give normalizer.mean_deviations=3")
+        check_positive("variance_ratio", variance_ratio, "Give normalizer.variance_ratio=5")
+        self.mean_deviations = mean_deviations
+        self.variance_ratio = variance_ratio
+
+    def compute_location(self, accumulator: Moments) -> Tensor:
+        return torch.zeros_like(accumulator.mean)
+
+    def compute_transform(self, accumulator: Moments) -> Tensor:
+        mean, variance = accumulator.mean, accumulator.variance
+        far = (mean - mean.mean()).abs() > self.mean_deviations * mean.std(correction=0)
+        wide = variance > self.variance_ratio * variance.mean()
+        return torch.where(far | wide, 0.0, 1.0).to(mean.dtype)
+
+    def extra_repr(self) -> str:
+        return f"mean_deviations={self.mean_deviations}, variance_ratio={self.variance_ratio}"
+
+
+def varies(moments: Moments) -> Tensor:
+    """Tells of each dimension, ``(dim,)``, whether it varies by more than float32 resolves around its mean.
+
+    Less is rounding noise of the embeddings; taken for a signal, it would be blown up to unit size.
+    """
+    return moments.variance.sqrt() > torch.finfo(torch.float32).eps * moments.mean.abs()

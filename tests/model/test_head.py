@@ -1,0 +1,197 @@
+"""Function-matched heads, the size of the first step, and the learning rate that matches it."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from clsnorm.errors import InputError
+from clsnorm.model import Classifier, Encoder
+from clsnorm.model.head import CosineHead, first_step, match_function
+from clsnorm.model.optimizers import AdamW, parameter_groups
+from clsnorm.normalizers import (
+    AllButTheTop,
+    BatchNorm,
+    CalibratedAffine,
+    Center,
+    Identity,
+    LayerNorm,
+    LedoitWolfWhitening,
+    Normalizer,
+    PCAWhitening,
+    Rotation,
+    Standardize,
+    ZCAWhitening,
+)
+
+DIM, CLASSES = 24, 3
+
+
+def embeddings(count: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(DIM, DIM, generator=torch.Generator().manual_seed(9)) / DIM**0.5
+    mixing[:, 0] *= 10
+    return torch.randn(count, DIM, generator=generator) @ mixing + torch.linspace(-2, 2, DIM)
+
+
+def calibrated(kind: type[Normalizer]) -> Normalizer:
+    normalizer = kind(DIM)
+    if isinstance(normalizer, CalibratedAffine):
+        accumulator = normalizer.calibration(DIM)
+        accumulator.update(embeddings(200))
+        normalizer.calibrate(accumulator)
+    return normalizer
+
+
+def drawn_head() -> nn.Linear:
+    torch.manual_seed(0)
+    head = nn.Linear(DIM, CLASSES)
+    with torch.no_grad():
+        head.weight.normal_(0, 0.02)
+    return head
+
+
+@pytest.mark.parametrize(
+    "kind", [Identity, Rotation, Center, Standardize, ZCAWhitening, PCAWhitening, LedoitWolfWhitening]
+)
+def test_function_matched_head_gives_the_logits_of_identity(kind: type[Normalizer]) -> None:
+    normalizer, head, h = calibrated(kind), drawn_head(), embeddings(50, seed=1)
+    expected = head(h)
+    match_function(head, normalizer)
+    torch.testing.assert_close(head(normalizer(h)), expected, rtol=0, atol=1e-5)
+    if kind in (Standardize, ZCAWhitening):
+        assert not torch.allclose(drawn_head()(normalizer(h)), expected, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (AllButTheTop, "keeps 23 of 24 directions"),
+        (LayerNorm, "is not affine"),
+        (BatchNorm, "from each training batch"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(kind: type[Normalizer], reason: str) -> None:
+    head = drawn_head()
+    before = head.weight.clone()
+    with pytest.raises(InputError, match=reason):
+        match_function(head, calibrated(kind))
+    assert torch.equal(head.weight, before)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_first_step_is_what_adam_does(regression: bool) -> None:
+    head, z = drawn_head(), embeddings(40)
+    labels = torch.arange(40) % CLASSES
+    if regression:
+        head, labels = nn.Linear(DIM, 1), labels.float()
+    before, size = head(z).detach(), first_step(head, z, labels, regression=regression)
+    loss = F.mse_loss(head(z)[:, 0], labels) if regression else F.cross_entropy(head(z), labels)
+    loss.backward()
+    rate = 1e-3
+    torch.optim.Adam(head.parameters(), lr=rate, eps=0).step()
+    assert size == pytest.approx(float(((head(z) - before) ** 2).mean().sqrt().detach()) / rate, rel=1e-3)
+
+
+def test_first_step_grows_with_the_embeddings_and_adds_the_mean_up() -> None:
+    # Where all embeddings are one and the same, each class moves by their 1-norm (plus one for the bias).
+    same = embeddings(1).expand(9, DIM)
+    assert first_step(drawn_head(), same, torch.arange(9) % 2, regression=False) == pytest.approx(
+        1 + float(same[0].abs().sum()), rel=1e-5
+    )
+
+
+def build(tiny: object, normalizer: Normalizer, **options: object) -> Classifier:
+    return Classifier(Encoder(tiny("bert")), normalizer, num_outputs=CLASSES, seed_init=0, **options)
+
+
+def test_matching_measures_and_sets_the_rate(tiny) -> None:
+    h, labels = embeddings(40, seed=2), torch.arange(40) % CLASSES
+    for matched in (False, True):
+        classifier = build(tiny, calibrated(ZCAWhitening), rate_matched=matched)
+        classifier.match(h, labels, regression=False)
+        own, of_identity = classifier.first_steps.tolist()
+        assert own == pytest.approx(first_step(classifier.head, classifier.normalizer(h), labels, regression=False))
+        assert of_identity == pytest.approx(first_step(classifier.head, h, labels, regression=False))
+        factor = of_identity / own if matched else 1.0
+        assert float(classifier.head_rate) == pytest.approx(factor)
+        optimizer = AdamW(parameter_groups(classifier, head_rate=float(classifier.head_rate)), lr=1e-3)
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        assert rates[id(classifier.head.weight)] == pytest.approx(1e-3 * factor)
+        assert rates[id(next(classifier.encoder.parameters()))] == 1e-3
+    identity = build(tiny, Identity(DIM), rate_matched=True)
+    identity.match(h, labels, regression=False)
+    assert float(identity.head_rate) == 1
+
+
+def test_a_rate_matched_step_moves_the_logits_as_far_as_identity_does(tiny) -> None:
+    h, labels = embeddings(40, seed=2), torch.arange(40) % CLASSES
+    moved = {}
+    for kind in (Identity, ZCAWhitening, Standardize):
+        classifier = build(tiny, calibrated(kind), init="function_matched", rate_matched=True)
+        classifier.match(h, labels, regression=False)
+        z, head = classifier.normalizer(h), classifier.head
+        before = head(z).detach()
+        F.cross_entropy(head(z), labels).backward()
+        torch.optim.Adam(head.parameters(), lr=1e-3 * float(classifier.head_rate), eps=0).step()
+        moved[kind] = float(((head(z).detach() - before) ** 2).mean().sqrt())
+    assert moved[ZCAWhitening] == pytest.approx(moved[Identity], rel=1e-2)
+    assert moved[Standardize] == pytest.approx(moved[Identity], rel=1e-2)
+
+
+def test_matching_leaves_running_statistics_alone(tiny) -> None:
+    classifier = build(tiny, BatchNorm(DIM))
+    classifier.match(embeddings(40), torch.arange(40) % CLASSES, regression=False)
+    assert int(classifier.normalizer.num_batches_tracked) == 0
+    assert classifier.first_steps.isfinite().all()
+
+
+def test_cosine_head_is_the_scaled_cosine() -> None:
+    head, z = CosineHead(DIM, CLASSES, scale=7.0), embeddings(6)
+    expected = 7 * F.cosine_similarity(z[:, None], head.weight, dim=2)
+    torch.testing.assert_close(head(z), expected)
+    torch.testing.assert_close(head(100 * z), expected)
+    assert head(torch.zeros(1, DIM)).tolist() == [[0.0] * CLASSES]
+
+
+def test_cosine_head_starts_from_the_weights_of_the_linear_one_and_learns(tiny) -> None:
+    state = torch.random.get_rng_state()
+    classifier, linear = build(tiny, LayerNorm(DIM), head=CosineHead), build(tiny, LayerNorm(DIM))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(classifier.head.weight, linear.head.weight)
+    z, labels = classifier.normalizer(embeddings(40)).detach(), torch.arange(40) % CLASSES
+    classifier.match(embeddings(40), labels, regression=False)
+    before = classifier.head(z).detach()
+    F.cross_entropy(classifier.head(z), labels).backward()
+    torch.optim.Adam(classifier.head.parameters(), lr=1e-6, eps=0).step()
+    moved = float((classifier.head(z).detach() - before).square().mean().sqrt()) / 1e-6
+    assert float(classifier.first_steps[0]) == pytest.approx(moved, rel=0.02)  # float32 differences of small steps
+
+
+def test_what_a_cosine_head_cannot_do_is_refused(tiny) -> None:
+    with pytest.raises(InputError, match=r"a number to predict\. Use classifier=linear"):
+        CosineHead(DIM, 1)
+    with pytest.raises(InputError, match=r"classifier\.head\.scale.*-1"):
+        CosineHead(DIM, 2, scale=-1)
+    classifier = build(tiny, calibrated(ZCAWhitening), head=CosineHead, init="function_matched")
+    with pytest.raises(InputError, match=r"linear head.*CosineHead"):
+        classifier.match(embeddings(40), torch.arange(40) % CLASSES, regression=False)
+
+
+def test_wrong_init_is_told(tiny) -> None:
+    with pytest.raises(InputError, match=r"classifier\.init.*'function_match'.*function_matched"):
+        build(tiny, Identity(DIM), init="function_match")
+
+
+NORMED = ["bert", "roberta", "xlm-roberta", "electra", "albert", "distilbert", "modernbert", "mpnet", "deberta-v2"]
+
+
+@pytest.mark.parametrize("family", NORMED)
+def test_the_embedding_is_the_output_of_the_final_norm(family: str, tiny, make_batch) -> None:
+    encoder = Encoder(tiny(family), attention="eager").eval()
+    norm, seen = encoder.final_norm(), []
+    assert isinstance(norm, nn.LayerNorm)
+    norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    h = encoder(make_batch([7])).cls
+    torch.testing.assert_close(h[0], seen[-1].reshape(-1, DIM)[0])
+    assert family != "bert" or Encoder(tiny(family), tap="pooler").final_norm() is None

@@ -1,0 +1,255 @@
+"""Normalizers with running statistics against torch, or numpy and scipy written from the formulas another way."""
+
+import copy
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import block_diag, fractional_matrix_power, solve_triangular
+from torch import Tensor, nn
+
+from clsnorm.normalizers import Normalizer
+
+Build = Callable[..., Normalizer]
+Rows = Callable[..., Tensor]
+Agree = Callable[..., None]
+SIZES = (16, 7, 24, 2, 16)
+EPS = 1e-3
+
+
+@pytest.fixture
+def batches(rows: Rows, dtype: torch.dtype) -> list[Tensor]:
+    return [rows(size, seed=step, dtype=dtype) for step, size in enumerate(SIZES)]
+
+
+def wide(h: Tensor) -> np.ndarray:
+    return h.detach().double().numpy().copy()
+
+
+def biased(x: np.ndarray) -> np.ndarray:
+    return np.cov(x.T, bias=True)
+
+
+class Average:
+    """The weighted mean with weights ``rate (1 - rate)^age``, written out instead of updated."""
+
+    def __init__(self, rate: float = 0.1) -> None:
+        self.rate, self.seen = rate, []
+
+    def add(self, value: np.ndarray) -> None:
+        self.seen.append(value)
+
+    def value(self) -> np.ndarray:
+        weights = [self.rate * (1 - self.rate) ** age for age in reversed(range(len(self.seen)))]
+        return np.average(self.seen, axis=0, weights=weights)
+
+
+@pytest.mark.parametrize(("name", "affine"), [("batchnorm", True), ("batchnorm_noaffine", False)])
+def test_batchnorm_equals_torch(name: str, affine: bool, build: Build, batches: list[Tensor], agree: Agree) -> None:
+    own, reference = build(name, dtype=batches[0].dtype), nn.BatchNorm1d(6, affine=affine).double()
+    for h in batches:
+        agree(own(h), reference(h.double()))
+    agree(own.eval()(batches[0]), reference.eval()(batches[0].double()))
+
+
+def test_reference_of_ghostbn(build: Build, batches: list[Tensor], agree: Agree) -> None:
+    own, reference = build("ghostbn", dtype=batches[0].dtype), nn.BatchNorm1d(6).double()
+    for h in batches:
+        parts = np.split(np.arange(len(h)), range(8, len(h) - 7, 8))  # eights; the last one takes the rest
+        agree(own(h), torch.cat([reference(h[part].double()) for part in parts]))
+    for name in ("running_mean", "running_var"):
+        agree(own.get_buffer(name), reference.get_buffer(name))
+    agree(own.eval()(batches[0]), reference.eval()(batches[0].double()))
+
+
+def test_reference_of_batchrenorm(build: Build, batches: list[Tensor], agree: Agree) -> None:
+    own = build("batchrenorm", dtype=batches[0].dtype, warmup_steps=2, r_max=1.2, q_max=0.3)
+    mean, variance = Average(), Average()
+    for step, h in enumerate(batches):
+        x = wide(h)
+        batch_mean, deviation = x.mean(0), np.sqrt(x.var(0) + 1e-5)
+        r, q = 1.0, 0.0
+        if step >= 2:
+            running = np.sqrt(variance.value() + 1e-5)
+            r = np.clip(deviation / running, 1 / 1.2, 1.2)
+            q = np.clip((batch_mean - mean.value()) / running, -0.3, 0.3)
+            assert (r != deviation / running).any()
+        agree(own(h), (x - batch_mean) / deviation * r + q)
+        mean.add(batch_mean)
+        variance.add(x.var(0))
+    expected = (wide(batches[0]) - mean.value()) / np.sqrt(variance.value() + 1e-5)
+    agree(own.eval()(batches[0]), expected)
+
+
+def test_batchrenorm_lies_between_batchnorm_and_evaluation(build: Build, rows: Rows) -> None:
+    h = rows(9, seed=3)
+    free = build("batchrenorm", warmup_steps=0, r_max=1e9, q_max=1e9)
+    for step in range(3):
+        free(rows(16, seed=step))
+    torch.testing.assert_close(copy.deepcopy(free)(h), free.eval()(h), rtol=1e-4, atol=1e-5)
+    bound = build("batchrenorm", warmup_steps=0, r_max=1, q_max=0)
+    bound(rows(16))
+    torch.testing.assert_close(bound(h), nn.BatchNorm1d(6)(h), rtol=1e-4, atol=1e-5)
+
+
+def test_reference_of_powernorm(build: Build, batches: list[Tensor], agree: Agree) -> None:
+    own = build("powernorm", dtype=batches[0].dtype, warmup_steps=2)
+    with torch.no_grad():
+        own.weight.copy_(torch.linspace(0.5, 2, 6))
+    weight, phi, nu = wide(own.weight), Average(), np.zeros(6)
+    for step, h in enumerate(batches):
+        x, upstream = wide(h), np.random.default_rng(step).normal(size=h.shape)
+        quadratic = (x**2).mean(0)
+        root = np.sqrt((quadratic if step < 2 else phi.value()) + 1e-5)
+        phi.add(quadratic)
+        h = h.clone().requires_grad_()
+        z = own(h)
+        agree(z, x / root * weight)
+        z.backward(torch.tensor(upstream, dtype=z.dtype))
+        inner = upstream * weight - 0.1 * nu * (x / root)
+        agree(h.grad, inner / root)
+        nu = nu + (inner * x / root).mean(0)
+        agree(own.nu, nu)
+    agree(own.eval()(batches[0]), wide(batches[0]) / np.sqrt(phi.value() + 1e-5) * weight)
+
+
+# Whitening in blocks of two, the last of one: dimensions 0-1, 2-3, 4. The matrix of each block from its covariance.
+
+Whitener = Callable[[np.ndarray], np.ndarray]
+
+
+def zca(covariance: np.ndarray) -> np.ndarray:
+    return np.real(fractional_matrix_power(covariance, -0.5))
+
+
+def newton(covariance: np.ndarray) -> np.ndarray:
+    """Newton's iteration on each eigenvalue alone: the matrices commute."""
+    eigenvalues, axes = np.linalg.eigh(covariance)
+    trace = eigenvalues.sum()
+    result = np.ones_like(eigenvalues)
+    for _ in range(5):
+        result = (3 * result - result**3 * eigenvalues / trace) / 2
+    return axes @ np.diag(result / np.sqrt(trace)) @ axes.T
+
+
+def triangular(covariance: np.ndarray) -> np.ndarray:
+    return solve_triangular(np.linalg.cholesky(covariance), np.eye(len(covariance)), lower=True)
+
+
+def blocks(dim: int, order: np.ndarray) -> Iterator[np.ndarray]:
+    yield from np.split(order, range(2, dim, 2))
+
+
+def whitened(
+    x: np.ndarray, mean: np.ndarray, covariance: np.ndarray, whitener: Whitener, order: np.ndarray, eps: float
+) -> np.ndarray:
+    z = np.empty_like(x)
+    for block in blocks(5, order):
+        matrix = whitener(np.atleast_2d(covariance[np.ix_(block, block)]) + eps * np.eye(len(block)))
+        z[:, block] = (x - mean)[:, block] @ matrix.T
+    return z
+
+
+SHUFFLED = torch.randperm(5, generator=torch.Generator().manual_seed(0)).numpy()
+WHITENERS: dict[str, tuple[Whitener, np.ndarray]] = {
+    "dbn": (zca, np.arange(5)),
+    "cholesky_bw": (triangular, np.arange(5)),
+    "group_whiten_shuffled": (zca, SHUFFLED),
+}
+
+
+@pytest.mark.parametrize("name", WHITENERS)
+def test_batch_whitening_equals_scipy(name: str, build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    whitener, order = WHITENERS[name]
+    own, mean, covariance = build(name, 5, dtype=dtype, group_size=2, eps=EPS), Average(), Average()
+    for step, size in enumerate(SIZES):
+        h = rows(size, dim=5, seed=step, dtype=dtype)
+        x = wide(h)
+        mean.add(x.mean(0))
+        covariance.add(biased(x))
+        agree(own(h), whitened(x, x.mean(0), biased(x), whitener, order, EPS))
+    agree(own.eval()(h), whitened(x, mean.value(), covariance.value(), whitener, order, EPS), tolerance=1e-4)
+
+
+def test_reference_of_iternorm(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    own, order = build("iternorm", 4, dtype=dtype, group_size=4, eps=EPS), np.arange(4)
+    for step, size in enumerate(SIZES):
+        h = rows(size, dim=4, seed=step, dtype=dtype)
+        x = wide(h)
+        agree(own(h), (x - x.mean(0))[:, order] @ newton(biased(x) + EPS * np.eye(4)))
+
+
+def test_iternorm_converges_to_dbn(build: Build, rows: Rows) -> None:
+    h = rows(30, dtype=torch.float64)
+    exact, patient = build("dbn", dtype=torch.float64), build("iternorm", dtype=torch.float64, iterations=40, eps=EPS)
+    torch.testing.assert_close(patient(h), exact(h), rtol=1e-8, atol=1e-8)
+
+
+def test_reference_of_switchable_whiten(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    own = build("switchable_whiten", dtype=dtype, group_size=3)
+    with torch.no_grad():
+        own.mean_weights.copy_(torch.tensor([0.3, -0.2, 0.5]))
+        own.covariance_weights.copy_(torch.tensor([0.1, 0.9, -0.4]))
+    a, b = (np.exp(wide(w)) / np.exp(wide(w)).sum() for w in (own.mean_weights, own.covariance_weights))
+    for step, size in enumerate(SIZES):
+        h = rows(size, seed=step, dtype=dtype)
+        x = wide(h)
+        covariance = block_diag(biased(x[:, :3]), biased(x[:, 3:]))
+        expected = []
+        for row in x:
+            mixed = b[0] * covariance + b[1] * np.diag(np.diag(covariance)) + (b[2] * row.var() + 1e-5) * np.eye(6)
+            matrix = block_diag(newton(mixed[:3, :3]), newton(mixed[3:, 3:]))
+            expected.append(matrix @ (row - (a[0] + a[1]) * x.mean(0) - a[2] * row.mean()))
+        agree(own(h), np.array(expected))
+
+
+def test_switchable_whitening_reduces_to_its_parts(build: Build, rows: Rows) -> None:
+    h = rows(30, dtype=torch.float64)
+    for chosen, reference in ((0, build("iternorm", dtype=torch.float64)(h)), (2, nn.LayerNorm(6).double()(h))):
+        own = build("switchable_whiten", dtype=torch.float64, iterations=40 if chosen else 5)
+        with torch.no_grad():
+            own.mean_weights[chosen] = own.covariance_weights[chosen] = 60.0
+        torch.testing.assert_close(own(h), reference, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dbn", "iternorm", "cholesky_bw", "group_whiten_shuffled", "switchable_whiten"])
+@pytest.mark.parametrize("size", [4, 12])
+def test_whitening_passes_gradcheck_in_training(name: str, size: int, build: Build, rows: Rows) -> None:
+    normalizer = build(name, dtype=torch.float64, group_size=3)  # with four rows a block has no rank left to spare
+    assert torch.autograd.gradcheck(normalizer, (rows(size, dtype=torch.float64).requires_grad_(),))
+
+
+@pytest.mark.parametrize("name", ["batchrenorm", "ghostbn"])
+def test_batch_normalization_passes_gradcheck_in_training(name: str, build: Build, rows: Rows) -> None:
+    options = {"warmup_steps": 10**6} if name == "batchrenorm" else {}  # its corrections count as constants
+    normalizer = build(name, dtype=torch.float64, **options)
+    assert torch.autograd.gradcheck(normalizer, (rows(19, dtype=torch.float64).requires_grad_(),))
+
+
+def test_whitening_has_a_gradient_where_eigenvalues_coincide(build: Build) -> None:
+    # The derivative of an eigendecomposition is infinite here.
+    corners = torch.tensor([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], dtype=torch.float64)
+    assert torch.autograd.gradcheck(build("dbn", 2, dtype=torch.float64), (corners.requires_grad_(),))
+    with torch.no_grad():
+        symmetric = corners.T @ corners / 4
+    eigenvalues, axes = torch.linalg.eigh(symmetric.requires_grad_())
+    root = (axes / eigenvalues.sqrt()) @ axes.T
+    assert torch.autograd.grad((root * torch.tensor([[1.0, 2], [2, 3]])).sum(), symmetric)[0].isnan().any()
+
+
+def test_released_group_whitening_is_not_followed(build: Build, rows: Rows) -> None:
+    """WhitenedCSE evaluates by the batch at hand, in a fresh permutation each time."""
+    normalizer, h = build("group_whiten_shuffled"), rows(12)
+    for step in range(5):
+        normalizer(rows(16, seed=step))
+    normalizer.eval()
+    assert torch.equal(normalizer(h), normalizer(h))
+    torch.testing.assert_close(normalizer(h)[:3], normalizer(h[:3]), rtol=1e-5, atol=1e-6)
+    x = wide(h)  # what the released code would do in evaluation
+    released = whitened_by_itself(x), whitened_by_itself(x[:3])
+    assert not np.allclose(released[0][:3], released[1], atol=0.1)
+
+
+def whitened_by_itself(x: np.ndarray) -> np.ndarray:
+    return (x - x.mean(0)) @ zca(biased(x) + EPS * np.eye(6))
