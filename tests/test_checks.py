@@ -23,6 +23,7 @@ GOOD: dict[str, Any] = {
     "seed": 0,
     "seeds": {"init": 0, "order": 0, "dropout": 0, "subset": 0, "noise": 0},
     "force": False,
+    "abort_on": [],
     "checkpoint_every": 10,
     "trainer": TRAINER,
 }
@@ -38,6 +39,7 @@ def test_good_configuration_passes() -> None:
         ("seed", -1),
         ("seed", "one"),
         ("seed", True),
+        ("abort_on", "explosion"),
         ("seeds.order", 2**32),
         ("force", 1),
         ("checkpoint_every", 0),

@@ -204,7 +204,7 @@ def events(run: SimpleNamespace) -> list[dict[str, str]]:
 def test_diverged_run_is_data(train: Train) -> None:
     run = train(*DIVERGING)
     assert results(run)["status"] == "diverged"
-    assert "non_finite_loss" in {event["kind"] for event in events(run)}
+    assert ("non_finite", "train/loss", "0") in {(e["kind"], e["place"], e["rank"]) for e in events(run)}
 
 
 def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +221,19 @@ def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train, monke
     found = results(train(*DIVERGING))
     assert found["status"] == "diverged"
     assert found["steps"] == whole["steps"] < whole["epochs"] * 100
+
+
+def test_an_event_ends_training_if_asked_to(train: Train) -> None:
+    options = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
+    run = train(*options, "abort_on=[majority_collapse]")
+    found = results(run)
+    assert (found["status"], found["aborted_by"], found["steps"]) == ("aborted", "majority_collapse", 1)
+    assert results(train(*options, "trainer.max_steps=3"))["steps"] == 3
+
+
+def test_an_event_that_nobody_tells_of_is_refused(train: Train) -> None:
+    with pytest.raises(InputError, match=r"abort_on.*non_finite.*'explosion'"):
+        train("callbacks=none", "abort_on=[explosion]")
 
 
 def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:

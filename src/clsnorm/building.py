@@ -17,6 +17,7 @@ from clsnorm.errors import InputError
 from clsnorm.instantiation import instantiate, instantiate_partial
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import (
+    Abort,
     Divergence,
     Events,
     MetricsCsv,
@@ -25,6 +26,7 @@ from clsnorm.records import (
     ResumePoint,
     RunFolder,
     SelectedWeights,
+    SkippedSteps,
     Stopwatch,
 )
 
@@ -44,6 +46,7 @@ class Experiment:
     stopwatch: Stopwatch
     memory: PeakMemory
     divergence: Divergence
+    abort: Abort
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
@@ -72,13 +75,15 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     metrics_csv = MetricsCsv(folder.metrics)
     selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
     events = Events(folder.events)
-    divergence = Divergence(events)
+    observers = [instantiate(node, "callbacks") for node in (config["callbacks"] or {}).values()]
+    divergence, skipped, abort = _wire(events, observers, abort_on=config["abort_on"])
     predictions = Predictions(folder.predictions, regression=data.regression, parts=data.report_names)
     resume_point = ResumePoint(folder.last, every=config["checkpoint_every"])
-    records = [stopwatch, divergence, predictions, selected, resume_point]
-    trainer = _build_trainer(config, folder, metrics_csv, events, records)
+    callbacks = [*observers, stopwatch, divergence, skipped, abort, predictions, selected, resume_point]
+    trainer = _build_trainer(config, folder, metrics_csv, callbacks)
+    events.loggers = [logger for logger in trainer.loggers if logger is not metrics_csv]
     return Experiment(
-        config, folder, data, module, trainer, metrics_csv, events, selected, stopwatch, memory, divergence
+        config, folder, data, module, trainer, metrics_csv, events, selected, stopwatch, memory, divergence, abort
     )
 
 
@@ -152,24 +157,38 @@ def _prepare(data: DataModule) -> None:
     data.prepare()
 
 
+def _wire(
+    events: Events, observers: list[pl.Callback], *, abort_on: list[str]
+) -> tuple[Divergence, SkippedSteps, Abort]:
+    """Returns the alarms that every run has, and gives all that tell of events a way to."""
+    telling = [observer for observer in observers if isinstance(observer, Observer)]
+    told = [kind for observer in telling for kind in observer.kinds]
+    abort = Abort(abort_on, [*told, *Divergence.kinds, *SkippedSteps.kinds])
+
+    def tell(*, kind: str, **event: Any) -> None:
+        abort.hear(kind)
+        if distributed.rank() == 0:
+            events.add(kind=kind, **event)
+
+    for observer in telling:
+        observer.tell = tell
+    return Divergence(tell), SkippedSteps(tell), abort
+
+
 def _build_trainer(
-    config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, events: Events, records: list[pl.Callback]
+    config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, callbacks: list[pl.Callback]
 ) -> pl.Trainer:
-    observers = [instantiate(node, "callbacks") for node in (config["callbacks"] or {}).values()]
-    for observer in observers:
-        if isinstance(observer, Observer) and distributed.rank() == 0:
-            observer.tell = events.add
     loggers = [
         instantiate(node, "logger", folder=folder.path, config=config) for node in (config["logger"] or {}).values()
     ]
-    shows_progress = any(isinstance(observer, pl.callbacks.ProgressBar) for observer in observers)
+    shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
     return instantiate(
         node,
         "trainer",
         default_root_dir=folder.path,
         logger=[metrics_csv, *loggers],
-        callbacks=[*observers, *records],
+        callbacks=callbacks,
         enable_progress_bar=shows_progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,

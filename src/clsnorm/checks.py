@@ -52,6 +52,7 @@ RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         for key in ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset", "seeds.noise")
     ),
     ("force", "true or false", lambda value: isinstance(value, bool)),
+    ("abort_on", "a list of kinds of events", lambda value: isinstance(value, list)),
     ("checkpoint_every", "a positive whole number of steps", lambda value: _is_int(value, 1)),
     ("trainer.max_epochs", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
     ("trainer.max_steps", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),

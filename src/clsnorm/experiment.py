@@ -215,10 +215,17 @@ def _majority(data: DataModule) -> float:
     )
 
 
+def _status(experiment: Experiment) -> str:
+    if experiment.divergence.step >= 0:
+        return "diverged"
+    return "completed" if experiment.abort.by is None else "aborted"
+
+
 def _results(experiment: Experiment) -> dict[str, Any]:
     config, data, trainer = experiment.config, experiment.data, experiment.trainer
     return {
-        "status": "diverged" if experiment.divergence.step >= 0 else "completed",
+        "status": _status(experiment),
+        "aborted_by": experiment.abort.by,
         **{key: config["choices"][key] for key in ("data", "normalizer", "model")},
         "seed": config["seed"],
         "seeds": config["seeds"],

@@ -48,8 +48,8 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
 
 
 def config_hash(config: DictConfig) -> str:
-    """Returns 16 hexadecimal digits of the sha256 of `result_config`."""
-    return _digest(result_config(config))
+    """Returns 16 hexadecimal digits of the sha256 of `result_config` and of what ends training early."""
+    return _digest(result_config(config) | {"abort_on": sorted(config.abort_on)})
 
 
 def analysis_hash(config: DictConfig) -> str:

@@ -5,5 +5,6 @@ from clsnorm.callbacks.cls_statistics import ClsStatistics
 from clsnorm.callbacks.collapse import Collapse
 from clsnorm.callbacks.gradient_norms import GradientNorms
 from clsnorm.callbacks.progress import Progress
+from clsnorm.callbacks.saturation import Saturation
 
-__all__ = ["ClsStatistics", "Collapse", "GradientNorms", "Observer", "Progress"]
+__all__ = ["ClsStatistics", "Collapse", "GradientNorms", "Observer", "Progress", "Saturation"]

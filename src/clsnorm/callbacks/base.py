@@ -1,7 +1,7 @@
 """`Observer`: a callback whose last numbers belong into the results."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from pytorch_lightning.callbacks import Callback
 
@@ -17,9 +17,12 @@ class Observer(Callback):
     the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry of that name.
 
     Attributes:
-        tell: Writes a row of ``events.csv``: ``step``, ``kind``, ``place``, ``value``. The builder gives the first
-            process a real pen.
+        kinds: Kinds of events that it tells of, which ``abort_on`` may name.
+        tell: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
+            alike on all processes: it may end training. The builder gives it.
     """
+
+    kinds: ClassVar[tuple[str, ...]] = ()
 
     tell: Callable[..., None] = staticmethod(_say_nothing)
 

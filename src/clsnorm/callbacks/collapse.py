@@ -21,6 +21,8 @@ class Collapse(Observer):
     (``collapsed`` in the results, after Mosbach et al., 2021). Regression has no classes, and logs nothing.
     """
 
+    kinds = ("majority_collapse",)
+
     def __init__(self) -> None:
         self._counts: Tensor | None = None
         self._numbers: dict[str, float] = {}

@@ -73,6 +73,8 @@ class GradientNorms(Observer):
             strategy shards parameters: norms of shards are not norms of parts.
     """
 
+    kinds = ("explosion", "vanishing")
+
     def __init__(self, *, top: int, updates: bool, window: int, deviations: float) -> None:
         if top < 1:
             raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")

@@ -66,6 +66,26 @@ KEYS = (
         "Share of the select split that gets the most frequent answer; 1: the classifier has collapsed.",
     ),
     Key(
+        "head/{first_step,first_step_of_identity}",
+        "head/first_step(_of_identity)?",
+        "logits",
+        "How far a sign-like step of unit size of the fresh head moves the logits, with the normalizer and without; in "
+        "`results.json`.",
+    ),
+    Key("head/rate", "head/rate", "ratio", "Factor of the head's learning rate: 1 unless `classifier.rate_matched`."),
+    Key(
+        "saturation/select/{part}",
+        "(last/)?saturation/select/(pooler|normalizer)",
+        "share",
+        "Share of the values of [CLS] where the pooler's tanh or the normalizer is flat, so that no gradient passes.",
+    ),
+    Key(
+        "events/{kind}",
+        "events/(resumed|non_finite|skipped_step|explosion|vanishing|majority_collapse|saturation)",
+        "count",
+        "Events of a kind so far, as `events.csv` tells them one by one; in loggers, not in `metrics.csv`.",
+    ),
+    Key(
         "grad/{point}/{mean,median,p95,p99,max}",
         rf"grad/(run/)?{GRADIENTS}/(mean|median|p95|p99|max)",
         "norm",

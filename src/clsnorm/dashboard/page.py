@@ -88,7 +88,8 @@ def _headline(results: dict[str, Any]) -> str:
         ("training examples per second", _number(results["examples_per_second"])),
     ]
     body = "".join(f'<tr><td>{html.escape(k)}</td><td class="number">{v}</td></tr>' for k, v in rows)
-    state = "diverged" if results["status"] == "diverged" else "collapsed" if results["collapsed"] else ""
+    state = "collapsed" if results["collapsed"] else ""
+    state = {"diverged": "diverged", "aborted": f"was ended by {results['aborted_by']}"}.get(results["status"], state)
     return f"<table>{body}</table>" + (f'<p class="warn">This run {state}.</p>' if state else "")
 
 

@@ -116,6 +116,10 @@ class Encoder(nn.Module):
         """Returns the layer norm whose output the embedding is; None at a pooler's tap, or where none is known."""
         return last_norm(self.model) if self.tap == "hidden" else None
 
+    def saturated(self, cls: Tensor) -> Tensor | None:
+        """Tells of each value of the embedding whether the pooler's tanh is nearly flat there; None at other taps."""
+        return cls.abs() > 0.9 if self.tap == "pooler" else None
+
     def forward(self, batch: Batch, *, layers: bool = False) -> Embeddings:
         """Encodes ``batch``.
 

@@ -73,6 +73,10 @@ class Normalizer(nn.Module, ABC):
         """
         raise InputError(f"Expected a normalizer with a calibration, but {type(self).__name__} needs none")
 
+    def saturated(self, h: Tensor) -> Tensor | None:
+        """Tells of each value of ``h``, ``(B, dim)``, whether the map is flat there; None if it is so nowhere."""
+        return None
+
     def take_encoder_norm(self, norm: nn.LayerNorm | None) -> None:
         """Is told, when a classifier is built, the layer norm whose output ``h`` is; None if ``h`` comes from no such.
 

@@ -173,6 +173,10 @@ class DynamicTanh(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return self.apply_affine(torch.tanh(self.alpha.to(h.dtype) * h))
 
+    def saturated(self, h: Tensor) -> Tensor:
+        """Tells where ``|tanh| > 0.9``: where the slope is below a fifth of its largest value."""
+        return (self.alpha.to(h.dtype) * h).tanh().abs() > 0.9
+
 
 def as_type(parameter: Tensor | None, h: Tensor) -> Tensor | None:
     """Returns ``parameter`` in the type of ``h``, in which the normalizer computes."""

@@ -41,6 +41,11 @@ class Clip(Calibrated):
         low, high = self.bounds.to(h.dtype)
         return h.clamp(low, high)
 
+    def saturated(self, h: Tensor) -> Tensor:
+        """Tells which values are cut off."""
+        low, high = self.bounds.to(h.dtype)
+        return (h < low) | (h > high)
+
     def extra_repr(self) -> str:
         return f"low={self.low}, high={self.high}"
 
@@ -80,6 +85,11 @@ class QuantileToNormal(Calibrated):
         self.require_calibration()
         share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
         return torch.special.ndtri(share.clamp(self.tail, 1 - self.tail))
+
+    def saturated(self, h: Tensor) -> Tensor:
+        """Tells which values lie in the tails, where ``z`` stays where it is."""
+        share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
+        return (share < self.tail) | (share > 1 - self.tail)
 
     def _share(self, h: Tensor, grid: Tensor) -> Tensor:
         """Returns ``F(h)``, ``(dim, batch)``."""

@@ -1,14 +1,16 @@
 """What every run leaves behind, whatever observes it: checkpoints, metrics, predictions, results, provenance."""
 
+from clsnorm.records.alarms import Abort, Divergence, SkippedSteps
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.events import Events
 from clsnorm.records.folder import RunFolder
 from clsnorm.records.loggers import MlflowRun, TensorBoardRun, WandbRun
 from clsnorm.records.metrics_csv import MetricsCsv
 from clsnorm.records.predictions import Predictions
-from clsnorm.records.watch import Divergence, PeakMemory, Stopwatch
+from clsnorm.records.watch import PeakMemory, Stopwatch
 
 __all__ = [
+    "Abort",
     "Divergence",
     "Events",
     "MetricsCsv",
@@ -18,6 +20,7 @@ __all__ = [
     "ResumePoint",
     "RunFolder",
     "SelectedWeights",
+    "SkippedSteps",
     "Stopwatch",
     "TensorBoardRun",
     "WandbRun",

@@ -1,4 +1,4 @@
-"""What every run measures of itself: time, memory and whether it diverged."""
+"""What every run measures of itself: time and memory."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
-
-from clsnorm import distributed
-from clsnorm.records.events import Events
 
 
 class Stopwatch(Callback):
@@ -93,55 +90,6 @@ class Stopwatch(Callback):
     @property
     def examples_per_second(self) -> float:
         return self.examples / self.seconds if self.seconds else float("nan")
-
-
-class Divergence(Callback):
-    """Stops training when a loss is not finite, and keeps that as a fact of the run.
-
-    The flag stays on the device and is read when the trainer logs, so that no step waits for the host.
-
-    Args:
-        events: Told when it happens.
-
-    Attributes:
-        step: First optimizer step at which it was seen, or -1.
-    """
-
-    def __init__(self, events: Events) -> None:
-        self.step = -1
-        self._events = events
-        self._bad: torch.Tensor | None = None
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.step = state_dict["step"]
-
-    @override
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.step >= 0:  # interrupted between its last step and its end: it must not train on
-            trainer.should_stop = True
-
-    @override
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        bad = ~torch.isfinite(outputs["loss"].detach())
-        self._bad = bad if self._bad is None else self._bad | bad
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.global_step % every == 0 or trainer.is_last_batch:
-            self._read(trainer)
-
-    def _read(self, trainer: pl.Trainer) -> None:
-        if self._bad is not None and distributed.all_reduce_sum(self._bad.float()).item() > 0 and self.step < 0:
-            self.step = trainer.global_step
-            trainer.should_stop = True
-            if trainer.is_global_zero:
-                self._events.add(step=self.step, kind="non_finite_loss", place="train/loss")
-        self._bad = None
 
 
 class PeakMemory:

@@ -1,0 +1,66 @@
+"""Whether [CLS] lies where a squashing function is flat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from clsnorm.callbacks.base import Observer
+from clsnorm.distributed import all_reduce_sum
+
+ALARM = 0.9  # share that is an event
+
+
+class Saturation(Observer):
+    """Logs which share of the values of [CLS] over the select split a squashing function flattens.
+
+    ``saturation/select/normalizer`` where the normalizer squashes (Dynamic Tanh, clipping, the map to quantiles), and
+    ``saturation/select/pooler`` where [CLS] is read behind the pooler's tanh; nothing where neither does. Through a
+    flattened value hardly any gradient passes; a share above 0.9 is the event ``saturation``. Exact on any number of
+    devices.
+    """
+
+    kinds = ("saturation",)
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._numbers: dict[str, float] = {}
+
+    @override
+    def summary(self) -> dict[str, float]:
+        return dict(self._numbers)
+
+    @override
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._sums = {}
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        classifier: Any = pl_module.classifier
+        for place, part in (("pooler", classifier.encoder), ("normalizer", classifier.normalizer)):
+            flat = part.saturated(outputs["h"])
+            if flat is not None:
+                sums = torch.stack([flat.sum(), torch.tensor(flat.numel(), device=flat.device)])
+                self._sums[place] = self._sums.get(place, 0) + sums
+
+    @override
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for place, sums in self._sums.items():
+            count, total = all_reduce_sum(sums.double()).tolist()
+            name, share = f"saturation/select/{place}", count / total
+            self._numbers[name] = share
+            pl_module.log(name, torch.tensor(share, dtype=torch.float64), rank_zero_only=True)
+            if share > ALARM:
+                self.tell(step=trainer.global_step, kind="saturation", place=name, value=share)
