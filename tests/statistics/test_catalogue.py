@@ -220,6 +220,15 @@ def test_any_split_and_order_gives_the_same(cuts: list[int], shuffler: Any) -> N
         assert value.value == pytest.approx(whole[name].value, rel=1e-9, abs=1e-12), name
 
 
+def test_a_direction_without_variance_makes_no_noise() -> None:
+    rows, labels = embeddings()
+    flat = rows - rows.mean(1, keepdims=True)  # as behind a layer norm
+    whole = describe(filled(flat, labels, sample=64))
+    for size in (1, 7):
+        for name, value in describe(filled(flat, labels, cuts=tuple(range(size, N, size)), sample=64)).items():
+            assert value.value == pytest.approx(whole[name].value, rel=1e-9, abs=1e-12), name
+
+
 def test_state_goes_round() -> None:
     rows, labels = embeddings()
     first = filled(rows[:100], labels[:100])

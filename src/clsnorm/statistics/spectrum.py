@@ -8,6 +8,15 @@ import torch
 from torch import Tensor
 
 
+def resolved(values: Tensor) -> Tensor:
+    """Returns the eigenvalues that are more than rounding noise: above ``dim`` times the float precision of the largest.
+
+    Embeddings behind a layer norm have a direction without variance, and what stands in its place is noise, of which a
+    root or a logarithm would make much.
+    """
+    return values[values > values[0] * len(values) * torch.finfo(values.dtype).eps]
+
+
 def explained(values: Tensor, k: int) -> float:
     """Returns the share of the ``k`` largest eigenvalues in their sum, ``sum_{i<=k} l_i / tr S``."""
     total = float(values.sum())
@@ -32,12 +41,12 @@ def rankme(second_moment_eigenvalues: Tensor) -> float:
     """Returns RankMe: `effective_rank` of the singular values of the embeddings, not centred (Garrido et al., 2023).
 
     The singular values are the roots of ``n`` times the eigenvalues of ``E[h h^T]``; ``n`` cancels. The published eps
-    of 1e-7 is left out: ``p log p`` is 0 at 0.
+    of 1e-7 is left out: ``p log p`` is 0 at 0. Eigenvalues that are rounding noise count as 0: see `resolved`.
 
     References:
         RankMe, https://arxiv.org/abs/2210.02885
     """
-    return effective_rank(second_moment_eigenvalues.sqrt())
+    return effective_rank(resolved(second_moment_eigenvalues).sqrt())
 
 
 def stable_rank(values: Tensor) -> float:
@@ -49,9 +58,7 @@ def condition_number(values: Tensor) -> float:
     """Returns ``l_1 / l_d``; infinite if the smallest eigenvalue is zero to float precision."""
     if float(values[0]) <= 0:
         return math.nan
-    smallest = float(values[-1])
-    floor = float(values[0]) * len(values) * torch.finfo(values.dtype).eps
-    return float(values[0]) / smallest if smallest > floor else math.inf
+    return float(values[0] / values[-1]) if len(resolved(values)) == len(values) else math.inf
 
 
 def slope(values: Tensor) -> float:
@@ -59,7 +66,7 @@ def slope(values: Tensor) -> float:
 
     The last tenth is left out, where finite samples bend the spectrum.
     """
-    positive = values[values > values[0] * len(values) * torch.finfo(values.dtype).eps]
+    positive = resolved(values)
     kept = positive[: max(2, math.ceil(0.9 * len(positive)))].log()
     if len(kept) < 2:
         return math.nan
