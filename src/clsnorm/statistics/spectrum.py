@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def resolved(values: Tensor) -> Tensor:
-    """Returns the eigenvalues that are more than rounding noise: above ``dim`` times the float precision of the largest.
+    """Returns the eigenvalues above rounding noise, which is ``dim`` times the float precision of the largest one.
 
     Embeddings behind a layer norm have a direction without variance, and what stands in its place is noise, of which a
     root or a logarithm would make much.
