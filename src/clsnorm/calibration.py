@@ -61,25 +61,19 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
     return seconds
 
 
-def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str, examples: int = 256) -> None:
-    """Lets the classifier set up its head and measure its first step, on the first examples that it will be trained on.
+def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str) -> None:
+    """Lets the classifier set up its head and measure its first step, on the first batch that it will be trained on.
 
     Args:
         classifier: With a calibrated normalizer; left in the mode, and on the device, in which it came.
         data: Prepared data.
         device: Where to compute the embeddings.
-        examples: How many, over all processes, up to a whole batch.
     """
-    embeddings, labels, seen = [], [], 0
-    with _at(classifier, device), classifier.evaluating():
-        for batch in data.train_dataloader():
-            embeddings.append(classifier.embed(batch.to(device)))
-            labels.append(batch.labels.to(device))
-            seen += batch.global_size  # counted over all ranks: they stop at the same batch
-            if seen >= examples:
-                break
+    batch = next(iter(data.train_dataloader())).to(device)
     with _at(classifier, device):
-        classifier.match(torch.cat(embeddings), torch.cat(labels), regression=data.regression)
+        with classifier.evaluating():
+            h = classifier.embed(batch)
+        classifier.match(h, batch.labels, regression=data.regression)
 
 
 class Recalibration(pl.Callback):
