@@ -62,10 +62,10 @@ def test_rows_are_gradients_of_each_examples_own_loss(
 ) -> None:
     run = train(*STILL, f"normalizer={normalizer}", *options)
     ours, theirs = kept(run.folder), one_by_one(run.folder, tmp_path / "scratch")
-    assert ours.keys() == theirs.keys()
-    for point, norms in ours.items():
-        assert len(norms) == 37
-        np.testing.assert_allclose(norms, theirs[point], rtol=2e-4, atol=1e-7)
+    assert ours.keys() == {*theirs, "gain_bound"}
+    assert {len(values) for values in ours.values()} == {37}
+    for point, norms in theirs.items():
+        np.testing.assert_allclose(ours[point], norms, rtol=2e-4, atol=1e-7)
 
 
 def test_two_processes_see_the_gradients_of_one(train: Train) -> None:
@@ -77,7 +77,7 @@ def test_two_processes_see_the_gradients_of_one(train: Train) -> None:
 
 def test_a_normalizer_that_mixes_the_batch_is_labelled_so(train: Train) -> None:
     run = train(*STILL, "normalizer=batchnorm", "data.max_train_examples=32")
-    assert set(kept(run.folder)) == {"h_of_sum", "z"}
+    assert set(kept(run.folder)) == {"h_of_sum", "z", "gain_bound"}
 
 
 def columns(folder: Path) -> list[dict[str, str]]:
@@ -112,7 +112,28 @@ def test_logged_numbers_hang_together(train: Train) -> None:
 
 def test_identity_has_gain_one(train: Train) -> None:
     run = train(*STILL, "normalizer=identity")
-    assert all(float(row["grad/gain"]) == pytest.approx(1.0) for row in columns(run.folder))
+    for row in columns(run.folder):
+        assert float(row["grad/gain"]) == pytest.approx(1.0)
+        assert float(row["grad/rms_gain"]) == pytest.approx(1.0)
+        assert float(row["grad/gain_bound"]) == 1.0
+
+
+@pytest.mark.parametrize("normalizer", ["layernorm", "zca_whitening", "batchnorm"])
+def test_gain_stays_below_its_bound(train: Train, normalizer: str) -> None:
+    run = train("callbacks=gradient_norms", f"normalizer={normalizer}", "trainer.max_epochs=1", "data.batch_size=8")
+    rows = columns(run.folder)
+    assert rows
+    for row in rows:
+        bound = float(row["grad/gain_bound"]) * (1 + 1e-5)
+        assert 0 < float(row["grad/rms_gain"]) <= bound
+        if normalizer != "batchnorm":  # there rows at h are not those of single examples
+            assert float(row["grad/gain"]) <= bound
+
+
+def test_a_normalizer_without_a_bound_logs_none(train: Train) -> None:
+    run = train(*STILL, "normalizer=iternorm", "data.max_train_examples=32")
+    assert not any(row.get("grad/gain_bound") for row in columns(run.folder))
+    assert set(kept(run.folder)) == {"h_of_sum", "z"}
 
 
 def test_watching_changes_nothing(train: Train) -> None:

@@ -31,6 +31,7 @@ from clsnorm.gradients import (
 )
 
 EMBEDDING = "embedding"  # h itself, beside its gradient
+BOUND = "gain_bound"  # of each example, from the normalizer
 
 
 class GradientNorms(Observer):
@@ -48,7 +49,9 @@ class GradientNorms(Observer):
     - ``grad/{point}/{mean_norm,agreement,signal_to_noise,noise_scale,top_energy_share,participation_ratio}``:
       `clsnorm.gradients.direction_numbers`.
     - ``grad/h/{top_overlap,rank_correlation}`` with the embedding's own energy: `clsnorm.gradients.overlap_numbers`.
-    - ``grad/gain``: mean norm at h over mean norm at z.
+    - ``grad/gain``: mean norm at h over mean norm at z; ``grad/rms_gain``: the same of root mean squares;
+      ``grad/gain_bound``: what the latter cannot exceed, nor the former where the normalizer does not mix the batch:
+      the largest singular value of an example's Jacobian (`Normalizer.gain_bound`; absent where none is known).
     - ``grad/parameters/{part}`` and ``grad/parameters/total``: norm of the step's gradients (after accumulation, AMP
       and DDP), before clipping; ``grad/clipped/total``: after it; ``grad/update_ratio/{part}``: norm of the step's
       change over the norm of the weights. Parts are named by `clsnorm.gradients.part_names`.
@@ -59,8 +62,8 @@ class GradientNorms(Observer):
     ``vanishing`` where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values. Explosion is judged
     at h, since the coordinates of z are the normalizer's.
 
-    The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``); their percentiles stand in the
-    results as ``grad/run/{point}/...``.
+    The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``, and ``gain_bound`` of each
+    example); their percentiles stand in the results as ``grad/run/{point}/...``.
 
     Args:
         top: Dimensions in the energy share and the overlap.
@@ -123,6 +126,7 @@ class GradientNorms(Observer):
         classifier: Any = pl_module.classifier
         self._dim = classifier.encoder.dim
         self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_batch else "h", "z": "z"}
+        self._normalizer = classifier.normalizer
         self._norms = ParameterNorms(classifier)
         self._restart()
         for point, state in self._saved.items():
@@ -150,6 +154,8 @@ class GradientNorms(Observer):
             return
         h = inputs[0]
         self._windows[EMBEDDING].update(h)
+        if (bound := self._normalizer.gain_bound(h)) is not None:
+            self._windows[BOUND].update(bound[:, None])
         for point, tensor in (("h", h), ("z", z)):
             if tensor.requires_grad:
                 tensor.register_hook(lambda gradient, point=point: self._take(point, gradient))
@@ -200,23 +206,30 @@ class GradientNorms(Observer):
 
     def _restart(self) -> None:
         self._windows = {point: ExampleGradients(self._dim) for point in (*self._names, EMBEDDING)}
+        self._windows[BOUND] = ExampleGradients(1)
 
     def _example_numbers(self) -> dict[str, float]:
         """Reads the window, on all processes, and keeps its norms for the run."""
         numbers: dict[str, float] = {}
         means: dict[str, float] = {}
+        squares: dict[str, float] = {}
         energies: dict[str, Tensor] = {}
         for point, name in self._names.items():
             norms, sums = self._windows[point].read()
             self._run.setdefault(name, []).append(norms.numpy())
             found = norm_numbers(norms)
-            means[point], energies[point] = found["mean"], sums["square"]
+            means[point], squares[point], energies[point] = found["mean"], float(norms.norm()), sums["square"]
             found |= direction_numbers(norms, sums, top=min(self._top, self._dim))
             numbers |= {f"grad/{name}/{key}": value for key, value in found.items()}
         _, embeddings = self._windows[EMBEDDING].read()
         overlap = overlap_numbers(energies["h"], embeddings["square"], top=min(self._top, self._dim))
         numbers |= {f"grad/{self._names['h']}/{key}": value for key, value in overlap.items()}
         numbers["grad/gain"] = means["h"] / means["z"] if means["z"] else float("nan")
+        numbers["grad/rms_gain"] = squares["h"] / squares["z"] if squares["z"] else float("nan")
+        bounds, _ = self._windows[BOUND].read()
+        if len(bounds):
+            self._run.setdefault(BOUND, []).append(bounds.numpy())
+            numbers["grad/gain_bound"] = norm_numbers(bounds)["max"]
         return numbers
 
     def _parameter_numbers(self) -> dict[str, float]:

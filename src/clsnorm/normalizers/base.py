@@ -73,6 +73,25 @@ class Normalizer(nn.Module, ABC):
         """
         raise InputError(f"Expected a normalizer with a calibration, but {type(self).__name__} needs none")
 
+    @torch.no_grad()
+    def gain_bound(self, h: Tensor) -> Tensor | None:
+        """Returns the largest factor by which the backward pass can lengthen a gradient, ``(B,)``; None if not known.
+
+        For each example it is ``sup_g ||J^T g|| / ||g||`` (Euclidean norms), the largest singular value of
+        ``J = dz_i/dh_i``. Where training mixes the batch, ``J`` is that of the whole batch, and the one number, for all
+        examples, bounds ``sqrt(sum_i ||g_i||^2)`` at ``h`` over that at ``z``; single rows may grow by more.
+
+        Args:
+            h: Embeddings ``(B, dim)`` of the last forward pass, which a batch normalizer remembers.
+        """
+        with torch.autocast(device_type=h.device.type, enabled=False):
+            gain = self.largest_gain(h.to(torch.promote_types(h.dtype, torch.float32)))
+        return None if gain is None else gain.expand(len(h)).clone()  # no view of a buffer
+
+    def largest_gain(self, h: Tensor) -> Tensor | None:
+        """Returns what `gain_bound` does, ``(B,)``, or ``()`` if it is the same for all; float32 or better."""
+        return None
+
     def saturated(self, h: Tensor) -> Tensor | None:
         """Tells of each value of ``h``, ``(B, dim)``, whether the map is flat there; None if it is so nowhere."""
         return None
@@ -97,6 +116,10 @@ class Normalizer(nn.Module, ABC):
         if self.weight is not None:
             z = z * self.weight.to(z.dtype)
         return z if self.bias is None else z + self.bias.to(z.dtype)
+
+    def largest_weight(self, h: Tensor) -> Tensor:
+        """Returns ``max_i |weight_i|``, ``()``, in the type of ``h``; 1 if nothing is learned."""
+        return h.new_ones(()) if self.weight is None else self.weight.to(h.dtype).abs().amax()
 
     def fold_affine(self, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
         """Returns ``(A, c)`` of what ``z = matrix h + shift`` becomes after `apply_affine`, without gradient."""

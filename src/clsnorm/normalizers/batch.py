@@ -53,6 +53,7 @@ class BatchNorm(Normalizer):
         self.eps = eps
         self.momentum = momentum
         self.sync = sync
+        self._last_slope: Tensor | None = None  # what the last batch was multiplied by, without the weight
         self.learn(weight=affine, bias=affine)
         # The names of torch.nn.BatchNorm1d, so that its state can be loaded.
         self.register_buffer("running_mean", torch.zeros(dim, dtype=torch.float32))
@@ -62,8 +63,16 @@ class BatchNorm(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         wide = h.to(statistics_dtype(h))
         mean, variance = self._training_statistics(wide) if self.training else self._running_statistics()
-        z = (wide - mean) * (variance + self.eps).rsqrt()
-        return self.apply_affine(z).to(h.dtype)
+        slope = (variance + self.eps).rsqrt()
+        self._last_slope = slope.detach()
+        return self.apply_affine((wide - mean) * slope).to(h.dtype)
+
+    def largest_gain(self, h: Tensor) -> Tensor | None:
+        """Of the whole batch: the largest ``|weight_i| / sqrt(var_i + eps)``; attained with more than two examples.
+
+        Over a column of the batch, ``J = (I - 11^T/B - zz^T/B) weight_i / sqrt(var_i + eps)``, ``z`` before the weight.
+        """
+        return _largest(self.weight, self._last_slope, h)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         scale = (self.running_var.double() + self.eps).rsqrt()
@@ -192,6 +201,7 @@ class BatchRenorm(Normalizer):
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
         check_rate("momentum", momentum)
         self.r_max, self.q_max, self.warmup_steps, self.eps, self.momentum = r_max, q_max, warmup_steps, eps, momentum
+        self._last_slope: Tensor | None = None
         self.running_mean = RunningAverage(torch.zeros(dim))
         self.running_var = RunningAverage(torch.ones(dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -201,6 +211,7 @@ class BatchRenorm(Normalizer):
         wide = h.to(statistics_dtype(h))
         running_mean, running_deviation = self._running()
         if not self.training:
+            self._last_slope = running_deviation.reciprocal()
             return self.apply_affine((wide - running_mean) / running_deviation).to(h.dtype)
         mean, variance, count = global_variance(wide)
         require_batch(len(h), count, self.min_batch_size)
@@ -209,7 +220,12 @@ class BatchRenorm(Normalizer):
         self.running_mean.update(mean, self.momentum)
         self.running_var.update(variance, self.momentum)
         self.steps += 1
+        self._last_slope = (r / deviation).detach()
         return self.apply_affine((wide - mean) / deviation * r + q).to(h.dtype)
+
+    def largest_gain(self, h: Tensor) -> Tensor | None:
+        """Of the whole batch: the largest ``|weight_i| r_i / s_i``; attained with more than two examples."""
+        return _largest(self.weight, self._last_slope, h)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         mean, deviation = self._running()
@@ -229,3 +245,11 @@ class BatchRenorm(Normalizer):
 
     def extra_repr(self) -> str:
         return f"r_max={self.r_max}, q_max={self.q_max}, warmup_steps={self.warmup_steps}"
+
+
+def _largest(weight: Tensor | None, slope: Tensor | None, h: Tensor) -> Tensor | None:
+    """Returns the largest ``|weight * slope|``, ``()``; None before the first batch, 0 for an empty part."""
+    if slope is None:
+        return None
+    gains = slope if weight is None else slope * weight.to(slope)
+    return gains.abs().amax().to(h.dtype) if gains.numel() else h.new_zeros(())

@@ -95,7 +95,8 @@ class CalibratedAffine(Calibrated):
     """Base of ``z = A (h - location)`` with both made from the training split.
 
     They are computed in float64, frozen, and kept in the buffers ``location`` ``(dim,)`` and ``transform``, which is
-    ``(dim,)`` for a diagonal ``A``, else ``(dim, dim)``.
+    ``(dim,)`` for a diagonal ``A``, else ``(dim, dim)``. The buffer ``gain`` ``()`` is the largest singular value of
+    ``A``, found once.
 
     A new one says what it is calibrated on and writes `compute_transform`, and `compute_location` if that is not the
     mean.
@@ -104,9 +105,11 @@ class CalibratedAffine(Calibrated):
     calibration: ClassVar[type[Moments] | type[Quantiles]] = Moments
     location: Tensor
     transform: Tensor
+    gain: Tensor
 
     def __init__(self, dim: int, *, diagonal: bool) -> None:
         super().__init__(dim)
+        self.register_buffer("gain", torch.ones((), dtype=torch.float32))
         self.register_buffer("location", torch.zeros(dim, dtype=torch.float32))
         transform = torch.ones(dim, dtype=torch.float32)
         self.register_buffer("transform", transform if diagonal else transform.diag())
@@ -120,7 +123,9 @@ class CalibratedAffine(Calibrated):
         return accumulator.mean
 
     def take(self, accumulator: Moments | Quantiles) -> None:
-        self.transform.copy_(self.compute_transform(accumulator))
+        transform = self.compute_transform(accumulator)
+        self.transform.copy_(transform)
+        self.gain.copy_(transform.abs().amax() if transform.ndim == 1 else torch.linalg.matrix_norm(transform, 2))
         self.location.copy_(self.compute_location(accumulator))
 
     def normalize(self, h: Tensor) -> Tensor:
@@ -128,6 +133,10 @@ class CalibratedAffine(Calibrated):
         centred = h - self.location.to(h.dtype)
         transform = self.transform.to(h.dtype)
         return centred * transform if transform.ndim == 1 else centred @ transform.T
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """The largest singular value of ``A``; always attained."""
+        return self.gain.to(h.dtype)
 
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         self.require_calibration()

@@ -16,6 +16,10 @@ class Identity(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return h
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """1."""
+        return h.new_ones(())
+
     def as_affine(self) -> tuple[Tensor, Tensor]:
         return torch.ones(self.dim), torch.zeros(self.dim)
 
@@ -65,6 +69,10 @@ class Rotation(Normalizer):
 
     def normalize(self, h: Tensor) -> Tensor:
         return h @ self.rotation.to(h.dtype).T
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """1: a rotation keeps every gradient's length."""
+        return h.new_ones(())
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         return self.rotation.clone(), torch.zeros_like(self.rotation[0])

@@ -48,6 +48,10 @@ class LayerNormStrip(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return (h - self.beta.to(h.dtype)) / self.gamma.to(h.dtype)
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``1 / min|gamma|``; always attained."""
+        return 1 / self.gamma.to(h.dtype).abs().amin()
+
     def as_affine(self) -> tuple[Tensor, Tensor]:
         return self.gamma.reciprocal(), -self.beta / self.gamma
 

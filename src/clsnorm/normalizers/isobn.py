@@ -41,6 +41,10 @@ class _IsotropicScaling(Normalizer):
             scale = self.scale()
         return h * scale.to(h.dtype)
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``max_i t_i`` of each example alone, for the backward pass takes ``t`` as a constant; always attained."""
+        return self.scale().amax().to(h.dtype)
+
     def as_affine(self) -> tuple[Tensor, Tensor]:
         scale = self.scale()
         return scale, torch.zeros_like(scale)

@@ -31,6 +31,10 @@ class LayerNorm(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return F.layer_norm(h, (self.dim,), as_type(self.weight, h), as_type(self.bias, h), self.eps)
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``max|weight| / sqrt(var(h) + eps)``; attained where all weights are equal and ``dim > 2``."""
+        return self.largest_weight(h) * (_variance(h) + self.eps).rsqrt()
+
     def extra_repr(self) -> str:
         return f"eps={self.eps}, affine={self.weight is not None}"
 
@@ -58,6 +62,10 @@ class RMSNorm(Normalizer):
 
     def normalize(self, h: Tensor) -> Tensor:
         return F.rms_norm(h, (self.dim,), as_type(self.weight, h), self.eps)
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``max|weight| / sqrt(mean(h^2) + eps)``; attained where all weights are equal and ``dim > 1``."""
+        return self.largest_weight(h) * (h.square().mean(1) + self.eps).rsqrt()
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}, affine={self.weight is not None}"
@@ -88,6 +96,10 @@ class L2Norm(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return F.normalize(h, dim=1, eps=self.eps) / self.temperature
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``1 / (temperature max(||h||, eps))``; attained where ``dim > 1``."""
+        return 1 / (self.temperature * h.norm(dim=1).clamp(min=self.eps))
+
     def extra_repr(self) -> str:
         return f"eps={self.eps}, temperature={self.temperature}"
 
@@ -113,6 +125,10 @@ class ScaleNorm(Normalizer):
 
     def normalize(self, h: Tensor) -> Tensor:
         return F.normalize(h, dim=1, eps=self.eps) * self.length.to(h.dtype)
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``|g| / max(||h||, eps)``; attained where ``dim > 1``."""
+        return self.length.to(h.dtype).abs() / h.norm(dim=1).clamp(min=self.eps)
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}"
@@ -147,6 +163,13 @@ class GroupNorm(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return F.group_norm(h, self.groups, as_type(self.weight, h), as_type(self.bias, h), self.eps)
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """The largest ``max|weight| / sqrt(var + eps)`` of a block; attained as in `LayerNorm`."""
+        blocks = h.unflatten(1, (self.groups, -1))
+        weight = torch.ones_like(h[:1]) if self.weight is None else self.weight.to(h.dtype)[None]
+        largest = weight.unflatten(1, (self.groups, -1)).abs().amax(2)
+        return (largest * (_variance(blocks) + self.eps).rsqrt()).amax(1)
+
     def extra_repr(self) -> str:
         return f"groups={self.groups}, eps={self.eps}, affine={self.weight is not None}"
 
@@ -173,9 +196,20 @@ class DynamicTanh(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         return self.apply_affine(torch.tanh(self.alpha.to(h.dtype) * h))
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``max_i |weight_i alpha| (1 - tanh^2(alpha h_i))``; always attained."""
+        assert self.weight is not None
+        alpha, weight = self.alpha.to(h.dtype), self.weight.to(h.dtype)
+        return (weight * alpha * (1 - torch.tanh(alpha * h) ** 2)).abs().amax(1)
+
     def saturated(self, h: Tensor) -> Tensor:
         """Tells where ``|tanh| > 0.9``: where the slope is below a fifth of its largest value."""
         return (self.alpha.to(h.dtype) * h).tanh().abs() > 0.9
+
+
+def _variance(x: Tensor) -> Tensor:
+    """Returns the biased variance over the last axis; ``Tensor.var`` warns where there are no rows."""
+    return (x - x.mean(-1, keepdim=True)).square().mean(-1)
 
 
 def as_type(parameter: Tensor | None, h: Tensor) -> Tensor | None:

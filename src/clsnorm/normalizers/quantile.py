@@ -41,6 +41,10 @@ class Clip(Calibrated):
         low, high = self.bounds.to(h.dtype)
         return h.clamp(low, high)
 
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """1 where any value is within the bounds, else 0; always attained."""
+        return 1 - self.saturated(h).all(1).to(h.dtype)
+
     def saturated(self, h: Tensor) -> Tensor:
         """Tells which values are cut off."""
         low, high = self.bounds.to(h.dtype)
@@ -85,6 +89,14 @@ class QuantileToNormal(Calibrated):
         self.require_calibration()
         share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
         return torch.special.ndtri(share.clamp(self.tail, 1 - self.tail))
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``max_i F'(h_i) / phi(z_i)``, ``phi`` the Gaussian density; always attained."""
+        # The map acts on each dimension alone: the gradient of its sum is its Jacobian's diagonal.
+        with torch.enable_grad():
+            leaf = h.detach().requires_grad_()
+            (slope,) = torch.autograd.grad(self.normalize(leaf).sum(), leaf)
+        return slope.abs().amax(1)
 
     def saturated(self, h: Tensor) -> Tensor:
         """Tells which values lie in the tails, where ``z`` stays where it is."""

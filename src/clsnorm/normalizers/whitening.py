@@ -19,6 +19,8 @@ from clsnorm.normalizers.matrices import floored, principal_axes, shrunk, spectr
 from clsnorm.normalizers.scaling import varies
 from clsnorm.statistics import Moments, RadialMoments
 
+SHORTEST = 1e-6  # length to divide by
+
 
 class Whitening(CalibratedAffine):
     """Base of whitenings: a new one writes `whitener`.
@@ -249,7 +251,12 @@ class TruncatedWhitening(PCAWhitening):
 
     def normalize(self, h: Tensor) -> Tensor:
         z = super().normalize(h)
-        return F.normalize(z, dim=1, eps=1e-6) if self.unit else z
+        return F.normalize(z, dim=1, eps=SHORTEST) if self.unit else z
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """That of the matrix, divided by the length of its output if ``unit``, where it need not be attained."""
+        gain = super().largest_gain(h)
+        return gain / super().normalize(h).norm(dim=1).clamp(min=SHORTEST) if self.unit else gain
 
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         affine = super().as_affine()
