@@ -25,7 +25,7 @@ ALLOWED = {
     "data": {"catalogue", "command", "distributed", "instantiation"},  # all but one for `python -m clsnorm.data`
     "model": {"normalizers", "distributed"},
     "gradients": {"distributed", "model"},
-    "callbacks": {"gradients", "statistics", "distributed"},
+    "callbacks": {"gradients", "model", "normalizers", "statistics", "distributed"},
     "naming": set(),
     "instantiation": set(),
     "catalogue": {"dashboard", "instantiation", "statistics"},

@@ -23,6 +23,7 @@ from clsnorm.records import (
     MetricsCsv,
     PeakMemory,
     Predictions,
+    Profile,
     ResumePoint,
     RunFolder,
     SelectedWeights,
@@ -47,6 +48,8 @@ class Experiment:
     memory: PeakMemory
     divergence: Divergence
     abort: Abort
+    observers: dict[str, Observer]
+    profile: Profile
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
@@ -75,15 +78,30 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     metrics_csv = MetricsCsv(folder.metrics)
     selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
     events = Events(folder.events)
-    observers = [instantiate(node, "callbacks") for node in (config["callbacks"] or {}).values()]
-    divergence, skipped, abort = _wire(events, observers, abort_on=config["abort_on"])
     predictions = Predictions(folder.predictions, regression=data.regression, parts=data.report_names)
     resume_point = ResumePoint(folder.last, every=config["checkpoint_every"])
-    callbacks = [*observers, stopwatch, divergence, skipped, abort, predictions, selected, resume_point]
-    trainer = _build_trainer(config, folder, metrics_csv, callbacks)
+    by_name = {name: instantiate(node, "callbacks") for name, node in (config["callbacks"] or {}).items()}
+    observers = {name: callback for name, callback in by_name.items() if isinstance(callback, Observer)}
+    divergence, skipped, abort = _wire(events, list(observers.values()), abort_on=config["abort_on"])
+    profile = Profile({name: observer.seconds for name, observer in observers.items()})
+    records = [stopwatch, divergence, skipped, abort, predictions, profile, selected, resume_point]
+    trainer = _build_trainer(config, folder, metrics_csv, [*by_name.values(), *records])
     events.loggers = [logger for logger in trainer.loggers if logger is not metrics_csv]
     return Experiment(
-        config, folder, data, module, trainer, metrics_csv, events, selected, stopwatch, memory, divergence, abort
+        config,
+        folder,
+        data,
+        module,
+        trainer,
+        metrics_csv,
+        events,
+        selected,
+        stopwatch,
+        memory,
+        divergence,
+        abort,
+        observers,
+        profile,
     )
 
 
@@ -157,12 +175,9 @@ def _prepare(data: DataModule) -> None:
     data.prepare()
 
 
-def _wire(
-    events: Events, observers: list[pl.Callback], *, abort_on: list[str]
-) -> tuple[Divergence, SkippedSteps, Abort]:
+def _wire(events: Events, observers: list[Observer], *, abort_on: list[str]) -> tuple[Divergence, SkippedSteps, Abort]:
     """Returns the alarms that every run has, and gives all that tell of events a way to."""
-    telling = [observer for observer in observers if isinstance(observer, Observer)]
-    told = [kind for observer in telling for kind in observer.kinds]
+    told = [kind for observer in observers for kind in observer.kinds]
     abort = Abort(abort_on, [*told, *Divergence.kinds, *SkippedSteps.kinds])
 
     def tell(*, kind: str, **event: Any) -> None:
@@ -170,7 +185,7 @@ def _wire(
         if distributed.rank() == 0:
             events.add(kind=kind, **event)
 
-    for observer in telling:
+    for observer in observers:
         observer.tell = tell
     return Divergence(tell), SkippedSteps(tell), abort
 

@@ -175,7 +175,10 @@ def statistics_page(conf: Path) -> str:
     """Returns the Markdown page of all statistics of embeddings."""
     from clsnorm.statistics import CATALOGUE
 
-    rows = [[f"`{s.name}`", s.unit, s.meaning.replace("|", "\\|"), YES if s.null else NO, s.source] for s in CATALOGUE]
+    rows = []
+    for s in CATALOGUE:
+        name = f"`{s.name}`, in logs `{s.alias}`" if s.alias else f"`{s.name}`"
+        rows.append([name, s.unit, s.meaning.replace("|", "\\|"), YES if s.null else NO, s.source])
     head = """# Statistics of embeddings
 
 `clsnorm.statistics.describe(snapshot)` gives all of them, from accumulators that are exact for any split of the data

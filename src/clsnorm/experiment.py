@@ -13,7 +13,6 @@ from omegaconf.errors import OmegaConfBaseException
 from clsnorm import checks, distributed, launch, naming, sweeping
 from clsnorm.building import Experiment, build
 from clsnorm.calibration import Recalibration, calibrate, match_head
-from clsnorm.callbacks import Observer
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
@@ -173,9 +172,8 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
         | chosen
         | {f"last/{key}": value for key, value in at_end.items()}
     )
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(callback, Observer):  # what stands there already is of the selected weights
-            metrics |= {f"last/{k}" if k in selected.metrics else k: v for k, v in callback.summary().items()}
+    for observer in experiment.observers.values():  # what stands there already is of the selected weights
+        metrics |= {f"last/{k}" if k in selected.metrics else k: v for k, v in observer.summary().items()}
     return _results(experiment) | {
         "metrics": metrics,
         "majority": majority,
@@ -238,6 +236,8 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "seconds": experiment.stopwatch.elapsed,
         "calibration_seconds": experiment.stopwatch.calibration_seconds,
         "examples_per_second": experiment.stopwatch.examples_per_second,
+        "training_seconds": experiment.stopwatch.seconds,
+        "profile": experiment.profile.shares(experiment.stopwatch.seconds),
         "peak_memory_mb": experiment.memory.mb(),
         "source": data.source_record,
         "devices": distributed.world_size(),

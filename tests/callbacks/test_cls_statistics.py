@@ -1,30 +1,64 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import clsnorm
 from clsnorm.callbacks import ClsStatistics
+from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.errors import InputError
+from clsnorm.model import FineTuner
+from clsnorm.statistics import CATALOGUE, find, load
 
 Train = Callable[..., SimpleNamespace]
+OPTIONS: dict[str, Any] = {"numbers": [], "max_examples": None, "every": None, "window": 8, "layers": False}
+# Two runs whose embeddings differ by float32's error alone; that the accumulators add none is in test_split_pass.py.
+ALIKE = (
+    "normalizer=standardize",
+    "trainer.max_epochs=1",
+    "model.dropout=0",
+    "classifier.dropout=0",
+    "callbacks.cls_statistics.every=2",
+    "callbacks.cls_statistics.window=3",
+    "callbacks.cls_statistics.layers=true",
+    "callbacks.cls_statistics.max_examples=null",
+)
 
 
-@pytest.mark.parametrize("options", [{"top": 0, "max_examples": None}, {"top": 5, "max_examples": 0}])
-def test_options_out_of_range(options: dict) -> None:
-    with pytest.raises(InputError, match="positive"):
-        ClsStatistics(**options)
+def metrics_of(run: SimpleNamespace) -> dict[str, float]:
+    found: dict[str, float] = json.loads((run.folder / "results.json").read_text())["metrics"]
+    return found
+
+
+def rows_with(run: SimpleNamespace, name: str) -> list[tuple[int, float]]:
+    with (run.folder / "metrics.csv").open() as file:
+        return [(int(row["step"]), float(row[name])) for row in csv.DictReader(file) if row.get(name)]
+
+
+@pytest.mark.parametrize("name", ["max_examples", "every", "window"])
+def test_options_out_of_range(name: str) -> None:
+    with pytest.raises(InputError, match=f"`{name}` of cls_statistics to be positive, but got 0"):
+        ClsStatistics(**{**OPTIONS, name: 0})
+
+
+def test_unknown_number_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"`numbers` .* got 'isoscor'. Did you mean 'isoscore'\? .*effective_rank"):
+        ClsStatistics(**{**OPTIONS, "numbers": ["isoscor"]})
 
 
 def test_numbers_are_those_of_the_embeddings(train: Train) -> None:
     """The report split's numbers against numpy, from embeddings computed one by one with the loaded model."""
     run = train("normalizer=standardize", "callbacks.cls_statistics.max_examples=null")
-    metrics = json.loads((run.folder / "results.json").read_text())["metrics"]
+    metrics = metrics_of(run)
     loaded = clsnorm.load_run(run.folder)
     lines = open(loaded.config["data"]["report"]).read().splitlines()[1:]  # noqa: PTH123, SIM115
     rows = []
@@ -36,18 +70,166 @@ def test_numbers_are_those_of_the_embeddings(train: Train) -> None:
     h = np.array(rows)
     share = (h.mean(0) ** 2).sum() / (h**2).sum(1).mean()
     energy = np.sort((h**2).mean(0))[::-1]
+    eigenvalues = np.linalg.eigvalsh(np.cov(h.T, bias=True)).clip(min=1e-300)
+    shares = eigenvalues / eigenvalues.sum()
     assert metrics["cls/report/h/centred_share"] == pytest.approx(share, rel=1e-5)
     assert metrics["cls/report/h/top_energy_share"] == pytest.approx(energy[:5].sum() / energy.sum(), rel=1e-5)
+    assert metrics["cls/report/h/effective_rank"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-4)
 
 
 def test_calibrated_normalizer_starts_centred(train: Train) -> None:
-    run = train("normalizer=standardize")
-    metrics = json.loads((run.folder / "results.json").read_text())["metrics"]
+    metrics = metrics_of(train("normalizer=standardize"))
     assert metrics["cls/start/h/centred_share"] > 0.1
     assert metrics["cls/start/z/centred_share"] < 0.1
 
 
 def test_max_examples_stops_after_the_batch_that_reaches_it(train: Train) -> None:
     run = train("data.eval_batch_size=8", "callbacks.cls_statistics.max_examples=20")
-    with np.load(run.folder / "statistics" / "report_h.npz") as file:
-        assert int(file["count"]) == 24
+    assert load(run.folder / "statistics" / "report_h.npz").count == 24
+
+
+def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None:
+    """All numbers of the catalogue are logged, and recomputed from the files alone."""
+    names = ", ".join(statistic.name for statistic in CATALOGUE)
+    run = train("normalizer=layernorm", f"callbacks.cls_statistics.numbers=[{names}]", "trainer.max_steps=5")
+    metrics = metrics_of(run)
+    for file in ("start_h", "start_z", "report_h", "report_z"):
+        snapshot = load(run.folder / "statistics" / f"{file}.npz")
+        for statistic in CATALOGUE:
+            logged = metrics[f"cls/{file.replace('_', '/')}/{statistic.key}"]
+            assert statistic.value(snapshot) == pytest.approx(logged, rel=0, abs=0, nan_ok=True), statistic.name
+
+
+def test_regression_has_no_numbers_of_classes(train: Train) -> None:
+    numbers = "callbacks.cls_statistics.numbers=[classes/fisher_ratio,isoscore]"
+    metrics = metrics_of(train("data.labels=null", "data.task=regression", numbers, "trainer.max_steps=2"))
+    assert {name.split("/", 3)[3] for name in metrics if name.startswith("cls/")} == {"isoscore"}
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_training_batches_are_those_of_the_last_steps(
+    train: Train, monkeypatch: pytest.MonkeyPatch, accumulated: int
+) -> None:
+    seen: list[tuple[int, torch.Tensor]] = []
+    original = FineTuner.training_step
+
+    def recorded(self: Any, *arguments: Any) -> Any:
+        output = original(self, *arguments)
+        seen.append((self.trainer.global_step + 1, output["h"].double().clone()))
+        return output
+
+    monkeypatch.setattr(FineTuner, "training_step", recorded)
+    run = train(
+        f"trainer.accumulate_grad_batches={accumulated}",
+        "callbacks.cls_statistics.every=2",  # of the logged steps, which are every second one
+        "callbacks.cls_statistics.window=3",
+    )
+    logged = rows_with(run, "cls/train/h/centred_share")
+    last = max(step for step, _ in seen)
+    assert [step + 1 for step, _ in logged] == list(range(4, last + 1, 4))
+    for step, value in logged:
+        h = torch.cat([rows for at, rows in seen if step - 2 <= at <= step + 1 and at > step + 1 - 3])
+        assert value == pytest.approx(float(h.mean(0).square().sum() / h.square().sum(1).mean()), rel=1e-9)
+    kept = load(run.folder / "statistics" / "train_h.npz")
+    assert find("centred_share", argument="x").value(kept) == pytest.approx(logged[-1][1], rel=1e-12)
+
+
+def test_steps_before_a_measurement_look_at_no_value() -> None:
+    """Tensors without values: whatever waits for the device would fail on them."""
+    window = TrainWindow(["h"], period=10, length=3)
+    for step in range(1, 10):
+        window.add({"h": torch.zeros(4, 2, device="meta")}, step=step)
+        assert not window.is_due(step)
+    assert window.is_due(10)
+    assert [part["h"].shape for part in window.take(torch.device("meta"))] == [(4, 2)] * 2
+
+
+def test_resumed_run_has_the_rows_of_the_whole(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = [
+        "checkpoint_every=1",
+        "normalizer=standardize",
+        "callbacks.cls_statistics.every=3",
+        "callbacks.cls_statistics.window=4",
+    ]
+    whole = train(*options, "paths.output=whole")
+    original = FineTuner.training_step
+
+    def explode(self: Any, *arguments: Any) -> Any:
+        if self.trainer.global_step == 10:  # two of the window's four steps are done
+            raise RuntimeError("a wire came loose")
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FineTuner, "training_step", explode)
+        with pytest.raises(RuntimeError, match="wire"):
+            train(*options)
+    resumed = train(*options)
+    assert (resumed.folder / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
+    assert metrics_of(resumed) == metrics_of(whole)
+
+
+def numbers_of_cls(run: SimpleNamespace) -> dict[str, float]:
+    return {name: value for name, value in metrics_of(run).items() if "cls/" in name}
+
+
+@pytest.mark.parametrize("options", [["data.eval_batch_size=7"], ["data.eval_batch_size=9", "trainer=ddp_cpu"]])
+def test_batches_and_processes_change_nothing(train: Train, options: list[str]) -> None:
+    one = numbers_of_cls(train(*ALIKE, "paths.output=one"))
+    other = numbers_of_cls(train(*ALIKE, *options, "paths.output=other"))
+    assert {name.split("/")[1] for name in one if name.startswith("cls/")} == {"start", "train", "select", "report"}
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        if "layer00" not in name:  # one embedding for all texts: its spread is float error
+            assert other[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
+
+
+def test_layers_are_seen_and_change_nothing(train: Train) -> None:
+    options = ("model.tap=pooler_pre", "trainer.max_epochs=1", "force=true")
+    plain = train(*options)
+    predictions = pd.read_parquet(plain.folder / "predictions.parquet")
+    run = train(*options, "callbacks.cls_statistics.layers=true")
+    assert pd.read_parquet(run.folder / "predictions.parquet").equals(predictions)
+    metrics = metrics_of(run)
+    places = {"layer00", "layer01", "layer02", "pooler_pre", "pooler"}
+    for split in ("start", "report"):
+        found = {name.split("/")[2] for name in metrics if name.startswith(f"cls/{split}/")}
+        assert found == places | {"h", "z"}
+        for number in ("centred_share", "isoscore"):
+            here, tapped = (metrics[f"cls/{split}/{place}/{number}"] for place in ("h", "pooler_pre"))
+            assert tapped == pytest.approx(here, rel=1e-4)
+    assert rows_with(run, "cls/report/layer01/isoscore")[0][0] == rows_with(run, "cls/report/h/isoscore")[0][0]
+    assert {f"report_{place}.npz" for place in places} <= {path.name for path in (run.folder / "statistics").iterdir()}
+
+
+def test_staleness_is_how_far_the_select_split_has_moved(train: Train) -> None:
+    run = train("normalizer=standardize", "callbacks.cls_statistics.max_examples=null", "trainer.max_epochs=1")
+    metrics = metrics_of(run)
+    calibrated = torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
+    centre, spread = (calibrated[f"classifier.normalizer.calibrated_{name}"].double() for name in ("center", "spread"))
+    now = load(run.folder / "statistics" / "select_h.npz").moments
+    varied = spread > 0
+    shift = ((now.mean - centre) / spread)[varied].square().mean().sqrt()
+    stretch = (now.variance.sqrt() / spread)[varied].log().square().mean().sqrt()
+    assert metrics["cls/select/staleness/shift"] == pytest.approx(float(shift), rel=1e-6)
+    assert metrics["cls/select/staleness/stretch"] == pytest.approx(float(stretch), rel=1e-6)
+    assert metrics["cls/select/staleness/shift"] > 0.1
+
+
+@pytest.mark.parametrize("normalizer", ["robust", "layernorm"])
+def test_who_has_staleness(train: Train, normalizer: str) -> None:
+    metrics = metrics_of(train(f"normalizer={normalizer}", "trainer.max_steps=2"))
+    assert ("cls/select/staleness/shift" in metrics) == (normalizer == "robust")
+
+
+def test_a_diverged_run_has_no_numbers_that_look_like_some(train: Train) -> None:
+    run = train("optimizer.lr=1e18", "normalizer=standardize", "trainer.gradient_clip_val=null", "scheduler=constant")
+    assert json.loads((run.folder / "results.json").read_text())["status"] == "diverged"
+    assert np.isnan(metrics_of(run)["cls/report/h/isoscore"])
+
+
+def test_load_refuses_what_is_no_snapshot(tmp_path: Path) -> None:
+    np.savez(tmp_path / "other.npz", a=np.zeros(3))
+    with pytest.raises(InputError, match="accumulators of a snapshot"):
+        load(tmp_path / "other.npz")
+    with pytest.raises(InputError, match="is none"):
+        load(tmp_path / "gone.npz")

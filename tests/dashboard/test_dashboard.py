@@ -21,9 +21,11 @@ from clsnorm.dashboard.workspace import workspace
 from wandb_file import wandb_records
 
 OPTIONS = [
-    "normalizer=layernorm",
+    "normalizer=standardize",  # calibrated, so that there is a drift to show
     "model.tap=pooler",
     "callbacks=[cls_statistics,collapse,gradient_norms]",
+    "callbacks.cls_statistics.every=1",
+    "trainer.log_every_n_steps=1",
     "logger=wandb",
     "trainer.max_epochs=1",
 ]
@@ -46,8 +48,13 @@ def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: S
         for item in record.history.item  # type: ignore[attr-defined]
     }
     logged = {name for name in logged if not name.startswith("_") and name not in ("epoch", "trainer/global_step")}
+    media = {name.removesuffix("/_type") for name in logged if name.endswith("/_type")}
+    logged = {name for name in logged if not any(name.startswith(f"{medium}/") for medium in media)}
     columns = set(read_series(run.folder)) - {"epoch"}
     assert logged == columns
+    points = {f"cls/select/{point}/distribution/{name}" for point in "hz" for name in ("mean", "std", "norm")}
+    assert media == {*points, "cls/report/dimensions"}
+    assert not [name for name in media if key_of(name) is None]
     for section in SECTIONS:
         for panel in section.panels:
             assert panel.among(logged), panel.title

@@ -1,9 +1,23 @@
-"""`Observer`: a callback whose last numbers belong into the results."""
+"""`Observer`: a callback whose last numbers belong into the results, and which knows what it costs."""
 
+from __future__ import annotations
+
+import functools
+import inspect
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 from pytorch_lightning.callbacks import Callback
+
+STEP_HOOKS = {
+    "on_train_batch_start",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_before_zero_grad",
+    "on_train_batch_end",
+}
 
 
 def _say_nothing(**event: Any) -> None:
@@ -16,6 +30,10 @@ class Observer(Callback):
     To add one: subclass, log in Lightning's hooks, return from `summary` what should stand in ``results.json``, export
     the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry of that name.
 
+    Each call of a method of a subclass is timed, by itself: Lightning's hooks, with the passes over data that they
+    start, and what modules and tensors call back. Calls within a call count once. It is the host's time: what a hook
+    gives to a GPU without waiting counts in the step that waits for it.
+
     Attributes:
         kinds: Kinds of events that it tells of, which ``abort_on`` may name.
         tell: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
@@ -25,7 +43,39 @@ class Observer(Callback):
     kinds: ClassVar[tuple[str, ...]] = ()
 
     tell: Callable[..., None] = staticmethod(_say_nothing)
+    _is_timed = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, method in list(vars(cls).items()):
+            if inspect.isfunction(method) and not name.startswith("__"):
+                setattr(cls, name, _timed(method, _kind(name)))
+
+    @functools.cached_property
+    def seconds(self) -> dict[str, float]:
+        """Time in its methods so far: within training steps (``steps``) and anywhere else (``passes``)."""
+        return {"steps": 0.0, "passes": 0.0}
 
     def summary(self) -> dict[str, float]:
         """Returns the last value of each logged number."""
         return {}
+
+
+def _kind(name: str) -> str:
+    """A method that Lightning does not know is called by a module or a tensor: in a forward or a backward pass."""
+    return "steps" if name in STEP_HOOKS or not hasattr(Observer, name) else "passes"
+
+
+def _timed(method: Callable[..., Any], kind: str) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def timed(self: Observer, *arguments: Any, **named: Any) -> Any:
+        if self._is_timed:
+            return method(self, *arguments, **named)
+        self._is_timed, started = True, time.perf_counter()
+        try:
+            return method(self, *arguments, **named)
+        finally:
+            self.seconds[kind] += time.perf_counter() - started
+            self._is_timed = False
+
+    return timed

@@ -1,57 +1,76 @@
-"""How biased the [CLS] embedding is, before, during and after training."""
+"""How biased and how isotropic the [CLS] embedding is, before, during and after training."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from typing_extensions import override
 
 from clsnorm.batches import Batch
 from clsnorm.callbacks.base import Observer
+from clsnorm.callbacks.distributions import able, dimension_table, histograms
+from clsnorm.callbacks.split_pass import Loaders, SplitPass
+from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.errors import InputError
-from clsnorm.files import replacing
-from clsnorm.statistics import Moments, centred_share, top_energy_share
+from clsnorm.statistics import Collection, Snapshot, find, save
 
-POINTS = ("h", "z")
+POINTS = ("h", "z")  # before and after the normalizer
 
 
 class ClsStatistics(Observer):
-    """Logs the bias of [CLS] embeddings before (``h``) and after (``z``) the normalizer.
+    """Logs statistics of [CLS] embeddings before (``h``) and after (``z``) the normalizer.
 
-    Logged over the select split at each validation, before the first step (as ``start``) and over the report
-    split at the end, for ``point`` in ``h`` and ``z``. In the results ``cls/select/...`` and ``cls/report/...`` are of
-    the selected weights, as the scores are, and ``last/cls/select/...`` of the last ones.
+    Each of ``numbers`` is logged as ``cls/{split}/{point}/{number}``, where the split is
 
-    - ``cls/{split}/{point}/centred_share``: the mean's share in the mean square, ``||mu||^2 / E||h||^2``; 0 for
-      centred embeddings, 1 if all are the same.
-    - ``cls/{split}/{point}/top_energy_share``: the ``top`` largest ``E[h_i^2]`` as a share of their sum.
+    - ``start``: the select split before the first step; a calibrated normalizer is calibrated by then;
+    - ``train``: training batches as the step saw them, so with dropout: those of the last ``window`` optimizer steps
+      before every ``every``-th logged step;
+    - ``select``: the select split at each validation. A calibrated normalizer also has
+      ``cls/select/staleness/{shift,stretch}``: how far h has moved from where it was calibrated. Since a few examples
+      stand against the whole training split, a shift of about ``1 / sqrt(examples)`` is noise;
+    - ``report``: the report split at the end.
 
-    Exact on any number of devices and for any batch size: moments are added up, never averaged. The moments
-    themselves are kept in ``statistics/*.npz``, of the last time. At the start a normalizer is already calibrated.
+    In the results ``cls/select/...`` and ``cls/report/...`` are of the selected weights, as the scores are, and
+    ``last/cls/select/...`` of the last ones. All accumulators are kept in ``statistics/{split}_{point}.npz``, of the
+    last time; `clsnorm.statistics.load` reads them, and any other statistic can be made from them.
+
+    Exact on any number of devices and for any batch size: accumulators are added up, never averaged. No training step
+    waits for the device, but those that log.
+
+    A W&B run gets histograms at h and z over the select split, at the first validation of each epoch: 64 bins each of
+    the dimensions' means and standard deviations and of the examples' norms, about 10 kB an epoch; and at the end one
+    table of means and standard deviations over the report split, a row a dimension.
 
     Args:
-        top: Dimensions in the energy share.
+        numbers: Statistics of the catalogue, by name (`docs/statistics.md`); those of classes are left out in
+            regression.
         max_examples: At most this many of a split, the same ones each time (whole batches, from its start); None: all.
+        every: Logged steps between two measurements of training batches; None: no such measurements.
+        window: Optimizer steps whose batches such a measurement takes.
+        layers: Whether ``start`` and ``report`` also look at each layer (``layer00``, ...) and at the pooler
+            (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of the report split.
 
     Raises:
-        InputError: If ``top`` or ``max_examples`` is not positive.
+        InputError: If a number is not in the catalogue, or ``max_examples``, ``every`` or ``window`` is not positive.
     """
 
-    def __init__(self, *, top: int, max_examples: int | None) -> None:
-        if top < 1:
-            raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")
-        if max_examples is not None and max_examples < 1:
-            raise InputError(f"Expected argument `max_examples` to be positive or null, but got {max_examples}")
-        self._top = top
-        self._max_examples = math.inf if max_examples is None else max_examples
-        self._seen = 0
-        self._moments: dict[str, Moments] = {}
+    def __init__(
+        self, *, numbers: list[str], max_examples: int | None, every: int | None, window: int, layers: bool
+    ) -> None:
+        for name, value in (("max_examples", max_examples), ("every", every), ("window", window)):
+            if value is not None and value < 1:
+                raise InputError(f"Expected argument `{name}` of cls_statistics to be positive, but got {value}")
+        self._statistics = [find(name, argument="numbers") for name in numbers]
+        self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._numbers: dict[str, float] = {}
+        self._pass: SplitPass | None = None
+        self._window: TrainWindow | None = None
+        self._saved_window: dict[str, Any] | None = None
+        self._drawn_epoch = -1  # the last with histograms
 
     @override
     def summary(self) -> dict[str, float]:
@@ -59,33 +78,65 @@ class ClsStatistics(Observer):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"numbers": self.summary()}
+        window = None if self._window is None else self._window.state_dict()
+        return {"numbers": self.summary(), "drawn_epoch": self._drawn_epoch, "window": window}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._numbers = dict(state_dict["numbers"])
+        self._numbers, self._drawn_epoch = dict(state_dict["numbers"]), state_dict["drawn_epoch"]
+        self._saved_window = state_dict["window"]
+
+    # Before training
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._open_window(trainer)
         if trainer.global_step > 0:  # resumed: the start is past, measured or not
             return
-        classifier: Any = pl_module.classifier
-        self._restart()
-        with classifier.evaluating():
-            for number, batch in enumerate(trainer.datamodule.val_dataloader()):  # type: ignore[attr-defined]
-                if self._is_full:
-                    break
-                # Through the strategy, as a validation goes: one that shards parameters must see the call.
-                outputs = trainer.strategy.validation_step(batch.to(pl_module.device), number)
-                self._update(outputs, batch)  # type: ignore[arg-type]
-        numbers = self._finish(trainer, "start", dimension=classifier.encoder.dim)
-        if trainer.is_global_zero:
-            for logger in trainer.loggers:
-                logger.log_metrics(numbers, step=0)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        step = trainer.strategy.validation_step
+        numbers = self._walk(trainer, pl_module, [data.val_dataloader()], step, split="start", points=POINTS)
+        _log_directly(trainer, numbers, step=trainer.global_step)
+
+    # Training batches
+
+    def _open_window(self, trainer: pl.Trainer) -> None:
+        if self._every is None:
+            return
+        every: int = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        names = (*POINTS, "labels", "example_ids")
+        self._window = TrainWindow(names, period=self._every * every, length=self._length)
+        if self._saved_window is not None:
+            self._window.load_state_dict(self._saved_window)
+            self._saved_window = None
+
+    @override
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if self._window is None:
+            return
+        stepped = not trainer.fit_loop.epoch_loop._should_accumulate()
+        step = trainer.global_step if stepped else trainer.global_step + 1
+        self._window.add(outputs, step=step)
+        if stepped and self._window.is_due(step):
+            collection = Collection(**_shape(trainer, pl_module), places=POINTS)
+            for rows in self._window.take(pl_module.device):
+                points = {point: rows[point] for point in POINTS}
+                collection.update(points, rows["labels"], rows["example_ids"])
+            collection.all_reduce()
+            _log_directly(trainer, self._finish(trainer, "train", collection.snapshots), step=step - 1)
+
+    # Validation and test passes
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._restart()
+        classifier: Any = pl_module.classifier
+        self._pass = self._new_pass(trainer, pl_module, points=POINTS, normalizer=classifier.normalizer)
+
+    @override
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._pass = self._new_pass(trainer, pl_module, points=POINTS)
 
     @override
     def on_validation_batch_end(
@@ -97,56 +148,98 @@ class ClsStatistics(Observer):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self._update(outputs, batch)
+        assert self._pass is not None
+        self._pass.update(outputs, batch)
 
-    @override
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._log(trainer, pl_module, "select")
-
-    # a test pass is collected as a validation is
-    on_test_start = on_validation_start
     on_test_batch_end = on_validation_batch_end
 
     @override
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        snapshots = self._reduced(self._pass)
+        assert self._pass is not None
+        moved = {f"cls/select/staleness/{name}": value for name, value in self._pass.staleness().items()}
+        self._numbers.update(moved)
+        _log(pl_module, self._finish(trainer, "select", snapshots) | moved)
+        if trainer.is_global_zero and trainer.current_epoch > self._drawn_epoch:
+            for logger in able(trainer.loggers):
+                logger.log_histograms(histograms(snapshots, prefix="cls/select"), step=trainer.global_step)
+        self._drawn_epoch = max(self._drawn_epoch, trainer.current_epoch)
+
+    @override
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._log(trainer, pl_module, "report")
+        snapshots = self._reduced(self._pass)
+        _log(pl_module, self._finish(trainer, "report", snapshots))
+        if trainer.is_global_zero:
+            columns, rows = dimension_table(snapshots)
+            for logger in able(trainer.loggers):
+                logger.log_table("cls/report/dimensions", columns, rows, step=trainer.global_step)
 
-    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str) -> None:
-        dimension: int = pl_module.classifier.encoder.dim  # type: ignore[union-attr,assignment]
-        pl_module.log_dict(self._finish(trainer, split, dimension=dimension), rank_zero_only=True)
+    @override
+    def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._layers:  # a pass of its own: asking for layers changes the last bits of the embedding
+            data: Any = trainer.datamodule  # type: ignore[attr-defined]
+            step = trainer.strategy.test_step
+            numbers = self._walk(trainer, pl_module, data.test_dataloader(), step, split="report", points=())
+            _log_directly(trainer, numbers, step=trainer.global_step)
 
-    def _restart(self) -> None:
-        self._moments, self._seen = {}, 0
+    # What these share
 
-    @property
-    def _is_full(self) -> bool:
-        return self._seen >= self._max_examples
+    def _new_pass(self, trainer: pl.Trainer, pl_module: pl.LightningModule, **options: Any) -> SplitPass:
+        return SplitPass(**_shape(trainer, pl_module), max_examples=self._max_examples, **options)
 
-    def _update(self, outputs: dict[str, torch.Tensor], batch: Batch) -> None:
-        if self._is_full:
-            return
-        self._seen += batch.global_size  # counted over all ranks: they stop at the same batch
-        for point in POINTS:
-            values = outputs[point]
-            if point not in self._moments:
-                self._moments[point] = Moments(values.shape[-1])
-            self._moments[point].update(values)
+    def _walk(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        loaders: Loaders,
+        step: Callable[..., Any],
+        *,
+        split: str,
+        points: Sequence[str],
+    ) -> dict[str, float]:
+        """Goes over a split by itself and returns the numbers, the same on all ranks."""
+        walked = self._new_pass(trainer, pl_module, points=points)
+        classifier: Any = pl_module.classifier
+        walked.walk(loaders, step, classifier, device=pl_module.device, layers=self._layers)
+        return self._finish(trainer, split, self._reduced(walked))
 
-    def _finish(self, trainer: pl.Trainer, split: str, *, dimension: int) -> dict[str, float]:
-        """Adds up the ranks, keeps the moments and returns the numbers, the same on all ranks."""
-        numbers: dict[str, float] = {}
-        for point in POINTS:
-            moments = self._moments.get(point, Moments(dimension))
-            moments.all_reduce()
-            numbers[f"cls/{split}/{point}/centred_share"] = float(centred_share(moments))
-            numbers[f"cls/{split}/{point}/top_energy_share"] = float(top_energy_share(moments, k=self._top))
-            if trainer.is_global_zero:
-                _save(Path(trainer.default_root_dir) / "statistics" / f"{split}_{point}.npz", moments)
+    def _reduced(self, finished: SplitPass | None) -> dict[str, Snapshot]:
+        assert finished is not None
+        finished.all_reduce()
+        return finished.collection.snapshots
+
+    def _finish(self, trainer: pl.Trainer, split: str, snapshots: Mapping[str, Snapshot]) -> dict[str, float]:
+        """Keeps the accumulators and returns the numbers, the same on all ranks."""
+        numbers = {
+            f"cls/{split}/{place}/{statistic.key}": statistic.value(snapshot)
+            for place, snapshot in snapshots.items()
+            for statistic in self._statistics
+            if statistic.applies_to(snapshot)
+        }
+        if trainer.is_global_zero:
+            for place, snapshot in snapshots.items():
+                save(Path(trainer.default_root_dir) / "statistics" / f"{split}_{place}.npz", snapshot)
         self._numbers.update(numbers)
         return numbers
 
 
-def _save(path: Path, moments: Moments) -> None:
-    arrays: dict[str, Any] = {name: np.asarray(value) for name, value in moments.state_dict().items()}
-    with replacing(path) as draft:
-        np.savez(draft, **arrays)
+def _shape(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+    """Dimensions and classes of what is collected; regression has no classes."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    classifier: Any = pl_module.classifier
+    return {"dim": classifier.encoder.dim, "num_classes": 0 if data.regression else data.num_outputs}
+
+
+def _log(pl_module: pl.LightningModule, numbers: Mapping[str, float]) -> None:
+    exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}
+    pl_module.log_dict(exact, rank_zero_only=True, batch_size=1)
+
+
+def _log_directly(trainer: pl.Trainer, numbers: dict[str, float], *, step: int) -> None:
+    """Past Lightning, which takes no numbers before the first step and after a test, and repeats those of a step.
+
+    What is given to it in a training step it logs again at each logged step until the epoch ends.
+    """
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.log_metrics(numbers, step=step)

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-SPLITS = "(start|select|report[a-z_]*)"
-POINTS = "(h|z)"
+SPLITS = "(start|train|select|report[a-z_]*)"
+PLACES = r"(h|z|layer\d\d|pooler_pre|pooler)"
+CLS = rf"(last/)?cls/{SPLITS}/{PLACES}"
 GRADIENTS = "(h|h_of_sum|z)"
 PART = r"(embeddings|pooler|normalizer|head|layer\d\d/(attention|ffn|norm))"
 
@@ -48,16 +49,61 @@ KEYS = (
         "The data set's metrics, by their name in its YAML.",
     ),
     Key(
-        "cls/{split}/{point}/centred_share",
-        rf"(last/)?cls/{SPLITS}/{POINTS}/centred_share",
+        "cls/{split}/{place}/centred_share",
+        f"{CLS}/centred_share",
         "share",
-        "The mean's share in the mean square of [CLS], before (h) and after (z) the normalizer; 0 if centred.",
+        "The mean's share in the mean square of [CLS], before (`h`) and after (`z`) the normalizer; 0 if centred. "
+        "Places are also `layer00`, ... and the pooler, if asked for. The split `start` is select before training, and "
+        "`train` is the batches of the last steps, with dropout.",
     ),
     Key(
-        "cls/{split}/{point}/top_energy_share",
-        rf"(last/)?cls/{SPLITS}/{POINTS}/top_energy_share",
+        "cls/{split}/{place}/top_energy_share",
+        f"{CLS}/top_energy_share",
         "share",
-        "Share of the largest dimensions in the mean square of [CLS].",
+        "Share of the 5 largest dimensions in the mean square of [CLS].",
+    ),
+    Key(
+        "cls/{split}/{place}/isoscore",
+        f"{CLS}/isoscore",
+        "share",
+        "How evenly directions share the variance of [CLS]: 0 one alone, 1 all alike.",
+    ),
+    Key("cls/{split}/{place}/average_cosine", f"{CLS}/average_cosine", "cosine", "Mean cosine of two different texts."),
+    Key(
+        "cls/{split}/{place}/effective_rank",
+        f"{CLS}/effective_rank",
+        "count",
+        "exp of the entropy of the eigenvalues' shares; at most the number of examples.",
+    ),
+    Key(
+        "cls/{split}/{place}/{family}/{name}",
+        rf"{CLS}/(?!distribution)[a-z]+/[a-z0-9_]+",
+        "see there",
+        "Any other [statistic of embeddings](statistics.md) that `callbacks.cls_statistics.numbers` names.",
+    ),
+    Key(
+        "cls/select/staleness/shift",
+        "(last/)?cls/select/staleness/shift",
+        "ratio",
+        "How far the dimensions' centres have moved since the normalizer was calibrated, in standard deviations.",
+    ),
+    Key(
+        "cls/select/staleness/stretch",
+        "(last/)?cls/select/staleness/stretch",
+        "nats",
+        "How far the dimensions' spreads have moved since then, as the root mean square of their logarithms.",
+    ),
+    Key(
+        "cls/select/{point}/distribution/{mean,std,norm}",
+        "cls/select/(h|z)/distribution/(mean|std|norm)",
+        "norm",
+        "Histogram (W&B alone) of the dimensions' means and standard deviations, and of the examples' norms.",
+    ),
+    Key(
+        "cls/report/dimensions",
+        "cls/report/dimensions",
+        "norm",
+        "Table (W&B alone) of each dimension's mean and standard deviation, at the end.",
     ),
     Key(
         "predictions/select/largest_share",
@@ -87,7 +133,7 @@ KEYS = (
     ),
     Key(
         "grad/{point}/{mean,median,p95,p99,max}",
-        rf"grad/(run/)?{GRADIENTS}/(mean|median|p95|p99|max)",
+        rf"grad/((run/)?{GRADIENTS}|run/gain_bound)/(mean|median|p95|p99|max)",
         "norm",
         "Norms of the gradients of single examples' own losses, of all steps since the last logged one; `run/`: of all "
         "steps.",
@@ -131,6 +177,14 @@ KEYS = (
         "Spearman's correlation of the dimensions' mean squares in gradients and embeddings.",
     ),
     Key("grad/gain", "grad/gain", "ratio", "Mean gradient norm before the normalizer over that after it."),
+    Key("grad/rms_gain", "grad/rms_gain", "ratio", "The same of root mean squares."),
+    Key(
+        "grad/gain_bound",
+        "grad/gain_bound",
+        "ratio",
+        "What `grad/rms_gain` cannot exceed, nor `grad/gain` where the normalizer does not mix the batch: the largest "
+        "singular value of its Jacobian among the examples.",
+    ),
     Key(
         "grad/parameters/{part}",
         rf"grad/parameters/({PART}|total)",

@@ -59,6 +59,11 @@ SECTIONS = (
         (
             Panel("The mean's share in the mean square", ("cls/select/[hz]/centred_share",), "share"),
             Panel("Share of the largest dimensions", ("cls/select/[hz]/top_energy_share",), "share"),
+            Panel("Mean cosine of two texts", ("cls/select/[hz]/average_cosine",), "cosine"),
+            Panel("IsoScore", ("cls/select/[hz]/isoscore",), "share"),
+            Panel("Effective rank", ("cls/select/[hz]/effective_rank",), "count"),
+            Panel("The mean's share in training batches", ("cls/train/[hz]/centred_share",), "share"),
+            Panel("Drift since the calibration", ("cls/select/staleness/*",), "deviations or nats"),
         ),
     ),
     Section(
@@ -66,7 +71,12 @@ SECTIONS = (
         (
             Panel("Norms before the normalizer", _each("grad/h*/", PERCENTILES), "norm", log=True),
             Panel("Norms after the normalizer", _each("grad/z/", PERCENTILES), "norm", log=True),
-            Panel("Gain of the normalizer", ("grad/gain",), "ratio", log=True),
+            Panel(
+                "Gain of the normalizer and its bound",
+                ("grad/gain", "grad/rms_gain", "grad/gain_bound"),
+                "ratio",
+                log=True,
+            ),
             Panel("Agreement of two examples", ("grad/*/agreement",), "cosine"),
             Panel("Signal to noise", ("grad/*/signal_to_noise",), "ratio"),
             Panel("Share of the largest dimensions", ("grad/*/top_energy_share",), "share"),

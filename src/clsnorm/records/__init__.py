@@ -7,6 +7,7 @@ from clsnorm.records.folder import RunFolder
 from clsnorm.records.loggers import MlflowRun, TensorBoardRun, WandbRun
 from clsnorm.records.metrics_csv import MetricsCsv
 from clsnorm.records.predictions import Predictions
+from clsnorm.records.profile import Profile
 from clsnorm.records.watch import PeakMemory, Stopwatch
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MlflowRun",
     "PeakMemory",
     "Predictions",
+    "Profile",
     "ResumePoint",
     "RunFolder",
     "SelectedWeights",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
@@ -66,6 +67,13 @@ class WandbRun(WandbLogger):
             resume="allow",
             settings={"silent": True, "console": "off"},
         )
+
+    @rank_zero_only
+    def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
+        """Logs counts and edges of bins by name, at most 512 bins each."""
+        import wandb
+
+        self.log_metrics({name: wandb.Histogram(np_histogram=bins) for name, bins in histograms.items()}, step)
 
     @rank_zero_only
     def close(self, *, crashed: bool) -> None:

@@ -61,6 +61,9 @@ def print_table(results: dict[str, Any], folder: Path) -> None:
         values = (metrics.get(f"cls/{split}/h/{key}") for split in ("start", "select"))
         table.add_row(rf"\[CLS]: {label}", "", *map(_number, values))
     table.add_row("training examples per second", "", "", f"{results['examples_per_second']:.0f}")
+    if profile := results.get("profile"):
+        in_steps, in_all = (sum(cost[key] for cost in profile.values()) for key in ("step_share", "share"))
+        table.add_row("observers in steps and in all, of training time", "", "", f"{in_steps:.1%}, {in_all:.1%}")
     if results["status"] != "completed" or results["collapsed"]:
         table.add_row("status", "", "", results["status"] if results["status"] != "completed" else "collapsed")
     console = Console()

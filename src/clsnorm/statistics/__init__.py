@@ -1,15 +1,18 @@
 """Exact statistics of [CLS] embeddings: accumulators, and functions from them to numbers."""
 
-from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe
+from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe, find
+from clsnorm.statistics.collection import Collection
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio, top_energy_share
 from clsnorm.statistics.moments import Moments
 from clsnorm.statistics.quantiles import Quantiles
 from clsnorm.statistics.radial import RadialMoments
 from clsnorm.statistics.similarity import drift, linear_cka, subspace_overlap
 from clsnorm.statistics.snapshot import Snapshot
+from clsnorm.statistics.storage import load, save
 
 __all__ = [
     "CATALOGUE",
+    "Collection",
     "Moments",
     "Quantiles",
     "RadialMoments",
@@ -19,9 +22,12 @@ __all__ = [
     "centred_share",
     "describe",
     "drift",
+    "find",
     "isoscore",
     "linear_cka",
+    "load",
     "participation_ratio",
+    "save",
     "subspace_overlap",
     "top_energy_share",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from clsnorm.errors import InputError, did_you_mean
 from clsnorm.statistics import numbers, sampled, shape, spectrum, structure
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio
 from clsnorm.statistics.numbers import Number, of
@@ -23,6 +24,7 @@ class Statistic:
         compute: From a snapshot to the number; NaN where it is undefined.
         null: What as many draws from an isotropic normal around zero show on average (for classes: what labels at
             random show); None where no closed form is known.
+        alias: Its key in the logs of a run, where that is shorter than ``name``.
     """
 
     name: str
@@ -31,6 +33,20 @@ class Statistic:
     source: str
     compute: Number
     null: Number | None = None
+    alias: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its key in the logs of a run."""
+        return self.alias or self.name
+
+    def applies_to(self, snapshot: Snapshot) -> bool:
+        """Whether it says something of such data: a number of classes needs two of them."""
+        return snapshot.num_classes >= 2 or not self.name.startswith("classes/")
+
+    def value(self, snapshot: Snapshot) -> float:
+        """Returns the number; NaN if there are fewer than two rows, or one was not finite."""
+        return self.compute(snapshot) if snapshot.count >= 2 and snapshot.not_finite == 0 else math.nan
 
 
 @dataclass(frozen=True)
@@ -47,14 +63,32 @@ def describe(snapshot: Snapshot) -> dict[str, Value]:
     All are NaN if there are fewer than two rows or a row was not finite. Those of classes are left out if there are
     fewer than two classes.
     """
-    usable = snapshot.count >= 2 and snapshot.not_finite == 0
     found = {}
     for statistic in CATALOGUE:
-        if statistic.name.startswith("classes/") and snapshot.num_classes < 2:
-            continue
-        null = statistic.null(snapshot) if statistic.null and snapshot.count >= 2 else None
-        found[statistic.name] = Value(statistic.compute(snapshot) if usable else math.nan, null)
+        if statistic.applies_to(snapshot):
+            null = statistic.null(snapshot) if statistic.null and snapshot.count >= 2 else None
+            found[statistic.name] = Value(statistic.value(snapshot), null)
     return found
+
+
+def find(name: str, *, argument: str) -> Statistic:
+    """Returns the statistic of the catalogue with this name or alias.
+
+    Args:
+        name: Such as ``spectrum/isoscore`` or ``isoscore``.
+        argument: Where the name was given, for the message.
+
+    Raises:
+        InputError: If there is none.
+    """
+    for statistic in CATALOGUE:
+        if name in (statistic.name, statistic.key):
+            return statistic
+    known = [statistic.key for statistic in CATALOGUE]
+    raise InputError(
+        f"Expected argument `{argument}` to name statistics of the catalogue, but got {name!r}."
+        f"{did_you_mean(name, known)} There are: {', '.join(known)}"
+    )
 
 
 ZHOU = "Zhou, Du and Ren, 2019 (arXiv:1911.03918): the claim"
@@ -69,14 +103,15 @@ EIGEN, EIGEN_0, ENERGY_0 = numbers.eigenvalues, numbers.null_eigenvalues, number
 
 CATALOGUE: tuple[Statistic, ...] = (
     Statistic("centre/centred_share", "share", "Share of the mean in the mean square, ||mu||² / E||h||².", ZHOU,
-              lambda s: centred_share(s.moments), lambda s: 1 / s.count),
+              lambda s: centred_share(s.moments), lambda s: 1 / s.count, alias="centred_share"),
     Statistic("centre/mean_to_norm", "ratio", "Norm of the mean over the mean norm, ||mu|| / E||h||.", ZHOU,
               numbers.mean_to_norm, lambda s: 1 / math.sqrt(s.count)),
     Statistic("centre/sign_constant", "share", "Dimensions whose mean is over two standard deviations from zero.", OWN,
               numbers.sign_constant, lambda s: 0.0),
     *(
         Statistic(f"energy/top_{k}", "share", f"Share of the {k} largest dimensions in the mean square.", ZHOU,
-                  of(shape.top_share, numbers.energy, k), of(shape.top_share, ENERGY_0, k))
+                  of(shape.top_share, numbers.energy, k), of(shape.top_share, ENERGY_0, k),
+                  alias="top_energy_share" if k == 5 else "")
         for k in (1, 3, 5, 10)
     ),
     Statistic("energy/top_percent", "share", "Share of the largest 1 % of the dimensions in the mean square.", ZHOU,
@@ -108,12 +143,13 @@ CATALOGUE: tuple[Statistic, ...] = (
               "Srivastava, 2005, for the two traces", numbers.unbiased_participation_ratio, lambda s: float(s.dim)),
     Statistic("spectrum/isoscore", "share", "IsoScore, (participation ratio - 1) / (d - 1).", ISO,
               lambda s: isoscore(s.moments),
-              lambda s: (s.dim * s.count / (s.dim + s.count) - 1) / (s.dim - 1) if s.dim > 1 else math.nan),
+              lambda s: (s.dim * s.count / (s.dim + s.count) - 1) / (s.dim - 1) if s.dim > 1 else math.nan,
+              alias="isoscore"),
     Statistic("spectrum/isoscore_star", "share", "IsoScore* with zeta 0.2: IsoScore of a shrunk covariance.",
               "I-STAR, Rudman and Eickhoff, 2024 (arXiv:2305.19358)", numbers.isoscore_star),
     Statistic("spectrum/effective_rank", "count", "exp of the entropy of the eigenvalues' shares.",
               "Roy and Vetterli, 2007", of(spectrum.effective_rank, EIGEN),
-              of(spectrum.effective_rank, EIGEN_0)),
+              of(spectrum.effective_rank, EIGEN_0), alias="effective_rank"),
     Statistic("spectrum/rankme", "count", "RankMe: the same of the singular values, not centred.",
               "Garrido et al., 2023 (arXiv:2210.02885)", lambda s: spectrum.rankme(s.second_moment_eigenvalues),
               of(spectrum.rankme, EIGEN_0)),
@@ -127,7 +163,7 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("spectrum/slope", "ratio", "Exponent of the eigenvalues' power law, by least squares on logarithms.", OWN,
               of(spectrum.slope, EIGEN), of(spectrum.slope, EIGEN_0)),
     Statistic("cosine/average", "cosine", "Mean cosine of two different examples.", COSINE,
-              numbers.average_cosine, lambda s: 0.0),
+              numbers.average_cosine, lambda s: 0.0, alias="average_cosine"),
     *(
         Statistic(f"cosine/rogue_{k}", "share", f"Part of the {k} largest dimensions in the average cosine.", ROGUE,
                   of(numbers.rogue, numbers.whole, k))

@@ -1,0 +1,54 @@
+"""`TrainWindow`: embeddings of the last training steps before a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from clsnorm.distributed import gather_objects, rank
+
+Rows = dict[str, Tensor]
+
+
+class TrainWindow:
+    """Keeps what the last ``length`` optimizer steps of each ``period`` gave, on its device: no step waits for it.
+
+    It takes ``2 * length * batch * dim`` values of memory, and nothing in the other steps.
+
+    Args:
+        names: Outputs of a training step to keep, rows ``(B, ...)`` of detached tensors.
+        period: Optimizer steps between two measurements, which are at its multiples.
+        length: Optimizer steps in the window.
+    """
+
+    def __init__(self, names: Sequence[str], *, period: int, length: int) -> None:
+        self._names, self._period, self._length = names, period, length
+        self._parts: list[Rows] = []
+
+    def is_due(self, step: int) -> bool:
+        """Whether there is a measurement after optimizer step ``step``, counted from 1."""
+        return step % self._period == 0
+
+    def add(self, outputs: Mapping[str, Any], *, step: int) -> None:
+        """Keeps the outputs of a batch of optimizer step ``step``, counted from 1, if they are in the window."""
+        if -step % self._period < self._length:
+            # A copy: [CLS] may be a view that holds the hidden states of the whole batch.
+            self._parts.append({name: outputs[name].clone() for name in self._names})
+
+    def take(self, device: torch.device) -> Iterator[Rows]:
+        """Yields what was kept, batch by batch, on ``device``, and forgets it."""
+        parts, self._parts = self._parts, []
+        for part in parts:
+            yield {name: rows.to(device) for name, rows in part.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what all processes have kept. Collective."""
+        mine = [{name: rows.cpu() for name, rows in part.items()} for part in self._parts]
+        return {"parts": [part for parts in gather_objects(mine) for part in parts]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up what `state_dict` returned, on the first process: it stood for all of them."""
+        self._parts = list(state["parts"]) if rank() == 0 else []
