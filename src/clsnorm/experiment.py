@@ -97,11 +97,11 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
         results = _conclude(experiment)
     except BaseException as error:
         folder.record_error(error, input_too=distributed.is_active())
-        _close_loggers(experiment, crashed=True)
+        _close_loggers(experiment, None)
         if isinstance(error, SystemExit):  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
         raise
-    _close_loggers(experiment, crashed=False)
+    _close_loggers(experiment, results)
     if distributed.rank() == 0:
         write_json(folder.results, results)
         folder.last.unlink(missing_ok=True)
@@ -246,6 +246,6 @@ def _results(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _close_loggers(experiment: Experiment | None, *, crashed: bool) -> None:
+def _close_loggers(experiment: Experiment | None, results: dict[str, Any] | None) -> None:
     for logger in experiment.trainer.loggers if experiment else []:
-        logger.close(crashed=crashed)  # type: ignore[attr-defined]
+        logger.close(results)  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.plugins import MixedPrecision
 
 from clsnorm.building import build
 from clsnorm.calibration import calibrate
@@ -165,6 +166,20 @@ def test_resumed_run_has_the_rows_and_norms_of_the_whole(train: Train, monkeypat
     assert columns(resumed) == columns(whole)
     for point, norms in kept(whole).items():
         np.testing.assert_array_equal(kept(resumed)[point], norms)
+
+
+def test_the_scale_of_amp_is_undone(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    """float16 with a scale that grows while training, as on a GPU; on the CPU Lightning would take bfloat16."""
+    exact = kept(train(*STILL, "normalizer=layernorm").folder)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
+    monkeypatch.setattr(
+        "pytorch_lightning.trainer.connectors.accelerator_connector._AcceleratorConnector._check_and_init_precision",
+        lambda connector: MixedPrecision("16-mixed", device="cpu", scaler=scaler),
+    )
+    half = kept(train(*STILL, "normalizer=layernorm", "trainer.precision=16-mixed").folder)
+    assert scaler.get_scale() > 1024
+    for point in ("h", "z"):
+        np.testing.assert_allclose(half[point], exact[point], rtol=0.05, atol=1e-3)
 
 
 def test_bf16_gradients_are_close(train: Train) -> None:

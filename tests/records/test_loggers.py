@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,23 @@ def test_wandb_without_a_key_keeps_the_run_offline(
         assert set(started.tags) == {"files", "identity"}
         (ended,) = [record.exit for record in records if record.HasField("exit")]
         assert ended.exit_code == 0
+
+
+def test_summary_of_wandb_is_of_the_selected_weights(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    run = train("logger=wandb", "callbacks=none", "optimizer.lr=0.1", "trainer.max_epochs=4")
+    (path,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
+    summary: dict[str, object] = {}
+    for record in wandb_records(path):
+        if record.HasField("summary"):  # type: ignore[attr-defined]
+            for item in record.summary.update:  # type: ignore[attr-defined]
+                summary["/".join(item.nested_key) or item.key] = json.loads(item.value_json)
+    results = json.loads((run.folder / "results.json").read_text())
+    assert results["selected_step"] < results["steps"]
+    for key in ("status", "collapsed", "majority", "selected_step"):
+        assert summary[key] == results[key]
+    for name, value in results["metrics"].items():
+        assert summary[name] == pytest.approx(value, nan_ok=True), name
 
 
 def test_crashed_run_is_told_to_wandb(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

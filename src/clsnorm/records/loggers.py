@@ -20,6 +20,7 @@ from clsnorm.files import write_json
 
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
+SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # beside the metrics
 
 
 class WandbRun(WandbLogger):
@@ -76,12 +77,20 @@ class WandbRun(WandbLogger):
         self.log_metrics({name: wandb.Histogram(np_histogram=bins) for name, bins in histograms.items()}, step)
 
     @rank_zero_only
-    def close(self, *, crashed: bool) -> None:
-        """Ends the run: the next one of this process must not be merged into it."""
+    def close(self, results: Mapping[str, Any] | None) -> None:
+        """Ends the run: the next one of this process must not be merged into it.
+
+        Its summary is then of the selected weights, as the results are; W&B by itself keeps the last value of each
+        metric. Without ``results`` the run has crashed.
+        """
         import wandb
 
-        if wandb.run is not None:
-            wandb.finish(exit_code=int(crashed))
+        if wandb.run is None:
+            return
+        if results is not None:
+            verdict = {key: results[key] for key in SUMMARY}
+            wandb.run.summary.update({**results["metrics"], **verdict})
+        wandb.finish(exit_code=int(results is None))
 
 
 class TensorBoardRun(TensorBoardLogger):
@@ -101,7 +110,7 @@ class TensorBoardRun(TensorBoardLogger):
         """Flushes the events; no second copy of the configuration is written."""
         self.experiment.flush()
 
-    def close(self, *, crashed: bool) -> None:
+    def close(self, results: Mapping[str, Any] | None) -> None:
         """Closes the event file."""
         self.experiment.close()
 
@@ -140,10 +149,10 @@ class MlflowRun(MLFlowLogger):
             kept_id(self._folder, "mlflow", lambda: str(self.run_id))
         self._parameters = {}
 
-    def close(self, *, crashed: bool) -> None:
-        """Ends the run with its true status, if it has begun."""
+    def close(self, results: Mapping[str, Any] | None) -> None:
+        """Ends the run with its true status, if it has begun; without ``results`` it has crashed."""
         if not self._parameters:
-            self.finalize("failed" if crashed else "success")
+            self.finalize("failed" if results is None else "success")
 
 
 def known_id(folder: Path, logger: str) -> str | None:

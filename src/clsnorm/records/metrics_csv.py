@@ -1,6 +1,7 @@
 """``metrics.csv``: every logged number of a run, one row a step, whatever other logger is chosen."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ class MetricsCsv(Logger):
     def finalize(self, status: str) -> None:
         self.save()
 
-    def close(self, *, crashed: bool) -> None:
+    def close(self, results: Mapping[str, Any] | None) -> None:
         """Writes the last row."""
         self.save()
 
