@@ -33,6 +33,37 @@ from clsnorm.records import (
 
 
 @dataclass
+class Records:
+    """What every run notes of itself: files, and callbacks beside the observers."""
+
+    metrics_csv: MetricsCsv
+    events: Events
+    stopwatch: Stopwatch
+    memory: PeakMemory
+    divergence: Divergence
+    skipped: SkippedSteps
+    abort: Abort
+    predictions: Predictions
+    profile: Profile
+    selected: SelectedWeights
+    resume_point: ResumePoint
+
+    @property
+    def callbacks(self) -> list[pl.Callback]:
+        """Those that Lightning calls, in this order: the resume point holds the state of all others."""
+        return [
+            self.stopwatch,
+            self.divergence,
+            self.skipped,
+            self.abort,
+            self.predictions,
+            self.profile,
+            self.selected,
+            self.resume_point,
+        ]
+
+
+@dataclass
 class Experiment:
     """The built parts of a run."""
 
@@ -41,15 +72,8 @@ class Experiment:
     data: DataModule
     module: FineTuner
     trainer: pl.Trainer
-    metrics_csv: MetricsCsv
-    events: Events
-    selected: SelectedWeights
-    stopwatch: Stopwatch
-    memory: PeakMemory
-    divergence: Divergence
-    abort: Abort
     observers: dict[str, Observer]
-    profile: Profile
+    records: Records
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
@@ -59,50 +83,26 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
         InputError: If a part refuses its configuration.
     """
     stopwatch, memory = Stopwatch(time.perf_counter()), PeakMemory()
-    seeds = config["seeds"]
-    pl.seed_everything(seeds["init"], verbose=False)
+    pl.seed_everything(config["seeds"]["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
     encoder, tokenizer = load_pretrained(config)
     _check_length(config["data"]["max_length"], encoder.max_length)
     data = build_data(config, tokenizer, packed=encoder.can_pack)
-    classifier = _assemble(config, encoder, num_outputs=data.num_outputs)
     module = FineTuner(
-        classifier,
+        _assemble(config, encoder, num_outputs=data.num_outputs),
         regression=data.regression,
         metrics=data.metrics,
         report_names=data.report_names,
         optimizer=optimizer,
         scheduler=scheduler,
-        seed_dropout=seeds["dropout"],
+        seed_dropout=config["seeds"]["dropout"],
     )
-    metrics_csv = MetricsCsv(folder.metrics)
-    selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
-    events = Events(folder.events)
-    predictions = Predictions(folder.predictions, regression=data.regression, parts=data.report_names)
-    resume_point = ResumePoint(folder.last, every=config["checkpoint_every"])
-    by_name = {name: instantiate(node, "callbacks") for name, node in (config["callbacks"] or {}).items()}
-    observers = {name: callback for name, callback in by_name.items() if isinstance(callback, Observer)}
-    divergence, skipped, abort = _wire(events, list(observers.values()), abort_on=config["abort_on"])
-    profile = Profile({name: observer.seconds for name, observer in observers.items()})
-    records = [stopwatch, divergence, skipped, abort, predictions, profile, selected, resume_point]
-    trainer = _build_trainer(config, folder, metrics_csv, [*by_name.values(), *records])
-    events.loggers = [logger for logger in trainer.loggers if logger is not metrics_csv]
-    return Experiment(
-        config,
-        folder,
-        data,
-        module,
-        trainer,
-        metrics_csv,
-        events,
-        selected,
-        stopwatch,
-        memory,
-        divergence,
-        abort,
-        observers,
-        profile,
-    )
+    callbacks = {name: instantiate(node, "callbacks") for name, node in (config["callbacks"] or {}).items()}
+    observers = {name: callback for name, callback in callbacks.items() if isinstance(callback, Observer)}
+    records = _build_records(config, folder, data, observers, stopwatch=stopwatch, memory=memory)
+    trainer = _build_trainer(config, folder, records.metrics_csv, [*callbacks.values(), *records.callbacks])
+    records.events.loggers = [logger for logger in trainer.loggers if logger is not records.metrics_csv]
+    return Experiment(config, folder, data, module, trainer, observers, records)
 
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
@@ -175,19 +175,40 @@ def _prepare(data: DataModule) -> None:
     data.prepare()
 
 
-def _wire(events: Events, observers: list[Observer], *, abort_on: list[str]) -> tuple[Divergence, SkippedSteps, Abort]:
-    """Returns the alarms that every run has, and gives all that tell of events a way to."""
-    told = [kind for observer in observers for kind in observer.kinds]
-    abort = Abort(abort_on, [*told, *Divergence.kinds, *SkippedSteps.kinds])
+def _build_records(
+    config: dict[str, Any],
+    folder: RunFolder,
+    data: DataModule,
+    observers: dict[str, Observer],
+    *,
+    stopwatch: Stopwatch,
+    memory: PeakMemory,
+) -> Records:
+    """Returns what every run notes, and gives all that tell of events a way to."""
+    events = Events(folder.events)
+    told = [kind for observer in observers.values() for kind in observer.kinds]
+    abort = Abort(config["abort_on"], [*told, *Divergence.kinds, *SkippedSteps.kinds])
 
     def tell(*, kind: str, **event: Any) -> None:
         abort.hear(kind)
         if distributed.rank() == 0:
             events.add(kind=kind, **event)
 
-    for observer in observers:
+    for observer in observers.values():
         observer.tell = tell
-    return Divergence(tell), SkippedSteps(tell), abort
+    return Records(
+        MetricsCsv(folder.metrics),
+        events,
+        stopwatch,
+        memory,
+        Divergence(tell),
+        SkippedSteps(tell),
+        abort,
+        Predictions(folder.predictions, regression=data.regression, parts=data.report_names),
+        Profile({name: observer.seconds for name, observer in observers.items()}),
+        SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode),
+        ResumePoint(folder.last, every=config["checkpoint_every"]),
+    )
 
 
 def _build_trainer(

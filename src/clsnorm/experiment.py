@@ -110,31 +110,30 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
 
 def _train(experiment: Experiment) -> None:
     config, folder, data = experiment.config, experiment.folder, experiment.data
+    records = experiment.records
     resume = folder.last if folder.last.exists() else None
     if resume is not None:
         epoch, start, step = position(resume, batches_per_epoch=data.steps_per_epoch)
         data.resume_at(epoch, start)
-        experiment.metrics_csv.keep_until(step)
+        records.metrics_csv.keep_until(step)
         if distributed.rank() == 0:
-            experiment.events.keep_until(step)
-            experiment.events.add(step=step, kind="resumed")
+            records.events.keep_until(step)
+            records.events.add(step=step, kind="resumed")
         log.info("going on from step %d", step)
     else:
-        experiment.metrics_csv.keep_until(0)  # of a run that ended before its first resume point
+        records.metrics_csv.keep_until(0)  # of a run that ended before its first resume point
         if distributed.rank() == 0:
-            experiment.events.keep_until(0)
+            records.events.keep_until(0)
         _check_batches(experiment)
         device = experiment.trainer.strategy.root_device
         cache = Path(config["paths"]["cache"]).expanduser() / "calibrations"
-        experiment.stopwatch.calibrate(
-            lambda: calibrate(experiment.module.classifier, data, cache=cache, device=device)
-        )
+        records.stopwatch.calibrate(lambda: calibrate(experiment.module.classifier, data, cache=cache, device=device))
         match_head(experiment.module.classifier, data, device=device)
         if distributed.rank() == 0:
             provenance.write_diff(folder.path / "changes.diff")
     experiment.trainer.callbacks.append(Recalibration(data))  # type: ignore[attr-defined]
     experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
-    if experiment.selected.last_validated != experiment.trainer.global_step:
+    if records.selected.last_validated != experiment.trainer.global_step:
         experiment.trainer.validate(experiment.module, datamodule=data, verbose=False)
 
 
@@ -158,7 +157,7 @@ def _check_batches(experiment: Experiment) -> None:
 
 def _conclude(experiment: Experiment) -> dict[str, Any]:
     """Evaluates the last and the selected weights on the report split and gathers the results."""
-    trainer, selected = experiment.trainer, experiment.selected
+    trainer, selected = experiment.trainer, experiment.records.selected
     steps = trainer.global_step
     at_end = _test(experiment, quietly=steps != selected.step)
     chosen = at_end
@@ -214,16 +213,17 @@ def _majority(data: DataModule) -> float:
 
 
 def _status(experiment: Experiment) -> str:
-    if experiment.divergence.step >= 0:
+    if experiment.records.divergence.step >= 0:
         return "diverged"
-    return "completed" if experiment.abort.by is None else "aborted"
+    return "completed" if experiment.records.abort.by is None else "aborted"
 
 
 def _results(experiment: Experiment) -> dict[str, Any]:
     config, data, trainer = experiment.config, experiment.data, experiment.trainer
+    records = experiment.records
     return {
         "status": _status(experiment),
-        "aborted_by": experiment.abort.by,
+        "aborted_by": records.abort.by,
         **{key: config["choices"][key] for key in ("data", "normalizer", "model")},
         "seed": config["seed"],
         "seeds": config["seeds"],
@@ -231,14 +231,14 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "monitor": data.monitor,
         "num_outputs": data.num_outputs,
         "train_examples": data.train_size,
-        "selected_step": experiment.selected.step,
+        "selected_step": records.selected.step,
         "epochs": trainer.current_epoch,
-        "seconds": experiment.stopwatch.elapsed,
-        "calibration_seconds": experiment.stopwatch.calibration_seconds,
-        "examples_per_second": experiment.stopwatch.examples_per_second,
-        "training_seconds": experiment.stopwatch.seconds,
-        "profile": experiment.profile.shares(experiment.stopwatch.seconds),
-        "peak_memory_mb": experiment.memory.mb(),
+        "seconds": records.stopwatch.elapsed,
+        "calibration_seconds": records.stopwatch.calibration_seconds,
+        "examples_per_second": records.stopwatch.examples_per_second,
+        "training_seconds": records.stopwatch.seconds,
+        "profile": records.profile.shares(records.stopwatch.seconds),
+        "peak_memory_mb": records.memory.mb(),
         "source": data.source_record,
         "devices": distributed.world_size(),
         "versions": provenance.versions(),
