@@ -36,12 +36,20 @@ CONDITIONS, RATIOS, DIM = (1e0, 1e3, 1e6, 1e9, 1e12), (0.1, 1.0, 10.0, 100.0), 6
 def build(key: str, dim: int, rows: Tensor, dtype: torch.dtype = torch.float32) -> Normalizer:
     normalizer: Normalizer = instantiate(OmegaConf.load(CONF / f"{key}.yaml"), _convert_="all")(dim)
     normalizer.to(dtype)
-    normalizer.take_encoder_norm(torch.nn.LayerNorm(dim))
+    normalizer.take_encoder_norm(encoder_norm(dim))
     if normalizer.calibration is not None:
         accumulator = normalizer.calibration(dim)
         accumulator.update(rows)
         normalizer.calibrate(accumulator)
     return normalizer
+
+
+def encoder_norm(dim: int) -> torch.nn.LayerNorm:
+    norm = torch.nn.LayerNorm(dim)
+    with torch.no_grad():
+        norm.weight.copy_(torch.linspace(0.1, 2, dim))
+        norm.bias.copy_(torch.linspace(-1, 1, dim))
+    return norm
 
 
 def seconds(step: Callable[[], None]) -> float:

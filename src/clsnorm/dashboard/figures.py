@@ -25,15 +25,25 @@ def draw(panel: Panel, series: Mapping[str, Series]) -> str:
         labels = short_names(list(series))
         for colour, (name, points) in zip(plotting.colours(len(series)), series.items(), strict=True):
             _draw_line(axes, points, labels[name], colour)
-        values = [value for points in series.values() for _, value in points if math.isfinite(value)]
-        if panel.log and values and min(values) > 0:
-            axes.set_yscale("log")
+        if panel.log:
+            _scale(axes, [value for points in series.values() for _, value in points if math.isfinite(value)])
         axes.set_xlabel("optimizer step")
         axes.set_ylabel(panel.unit)
         plotting.title(axes, panel.title)
         if len(series) > 1:
             axes.legend(ncols=2 if len(series) > 4 else 1)
         return plotting.finish(figure).svg
+
+
+def _scale(axes: Any, values: list[float]) -> None:
+    """Makes the axis logarithmic where values span a decade, with plain numbers at its ticks."""
+    if values and min(values) > 0 and max(values) > 10 * min(values):
+        from matplotlib.ticker import LogLocator
+
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter("{x:g}" if max(values) < 1000 * min(values) else "")
 
 
 def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:
