@@ -67,7 +67,7 @@ class GradientNorms(Observer):
 
     Args:
         top: Dimensions in the energy share and the overlap.
-        updates: Whether to log ``update_ratio``; takes a copy of the weights on logged steps.
+        updates: Whether to log ``update_ratio``; holds a copy of the weights.
         window: Logged steps that say what is usual.
         deviations: Median absolute deviations above the median that make an explosion.
 
@@ -171,7 +171,8 @@ class GradientNorms(Observer):
     ) -> None:
         if self._due:
             self._raw = self._norms.of_gradients()
-            self._before = self._norms.copy_weights() if self._updates else []
+            if self._updates:
+                self._norms.keep_weights()
 
     @override
     def on_train_batch_end(
@@ -235,7 +236,7 @@ class GradientNorms(Observer):
     def _parameter_numbers(self) -> dict[str, float]:
         """Norms by part, with one transfer for all of them."""
         clipped, weights = self._norms.of_gradients(), self._norms.of_weights()
-        updates = self._norms.of_updates(self._before) if self._updates else torch.zeros_like(weights)
+        updates = self._norms.of_updates() if self._updates else torch.zeros_like(weights)
         raw, clipped, weights, updates = torch.stack([self._raw, clipped, weights, updates]).cpu()
         parts = self._norms.parts
         by_part = dict(zip(parts, raw.tolist(), strict=True))

@@ -48,6 +48,7 @@ class ParameterNorms:
         parts = part_names(name for name, _ in named)
         self.parts = sorted(set(parts.values()))
         self.parameters = [p for _, p in named]
+        self._kept: list[Tensor] = []
         self._index = torch.tensor([self.parts.index(parts[name]) for name, _ in named])
 
     def of_weights(self) -> Tensor:
@@ -58,14 +59,18 @@ class ParameterNorms:
         """Returns the norm of each part's gradients; a parameter without one counts as zero."""
         return self._by_part([p.grad.detach() if p.grad is not None else _nothing(p) for p in self.parameters])
 
-    def copy_weights(self) -> list[Tensor]:
-        """Returns copies of the parameters, for `of_updates`."""
-        return [p.detach().clone() for p in self.parameters]
+    def keep_weights(self) -> None:
+        """Keeps a copy of the parameters for `of_updates`."""
+        weights = [p.detach() for p in self.parameters]
+        if not self._kept:
+            # Filled again and again: fresh memory costs a CPU several times what the copying does.
+            self._kept = [torch.empty_like(weight) for weight in weights]
+        torch._foreach_copy_(self._kept, weights)
 
-    def of_updates(self, before: list[Tensor]) -> Tensor:
-        """Returns the norm of each part's change since ``before``, whose tensors are used up."""
-        torch._foreach_sub_(before, [p.detach() for p in self.parameters])
-        return self._by_part(before)
+    def of_updates(self) -> Tensor:
+        """Returns the norm of each part's change since `keep_weights`, whose copy is used up."""
+        torch._foreach_sub_(self._kept, [p.detach() for p in self.parameters])
+        return self._by_part(self._kept)
 
     def _by_part(self, tensors: list[Tensor]) -> Tensor:
         norms = torch.stack(torch._foreach_norm(tensors)).double()
