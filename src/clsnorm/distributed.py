@@ -68,6 +68,17 @@ def gather_objects(obj: Any) -> list[Any]:
     return gathered
 
 
+def own_parts(parts: list[Any]) -> list[Any]:
+    """Returns what this process takes up of what `gather_objects` once returned, in a run that now goes on.
+
+    With as many processes as then it is the process's own part, so that sums are added in the same order, to the bit;
+    else the first process takes all parts and the others none.
+    """
+    if len(parts) == world_size():
+        return [parts[rank()]]
+    return parts if rank() == 0 else []
+
+
 def barrier() -> None:
     """Waits until every process has come here."""
     if is_active():

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clsnorm.distributed import gather_objects, rank
+from clsnorm.distributed import gather_objects, own_parts
 
 Rows = dict[str, Tensor]
 
@@ -46,9 +46,8 @@ class TrainWindow:
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what all processes have kept. Collective."""
-        mine = [{name: rows.cpu() for name, rows in part.items()} for part in self._parts]
-        return {"parts": [part for parts in gather_objects(mine) for part in parts]}
+        return {"parts": gather_objects([{name: rows.cpu() for name, rows in part.items()} for part in self._parts])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up what `state_dict` returned, on the first process: it stood for all of them."""
-        self._parts = list(state["parts"]) if rank() == 0 else []
+        """Takes up this process's share of what `state_dict` returned."""
+        self._parts = [part for kept in own_parts(state["parts"]) for part in kept]

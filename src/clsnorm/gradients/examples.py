@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,26 +47,31 @@ class ExampleGradients:
             ``(n,)`` norms, in the order of the processes, and within one of the steps; and ``(dim,)`` sums of ``g_i``
             (``total``), of its squares (``square``) and of ``g_i / ||g_i||`` (``unit``), over finite rows.
         """
-        norms, sums = self._joined()
+        norms, sums = self._unpacked(distributed.gather_objects(self._packed()))
         return norms, dict(zip(SUMS, sums, strict=True))
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         """Returns what all processes have seen. Collective."""
-        norms, sums = self._joined()
-        return {"norms": norms, "sums": sums}
+        return {"parts": [torch.from_numpy(part) for part in distributed.gather_objects(self._packed())]}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Takes up what `state_dict` returned, on the first process: it stood for all of them."""
-        if distributed.rank() == 0:
-            self._norms, self._sums = [state["norms"]], state["sums"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes up this process's share of what `state_dict` returned."""
+        parts = distributed.own_parts(state["parts"])
+        norms, self._sums = self._unpacked([part.numpy() for part in parts])
+        self._norms = [norms]
 
-    def _joined(self) -> tuple[Tensor, Tensor]:
+    def _packed(self) -> np.ndarray:
+        """Returns sums and norms of this process, with one transfer to the host."""
         device = self._norms[-1].device if self._norms else "cpu"
         norms = torch.cat([part.to(device) for part in self._norms] or [torch.zeros(0, dtype=torch.float64)])
         sums = torch.zeros(len(SUMS), self.dim, dtype=torch.float64) if self._sums is None else self._sums
-        packed = torch.cat([sums.flatten().to(device), norms]).cpu()  # one transfer
-        parts = distributed.gather_objects(packed.numpy())
-        joined = [torch.from_numpy(part) for part in parts]
+        packed: np.ndarray = torch.cat([sums.flatten().to(device), norms]).cpu().numpy()
+        return packed
+
+    def _unpacked(self, parts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Returns norms and sums of several processes."""
         split = len(SUMS) * self.dim
-        total = torch.stack([part[:split] for part in joined]).sum(0).view(len(SUMS), self.dim)
-        return torch.cat([part[split:] for part in joined]), total
+        empty = np.zeros(split)
+        norms = torch.from_numpy(np.concatenate([part[split:] for part in (*parts, empty)]))
+        total = torch.stack([torch.from_numpy(part[:split]) for part in parts or [empty]]).sum(0)
+        return norms, total.view(len(SUMS), self.dim)
