@@ -9,8 +9,10 @@ from pathlib import Path
 
 def wandb_records(path: Path) -> Iterator[object]:
     """Reads an offline W&B file: a header of 7 bytes, then LevelDB's log framing of protocol buffers."""
+    import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
+    wandb.teardown()  # its own process writes the file, and the last of it after a run has ended
     data, position, pending = path.read_bytes(), 7, b""
     while position + 7 <= len(data):
         left = 32768 - position % 32768
