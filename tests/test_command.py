@@ -99,11 +99,13 @@ def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], wor
 
 
 @pytest.mark.slow
-def test_two_killed_processes_resume_exactly(tiny_overrides: list[str], workspace: Path) -> None:
+@pytest.mark.parametrize("trainer", ["ddp_cpu", "fsdp"])
+def test_two_killed_processes_resume_exactly(tiny_overrides: list[str], workspace: Path, trainer: str) -> None:
     import torch
 
-    common = [*tiny_overrides, "trainer=ddp_cpu", "normalizer=batchnorm", "trainer.max_epochs=12", "checkpoint_every=1"]
-    common += ["data.batch_size=13", "trainer.log_every_n_steps=1"]
+    common = [*tiny_overrides, f"trainer={trainer}", "trainer.accelerator=cpu", "trainer.devices=2"]
+    common += ["normalizer=batchnorm", "trainer.max_epochs=12", "checkpoint_every=1"]
+    common += ["data.batch_size=13", "trainer.log_every_n_steps=2", "callbacks=[cls_statistics,gradient_norms]"]
     words = [sys.executable, str(ROOT / "train.py"), *common]
     assert (
         subprocess.run([*words, "hydra.run.dir=whole"], capture_output=True, timeout=200, check=False).returncode == 0
@@ -167,14 +169,16 @@ def test_two_processes_end_with_the_weights_of_one(
         "optimizer.eps=0.01",  # Adam divides: at its usual eps it makes steps of the float error of zero gradients
     ]
     states = {}
-    for trainer, output in (("default", "one"), ("ddp_cpu", "two")):
-        done = command(*common, f"trainer={trainer}", "trainer.accelerator=cpu", f"paths.output={output}")
+    for trainer, devices in (("default", 1), ("ddp_cpu", 2), ("fsdp", 2)):
+        where = [f"trainer={trainer}", "trainer.accelerator=cpu", f"trainer.devices={devices}"]
+        done = command(*common, *where, f"paths.output={trainer}")
         assert done.returncode == 0, done.stderr
-        (folder,) = (workspace / output).iterdir()
-        states[output] = torch.load(folder / "selected.ckpt", weights_only=True)["state_dict"]
+        (folder,) = (workspace / trainer).iterdir()
+        states[trainer] = torch.load(folder / "selected.ckpt", weights_only=True)["state_dict"]
         results = json.loads((folder / "results.json").read_text())
-        assert results["devices"] == (2 if output == "two" else 1)
+        assert results["devices"] == devices
         assert results["metrics"]["report/accuracy"] > 0.6
-    assert states["one"].keys() == states["two"].keys()
-    for key, value in states["one"].items():
-        torch.testing.assert_close(value, states["two"][key], rtol=1e-3, atol=1e-4)
+    for trainer in ("ddp_cpu", "fsdp"):
+        assert states[trainer].keys() == states["default"].keys()
+        for key, value in states["default"].items():
+            torch.testing.assert_close(value, states[trainer][key], rtol=1e-3, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -65,19 +66,43 @@ def test_sweep_over_two_processes(command: Callable[..., Any], tiny_overrides: l
     assert all(result["devices"] == 2 for result in found)
 
 
+def endless_run(tiny_overrides: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Starts a run of two workers and waits until they train."""
+    words = [*tiny_overrides, *TWO, "trainer.max_epochs=-1", "trainer.max_steps=100000", "callbacks=none"]
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "train.py"),
+            *words,
+            f"hydra.run.dir={folder.name}",
+            "trainer.val_check_interval=5",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert wait_for(lambda: (folder / "metrics.csv").exists(), 120), "training did not start"
+    assert len(workers_of(folder)) == 3  # torchrun and its two workers
+    return parent
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the parent's death is told to workers on Linux only")
 def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspace: Path) -> None:
-    words = [*tiny_overrides, *TWO, "trainer.max_epochs=-1", "trainer.max_steps=100000", "callbacks=none"]
-    parent = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *words, "hydra.run.dir=run", "trainer.val_check_interval=5"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     folder = workspace / "run"
-    assert wait_for(lambda: (folder / "metrics.csv").exists(), 120), "training did not start"
-    workers = workers_of(folder)
-    assert len(workers) == 3  # torchrun and its two workers
+    parent = endless_run(tiny_overrides, folder)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert wait_for(lambda: not workers_of(folder), 20), f"left behind: {workers_of(folder)}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killing_a_worker_ends_the_run_and_is_told(tiny_overrides: list[str], workspace: Path) -> None:
+    folder = workspace / "run"
+    parent = endless_run(tiny_overrides, folder)
+    os.kill(max(workers_of(folder)), signal.SIGKILL)
+    _, said = parent.communicate(timeout=60)
+    assert parent.returncode == 1
+    assert "a worker was ended by SIGKILL" in said
+    assert not workers_of(folder)

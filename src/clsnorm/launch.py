@@ -19,6 +19,7 @@ from typing import Any
 from clsnorm.errors import InputError
 
 PR_SET_PDEATHSIG = 1
+SIGNALLED = 128  # added to a signal's number in the status of a process that it ended
 
 
 class WorkerError(RuntimeError):
@@ -52,10 +53,13 @@ def read_error(folder: Path) -> dict[str, Any] | None:
 
 def _relayed_error(folder: Path, status: int) -> Exception:
     error = read_error(folder)
+    if error is not None and error["kind"] == InputError.__name__:
+        return InputError(error["message"])
+    if status > SIGNALLED:  # what other workers say of it then is that they were left alone
+        name = signal.Signals(status - SIGNALLED).name
+        return WorkerError(f"a worker was ended by {name}{', perhaps for want of memory' if name == 'SIGKILL' else ''}")
     if error is None:
         return WorkerError(f"the workers ended with status {status} and left no error.json in {folder}")
-    if error["kind"] == InputError.__name__:
-        return InputError(error["message"])
     return WorkerError(f"a worker crashed:\n{error['traceback']}")
 
 
@@ -66,7 +70,7 @@ def die_with_parent() -> None:
 
 
 def supervise(folder: Path, *, processes: int, task: str) -> int:
-    """Starts and watches the workers with torchrun and returns its exit status.
+    """Starts and watches the workers with torchrun and returns its exit status, which tells of a signal if one fell.
 
     torchrun's own report of a failed worker is silenced: the worker has left ``error.json``, which the parent tells.
     """
@@ -76,8 +80,8 @@ def supervise(folder: Path, *, processes: int, task: str) -> int:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
     try:
         torchrun.main(["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.worker", str(folder), task])
-    except ChildFailedError:
-        return 1
+    except ChildFailedError as error:
+        return next((SIGNALLED - failure.exitcode for failure in error.failures.values() if failure.exitcode < 0), 1)
     return 0
 
 

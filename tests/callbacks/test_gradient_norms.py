@@ -70,10 +70,19 @@ def test_rows_are_gradients_of_each_examples_own_loss(
 
 
 def test_two_processes_see_the_gradients_of_one(train: Train) -> None:
-    one = kept(train(*STILL, "normalizer=layernorm", "paths.output=one").folder)
-    two = kept(train(*STILL, "normalizer=layernorm", "paths.output=two", "trainer=ddp_cpu").folder)
-    for point, norms in one.items():
-        np.testing.assert_allclose(two[point], norms, rtol=2e-4, atol=1e-7)
+    moving = [*STILL, "normalizer=layernorm", "optimizer.lr=1e-4", "optimizer.eps=0.01", "trainer.log_every_n_steps=2"]
+    one = train(*moving, "paths.output=one").folder
+    for trainer in ("ddp_cpu", "fsdp"):
+        where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
+        two = train(*moving, *where).folder
+        for point, norms in kept(one).items():
+            np.testing.assert_allclose(kept(two)[point], norms, rtol=2e-4, atol=1e-7)
+        assert len(columns(one)) == 2
+        for ours, theirs in zip(columns(two), columns(one), strict=True):
+            assert float(ours["grad/update_ratio/layer01/attention"]) > 0
+            assert ours.keys() == theirs.keys()
+            for name in ours:
+                assert float(ours[name] or 0) == pytest.approx(float(theirs[name] or 0), rel=1e-3, abs=1e-6), name
 
 
 def test_a_normalizer_that_mixes_the_batch_is_labelled_so(train: Train) -> None:

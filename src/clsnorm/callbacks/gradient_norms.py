@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
@@ -72,8 +71,7 @@ class GradientNorms(Observer):
         deviations: Median absolute deviations above the median that make an explosion.
 
     Raises:
-        InputError: If ``top`` is not positive, or `Explosion` refuses an argument; when training starts, if the
-            strategy shards parameters: norms of shards are not norms of parts.
+        InputError: If ``top`` is not positive, or `Explosion` refuses an argument.
     """
 
     kinds = ("explosion", "vanishing")
@@ -118,20 +116,19 @@ class GradientNorms(Observer):
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if isinstance(trainer.strategy, FSDPStrategy):
-            raise InputError(
-                "callbacks=gradient_norms needs whole parameters, but trainer.strategy shards them. Use trainer=ddp, "
-                "or leave this callback out"
-            )
         classifier: Any = pl_module.classifier
         self._dim = classifier.encoder.dim
         self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_batch else "h", "z": "z"}
         self._normalizer = classifier.normalizer
         self._norms = ParameterNorms(classifier)
         self._restart()
+        self._handle = classifier.normalizer.register_forward_hook(self._see)
+
+    @override
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Some strategies have read the checkpoint by now only.
         for point, state in self._saved.items():
             self._windows[point].load_state_dict(state)
-        self._handle = classifier.normalizer.register_forward_hook(self._see)
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

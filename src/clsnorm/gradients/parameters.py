@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
+from clsnorm.distributed import all_reduce_sum
 from clsnorm.model.optimizers import count_layers, place
 
 _KINDS = (("norm", re.compile(r"norm", re.IGNORECASE)), ("attention", re.compile(r"att(entio)?n", re.IGNORECASE)))
@@ -39,8 +41,12 @@ def _part(name: str, layers: int) -> str:
 class ParameterNorms:
     """Euclidean norms over the parts of a classifier.
 
+    Where its parameters are sharded, each process looks at its shards, and their squares are added up over all
+    processes; asking for a norm is collective then.
+
     Args:
-        classifier: Its trainable parameters are looked at.
+        classifier: Its trainable parameters are looked at: as they are before its first forward pass, which may leave
+            gathered ones in place of shards.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -49,19 +55,20 @@ class ParameterNorms:
         self.parts = sorted(set(parts.values()))
         self.parameters = [p for _, p in named]
         self._kept: list[Tensor] = []
+        self._sharded = any(isinstance(p, DTensor) for p in self.parameters)
         self._index = torch.tensor([self.parts.index(parts[name]) for name, _ in named])
 
     def of_weights(self) -> Tensor:
         """Returns the norm of each part's parameters, ``(len(parts),)``, on their device."""
-        return self._by_part([p.detach() for p in self.parameters])
+        return self._by_part(self._weights())
 
     def of_gradients(self) -> Tensor:
         """Returns the norm of each part's gradients; a parameter without one counts as zero."""
-        return self._by_part([p.grad.detach() if p.grad is not None else _nothing(p) for p in self.parameters])
+        return self._by_part([_nothing(p) if p.grad is None else _own(p.grad) for p in self.parameters])
 
     def keep_weights(self) -> None:
         """Keeps a copy of the parameters for `of_updates`."""
-        weights = [p.detach() for p in self.parameters]
+        weights = self._weights()
         if not self._kept:
             # Filled again and again: fresh memory costs a CPU several times what the copying does.
             self._kept = [torch.empty_like(weight) for weight in weights]
@@ -69,13 +76,23 @@ class ParameterNorms:
 
     def of_updates(self) -> Tensor:
         """Returns the norm of each part's change since `keep_weights`, whose copy is used up."""
-        torch._foreach_sub_(self._kept, [p.detach() for p in self.parameters])
+        torch._foreach_sub_(self._kept, self._weights())
         return self._by_part(self._kept)
+
+    def _weights(self) -> list[Tensor]:
+        return [_own(p) for p in self.parameters]
 
     def _by_part(self, tensors: list[Tensor]) -> Tensor:
         norms = torch.stack(torch._foreach_norm(tensors)).double()
         squares = torch.zeros(len(self.parts), dtype=norms.dtype, device=norms.device)
-        return squares.index_add_(0, self._index.to(norms.device), norms.square()).sqrt()
+        squares.index_add_(0, self._index.to(norms.device), norms.square())
+        return (all_reduce_sum(squares) if self._sharded else squares).sqrt()
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Returns what this process holds of a tensor: its shard, or all of it."""
+    tensor = tensor.detach()
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
 def _nothing(parameter: Tensor) -> Tensor:

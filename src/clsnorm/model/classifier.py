@@ -113,7 +113,7 @@ class Classifier(nn.Module):
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
-        h = self.embed(batch)
+        h: Tensor = self.encoder(batch).cls
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
 

@@ -20,6 +20,7 @@ from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.optimizers import matrices, parameter_groups
 from clsnorm.model.scores import Scores, example_losses
+from clsnorm.model.sharding import shard
 
 StepOutput = dict[str, Tensor]
 
@@ -76,6 +77,11 @@ class FineTuner(pl.LightningModule):
     def setup(self, stage: str) -> None:
         # Scores are reduced by hand before they are logged: Lightning cannot know, and advises to reduce them again.
         warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log")
+
+    def configure_model(self) -> None:
+        """Shards the classifier where the strategy has devices to shard it over."""
+        if self.device_mesh is not None:
+            shard(self.classifier, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""

@@ -56,6 +56,12 @@ def _layer_of(name: str) -> re.Match[str] | None:
     return _LAYER.search(name) if name.startswith("encoder.model.") else None
 
 
+def is_layer(name: str) -> bool:
+    """Tells whether a classifier's module of that name is one of its encoder's layers."""
+    match = _layer_of(f"{name}.")
+    return match is not None and match.end() > len(name)
+
+
 def count_layers(names: Iterable[str]) -> int:
     """Returns the number of layers that a classifier's parameters are named after."""
     return 1 + max((int(match[1]) for name in names if (match := _layer_of(name))), default=-1)
