@@ -229,6 +229,18 @@ def test_a_direction_without_variance_makes_no_noise() -> None:
             assert value.value == pytest.approx(whole[name].value, rel=1e-9, abs=1e-12), name
 
 
+def test_a_dimension_that_never_changes_makes_no_noise() -> None:
+    rows, labels = embeddings()
+    still = np.concatenate([rows, np.full((N, 1), 0.1)], axis=1)
+    for cuts in ((), (7, 50, 113)):
+        with_it, without = filled(still, labels, cuts=cuts, sample=64), filled(rows, labels, cuts=cuts, sample=64)
+        assert with_it.covariance[-1].count_nonzero() == 0
+        found, expected = describe(with_it), describe(without)
+        assert math.isinf(found["spread/std_range"].value)
+        for name in ("correlation/mean_absolute", "correlation/mean_square", "spectrum/participation_ratio"):
+            assert found[name].value == pytest.approx(expected[name].value, rel=1e-9), name
+
+
 def test_state_goes_round() -> None:
     rows, labels = embeddings()
     first = filled(rows[:100], labels[:100])

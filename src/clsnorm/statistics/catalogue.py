@@ -193,7 +193,7 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("norm/variation", "ratio", "Coefficient of variation of the norm.", OWN, numbers.norm_variation,
               lambda s: 1 / math.sqrt(2 * s.dim)),
     *(
-        Statistic(f"norm/p{percent:02d}", "norm", f"{percent}th percentile of the norm, exact.", OWN,
+        Statistic(f"norm/p{percent:02d}", "norm", f"{percent} % of the norms are below it, exactly.", OWN,
                   of(numbers.norm_percentile, numbers.whole, percent))
         for percent in (1, 5, 50, 95, 99)
     ),

@@ -43,7 +43,7 @@ def energy(s: Snapshot) -> torch.Tensor:
 
 def std(s: Snapshot) -> torch.Tensor:
     """Standard deviation of each dimension, divisor n."""
-    return s.moments.variance.cpu().sqrt()
+    return s.covariance.diagonal().sqrt()
 
 
 def direction_sum(s: Snapshot, name: str) -> float:

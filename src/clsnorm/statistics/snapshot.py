@@ -13,6 +13,7 @@ from clsnorm.statistics.moments import Moments
 from clsnorm.statistics.rows import Classes, Directions, Norms, Sample, Sums, Tails
 
 SAMPLE = 2048  # rows for what has no closed form
+STILL = 1e-12  # a standard deviation below this share of the mean, or of the largest one, is rounding noise of float64
 
 
 class Snapshot:
@@ -97,8 +98,17 @@ class Snapshot:
 
     @cached_property
     def covariance(self) -> Tensor:
-        """``(dim, dim)``, divisor n, on the host."""
-        return self.moments.covariance.cpu()
+        """``(dim, dim)``, divisor n, on the host; exactly zero for a dimension whose spread is rounding noise.
+
+        A dimension that never changes (a layer norm with a weight of zero gives one) would otherwise have a standard
+        deviation of about 1e-17, of which a ratio or a correlation would make much.
+        """
+        covariance = self.moments.covariance.cpu()
+        spread = covariance.diagonal().sqrt()
+        still = spread <= STILL * torch.maximum(self.moments.mean.cpu().abs(), spread.max())
+        covariance[still] = 0.0
+        covariance[:, still] = 0.0
+        return covariance
 
     @cached_property
     def _eigen(self) -> tuple[Tensor, Tensor]:
