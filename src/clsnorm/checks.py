@@ -8,6 +8,8 @@ from typing import Any
 
 from clsnorm.errors import InputError
 
+# Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 MIN_PROCESSES = 2  # trainer=ddp_cpu works on one core, too
 
 
@@ -62,6 +64,7 @@ RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         "a share of an epoch in (0, 1] or a positive whole number of batches",
         lambda value: _is_int(value, 1) or (isinstance(value, float) and 0 < value <= 1),
     ),
+    ("trainer.precision", f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
     ("trainer.log_every_n_steps", "a positive whole number", lambda value: _is_int(value, 1)),
     (
         "trainer.gradient_clip_val",
