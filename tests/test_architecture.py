@@ -36,6 +36,7 @@ ALLOWED = {
     "worker": {"analysis", "distributed", "experiment", "launch", "records"},
     "loading": {"building", "model", "records"},
     "sweeping": set(),
+    "unchanged": {"data", "instantiation", "records"},
     "dashboard": set(),
     "analysis": {"building", "data", "distributed", "loading", "model", "records", "statistics"},
     "analyze": {"analysis", "catalogue", "checks", "command", "launch", "naming", "sweeping"},
@@ -43,7 +44,7 @@ ALLOWED = {
     "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},
     "experiment": {
         "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "records",
-        "sweeping",
+        "sweeping", "unchanged",
     },
 }  # fmt: skip
 

@@ -330,3 +330,50 @@ def test_changed_file_makes_another_run(train: Train, tiny_data: SimpleNamespace
     assert train(*short).folder == first.folder
     own.write_text(own.read_text().replace("\t1\n", "\t0\n", 1))
     assert train(*short).folder != first.folder
+
+
+@pytest.fixture
+def published(train: Train, tiny_overrides: list[str]) -> Train:
+    """Runs a published set of which each call first writes the files, with ``word`` in all texts."""
+
+    def run(word: str, *overrides: str) -> SimpleNamespace:
+        labels = ("entailment", "contradiction", "neutral")
+        rows = [{"premise": f"{word} {i}", "hypothesis": "so", "label": labels[i % 3]} for i in range(48)]
+        for name in ("train", "val"):
+            path = Path("published", "CB", f"{name}.jsonl")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(map(json.dumps, rows)))
+        mine = [override for override in tiny_overrides if not override.startswith("data")]
+        options = ("data=cb", "data.rows=null", "data.max_length=16", "data.batch_size=4", "paths.data=published")
+        return train(*mine, *options, "paths.output=runs", "checkpoint_every=1", *overrides, tiny=False)
+
+    return run
+
+
+def test_a_finished_run_on_files_that_changed_since_says_so(published: Train, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        first = published("one", "trainer.max_steps=1")
+        published("one", "trainer.max_steps=1")
+    assert "finished before" in caplog.text
+    assert "changed since" not in caplog.text
+    again = published("two", "trainer.max_steps=1")
+    assert again.folder == first.folder
+    assert "on other rows than data=cb has now: its files changed since" in caplog.records[-1].message
+
+
+def test_a_stopped_run_does_not_go_on_with_files_that_changed(
+    published: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        crash_at(3, patch)
+        with pytest.raises(RuntimeError, match="wire"):
+            published("one")
+    (folder,) = Path("runs").iterdir()
+    before = (folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()
+    with pytest.raises(
+        InputError, match=r"'cb' \(published/CB/train.jsonl, .*when this run began, but it changed since"
+    ):
+        published("two")
+    assert ((folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()) == before
+    assert results(published("one"))["status"] == "completed"
+    assert results(published("two", "force=true"))["status"] == "completed"

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm import checks, distributed, launch, naming, sweeping
+from clsnorm import checks, distributed, launch, naming, sweeping, unchanged
 from clsnorm.building import Experiment, build
 from clsnorm.calibration import Recalibration, calibrate, match_head
 from clsnorm.data import DataModule
@@ -55,7 +55,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, which it runs unless it has finished."""
     with folder.claim(config) as finished:
         if finished is not None:
-            _say_finished(finished, folder)
+            _say_finished(finished, config, folder)
         else:
             _execute_or_launch(config, folder, checks.check(config))
         results = folder.read_results()
@@ -78,10 +78,13 @@ def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int
         execute(config, folder)
 
 
-def _say_finished(results: dict[str, Any], folder: RunFolder) -> None:
+def _say_finished(results: dict[str, Any], config: dict[str, Any], folder: RunFolder) -> None:
     here = provenance.commit()
     differs = "" if here == results["commit"] else f", at commit {results['commit']} (here: {here})"
-    log.info("finished before%s: %s; force=true runs it again", differs, folder.path)
+    changed = unchanged.has_changed(config["data"], results["source"])
+    differs += f", on other rows than data={results['data']} has now: its files changed since" if changed else ""
+    tell = log.warning if changed else log.info
+    tell("finished before%s: %s; force=true runs it again", differs, folder.path)
 
 
 def execute(config: dict[str, Any], folder: RunFolder) -> None:
@@ -113,6 +116,7 @@ def _train(experiment: Experiment) -> None:
     records = experiment.records
     resume = folder.last if folder.last.exists() else None
     if resume is not None:
+        unchanged.require_same_data(resume, data)
         epoch, start, step = position(resume, batches_per_epoch=data.steps_per_epoch)
         data.resume_at(epoch, start)
         records.metrics_csv.keep_until(step)

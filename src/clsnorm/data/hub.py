@@ -60,6 +60,9 @@ class HubSource(Source):
         kept = f"{owner}___{datasets.naming.camelcase_to_snakecase(name)}"  # as `datasets` names its folder
         return Path(self.id).exists() or (Path(datasets.config.HF_DATASETS_CACHE) / kept).exists()
 
+    def has_changed(self, root: Path, content: str) -> bool:
+        return False  # a commit stays as it is, and only a network knows where a branch stands
+
     def read(self, root: Path, split: str) -> Iterator[Table]:
         loaded = _load(self.id, self.config, self.revision)
         for name in self.files(split):

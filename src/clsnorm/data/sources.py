@@ -98,6 +98,10 @@ class Source(ABC):
             return False
         return True
 
+    def has_changed(self, root: Path, content: str) -> bool:
+        """Returns whether the rows are at hand with another fingerprint than ``content``, without asking a network."""
+        return self.at_hand(root) and self.fingerprint(root) != content
+
     @abstractmethod
     def read(self, root: Path, split: str) -> Iterator[Table]:
         """Yields the rows of ``split`` chunk by chunk; raises as `fingerprint` and as the reader do."""

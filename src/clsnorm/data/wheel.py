@@ -53,6 +53,9 @@ class WheelSource(Source):
                     )
         return self.sha256
 
+    def has_changed(self, root: Path, content: str) -> bool:
+        return False  # the configuration states its sha256
+
     def read(self, root: Path, split: str) -> Iterator[Table]:
         shown = [f"wheel:{self.package}/{name}" for name in self.files(split)]
         wanted = list(dict.fromkeys([*self.columns, *self.where]))

@@ -75,12 +75,17 @@ class ResumePoint(Checkpoint):
     Args:
         path: Checkpoint file.
         every: Optimizer steps between two resume points.
+        data: Fingerprint of the data, kept in the file: a run may go on with no other.
     """
 
-    def __init__(self, path: Path, *, every: int) -> None:
-        self.path, self.every = path, every
+    def __init__(self, path: Path, *, every: int, data: str) -> None:
+        self.path, self.every, self.data = path, every, data
         self._saved_at = 0
         self._waiting = False
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"data": self.data}
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -143,7 +148,17 @@ def _put_in_place(trainer: pl.Trainer, path: Path) -> None:
 
 def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int]:
     """Returns ``(epoch, first batch, optimizer step)`` at which a run goes on from a `ResumePoint` file."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    state = _load(checkpoint)
     progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     epoch, start = divmod(progress["total"]["processed"], batches_per_epoch)
     return epoch, start, state["global_step"]
+
+
+def data_fingerprint(checkpoint: Path) -> str | None:
+    """Returns the fingerprint of the data in a `ResumePoint` file; None in a file from before it was kept."""
+    kept: dict[str, Any] = _load(checkpoint)["callbacks"].get(ResumePoint.__qualname__, {})
+    return kept.get("data")
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
