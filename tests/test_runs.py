@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import clsnorm
+from clsnorm import naming
 from clsnorm.errors import InputError
 
 Train = Callable[..., SimpleNamespace]
@@ -377,3 +378,14 @@ def test_a_stopped_run_does_not_go_on_with_files_that_changed(
     assert ((folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()) == before
     assert results(published("one"))["status"] == "completed"
     assert results(published("two", "force=true"))["status"] == "completed"
+
+
+def test_the_digest_of_files_is_of_all_that_a_path_stands_for_and_of_nothing_else(workspace: Path) -> None:
+    bracketed, part = Path("br[1].csv"), Path("parts", "a.csv")
+    part.parent.mkdir()
+    for given, file in (("br[1].csv", bracketed), ("parts/*.csv", part), ("parts", part)):
+        file.write_text("one")
+        before = naming.content_digest(given)
+        file.write_text("another")
+        assert naming.content_digest([given], None) != before
+    assert naming.content_digest("", 5, None, [""]) == naming.content_digest()

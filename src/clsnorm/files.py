@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets half of one."""
+"""Which files a pattern stands for, and writing so that a reader never meets half of a file."""
 
 import contextlib
 import json
@@ -6,6 +6,22 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+
+def matching(path: Path) -> list[Path]:
+    """Returns the files that a path with ``*`` stands for, sorted; any other path, or one that fits none, as it is.
+
+    Brackets and question marks in its folder are letters like others. Hidden files and folders do not fit.
+    """
+    if "*" not in str(path) or path.exists():
+        return [path]
+    folder = next(parent for parent in path.parents if "*" not in str(parent))
+    found = (file for file in folder.glob(str(path.relative_to(folder))) if file.is_file())
+    return sorted(file for file in found if not _is_hidden(file.relative_to(folder))) or [path]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 @contextlib.contextmanager

@@ -1,10 +1,8 @@
 """Names of run folders, made from the configuration; imports no torch, since Hydra asks before a run starts."""
 
 import copy
-import glob
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from clsnorm.errors import InputError
+from clsnorm.files import matching
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of one name.
@@ -109,12 +108,13 @@ def content_digest(*given: Any) -> str:
     """Resolver ``${content_digest:...}``: 16 hexadecimal digits that stand for the content of files.
 
     Runs are named by their configuration; a user's own file may change under the same path, and must then make another
-    run. Paths, glob patterns and folders are taken, singly or in lists; what is not there is told when it is read.
+    run. Paths, patterns with ``*`` and folders are taken, singly or in lists; what is not there, or is no path, is told
+    when it is read.
     """
     digest = hashlib.sha256()
     for pattern in _flat(given):
-        found = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))  # noqa: PTH111, PTH207 -- as typed
-        files = [file for path in map(Path, found) for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+        found = matching(Path(pattern).expanduser())
+        files = [file for path in found for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
         for file in filter(Path.is_file, files):
             status = file.stat()
             digest.update(_file_digest(file, status.st_size, status.st_mtime_ns))
@@ -124,8 +124,8 @@ def content_digest(*given: Any) -> str:
 def _flat(given: Iterable[Any]) -> Iterator[str]:
     for value in given:
         if isinstance(value, str):
-            yield value
-        elif value is not None:
+            yield from [value] if value else []  # an empty path would be the working directory
+        elif isinstance(value, Iterable):
             yield from _flat(value)
 
 

@@ -204,7 +204,9 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         part = pd.DataFrame(rows[number * 20 : number * 20 + 20], columns=["text", "label"])
         path = folder / f"part-{number}{endings.get(layout, '.csv')}"
         part.to_parquet(path) if layout == "parquet folder" else part.to_csv(path, index=False)
-    (folder / "_SUCCESS").touch()
+    for hidden in ("_SUCCESS", "._part-0.csv", "_part-9.csv", ".trash/part-8.csv"):
+        (folder / hidden).parent.mkdir(exist_ok=True)
+        (folder / hidden).write_bytes(b"\0\0")
     given = {"list": [str(folder / f"part-{n}.csv") for n in range(3)], "pattern": str(folder / "part-*.csv")}
     data = user_files(given.get(layout, folder), text=None, label=None)
     data.prepare()
@@ -223,10 +225,14 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         ({"delimiter": ",,"}, "`delimiter` to be one character .*but got ',,'"),
         ({"encoding": "utf9"}, "Expected a data.encoding that Python knows, but got 'utf9'"),
         ({"train": "nowhere.tsv"}, "`data.train` to name files, but nowhere.tsv is not there"),
+        ({"train": ""}, "`data.train` to name a file, a pattern or a folder, or several, but got ''"),
+        ({"train": ["a.tsv", ""]}, r"`data.train` to name a file, .*but got \['a.tsv', ''\]"),
+        ({"train": [5]}, r"`data.train` to name a file, .*but got \[5\]"),
+        ({"select": 5}, "`data.select` to name a file, .*but got 5"),
         ({"train": []}, "`data.train` to name a file at least, but it is empty"),
         (
             {"train": "EMPTY"},
-            "Expected files with extension .csv, .tsv, .txt, .jsonl, .parquet in .*but there are none",
+            "Expected files with extension .csv, .tsv, .txt, .jsonl, .ndjson, .parquet in .*but there are none",
         ),
         ({"train": ["a.tsv", "a.tsv"]}, "each once, but .*a.tsv is named twice"),
         ({"train": ["a.tsv", "b.jsonl"]}, "Expected files of one kind, .*but got a.tsv, b.jsonl"),

@@ -142,7 +142,7 @@ def test_regression(user_files: Build, write_tsv: Build) -> None:
     assert batch.labels.tolist() == pytest.approx([i / 10 for i in batch.example_ids.tolist()])
 
 
-@pytest.mark.parametrize("extension", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("extension", ["csv", "tsv", "jsonl", "ndjson", "parquet"])
 def test_kinds_of_files_agree(user_files: Build, tmp_path: Path, two_classes: Build, extension: str) -> None:
     import pandas as pd
 
@@ -152,6 +152,7 @@ def test_kinds_of_files_agree(user_files: Build, tmp_path: Path, two_classes: Bu
         "csv": lambda: frame.to_csv(path, index=False),
         "tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
         "jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+        "ndjson": lambda: frame.to_json(path, orient="records", lines=True),
         "parquet": lambda: frame.to_parquet(path),
     }[extension]()
     data = user_files(path, text=["text"])

@@ -21,8 +21,11 @@ from clsnorm.data.roles import infer_roles
 from clsnorm.data.sources import FilesSource
 from clsnorm.data.text_files import COMPRESSED
 from clsnorm.errors import InputError
+from clsnorm.files import matching
 
-EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".parquet")
+EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
+SAME = {".ndjson": ".jsonl"}  # two names of one kind
+VISIBLE = "[!_]*"  # what writes tables in parts keeps its own notes beside them, under names with an underscore
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +34,8 @@ class UserFiles(DataModule):
     """Files of a user: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
 
     A split is a file, a list of files, a pattern with ``*``, or a folder, of which all files of a known extension are
-    taken. Text files may be compressed (``.gz``, ``.zst``). What is None is inferred from the beginning of train, if
-    there is only one sensible reading, and told.
+    taken but those whose name begins with a dot or an underscore. Text files may be compressed (``.gz``, ``.zst``).
+    What is None is inferred from the beginning of train, if there is only one sensible reading, and told.
 
     Args:
         train: The training split.
@@ -75,7 +78,9 @@ class UserFiles(DataModule):
     ) -> None:
         self.digest = digest
         given = {"train": train, "select": select, "report": report}
-        splits = {split: _names(split, files) for split, files in given.items() if files is not None}
+        splits = {
+            split: _names(split, files) for split, files in given.items() if files is not None or split == "train"
+        }
         source = partial(FilesSource, splits=splits)
         paths = _paths(source(reader=ParquetFile(), text=[0], label=0))
         columns = [text] if isinstance(text, str | int) else text
@@ -98,24 +103,29 @@ class UserFiles(DataModule):
         )
 
 
-def _names(split: str, given: str | Sequence[str]) -> list[str]:
+def _names(split: str, given: object) -> list[str]:
     """Returns names and patterns of files; a folder becomes the patterns of the files in it."""
     names: list[str] = []
-    for name in [given] if isinstance(given, str) else given:
+    for name in given if isinstance(given, Sequence) and not isinstance(given, str) else [given]:
+        if not isinstance(name, str) or not name.strip():
+            raise InputError(
+                f"Expected argument `data.{split}` to name a file, a pattern or a folder, or several, but got {given!r}"
+            )
         path = Path(name).expanduser()
         if path.is_dir():
-            endings = {_ending(file) for file in path.rglob("*") if _kind(file) in EXTENSIONS}
+            endings = {_ending(file) for file in matching(path / "**" / VISIBLE) if _kind(file) in EXTENSIONS}
             if not endings:
                 raise InputError(f"Expected files with extension {', '.join(EXTENSIONS)} in {name}, but there are none")
-            names += [f"{name}/**/*{ending}" for ending in sorted(endings)]
+            names += [f"{name}/**/{VISIBLE}{ending}" for ending in sorted(endings)]
         else:
-            names.append(str(name))
+            names.append(name)
     return names
 
 
 def _kind(path: Path) -> str:
     """Returns the extension of a file, that of its content if it is compressed."""
-    return (path.with_suffix("") if path.suffix.lower() in COMPRESSED else path).suffix.lower()
+    extension = (path.with_suffix("") if path.suffix.lower() in COMPRESSED else path).suffix.lower()
+    return SAME.get(extension, extension)
 
 
 def _ending(path: Path) -> str:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from clsnorm.data.labels import spell
 from clsnorm.data.readers import Column, Columns, Reader
 from clsnorm.errors import InputError
+from clsnorm.files import matching
 
 
 class Unavailable(Exception):  # noqa: N818 -- not an error yet: the next source may have the rows
@@ -209,8 +210,7 @@ class FilesSource(Source):
         """Returns the paths of the files of ``split``, whether they are there or not."""
         found: list[Path] = []
         for name in self.files(split):
-            path = root.expanduser() / Path(name).expanduser()
-            found += _matching(path) or [path]
+            found += matching(root.expanduser() / Path(name).expanduser())
         return found
 
     def absent(self, root: Path, split: str) -> list[str]:
@@ -242,11 +242,3 @@ class FilesSource(Source):
 def _identity(path: Path) -> tuple[str, str]:
     """Returns the folder's name, which some layouts take for the label, and the hash of the content."""
     return path.parent.name, file_hash(path)
-
-
-def _matching(path: Path) -> list[Path]:
-    """Returns the files that fit a path with wildcards, sorted; none for a path without."""
-    if "*" not in str(path):
-        return []
-    folder = next(parent for parent in path.parents if "*" not in str(parent))
-    return sorted(found for found in folder.glob(str(path.relative_to(folder))) if found.is_file())
