@@ -146,7 +146,7 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
     Raises:
         InputError: If it cannot be had or is faulty, on all processes.
     """
-    node = {**config["data"], "packed": config["data"]["packed"] and packed}
+    node = {**config["data"], "packed": packed and config["data"]["packed"]}
     seeds = config["seeds"]
     data = instantiate(
         node,

@@ -94,6 +94,17 @@ def test_layouts(tmp_path: Path, lines: list[str], kind: str, expected: dict[str
     assert {name: getattr(preview.reader, name) for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "mark"), [(r"\t", "\t"), ("tab", "\t"), ("semicolon", ";"), ("pipe", "|"), (",", ",")]
+)
+def test_a_delimiter_may_be_given_by_a_word(user_files: Build, tmp_path: Path, word: str, mark: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"a text of {i}{mark}{'ab'[i % 2]}\n" for i in range(30)))
+    data = user_files(path, text=0, label=1, delimiter=word, header=False)
+    data.prepare()
+    assert data.labels == ["a", "b"]
+
+
 def test_quotes_that_run_over_many_rows_are_no_quotes(tmp_path: Path) -> None:
     """Rows of a GLUE file would silently be merged between an open quote and the next one."""
     rows = [(f'"sentence {i}' if i in (40, 80) else f"sentence {i}", str(i % 2)) for i in range(200)]

@@ -13,7 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clsnorm.data import Columns, Delimited, JsonLines, LabelledLines, ParquetFile, Reader, delimited, readers
+from clsnorm.data import (
+    Columns,
+    Delimited,
+    FilePerText,
+    JsonLines,
+    LabelledLines,
+    ParquetFile,
+    Reader,
+    delimited,
+    readers,
+)
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -219,6 +229,20 @@ def test_a_delimiter_is_one_character_that_ends_no_line(delimiter: str) -> None:
         Delimited(delimiter=delimiter)
     with pytest.raises(InputError, match="`delimiter` to be one character"):
         Delimited(delimiter='"', quoting=True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Delimited(header="no"),
+        lambda: Delimited(quoting="off"),
+        lambda: Delimited(drop_malformed=1),
+        lambda: FilePerText(head="no"),
+    ],
+)
+def test_a_switch_is_true_or_false(make: Any) -> None:
+    with pytest.raises(InputError, match="to be true or false, but got"):
+        make()
 
 
 def test_malformed_rows_can_be_dropped_and_are_counted(tmp_path: Path) -> None:

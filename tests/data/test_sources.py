@@ -85,7 +85,7 @@ def test_wrong_columns_and_splits_of_the_hub(hub_folder: Path, tmp_path: Path, t
     with pytest.raises(InputError, match=r"Expected column 'text' in hub:.*, but it has: sentence, label"):
         build({"hub": reviews(hub_folder, text=["text"])}, tmp_path, tokenizer).prepare()
     with pytest.raises(InputError, match=r"Expected split 'dev' in hub:.*, but it has: train, validation"):
-        build({"hub": reviews(hub_folder, splits={"train": "dev"})}, tmp_path, tokenizer).prepare()
+        build({"hub": reviews(hub_folder, splits={"train": "dev"})}, tmp_path, tokenizer, rows=None).prepare()
     with pytest.raises(InputError, match=r"Expected 31 rows in hub:.*:train, but found 30"):
         build({"hub": reviews(hub_folder)}, tmp_path, tokenizer, rows={"train": 31}).prepare()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
+from clsnorm.data.arguments import require_switch
 from clsnorm.data.faults import Faults, require_columns, require_rows
 from clsnorm.data.readers import CHUNK, Column, Columns, FileReader
 from clsnorm.data.text_files import open_lines, refuse_empty, text_lines
@@ -33,7 +34,8 @@ class Delimited(FileReader):
         drop_malformed: True: rows with too few or too many cells are left out and counted, not refused.
 
     Raises:
-        InputError: If ``delimiter`` is not one character, or one that ends lines or cells already.
+        InputError: If ``delimiter`` is not one character, or one that ends lines or cells already, or if a switch is
+            neither true nor false.
     """
 
     delimiter: str = "\t"
@@ -43,7 +45,14 @@ class Delimited(FileReader):
     drop_malformed: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.delimiter) != 1 or self.delimiter in "\r\n" or (self.quoting and self.delimiter == '"'):
+        for name in ("quoting", "header", "drop_malformed"):
+            require_switch(name, getattr(self, name))
+        if (
+            not isinstance(self.delimiter, str)
+            or len(self.delimiter) != 1
+            or self.delimiter in "\r\n"
+            or (self.quoting and self.delimiter == '"')
+        ):
             raise InputError(
                 f"Expected argument `delimiter` to be one character that ends no line or quotation, but got "
                 f"{self.delimiter!r}. Take a comma, a semicolon or \\t"

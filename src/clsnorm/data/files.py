@@ -12,7 +12,7 @@ from typing import Any
 from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.data.arguments import TASKS, require_choice
+from clsnorm.data.arguments import TASKS, require_choice, require_switch
 from clsnorm.data.delimited import Delimited
 from clsnorm.data.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
 from clsnorm.data.module import DataModule
@@ -27,11 +27,13 @@ EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 SAME = {".ndjson": ".jsonl"}  # two names of one kind
 VISIBLE = "[!_]*"  # what writes tables in parts keeps its own notes beside them, under names with an underscore
 
+DELIMITERS = {r"\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}  # easier to type than themselves
+
 logger = logging.getLogger(__name__)
 
 
 class UserFiles(DataModule):
-    """Files of a user: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
+    r"""Files of a user: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
 
     A split is a file, a list of files, a pattern with ``*``, or a folder, of which all files of a known extension are
     taken but those whose name begins with a dot or an underscore. Text files may be compressed (``.gz``, ``.zst``).
@@ -45,7 +47,7 @@ class UserFiles(DataModule):
         text: A column or two; numbers from 0 in files without a header. None: inferred.
         label: The column of classes, or of the number to predict. None: inferred.
         task: ``classification`` or ``regression``.
-        delimiter: Between cells. None: inferred.
+        delimiter: Between cells: a character, ``\t``, or one of the words tab, comma, semicolon, pipe. None: inferred.
         quoting: Whether quotes enclose cells (RFC 4180). None: inferred.
         header: Whether the first line names the columns (CSV, TSV, text). None: inferred.
         encoding: Of the files. None: inferred.
@@ -77,15 +79,18 @@ class UserFiles(DataModule):
         **options: Any,
     ) -> None:
         self.digest = digest
+        require_switch("data.quoting", quoting, or_null=True)
+        require_switch("data.header", header, or_null=True)
         given = {"train": train, "select": select, "report": report}
         splits = {
             split: _names(split, files) for split, files in given.items() if files is not None or split == "train"
         }
         source = partial(FilesSource, splits=splits)
-        paths = _paths(source(reader=ParquetFile(), text=[0], label=0))
+        paths = _paths(source(reader=ParquetFile(), text=[0], label=1))
         columns = [text] if isinstance(text, str | int) else text
-        named = any(isinstance(column, str) for column in [*(columns or ()), label])
-        preview = _preview(paths, delimiter, quoting, header=True if named else header, encoding=encoding)
+        delimiter = DELIMITERS.get(delimiter or "", delimiter)
+        header = _header(header, [*(columns or ()), label])
+        preview = _preview(paths, delimiter, quoting, header=header, encoding=encoding)
         first = str(paths["train"][0])
         roles = infer_roles(preview.columns, first, text=columns, label=label)
         if not options.get("rank"):
@@ -151,6 +156,16 @@ def _paths(source: FilesSource) -> dict[str, list[Path]]:
             raise InputError(f"Expected files of its own for each split, each once, but {path} is named twice")
         seen.add(path.resolve())
     return paths
+
+
+def _header(given: bool | None, columns: Sequence[Column | None]) -> bool | None:
+    """Returns whether the first line names the columns, as far as that is settled: a name can stand nowhere else."""
+    names = [column for column in columns if isinstance(column, str)]
+    if names and given is False:
+        raise InputError(
+            f"Expected data.text and data.label to be numbers from 0 with data.header=false, but got {', '.join(names)}"
+        )
+    return True if names else given
 
 
 def _preview(

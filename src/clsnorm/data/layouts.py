@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from clsnorm.data.arguments import require_switch
 from clsnorm.data.faults import Faults, require_columns
 from clsnorm.data.readers import CHUNK, Column, Columns, FileReader, Reader
 from clsnorm.data.text_files import text_lines
@@ -92,6 +93,9 @@ class FilePerText(Reader):
 
     head: bool = True
     encoding: str = "utf-8"
+
+    def __post_init__(self) -> None:
+        require_switch("head", self.head)
 
     def read(self, files: Sequence[Path], columns: Sequence[Column], *, shown: Sequence[str]) -> Iterator[Columns]:
         together = str(Path(shown[0]).parents[1])

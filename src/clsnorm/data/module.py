@@ -17,10 +17,14 @@ from torchmetrics import Metric
 from clsnorm.data.arguments import (
     TASKS,
     require_choice,
+    require_counts,
     require_labels,
     require_positive,
     require_seeds,
     require_share,
+    require_switch,
+    require_untrained,
+    require_workers,
 )
 from clsnorm.data.loading import BatchLoader, TokenDataset
 from clsnorm.data.preparing import Preparation, Prepared
@@ -122,8 +126,14 @@ class DataModule(pl.LightningDataModule):
         require_choice("monitor", monitor, tuple(metrics))
         require_labels(labels, task)
         require_seeds({"order": seed_order, "subset": seed_subset, "noise": seed_noise})
+        require_switch("data.drop_leaked", drop_leaked)
+        require_switch("data.packed", packed)
+        require_workers(num_workers)
+        require_counts(rows or {}, {split for source in sources.values() for split in source.splits})
         self.sources, self.name, self.regression = dict(sources), name, task == "regression"
         self.stated_labels = None if labels is None else [str(label) for label in labels]
+        self.untrained = [str(label) for label in untrained]
+        require_untrained(self.untrained, self.stated_labels)
         self.rows, self._metrics, self.monitor, self.mode = dict(rows or {}), dict(metrics), monitor, mode
         self.max_length, self.batch_size, self.eval_batch_size = max_length, batch_size, eval_batch_size
         self.subset = Subset(max_train_examples, shots_per_class, seed_subset)
@@ -139,7 +149,7 @@ class DataModule(pl.LightningDataModule):
             cache=Path(cache).expanduser(),
             regression=self.regression,
             labels=self.stated_labels,
-            untrained=[str(label) for label in untrained],
+            untrained=self.untrained,
             sizes=self.rows,
             max_empty=max_empty,
             drop_leaked=drop_leaked,

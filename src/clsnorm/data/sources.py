@@ -76,11 +76,22 @@ class Source(ABC):
                 f"Expected argument `text` to name one column or two (a list in it: columns to be joined), but got "
                 f"{list(self.text)}"
             )
+        self._require_no_answer()
         odd = [s for s in self.splits if s not in ("train", "select") and not s.startswith("report")]
         if odd or "train" not in self.splits:
             raise InputError(
                 f"Expected argument `splits` to name train, and at will select, report and report_*, but got "
                 f"{', '.join(self.splits)}"
+            )
+
+    def _require_no_answer(self) -> None:
+        """Refuses a label that is a part of the text, and a text that stands there twice."""
+        parts = [[text] if isinstance(text, str | int) else list(text) for text in self.text]
+        twice = parts[0] == parts[-1] and len(parts) > 1
+        if twice or any(self.label in part or len(set(part)) < len(part) for part in parts):
+            raise InputError(
+                f"Expected argument `text` to name different columns, and not the label's, but got text="
+                f"{list(self.text)} and label={self.label}"
             )
 
     @abstractmethod
