@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clsnorm.data import Alternatives, FilePerClass, FilePerText, JsonLists, LineAligned, Reader, XmlElements
+from clsnorm.data import Alternatives, FilePerClass, FilePerText, JsonLists, LineAligned, Reader, XmlElements, layouts
 from clsnorm.data.readers import CHUNK, Column
 from clsnorm.errors import InputError
 
@@ -157,10 +157,12 @@ def test_a_shorter_file_is_refused(tmp_path: Path) -> None:
         read(LineAligned(columns=[["text"], ["label"]]), [texts, labels], ["text"])
 
 
-def test_a_line_with_other_cells_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk", [CHUNK, 1])
+def test_a_line_with_other_cells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(layouts, "CHUNK", chunk)
     texts, labels = write_lines(tmp_path / "t", ["a\tb", "c"]), write_lines(tmp_path / "l", ["0", "1"])
     with pytest.raises(InputError, match=r"Expected 2 cells a line in t, but found line 2: 1 cells"):
-        read(LineAligned(columns=[["one", "two"], ["label"]]), [texts, labels], ["label"])
+        read(LineAligned(columns=[["one", "two"], ["label"]]), [texts, labels], ["two"])
 
 
 @pytest.mark.parametrize(

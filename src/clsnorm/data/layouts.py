@@ -54,10 +54,11 @@ class LineAligned(Reader):
                 text.split(self.delimiter) if len(wanted) > 1 else [text]
                 for (_, text), wanted in zip(row, self.columns, strict=True)
             ]
-            for part, wanted, fault in zip(cells, self.columns, faults, strict=True):
-                if len(part) != len(wanted):
-                    fault.add(number, f"{len(part)} cells")
-            yield number, list(chain.from_iterable(cells))
+            odd = [at for at, part in enumerate(cells) if len(part) != len(self.columns[at])]
+            for at in odd:
+                faults[at].add(number, f"{len(cells[at])} cells")
+            if not odd:
+                yield number, list(chain.from_iterable(cells))
         for fault, wanted in zip(faults, self.columns, strict=True):
             fault.refuse(f"Expected {len(wanted)} cells a line", "Mend these lines, or check the delimiter")
 
