@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -235,6 +236,10 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         ({"delimiter": ""}, "`delimiter` to be one character .*but got ''"),
         ({"delimiter": ",,"}, "`delimiter` to be one character .*but got ',,'"),
         ({"encoding": "utf9"}, "Expected a data.encoding that Python knows, but got 'utf9'"),
+        ({"encoding": "base64"}, "Expected a data.encoding that Python knows, but got 'base64'"),
+        ({"train": "deep.jsonl"}, "one JSON object a line in deep.jsonl, but found line 2: maximum recursion"),
+        ({"train": "torn.parquet"}, "torn.parquet is not a Parquet file, or a broken one"),
+        ({"train": "torn.parquet", "text": None, "label": None}, "torn.parquet is not a Parquet file, or a broken one"),
         ({"train": "nowhere.tsv"}, "`data.train` to name files, but nowhere.tsv is not there"),
         ({"train": ""}, "`data.train` to name a file, a pattern or a folder, or several, but got ''"),
         ({"train": ["a.tsv", ""]}, r"`data.train` to name a file, .*but got \['a.tsv', ''\]"),
@@ -266,6 +271,10 @@ def test_what_cannot_be_is_refused_in_one_line(
         "\n".join(["one\ttwo\tlabel", *(f"a longer text {i}\tother text {i}\ta" for i in range(9))])
     )
     Path("blank.tsv").write_text("\n \n")
+    Path("deep.jsonl").write_text('{"text": "x", "label": "a"}\n' + "[" * 100_000)
+    pq.write_table(pa.table({"text": [f"text {i}" for i in range(99)], "label": ["a", "b", "c"] * 33}), "whole.parquet")
+    whole = Path("whole.parquet").read_bytes()
+    Path("torn.parquet").write_bytes(whole[:4] + b"\xff" * 60 + whole[64:])
     with pytest.raises(InputError, match=message) as caught:
         user_files(options.pop("train", "a.tsv"), **options).prepare()
     assert "\n" not in str(caught.value)

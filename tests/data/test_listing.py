@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +216,13 @@ def test_a_mistake_is_one_line_and_status_2(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "clsnorm.data", "cb", "--json", f"paths.data={tmp_path}", f"paths.cache={tmp_path}"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as printing:
+        assert printing.stdout is not None
+        printing.stdout.close()
+        printing.stdout = None
+        _, told = printing.communicate(timeout=100)
+    assert (printing.returncode, told) == (0, "")

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -359,6 +363,28 @@ def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
         interrupted()
     assert cache.get("k") is None
     assert list(cache.folder.iterdir()) == []
+
+
+def test_a_full_disk_is_told_in_one_line(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(InputError, match=r"Cannot write to the cache .*: No space left on device. Set paths.cache"):
+        user_files(write_tsv("a.tsv", GOOD)).prepare()
+
+
+def test_drafts_of_processes_that_were_killed_are_removed(tmp_path: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path; from clsnorm.data.cache import Cache\n"
+        "with Cache(Path(sys.argv[1])).draft('k'): os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    (abandoned,) = tmp_path.iterdir()
+    cache = Cache(tmp_path)
+    with cache.draft("a"), cache.draft("b"):  # a living process's own stays
+        assert len(list(tmp_path.iterdir())) == 2
+        assert not abandoned.exists()
 
 
 def test_a_small_subset_is_tokenized_alone(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +19,10 @@ from clsnorm.errors import InputError
 
 FORMAT = 2  # raise it when the meaning of what is stored changes
 RECORD = "record.json"
+DRAFT = "draft-"
+UNWRITABLE = {
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+}  # fmt: skip
 
 
 def cache_key(parts: Mapping[str, Any]) -> str:
@@ -58,20 +64,37 @@ class Cache:
         Raises:
             InputError: If the folder cannot be written.
         """
-        try:
+        with self._refusing():
             self.folder.mkdir(parents=True, exist_ok=True)
-            draft = Path(tempfile.mkdtemp(prefix="draft-", dir=self.folder))
-        except OSError as error:
-            raise InputError(f"Cannot write to the cache {self.folder}: {error.strerror}. Set paths.cache") from None
+            self._remove_abandoned()
+            draft = Path(tempfile.mkdtemp(prefix=f"{DRAFT}{_machine()}-{os.getpid()}-", dir=self.folder))
         record: dict[str, Any] = {}
         try:
-            yield draft, record
+            with self._refusing():
+                yield draft, record
             hashes = {path.name: file_hash(path) for path in sorted(draft.iterdir())}
             stored = {"key": key, "files": hashes, "record": record}
             (draft / RECORD).write_text(json.dumps(stored, indent=1), encoding="utf-8")
             self._move(draft, key)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turns what a disk that cannot be written says into an InputError; other errors are not about the cache."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            reason = os.strerror(error.errno)
+            raise InputError(f"Cannot write to the cache {self.folder}: {reason}. Set paths.cache") from None
+
+    def _remove_abandoned(self) -> None:
+        """Removes the drafts of this machine's processes that were killed while they wrote."""
+        for draft in self.folder.glob(f"{DRAFT}{_machine()}-*-*"):
+            if not _is_alive(int(draft.name.split("-")[-2])):
+                shutil.rmtree(draft, ignore_errors=True)
 
     def _place(self, key: str) -> Path:
         return self.folder / key[:32]
@@ -84,3 +107,18 @@ class Cache:
             if self.get(key) is None:
                 shutil.rmtree(entry, ignore_errors=True)
                 os.replace(draft, entry)  # noqa: PTH105
+
+
+def _machine() -> str:
+    """Returns what tells machines that share a cache apart: a process is looked for only where it runs."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True

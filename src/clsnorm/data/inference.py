@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.data.delimited import Delimited
-from clsnorm.data.readers import Column, JsonLines, ParquetFile, Reader
+from clsnorm.data.readers import Column, JsonLines, ParquetFile, Reader, open_parquet
 from clsnorm.data.roles import is_known
-from clsnorm.data.text_files import open_bytes, refuse_empty
+from clsnorm.data.text_files import knows_encoding, open_bytes, refuse_empty
 from clsnorm.data.texts import is_number
 from clsnorm.errors import InputError
 
@@ -133,7 +133,7 @@ def preview_json(path: Path, *, encoding: str) -> Preview:
     text, _ = _beginning(path, encoding)
     objects = []
     for line in text.split("\n")[:SAMPLE]:
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             objects.append(json.loads(line))
     rows = [row for row in objects if isinstance(row, dict)]
     names = dict.fromkeys(name for row in rows for name in row)
@@ -141,12 +141,9 @@ def preview_json(path: Path, *, encoding: str) -> Preview:
 
 
 def preview_parquet(path: Path) -> Preview:
-    """Returns the reader of Parquet, and what the first rows hold; a broken file is left for it to refuse."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Returns the reader of Parquet, and what the first rows hold; raises InputError for a broken file."""
     columns: dict[Column, list[Any]] = {}
-    with contextlib.suppress(pa.ArrowInvalid), pq.ParquetFile(path) as file:
+    with open_parquet(path, str(path)) as file:
         for batch in islice(file.iter_batches(SAMPLE), 1):
             columns = dict(batch.to_pydict())
     return Preview(ParquetFile(), columns)
@@ -155,10 +152,9 @@ def preview_parquet(path: Path) -> Preview:
 def _beginning(path: Path, encoding: str) -> tuple[str, bool]:
     """Returns the first whole lines of a file, and whether they are all of it."""
     beginning = prefix(path, str(path))
-    try:
-        text = codecs.getincrementaldecoder(encoding)("replace").decode(beginning).removeprefix("\ufeff")
-    except LookupError:
-        raise InputError(f"Expected a data.encoding that Python knows, but got {encoding!r}") from None
+    if not knows_encoding(encoding):
+        raise InputError(f"Expected a data.encoding that Python knows, but got {encoding!r}")
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(beginning).removeprefix("\ufeff")
     whole = len(beginning) < PREFIX and len(text) <= LINES
     return (text if whole else text[: text.rfind("\n", 0, LINES) + 1]), whole
 

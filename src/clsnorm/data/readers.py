@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 Column = str | int
 CHUNK = 8192  # rows a reader yields at once
@@ -170,19 +172,27 @@ class ParquetFile(FileReader):
     """A Parquet file; only the wanted columns are read."""
 
     def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        with open_parquet(path, shown) as file:
+            require_columns(columns, file.schema_arrow.names, shown)
+            require_rows(file.metadata.num_rows, shown)
+            first = 1
+            for batch in file.iter_batches(CHUNK, columns=[str(column) for column in columns]):
+                yield from_arrow(batch, columns, shown, first)
+                first += batch.num_rows
 
-        try:
-            with pq.ParquetFile(path) as file:
-                require_columns(columns, file.schema_arrow.names, shown)
-                require_rows(file.metadata.num_rows, shown)
-                first = 1
-                for batch in file.iter_batches(CHUNK, columns=[str(column) for column in columns]):
-                    yield from_arrow(batch, columns, shown, first)
-                    first += batch.num_rows
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{shown} is not a Parquet file: {str(error).splitlines()[0]}. Write it again") from None
+
+@contextlib.contextmanager
+def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
+    """Opens a Parquet file; raises InputError, also within the ``with`` block, if it is none or a broken one."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None
 
 
 def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], shown: str, first: int) -> Columns:

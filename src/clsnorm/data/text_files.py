@@ -20,6 +20,14 @@ COMPRESSED = (".gz", ".zst")
 BLOCK = 1 << 20
 
 
+def knows_encoding(name: str) -> bool:
+    """Returns whether Python knows an encoding of text by this name; ``base64`` and ``rot13`` encode other things."""
+    try:
+        return codecs.lookup(name)._is_text_encoding  # as `open` asks
+    except (LookupError, TypeError):
+        return False
+
+
 @contextlib.contextmanager
 def open_bytes(path: Path, shown: str) -> Iterator[BinaryIO]:
     """Opens a file for reading, decompressed if its extension is ``.gz`` or ``.zst``.
