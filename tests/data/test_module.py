@@ -262,7 +262,6 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"labels": ["a", "c"]}, "among a, c in .*train.tsv, but found line 3: unknown label 'b'.*; and 5 more"),
         (GOOD, {"labels": ["a", "b", "c"]}, "Expected each class in the train split, but 5 rows hold none of: c"),
         ([*GOOD, ("x", "")], {"labels": ["a", "b"]}, "line 22: no label"),
-        ([*GOOD, ("x", "c")], {}, "hold none of: c. Give more rows"),
         ([(i, "ab"[i % 2]) for i in range(20)], {}, "a text column holds numbers alone, such as '0'"),
         ([("", "a")], {}, "all 1 rows are empty"),
         ([], {}, "it has none"),
@@ -275,7 +274,7 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"mode": "most"}, "`data.mode` to be one of max, min"),
         (GOOD, {"batch_size": 0}, "`data.batch_size` to be a positive integer, but got 0"),
         (GOOD, {"max_train_examples": -1}, "`data.max_train_examples` to be a positive"),
-        (GOOD, {"max_train_examples": 1}, "Expected each class in the train split"),
+        (GOOD, {"max_train_examples": 1}, "`data.max_train_examples` to be at least 2, a row of each class, but got 1"),
         (GOOD, {"max_length": 2}, r"`data.max_length` to be in \[3, "),
         (GOOD, {"max_length": 10_000}, "its model reads at most"),
         (GOOD, {"labels": ["a", "a"]}, "two or more different classes"),
@@ -315,8 +314,6 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
     train = write_tsv("train.tsv", GOOD)
     with pytest.raises(InputError, match=r"bad.tsv, but found line 4: unknown label 'q'"):
         user_files(train, write_tsv("bad.tsv", [("x", "a"), ("y", "b"), ("z", "q")])).prepare()
-    with pytest.raises(InputError, match="Expected each class in the report split"):
-        user_files(train, write_tsv("one.tsv", [("x", "a")])).prepare()
     with pytest.raises(InputError, match=r"files of its own for each split, each once, but .*train.tsv is named twice"):
         user_files(train, train)
     with pytest.raises(InputError, match="files of one kind"):
@@ -532,6 +529,27 @@ def test_a_class_without_a_row_in_train_or_in_report(user_files: Build, write_ts
     data.prepare()
     assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, and that is no fault
     assert data.num_outputs == 3
+
+
+def test_a_class_of_one_row_stays_in_train_and_its_absence_elsewhere_is_told(
+    user_files: Build, write_tsv: Build, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = user_files(write_tsv("train.tsv", [*GOOD, ("one of its kind", "rare")]))
+    with caplog.at_level("INFO"):
+        data.prepare()
+    assert np.bincount(data.labels_of("train"))[2] == 1
+    assert data.source_record["absent"] == {"select": ["rare"], "report": ["rare"]}
+    assert "no row of select is of class rare" in caplog.text
+
+
+def test_shots_and_noise_leave_out_classes_that_cannot_be_learned(
+    user_files: Build, write_tsv: Build, two_classes: Build
+) -> None:
+    train = write_tsv("train.tsv", two_classes(60))
+    names = ["neg", "other", "pos"]
+    data = user_files(train, labels=names, untrained=["other"], shots_per_class=3, label_noise=1.0)
+    data.prepare()
+    assert np.bincount(data.labels_of("train")).tolist() == [3, 0, 3]
 
 
 def test_many_empty_texts_are_refused(user_files: Build, write_tsv: Build, two_classes: Build) -> None:

@@ -64,7 +64,7 @@ def test_a_class_with_too_few_rows_for_its_shots_is_named() -> None:
 @given(labels=LABELS, seed=SEEDS, shares=st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted))
 def test_noise_is_exact_nested_and_never_the_same_class(labels: np.ndarray, seed: int, shares: list[float]) -> None:
     before = labels.copy()
-    less, more = (LabelNoise(share, seed).applied(labels, 4) for share in shares)
+    less, more = (LabelNoise(share, seed).applied(labels, np.arange(4)) for share in shares)
     np.testing.assert_array_equal(labels, before)
     for noisy, share in zip((less, more), shares, strict=True):
         assert (noisy != labels).sum() == round(share * len(labels))
@@ -75,14 +75,14 @@ def test_noise_is_exact_nested_and_never_the_same_class(labels: np.ndarray, seed
 
 def test_noise_takes_each_other_class_equally_often() -> None:
     labels = np.zeros(30_000, np.int64)
-    counts = np.bincount(LabelNoise(1.0, 5).applied(labels, 4), minlength=4)
+    counts = np.bincount(LabelNoise(1.0, 5).applied(labels, np.arange(4)), minlength=4)
     assert counts[0] == 0
     chi2 = ((counts[1:] - 10_000) ** 2 / 10_000).sum()
     assert chi2 < 13.8  # 0.1 % of chi-squared with two degrees of freedom
 
 
 def test_noise_is_a_stream_of_its_own() -> None:
-    wrong = np.flatnonzero(LabelNoise(0.1, 0).applied(np.zeros(1000, np.int64), 2))
+    wrong = np.flatnonzero(LabelNoise(0.1, 0).applied(np.zeros(1000, np.int64), np.arange(2)))
     for first in (shuffled(1000, 0)[:100], shuffled(1000, 0, 0)[:100]):  # the subset's, the first epoch's
         assert len(np.intersect1d(wrong, first)) < 30
 

@@ -184,15 +184,23 @@ def _whole(coder: Coder, table: Table) -> np.ndarray:
     return coded
 
 
-def require_classes(ids: np.ndarray, labels: Sequence[str], split: str, *, untrained: Collection[str] = ()) -> None:
-    """Raises InputError if a class has no row in ``split``, but for those ``untrained``."""
+def absent_classes(ids: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """Returns the classes of which no row is."""
     counts = np.bincount(ids, minlength=len(labels))
-    absent = [name for name, count in zip(labels, counts, strict=True) if count == 0 and name not in untrained]
-    if absent:
-        listed = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+    return [name for name, count in zip(labels, counts, strict=True) if count == 0]
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns the first five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def require_classes(ids: np.ndarray, labels: Sequence[str], *, untrained: Collection[str] = ()) -> None:
+    """Raises InputError if a class has no row among those of train, but for those ``untrained``."""
+    if absent := [name for name in absent_classes(ids, labels) if name not in untrained]:
         raise InputError(
-            f"Expected each class in the {split} split, but {len(ids)} rows hold none of: {listed}. "
-            "Give more rows of it, or take it out of data.labels"
+            f"Expected each class in the train split, but {len(ids)} rows hold none of: {listed(absent)}. Give more "
+            "rows of it, or take it out of data.labels, if it stands there, or name it in data.untrained"
         )
 
 

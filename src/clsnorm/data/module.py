@@ -194,7 +194,7 @@ class DataModule(pl.LightningDataModule):
         train = prepared.tokens["train"]
         labels = np.array(train.labels)
         if self.noise.share:
-            labels[self._kept] = self.noise.applied(labels[self._kept], self.num_outputs)
+            labels[self._kept] = self.noise.applied(labels[self._kept], self._trained(labels))
         self._changed = int((labels != train.labels).sum())
         self._tokens = {**prepared.tokens, "train": dataclasses.replace(train, labels=labels)}
         self.metrics = {
@@ -205,6 +205,12 @@ class DataModule(pl.LightningDataModule):
         for array in (train.example_ids, labels):
             digest.update(array[self._kept].tobytes())
         self.fingerprint = digest.hexdigest()
+
+    def _trained(self, labels: np.ndarray) -> np.ndarray:
+        """Returns the ids of the classes that have a row in train or should have one, ascending."""
+        spared = [name in self.untrained for name in self.labels or ()]
+        counts = np.bincount(labels, minlength=self.num_outputs)
+        return np.flatnonzero((counts > 0) | ~np.array(spared))
 
     def _record(self, preparation: Preparation, prepared: Prepared) -> None:
         self.source_record = source_record(preparation, prepared) | {

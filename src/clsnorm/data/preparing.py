@@ -108,9 +108,9 @@ class Preparation:
             raise RuntimeError(f"the tokens just written to {cache.folder} cannot be read back")
         loaded, record = {split: Tokens.load(folder) for split, (folder, _) in found.items()}, found["train"][1]
         train, names = loaded["train"], record["labels"]
-        kept = np.arange(len(train)) if record["subset"] else subset.rows(np.array(train.labels), names)
+        kept = np.arange(len(train)) if record["subset"] else self._drawn(subset, np.array(train.labels), names)
         if names:
-            require_classes(train.labels[kept], names, "train", untrained=self.untrained)
+            require_classes(train.labels[kept], names, untrained=self.untrained)
         return Prepared(loaded, kept, names, record, content, key)
 
     def _rows_key(self, content: str) -> str:
@@ -163,13 +163,15 @@ class Preparation:
         """Writes entries for the ``missing`` splits."""
         start, count = time.perf_counter(), 0
         parts, dropped = arrange({s: Rows(folder, s) for s in self.source.splits}, drop_leaked=self.drop_leaked)
-        self._require_classes(parts, stored["labels"])
+        rows, wanted = parts["train"]
+        if stored["labels"]:
+            require_classes(rows.labels[wanted], stored["labels"], untrained=self.untrained)
         record = _record(parts, stored, dropped)
         for split in missing:
             rows, wanted = parts[split]
             alone = None
             if split == "train" and not subset.everything:
-                kept = subset.rows(rows.labels[wanted], stored["labels"])
+                kept = self._drawn(subset, rows.labels[wanted], stored["labels"])
                 if len(kept) < SPARSE * len(wanted):
                     wanted, alone = wanted[kept], asdict(subset)
             with cache.draft(_entry_key(key, split, alone)) as (draft, entry):
@@ -179,11 +181,8 @@ class Preparation:
             count += len(wanted)
         logger.info("tokenized %d rows in %.1f s", count, time.perf_counter() - start)
 
-    def _require_classes(self, parts: Mapping[str, leakage.Part], labels: Sequence[str] | None) -> None:
-        """Refuses a train without a class; and any split, if the classes were not stated but found in train."""
-        for split, (rows, wanted) in parts.items() if labels else ():
-            if split == "train" or self.labels is None:
-                require_classes(rows.labels[wanted], labels or (), split, untrained=self.untrained)
+    def _drawn(self, subset: Subset, labels: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
+        return subset.rows(labels, names, untrained=self.untrained)
 
     def _shown(self, split: str, chunks: Iterable[list[list[str]]], count: int) -> Iterator[list[list[str]]]:
         with bar(f"Tokenizing {split}", count, shown=self.progress) as done:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clsnorm.data.labels import absent_classes, listed
 from clsnorm.data.preparing import Preparation, Prepared
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
 
     Returns:
         ``kind`` and ``location`` of the source; ``sha256`` of its content; ``labels``: class names in the order of
-        their ids, None for numbers, and ``labels_found``: whether they were found in train; ``rows`` of each split,
+        their ids, None for numbers, and ``labels_found``: whether they were found in train; ``absent``: of which no row
+        of a split but train is; ``rows`` of each split,
         before a subset is drawn; ``published`` rows of each part; ``drops`` of each part by reason; ``copies``: the
         counts of `clsnorm.data.leakage.report`, and ``leaked``, the exact ones; ``truncated``: rows that lost tokens,
         of those that are used, and their ``truncated_share``; ``unknown_share`` of the tokens.
@@ -38,6 +40,11 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
         "labels_found": prepared.labels is not None and preparation.labels is None,
         "rows": record["sizes"],
         **{key: record[key] for key in ("published", "drops", "copies")},
+        "absent": {
+            split: absent_classes(np.array(part.labels), prepared.labels)
+            for split, part in tokens.items()
+            if prepared.labels and split != "train"
+        },
         "leaked": {split: counts["exact"] for split, counts in record["copies"].items() if split != "train"},
         "truncated": cut,
         "truncated_share": {split: count / len(used[split]) for split, count in cut.items()},
@@ -51,6 +58,9 @@ def notes(record: Mapping[str, Any]) -> Iterator[str]:
         names = record["labels"]
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         yield f"found {len(names)} classes in train: {shown} (data.labels states others, or another order)"
+    for split, names in record["absent"].items():
+        if names:
+            yield f"no row of {split} is of class {listed(names)}"
     yield from notes_on_rows(record)
     for split, share in record["truncated_share"].items():
         if share > MANY_CUT:

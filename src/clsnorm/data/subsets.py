@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,20 +45,26 @@ class Subset:
         """Whether no rule leaves out a row."""
         return self.size is None and self.shots is None
 
-    def rows(self, labels: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
+    def rows(self, labels: np.ndarray, names: Sequence[str] | None, *, untrained: Collection[str] = ()) -> np.ndarray:
         """Returns the row numbers, ascending.
 
         Args:
             labels: Class ids or values of train.
             names: Class names in the order of their ids; None for numbers.
+            untrained: Classes that need no row.
 
         Raises:
-            InputError: If a class has fewer rows than shots, naming it.
+            InputError: If a class has fewer rows than shots, naming it, or if there are more classes than rows.
         """
         if self.shots is not None:
-            return shots(labels, self.shots, self.seed, names or [])
+            return shots(labels, self.shots, self.seed, names or [], untrained=untrained)
         if self.size is None or self.size >= len(labels):
             return np.arange(len(labels))
+        if names and self.size < (classes := len(np.unique(labels))):
+            raise InputError(
+                f"Expected argument `data.max_train_examples` to be at least {classes}, a row of each class, but got "
+                f"{self.size}"
+            )
         return subset(labels, self.size, self.seed)
 
 
@@ -67,15 +73,18 @@ def subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
     return np.sort(stratified_order(strata(labels), seed, size=size))
 
 
-def shots(labels: np.ndarray, count: int, seed: int, names: Sequence[str]) -> np.ndarray:
+def shots(
+    labels: np.ndarray, count: int, seed: int, names: Sequence[str], *, untrained: Collection[str] = ()
+) -> np.ndarray:
     """Returns ``count`` row numbers of each class, ascending; for one seed more shots hold the fewer.
 
+    Of classes that are ``untrained`` it takes what there is.
+
     Raises:
-        InputError: If a class has fewer rows, naming it.
+        InputError: If another class has fewer rows, naming it.
     """
-    sizes = np.bincount(labels, minlength=len(names))
-    if (sizes < count).any():
-        short = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < count]
+    sizes = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+    if short := [f"{name} ({size})" for name, size in sizes.items() if size < count and name not in untrained]:
         more = f" and {len(short) - 5} more" if len(short) > 5 else ""
         raise InputError(
             f"Expected at least data.shots_per_class={count} training rows of each class, but these have fewer: "
@@ -105,10 +114,16 @@ class LabelNoise:
     def __post_init__(self) -> None:
         require_share("label_noise", self.share)
 
-    def applied(self, labels: np.ndarray, classes: int) -> np.ndarray:
-        """Returns a copy of the class ids ``labels`` with the noise."""
+    def applied(self, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Returns a copy of the class ids ``labels`` with the noise.
+
+        Args:
+            labels: Of the rows.
+            classes: The ids to draw from, two or more, ascending; those of ``labels`` are among them.
+        """
         rows = shuffled(len(labels), self.seed, WHICH)[: round(self.share * len(labels))]
-        steps = 1 + draws(len(labels), self.seed, WHAT)[: len(rows)] % np.uint64(classes - 1)
+        steps = 1 + draws(len(labels), self.seed, WHAT)[: len(rows)] % np.uint64(len(classes) - 1)
         noisy = labels.copy()
-        noisy[rows] = (labels[rows] + steps.astype(np.int64)) % classes
+        places = np.searchsorted(classes, labels[rows]) + steps.astype(np.int64)
+        noisy[rows] = classes[places % len(classes)]
         return noisy
