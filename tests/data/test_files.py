@@ -236,6 +236,11 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         ({"delimiter": ""}, "`delimiter` to be one character .*but got ''"),
         ({"delimiter": ",,"}, "`delimiter` to be one character .*but got ',,'"),
         ({"encoding": "utf9"}, "Expected a data.encoding that Python knows, but got 'utf9'"),
+        (
+            {"train": "wide.tsv", "text": None},
+            r"holds the text: it has column 0 \(x\), .*column 19 \(x\) and 81 more. S",
+        ),
+        ({"train": "wide.tsv", "label": "c"}, "but it has: column 0, .*column 19 and 81 more"),
         ({"encoding": "base64"}, "Expected a data.encoding that Python knows, but got 'base64'"),
         ({"train": "deep.jsonl"}, "one JSON object a line in deep.jsonl, but found line 2: maximum recursion"),
         ({"train": "torn.parquet"}, "torn.parquet is not a Parquet file, or a broken one"),
@@ -270,6 +275,8 @@ def test_what_cannot_be_is_refused_in_one_line(
     Path("many.tsv").write_text(
         "\n".join(["one\ttwo\tlabel", *(f"a longer text {i}\tother text {i}\ta" for i in range(9))])
     )
+    names = [*(f"column {i}" for i in range(100)), "label"]
+    Path("wide.tsv").write_text("\n".join(["\t".join(names), *["\t".join(["x"] * 101)] * 3]))
     Path("blank.tsv").write_text("\n \n")
     Path("deep.jsonl").write_text('{"text": "x", "label": "a"}\n' + "[" * 100_000)
     pq.write_table(pa.table({"text": [f"text {i}" for i in range(99)], "label": ["a", "b", "c"] * 33}), "whole.parquet")

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from clsnorm.data import labels as labelling
 from clsnorm.data.cache import Cache
 from clsnorm.errors import InputError
 
@@ -78,6 +79,7 @@ def test_batches_hold_what_the_tokenizer_makes(user_files: Build, write_tsv: Bui
     assert seen == 40
     cut = sum(len(tokenizer(x, y)["input_ids"]) > 14 for x, y, _ in rows)
     assert sum(data.source_record["truncated"].values()) == cut > 0
+    assert data.source_record["truncation"] == "longest_first"
 
 
 @pytest.mark.parametrize("world", [2, 3, 11])
@@ -269,6 +271,7 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         ([(f"t{i}", i / 7) for i in range(60)], {}, "found 60 different numbers in 60 rows. To predict a number, set"),
         ([*GOOD, ("x", "nan")], {"task": "regression"}, "Expected a finite number .* line 2: 'a'.*; and 16 more"),
         (GOOD, {"rows": {"train": 21}}, "Expected 21 rows in .*train.tsv, but found 20"),
+        ([*GOOD, ("x", "1e300")], {"task": "regression"}, "Expected a finite number"),
         (GOOD, {"task": "regresion"}, "`data.task` to be one of .*. Did you mean 'regression'"),
         (GOOD, {"monitor": "acuracy"}, "`data.monitor` to be one of accuracy, but got 'acuracy'. Did you mean"),
         (GOOD, {"mode": "most"}, "`data.mode` to be one of max, min"),
@@ -318,6 +321,38 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
         user_files(train, train)
     with pytest.raises(InputError, match="files of one kind"):
         user_files(train, write_tsv("a.xlsx", GOOD))
+
+
+def test_labels_that_are_no_names_are_refused(user_files: Build, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(20)]
+    for odd, told in ((float("nan"), "no label"), (["a"], "a list"), ({"a": 1}, "a dict"), (None, "no label")):
+        path.write_text("\n".join(map(json.dumps, [*rows, {"text": "x", "label": odd}])))
+        with pytest.raises(InputError, match=rf"Expected a label in each row in .*, but found line 21: {told}"):
+            user_files(path).prepare()
+    path.write_text("\n".join(json.dumps({"text": f"text {i}", "label": 3e38 if i else 1e39}) for i in range(20)))
+    with pytest.raises(InputError, match=r"finite number to predict in each row in .*, but found line 1: 1e"):
+        user_files(path, task="regression").prepare()
+
+
+def test_faults_of_several_files_name_them_all(user_files: Build, write_tsv: Build) -> None:
+    files = [str(write_tsv(f"{name}.tsv", GOOD)) for name in "ab"]
+    with pytest.raises(InputError, match=r"Expected 50 rows in \S*a.tsv, \S*b.tsv, but found 40 \(20, 20\)"):
+        user_files(files, rows={"train": 50}).prepare()
+    files = [str(write_tsv(f"{name}.tsv", [("x", "a")] * 9)) for name in "cd"]
+    with pytest.raises(InputError, match=r"two classes in \S*c.tsv, \S*d.tsv, but found only 'a'"):
+        user_files(files).prepare()
+    files = [str(write_tsv(f"{name}.tsv", [("", "a"), *GOOD])) for name in "ef"]
+    with pytest.raises(InputError, match=r"of the rows of \S*e.tsv, \S*f.tsv to have an empty text, but 2 of 42 have"):
+        user_files(files, max_empty=0.01).prepare()
+
+
+def test_only_faults_that_are_shown_are_spelt_out(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(labelling, "_unknown", lambda name, known: told.append(name) or name)
+    with pytest.raises(InputError, match="and 95 more"):
+        user_files(write_tsv("a.tsv", [*GOOD, *[("x", "c")] * 100]), labels=["a", "b"]).prepare()
+    assert len(told) == 5
 
 
 def test_json_numbers_are_no_text(user_files: Build, tmp_path: Path) -> None:

@@ -1,10 +1,18 @@
 """What is told about faulty rows and files: the first few places, and how many more there are."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 from clsnorm.errors import InputError, did_you_mean
 
 SHOWN = 5
+MOST_COLUMNS, MOST_LETTERS = 20, 80  # a wide table, or a file that ends its lines otherwise, has thousands
+
+
+def names_of(files: Iterable[str]) -> str:
+    """Returns files as messages name them together: the first five, and how many more."""
+    names = list(files)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 class Faults:
@@ -19,11 +27,12 @@ class Faults:
         self.file, self.unit, self.count = file, unit, 0
         self._first: list[str] = []
 
-    def add(self, number: int, fault: str) -> None:
-        """Notes a fault at line or row ``number``."""
+    def add(self, number: int, fault: str | Callable[[], str]) -> None:
+        """Notes a fault at line or row ``number``; one that takes long to tell may be a function that tells it."""
         self.count += 1
         if len(self._first) < SHOWN:
-            self._first.append(f"{self.unit} {number}: {' '.join(fault.split())[:120]}")
+            text = fault if isinstance(fault, str) else fault()
+            self._first.append(f"{self.unit} {number}: {' '.join(text.split())[:120]}")
 
     def refuse(self, rule: str, cure: str) -> None:
         """Raises InputError if there was any fault, naming the first five and counting the others."""
@@ -40,10 +49,11 @@ def require_rows(count: int, shown: str) -> None:
 
 def require_columns(wanted: Sequence[str | int], existing: Sequence[str | int], shown: str) -> None:
     """Raises InputError if a wanted column is not there, or if two columns have one name."""
-    if twice := sorted({str(name) for name in existing if list(existing).count(name) > 1}):
-        raise InputError(f"Expected column names to differ in {shown}, but these stand there twice: {', '.join(twice)}")
+    if twice := sorted(str(name) for name, count in Counter(existing).items() if count > 1):
+        raise InputError(f"Expected column names to differ in {shown}, but these stand there twice: {names_of(twice)}")
     for column in wanted:
         if column not in existing:
-            known = ", ".join(str(name) for name in existing)
+            known = ", ".join(str(name)[:MOST_LETTERS] for name in existing[:MOST_COLUMNS])
+            known += f" and {len(existing) - MOST_COLUMNS} more" if len(existing) > MOST_COLUMNS else ""
             near = did_you_mean(str(column), [str(name) for name in existing])
             raise InputError(f"Expected column {column!r} in {shown}, but it has: {known}.{near}")

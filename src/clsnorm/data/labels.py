@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from clsnorm.data.faults import Faults
+from clsnorm.data.faults import Faults, names_of
 from clsnorm.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ MOST_CLASSES = 1 << 16  # more different labels than this are no classes; a colu
 
 
 def spell(label: Any) -> str:
-    """Returns a label as a name: ``1`` for 1, 1.0 and ``" 1 "``, ``true`` for True, an empty string for None."""
-    if label is None:
+    """Returns a label as a name: ``1`` for 1, 1.0 and ``" 1 "``, ``true`` for True, an empty one for None and NaN."""
+    if label is None or (isinstance(label, float) and math.isnan(label)):
         return ""
     if isinstance(label, bool):
         return str(label).lower()
@@ -42,12 +43,14 @@ class Coder(ABC):
 
     def __init__(self) -> None:
         self._faults = Faults("", "")
+        self._files: dict[str, None] = {}  # in the order of their reading
 
     def encode(self, table: Table) -> np.ndarray:
         """Returns the label of each row of the next chunk; what a faulty row gets is not to be used."""
         if table.shown != self._faults.file:
             self._refuse_faults()
             self._faults = Faults(table.shown, table.unit)
+            self._files[table.shown] = None
         return self._encode(table, self._faults)
 
     def finish(self) -> None:
@@ -96,7 +99,7 @@ class Classes(Coder):
         known = self._known or {}
         ids = np.fromiter((known.get(name, -1) for name in spelt), np.int64, len(spelt))
         for row in np.flatnonzero(ids < 0):
-            faults.add(table.lines[row], _unknown(spelt[row], known))
+            faults.add(table.lines[row], partial(_unknown, spelt[row], known))
         return ids
 
     def _names_or_codes(self, spelt: Collection[str]) -> dict[str, int]:
@@ -116,7 +119,7 @@ class FoundClasses(Coder):
 
     def finish(self) -> None:
         """Raises InputError if there are fewer than two classes, if they look like numbers, or if a row has none."""
-        names, shown = list(self._known), self._faults.file
+        names, shown = list(self._known), names_of(self._files)
         if len(names) < 2:
             found = f"only {names[0]!r}" if names else "none"
             raise InputError(f"Expected at least two classes in {shown}, but found {found}. Check data.label")
@@ -139,11 +142,12 @@ class FoundClasses(Coder):
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
         self._rows += len(table.labels)
         known, numbers = self._known, np.empty(len(table.labels), np.int64)
-        for row, name in enumerate(map(spell, table.labels)):
-            if name:
+        for row, label in enumerate(table.labels):
+            name = spell(label)
+            if name and not isinstance(label, list | dict):
                 numbers[row] = known.setdefault(name, len(known))
             else:
-                faults.add(table.lines[row], "no label")
+                faults.add(table.lines[row], f"a {type(label).__name__}" if name else "no label")
         if len(known) > MOST_CLASSES:
             self.finish()  # says so if they are numbers
             raise InputError(f"Expected at most {MOST_CLASSES} classes, but {table.shown} has more. Check data.label")
@@ -161,11 +165,12 @@ class Values(Coder):
         )
 
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
-        numbers = [_number(spell(label)) for label in table.labels]
-        for number, label, line in zip(numbers, table.labels, table.lines, strict=True):
-            if number is None:
-                faults.add(line, f"{label!r}")
-        return np.array(numbers, dtype=np.float32)
+        numbers = np.array([_number(spell(label)) for label in table.labels], np.float64)  # None becomes NaN
+        with np.errstate(over="ignore"):
+            values = numbers.astype(np.float32)
+        for row in np.flatnonzero(~np.isfinite(values)):  # also what float32 cannot hold
+            faults.add(table.lines[row], f"{table.labels[row]!r}")
+        return values
 
 
 def class_ids(table: Table, labels: Sequence[str], *, stated: bool) -> np.ndarray:
@@ -190,16 +195,11 @@ def absent_classes(ids: np.ndarray, labels: Sequence[str]) -> list[str]:
     return [name for name, count in zip(labels, counts, strict=True) if count == 0]
 
 
-def listed(names: Sequence[str]) -> str:
-    """Returns the first five names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
 def require_classes(ids: np.ndarray, labels: Sequence[str], *, untrained: Collection[str] = ()) -> None:
     """Raises InputError if a class has no row among those of train, but for those ``untrained``."""
     if absent := [name for name in absent_classes(ids, labels) if name not in untrained]:
         raise InputError(
-            f"Expected each class in the train split, but {len(ids)} rows hold none of: {listed(absent)}. Give more "
+            f"Expected each class in the train split, but {len(ids)} rows hold none of: {names_of(absent)}. Give more "
             "rows of it, or take it out of data.labels, if it stands there, or name it in data.untrained"
         )
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsnorm.data.labels import absent_classes, listed
+from clsnorm.data.faults import names_of
+from clsnorm.data.labels import absent_classes
 from clsnorm.data.preparing import Preparation, Prepared
+from clsnorm.data.tokens import truncation_rule
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -23,10 +25,10 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
     Returns:
         ``kind`` and ``location`` of the source; ``sha256`` of its content; ``labels``: class names in the order of
         their ids, None for numbers, and ``labels_found``: whether they were found in train; ``absent``: of which no row
-        of a split but train is; ``rows`` of each split,
-        before a subset is drawn; ``published`` rows of each part; ``drops`` of each part by reason; ``copies``: the
-        counts of `clsnorm.data.leakage.report`, and ``leaked``, the exact ones; ``truncated``: rows that lost tokens,
-        of those that are used, and their ``truncated_share``; ``unknown_share`` of the tokens.
+        of a split but train is; ``rows`` of each split, before a subset is drawn; ``published`` rows of each part;
+        ``drops`` of each part by reason; ``copies``: the counts of `clsnorm.data.leakage.report`, and ``leaked``, the
+        exact ones; ``truncation``: the rule by which rows lose tokens; ``truncated``: rows that did, of those that are
+        used, and their ``truncated_share``; ``unknown_share`` of the tokens.
     """
     source, record, tokens = preparation.source, prepared.record, prepared.tokens
     used = {split: prepared.kept if split == "train" else np.arange(len(part)) for split, part in tokens.items()}
@@ -46,6 +48,7 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
             if prepared.labels and split != "train"
         },
         "leaked": {split: counts["exact"] for split, counts in record["copies"].items() if split != "train"},
+        "truncation": truncation_rule(pairs=len(source.text) == 2),
         "truncated": cut,
         "truncated_share": {split: count / len(used[split]) for split, count in cut.items()},
         "unknown_share": {split: part.unknown_share(used[split], tokenizer) for split, part in tokens.items()},
@@ -60,7 +63,7 @@ def notes(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"found {len(names)} classes in train: {shown} (data.labels states others, or another order)"
     for split, names in record["absent"].items():
         if names:
-            yield f"no row of {split} is of class {listed(names)}"
+            yield f"no row of {split} is of class {names_of(names)}"
     yield from notes_on_rows(record)
     for split, share in record["truncated_share"].items():
         if share > MANY_CUT:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import mean
 from typing import Any
 
+from clsnorm.data.faults import MOST_COLUMNS
 from clsnorm.data.labels import spell
 from clsnorm.data.readers import Column
 from clsnorm.errors import InputError
@@ -89,7 +91,10 @@ def infer_roles(
 
 def _one(candidates: Sequence[Column], what: str, columns: Mapping[Column, Sequence[Any]], shown: str) -> Column:
     if len(candidates) != 1:
-        listed = ", ".join(f"{name} ({_short(cells)})" for name, cells in columns.items())
+        listed = ", ".join(
+            f"{_short([name])} ({_short(cells)})" for name, cells in islice(columns.items(), MOST_COLUMNS)
+        )
+        listed += f" and {len(columns) - MOST_COLUMNS} more" if len(columns) > MOST_COLUMNS else ""
         raise InputError(
             f"Cannot tell which column of {shown} holds the {what}: it has {listed}. Set data.{what}, and "
             f"data.{'text' if what == 'label' else 'label'} if need be"

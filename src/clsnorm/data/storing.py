@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from clsnorm.data import labels as labelling
 from clsnorm.data.arrays import ArrayFile
+from clsnorm.data.faults import SHOWN, names_of
 from clsnorm.data.progress import bar
 from clsnorm.data.rows import ARRAYS
 from clsnorm.data.sources import Source, Table
@@ -82,7 +83,8 @@ class _Writer(contextlib.ExitStack):
         super().__init__()
         self._folder, self._split, self._coder, self._texts = folder, split, coder, Texts(max_empty)
         self._schema = pa.schema([(f"text_{i}", pa.large_string()) for i in range(texts)])
-        self.rows, self.drops, self._shown, self._starts = 0, Counter[str](), "", [0]
+        self.rows, self.drops, self._starts = 0, Counter[str](), [0]
+        self._files = Counter[str]()  # rows of each
 
     def __enter__(self) -> _Writer:
         types = {"labels": self._coder.dtype, **ARRAYS}
@@ -96,7 +98,7 @@ class _Writer(contextlib.ExitStack):
         full = self._texts.full(table)
         ids = self.rows + np.array(full, np.int64)
         self.rows += len(table.lines)
-        self._shown = table.shown
+        self._files[table.shown] += len(table.lines)
         self.drops.update(table.drops)
         if len(full) < len(table.lines):
             self.drops["empty text"] += len(table.lines) - len(full)
@@ -113,9 +115,10 @@ class _Writer(contextlib.ExitStack):
     def finish(self, size: int | None) -> None:
         """Raises InputError if there is another number of rows than ``size``, or for what `add` found."""
         if size is not None and self.rows != size:
+            each = f" ({', '.join(map(str, self._files.values()))})" if 1 < len(self._files) <= SHOWN else ""
             raise InputError(
-                f"Expected {size} rows in {self._shown}, but found {self.rows}. Get the file again, or state other "
-                "counts in data.rows (null: any)"
+                f"Expected {size} rows in {names_of(self._files)}, but found {self.rows}{each}. Get the file again, or "
+                "state other counts in data.rows (null: any)"
             )
         self._texts.finish()
         self._coder.finish()

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from clsnorm.data.faults import Faults
+from clsnorm.data.faults import Faults, names_of
 from clsnorm.data.sources import Table
 from clsnorm.errors import InputError
 
@@ -76,15 +76,16 @@ class Texts:
         self._max_empty = max_empty
         self._faults = Faults("", "")
         self._rows = self._empty = 0
-        self._shown = ""
+        self._files: dict[str, None] = {}  # in the order of their reading
         self._numbers: dict[int, str] = {}  # of a text column of nothing but numbers: the first one
         self._words: set[int] = set()  # text columns that hold more than numbers
 
     def full(self, table: Table) -> list[int]:
         """Returns the rows of the next chunk of which no text is empty."""
-        if table.shown != self._shown:
+        if table.shown != self._faults.file:
             self._refuse_faults()
-            self._shown, self._faults = table.shown, Faults(table.shown, table.unit)
+            self._faults = Faults(table.shown, table.unit)
+            self._files[table.shown] = None
         for column in table.texts:
             for cell, line in zip(column, table.lines, strict=True):
                 if fault := _fault(cell):
@@ -104,17 +105,18 @@ class Texts:
         empty text, or no row with all of its texts.
         """
         self._refuse_faults()
+        shown = names_of(self._files)
         if self._empty == self._rows:
-            raise InputError(f"Expected text in {self._shown}, but all {self._rows} rows are empty. Check data.text")
+            raise InputError(f"Expected text in {shown}, but all {self._rows} rows are empty. Check data.text")
         if self._empty > self._max_empty * self._rows:
             raise InputError(
-                f"Expected at most {self._max_empty:.3g} of the rows of {self._shown} to have an empty text, but "
+                f"Expected at most {self._max_empty:.3g} of the rows of {shown} to have an empty text, but "
                 f"{self._empty} of {self._rows} have. Check data.text, or set data.max_empty"
             )
         for column, example in self._numbers.items():
             if column not in self._words:
                 raise InputError(
-                    f"Expected text in {self._shown}, but a text column holds numbers alone, such as {example!r}. Name "
+                    f"Expected text in {shown}, but a text column holds numbers alone, such as {example!r}. Name "
                     "another column in data.text"
                 )
 

@@ -101,9 +101,14 @@ def write(
     np.save(folder / "example_ids.npy", example_ids)
 
 
+def truncation_rule(*, pairs: bool) -> str:
+    """Returns what loses tokens: the longer text of a pair, or the only one; as `tokenizers` names it."""
+    return "longest_first" if pairs else "only_first"
+
+
 def _encode(texts: Sequence[list[str]], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Sequence[Any]:
     """Returns what the tokenizer's own call makes, without the lists that it would also make of each row."""
-    backend, rule = tokenizer.backend_tokenizer, "longest_first" if len(texts) == 2 else "only_first"
+    backend, rule = tokenizer.backend_tokenizer, truncation_rule(pairs=len(texts) == 2)
     backend.enable_truncation(max_length, strategy=rule, direction=tokenizer.truncation_side)
     backend.no_padding()
     backend.encode_special_tokens = tokenizer.split_special_tokens
