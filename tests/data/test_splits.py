@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -108,3 +109,16 @@ def test_the_only_row_of_a_class_is_not_carved() -> None:
         stay, off = carve(np.arange(401), labels, name)
         assert 400 in stay
         assert len(off) == 199
+
+
+def test_carving_takes_a_few_words_a_row() -> None:
+    """However many of the texts stand there twice."""
+    draw, rows = np.random.default_rng(0), 200_000
+    labels = draw.integers(0, 2, rows)
+    for keys in (rows, rows // 2, rows // 10):
+        same = draw.permutation(np.arange(rows) % keys).astype(np.uint64)
+        tracemalloc.start()
+        carve(same, labels, "report")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak / rows < 80

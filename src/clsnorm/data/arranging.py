@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from clsnorm.data.leakage import Part, free_of
+from clsnorm.data.leakage import Part, column, free_of
 from clsnorm.data.rows import Rows
 from clsnorm.data.splits import carve
 from clsnorm.errors import InputError
@@ -36,14 +36,14 @@ def arrange(published: Mapping[str, Rows], *, drop_leaked: bool) -> tuple[dict[s
     train = published["train"]
     if drop_leaked:
         parts["train"] = train, free_of(train, [rows for name, rows in published.items() if name != "train"])
-    kept = parts["train"][1]
+    kept = parts.pop("train")[1]
     dropped = len(train) - len(kept)
     if not len(kept):
         raise InputError("Expected rows in train, but all stand in other splits too. Set data.drop_leaked=false")
     for name in ("report", "select"):
         if name not in parts:
-            same = (train.near if drop_leaked else train.exact)[kept]
-            stay, off = carve(same, train.labels[kept], name)
+            same = column((train, kept), "near" if drop_leaked else "exact")
+            stay, off = carve(same, column((train, kept), "labels"), name)
             parts[name], kept = (train, kept[off]), kept[stay]
     parts["train"] = train, kept
     return {name: parts[name] for name in split_names(published)}, dropped

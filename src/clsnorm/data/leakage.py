@@ -30,11 +30,18 @@ class Copies:
     near_relabelled: int
 
 
+def column(part: Part, name: str) -> np.ndarray:
+    """Returns a column of the rows that are meant: mapped from its file if all are, else a copy."""
+    rows, kept = part
+    whole: np.ndarray = getattr(rows, name)
+    return whole if len(kept) == len(whole) else whole[kept]
+
+
 def leaked(train: Part, other: Part) -> Copies:
     """Returns how many rows of ``other`` stand in ``train`` too."""
     counts = []
     for form in ("exact", "near"):
-        keys, labels = _column(other, form), _column(other, "labels")
+        keys, labels = column(other, form), column(other, "labels")
         known = _Known(train, form, np.unique(keys))
         there = among(keys, known.keys)
         counts += [int(there.sum()), known.relabelled(keys[there], labels[there])]
@@ -45,10 +52,8 @@ def repeats(train: Part) -> Copies:
     """Returns how many rows of ``train`` repeat an earlier one, and how many of its rows stand there relabelled."""
     counts = []
     for form in ("exact", "near"):
-        keys = _column(train, form)
-        several = repeated(keys)
-        keys, labels = (column[among(keys, several)] for column in (keys, _column(train, "labels")))
-        counts += [len(keys) - len(several), _Known(train, form, several).relabelled(keys, labels)]
+        known = _Known(train, form, repeated(column(train, form)))
+        counts += [int((known.counts - 1).sum()), int(known.counts[known.lowest != known.highest].sum())]
     return Copies(*counts)
 
 
@@ -66,24 +71,26 @@ def free_of(rows: Rows, others: Sequence[Rows]) -> np.ndarray:
 
 
 class _Known:
-    """Those of some texts that stand in train, with their labels there."""
+    """Those of some texts that stand in train, with their rows counted and their smallest and largest labels there."""
 
     def __init__(self, train: Part, form: str, texts: np.ndarray) -> None:
-        keys = _column(train, form)
+        keys = column(train, form)
         there = among(keys, texts)
-        keys, labels = keys[there], _column(train, "labels")[there]
-        order = np.lexsort((labels, keys))
-        labels = labels[order]
-        self.keys, first, counts = np.unique(keys[order], return_index=True, return_counts=True)
-        self._lowest, self._highest = labels[first], labels[first + counts - 1]
+        keys, labels = keys[there], column(train, "labels")[there]
+        order = np.argsort(keys)
+        keys, labels = keys[order], labels[order]
+        starts = np.flatnonzero(_changes(keys))
+        self.keys, self.counts = keys[starts], np.diff(starts, append=len(keys))
+        self.lowest, self.highest = (extreme.reduceat(labels, starts) for extreme in (np.minimum, np.maximum))
 
     def relabelled(self, keys: np.ndarray, labels: np.ndarray) -> int:
         """Returns how many of these texts, all of which are known, are known with another label than the given one."""
         place = np.searchsorted(self.keys, keys)
-        return int(((self._lowest[place] != labels) | (self._highest[place] != labels)).sum())
+        return int(((self.lowest[place] != labels) | (self.highest[place] != labels)).sum())
 
 
-def _column(part: Part, name: str) -> np.ndarray:
-    rows, kept = part
-    column = getattr(rows, name)
-    return column if len(kept) == len(column) else column[kept]
+def _changes(keys: np.ndarray) -> np.ndarray:
+    """Returns which of some ``keys``, which ascend, differ from the one before; the first does."""
+    new = np.ones(len(keys), bool)
+    new[1:] = keys[1:] != keys[:-1]
+    return new

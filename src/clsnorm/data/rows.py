@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from clsnorm.data.arrays import map_array
+
 ARRAYS = {"ids": np.int64, "exact": np.uint64, "near": np.uint64}
 
 
@@ -17,7 +19,8 @@ ARRAYS = {"ids": np.int64, "exact": np.uint64, "near": np.uint64}
 class Rows:
     """The rows of one published part on disk, after those that cannot be used were left out.
 
-    Each access to a column reads it: 8 bytes a row. So little else is in memory that many rows fit.
+    Columns are mapped from their files, read-only: what is in memory of them, at most 8 bytes a row each, is the
+    system's to drop.
 
     Args:
         folder: Where `clsnorm.data.storing.store` wrote them.
@@ -51,7 +54,7 @@ class Rows:
         return self._column("near")
 
     def _column(self, name: str) -> np.ndarray:
-        return np.load(self.folder / f"{self.split}.{name}.npy")
+        return map_array(self.folder / f"{self.split}.{name}.npy")
 
     def texts(self, wanted: np.ndarray) -> Iterator[list[list[str]]]:
         """Yields the texts of the ``wanted`` rows, whose numbers ascend, chunk by chunk: one list, or two for pairs."""

@@ -39,17 +39,16 @@ def stratified_order(stratum: np.ndarray, *seeds: int, size: int | None = None) 
     The first rows are one of each stratum; then the row that is j-th of n in its stratum stands at ``(j + 1/2) / n``,
     so that the first m rows hold each stratum to within one row of its share. Beginnings are nested by construction.
     """
-    order = shuffled(len(stratum), *seeds)
-    ordered = stratum[order]
-    turns, places = [], []
+    drawn, chosen, places = draws(len(stratum), *seeds), [], []
     for value in np.unique(stratum):
-        turn = np.flatnonzero(ordered == value)
-        place = (np.arange(len(turn[:size])) + 0.5) / len(turn)
+        rows = np.flatnonzero(stratum == value)
+        turn = rows[np.argsort(drawn[rows], kind="stable")[:size]]
+        place = (np.arange(len(turn)) + 0.5) / len(rows)
         place[:1] = 0.0
-        turns.append(turn[:size])
+        chosen.append(turn)
         places.append(place)
-    turn = np.concatenate(turns)
-    return order[turn[np.lexsort((turn, np.concatenate(places)))][:size]]
+    rows = np.concatenate(chosen)
+    return rows[np.lexsort((rows, drawn[rows], np.concatenate(places)))][:size]
 
 
 def carved_size(rows: int) -> int:
@@ -71,12 +70,12 @@ def carve(same: np.ndarray, labels: np.ndarray, name: str) -> tuple[np.ndarray, 
     Raises:
         InputError: If all rows are the same.
     """
-    first, copies = _first_and_copies(same)
-    if len(first) < 2:
-        raise InputError(f"Expected at least two different texts to carve {name} from, but got {len(first)}")
+    groups = _Groups(same)
+    if len(groups.first) < 2:
+        raise InputError(f"Expected at least two different texts to carve {name} from, but got {len(groups.first)}")
     target, bound, off = carved_size(len(same)), _whole_classes(same, labels), np.zeros(len(same), bool)
-    for row in _candidates(first, labels, target, SEEDS[name]):
-        rows = copies.get(int(same[row]), [row])
+    for row in _candidates(groups.first, labels, target, SEEDS[name]):
+        rows = groups.of(row, same[row])
         if len(rows) <= target:
             target -= len(rows)
             off[rows] = int(same[row]) not in bound
@@ -101,20 +100,34 @@ def repeated(keys: np.ndarray) -> np.ndarray:
     return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
 
 
-def _first_and_copies(same: np.ndarray) -> tuple[np.ndarray, dict[int, np.ndarray]]:
-    """Returns the first row of each group of rows that are the same, ascending, and the rows of groups of several."""
-    rows = np.flatnonzero(among(same, repeated(same)))
-    order = rows[np.argsort(same[rows], kind="stable")]
-    groups = np.split(order, np.flatnonzero(np.diff(same[order])) + 1) if len(order) else []
-    later = np.concatenate([group[1:] for group in groups]) if groups else order
-    is_first = np.ones(len(same), bool)
-    is_first[later] = False
-    return np.flatnonzero(is_first), {int(same[group[0]]): group for group in groups}
+class _Groups:
+    """Rows that are the same. Rows of which there is one alone take no memory but that of ``first``.
+
+    Args:
+        same: A number for each row.
+
+    Attributes:
+        first: The first row of each group, ascending.
+    """
+
+    def __init__(self, same: np.ndarray) -> None:
+        rows = np.flatnonzero(among(same, repeated(same)))
+        self._rows = rows[np.argsort(same[rows], kind="stable")]
+        self._numbers = same[self._rows]
+        is_first = np.ones(len(same), bool)
+        is_first[self._rows[1:][self._numbers[1:] == self._numbers[:-1]]] = False
+        self.first = np.flatnonzero(is_first)
+
+    def of(self, row: int, number: np.generic) -> np.ndarray:
+        """Returns all rows of the group of ``row``, whose number is ``number``."""
+        start, end = (np.searchsorted(self._numbers, number, side) for side in ("left", "right"))
+        return self._rows[start:end] if start < end else np.array([row])
 
 
 def _candidates(first: np.ndarray, labels: np.ndarray, target: int, seed: int) -> Iterator[int]:
     """Yields the rows ``first`` in stratified order, of which seldom more than a few are asked for."""
-    stratum = strata(labels)[first]
+    stratum = strata(labels)
+    stratum = stratum[first] if len(first) < len(stratum) else stratum
     few = 4 * target
     yield from first[stratified_order(stratum, seed, size=few)].tolist()
     yield from first[stratified_order(stratum, seed)[few:]].tolist()
