@@ -5,6 +5,7 @@ A normalizer's or a data set's description is the first comment line of its YAML
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +14,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from clsnorm.files import write_text
+from clsnorm.found import found_section
+from clsnorm.markdown import markdown_table
 
 YES, NO = "yes", "–"
+FOUND = "docs/data_found.json"  # python -m clsnorm.data --found > docs/data_found.json
 
 
 def options(folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -42,7 +46,7 @@ def normalizer_table(conf: Path) -> str:
     for key, text, path in options(conf / "normalizer"):
         kind: Any = locate(OmegaConf.select(OmegaConf.load(path), "_target_"), "normalizer")
         rows.append([f"`{key}`", text, YES if kind.calibration else NO, YES if kind.mixes_batch else NO])
-    return _markdown(["`normalizer=`", "what it does", "calibrated", "mixes the batch"], rows)
+    return markdown_table(["`normalizer=`", "what it does", "calibrated", "mixes the batch"], rows)
 
 
 def source(path: Path) -> str:
@@ -64,7 +68,7 @@ def contract_table(conf: Path) -> str:
         cells = [f"`{_formula(kind)}`", accumulator, *_found_out(kind, node), source(path)]
         rows.append([f"`{key}`", *(cell.replace("|", "\\|") for cell in cells)])
     head = ["`normalizer=`", "formula", "calibrated on", "running statistics", "reduced over devices", "parameters"]
-    return _markdown([*head, "folds into the head", "source"], rows)
+    return markdown_table([*head, "folds into the head", "source"], rows)
 
 
 def _formula(kind: Any) -> str:
@@ -132,25 +136,30 @@ def data_table(conf: Path) -> str:
         texts, _, answer = kind(node).partition(", ")
         usual = answer if answer in ("2 classes", "a number") else "more classes"
         kinds.setdefault(f"{texts}, {usual}", []).append(f"`{key}`")
-    return _markdown(["kind", "`data=`"], [[name, ", ".join(keys)] for name, keys in sorted(kinds.items())])
+    return markdown_table(["kind", "`data=`"], [[name, ", ".join(keys)] for name, keys in sorted(kinds.items())])
 
 
 def data_page(conf: Path) -> str:
     """Returns the Markdown page of all data sets: what each asks, its kind, rows, metrics, citation and licence."""
-    rows = []
+    rows, names = [], []
     for key, text, node in data_sets(conf):
+        names.append(key)
         stated = [node["rows"].get(split) for split in ("train", "select", "report")]
         counts = " / ".join(f"{count:,}" if count else "–" for count in stated)
         about = node["about"]
         cited = f"[{about['citation']}]({about['url']})" if about["url"] else about["citation"]
         rows.append([f"`{key}`", text, kind(node), counts, ", ".join(metric_names(node)), cited, about["licence"]])
     head = ["`data=`", "what it asks", "kind", "train / select / report", "metrics", "source", "licence"]
+    found = json.loads((conf.parent / FOUND).read_text(encoding="utf-8"))
     return (
         f"# Data sets\n\n{len(rows)} data sets, each of them one YAML in `conf/data`. Rows are those of the published"
         " files, checked when they are read; – means carved from train, or any number. The first metric chooses the"
         " checkpoint. Licences are what the files or their authors say; ask them before you pass data on.\n\n"
         "`python -m clsnorm.data` lists what can be read here and now, with lengths, balance and leakage;"
-        " `python -m clsnorm.data NAME` shows examples.\n\n" + _markdown(head, rows)
+        " `python -m clsnorm.data NAME` shows examples.\n\n"
+        + markdown_table(head, rows)
+        + "\n"
+        + found_section(found, names)
     )
 
 
@@ -168,7 +177,7 @@ def key_page(conf: Path) -> str:
 
     rows = [[f"`{key.name}`", key.unit, key.meaning] for key in KEYS]
     head = "# Logged numbers\n\nNames in `metrics.csv`, in `results.json` and in every logger.\n\n"
-    return head + _markdown(["name", "unit", "says"], rows)
+    return head + markdown_table(["name", "unit", "says"], rows)
 
 
 def statistics_page(conf: Path) -> str:
@@ -186,7 +195,7 @@ over batches and processes. *Null*: whether the value that as many rows of isotr
 show stands beside it.
 
 """
-    return head + _markdown(["name", "unit", "says", "null", "source"], rows)
+    return head + markdown_table(["name", "unit", "says", "null", "source"], rows)
 
 
 PAGES: dict[str, Callable[[Path], str]] = {
@@ -203,11 +212,6 @@ def with_tables(text: str, conf: Path) -> str:
         if mark:
             text = head + mark + table(conf) + rest[rest.index("<!-- end -->") :]
     return text
-
-
-def _markdown(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main() -> None:

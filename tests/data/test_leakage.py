@@ -42,6 +42,12 @@ def test_counts_are_those_of_a_plain_search(
         assert found["train"][f"{name}_relabelled"] == sum(
             any(text == other and label != another for other, another in seen) for text, label in seen
         )
+    three = {**parts, "select": parts["train"], "train": parts["report"]}
+    assert "near_select" not in found["report"]
+    assert (
+        report({name: (part, np.arange(len(part))) for name, part in three.items()})["report"]["near_select"]
+        == (found["report"]["near"])
+    )
     kept = free_of(parts["train"], [parts["report"]])
     taken = {near_form(text) for text, _ in other}
     assert kept.tolist() == [i for i, (text, _) in enumerate(train) if near_form(text) not in taken]

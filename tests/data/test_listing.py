@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,11 +14,12 @@ import datasets
 import pytest
 from datasets.packaged_modules.csv.csv import Csv
 
+from clsnorm.catalogue import FOUND
 from clsnorm.command import run_command
 from clsnorm.data import HubSource
 from clsnorm.data import __main__ as cli
 from clsnorm.data import listing as listed
-from clsnorm.data.listing import listing
+from clsnorm.data.listing import listing, without_places
 from clsnorm.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -113,6 +115,47 @@ def test_a_set_that_is_not_here_says_what_to_do(conf: Path, paths: dict[str, str
     assert found["sick"]["stated"] == {"train": 4500, "select": 500, "report": 4927}
 
 
+def test_a_set_of_which_train_is_not_here_shows_the_other_splits(
+    conf: Path, paths: dict[str, str], command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (Path(paths["data"]) / "reviews" / "train.tsv").unlink()
+    (one,) = listing(conf, paths, only="reviews")
+    assert "reviews/train.tsv" in one["missing"]["files"]
+    assert one["published"] == {"report": 4}
+    assert one["words"]["median"] == 2
+    assert one["copies"] == {}
+    cli.main(command)
+    assert "partly here: report" in capsys.readouterr().out
+    cli.main(["reviews", *command])
+    assert "50.0% of report" in capsys.readouterr().out
+
+
+def test_what_is_kept_of_the_rows_has_no_text_and_no_path(
+    paths: dict[str, str], command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Path(paths["data"]) / "reviews" / "test.tsv", ("text", "label"), *REPORT, ("more", "good"))
+    cli.main(["--found", *command])
+    shown = capsys.readouterr().out
+    assert {one["name"]: "words" in one for one in json.loads(shown)} == {
+        "reviews": False,
+        "scores": True,
+        "sick": False,
+    }
+    assert paths["data"] not in shown
+    assert "b c" not in shown
+
+
+@pytest.mark.skipif("CLSNORM_DATA" not in os.environ, reason="CLSNORM_DATA names no folder of published data sets")
+@pytest.mark.parametrize("name", ["acl_arc", "cb", "cr", "qnli", "trec", "wnli"])
+def test_what_the_documentation_says_was_found_is_found(name: str, tmp_path: Path) -> None:
+    paths = {"data": os.environ["CLSNORM_DATA"], "cache": str(tmp_path)}
+    stored = json.loads((CONF.parent / FOUND).read_text(encoding="utf-8"))
+    (one,) = listing(CONF, paths, only=name)
+    if "published" not in one:
+        pytest.skip(f"{name} is not there")
+    assert [without_places(one, tmp_path)] == [found for found in stored if found["name"] == name]
+
+
 def test_rows_that_are_refused_are_listed_with_the_reason(conf: Path, paths: dict[str, str]) -> None:
     write(Path(paths["data"]) / "reviews" / "test.tsv", ("text", "label"), *REPORT, ("more", "good"))
     (one,) = listing(conf, paths, only="reviews")
@@ -186,7 +229,7 @@ def test_the_command_shows_one(command: list[str], capsys: pytest.CaptureFixture
     for text in (
         "is a customer content?",
         "Nobody (2020)",
-        "dropped 1 of 5 rows of train: empty text 1",
+        "dropped 1 rows of train: empty text 1",
         "75.0% of train",
         "a fine film",
         "2 of 4 rows of report",
@@ -206,13 +249,15 @@ def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixtu
     [
         (["reviews", "scores"], "Expected at most one data set, but got reviews, scores"),
         (["path.data=x"], "paths.output, paths.multirun, paths.analysis, but got 'path.data'"),
+        (["REVIEWS"], "got 'REVIEWS'. Did you mean 'reviews'?"),
+        (["paths.data=nowhere"], "Expected paths.data to be a folder, but nowhere is none"),
         (["nothing"], "Expected the name of a data set, but got 'nothing'"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(
     words: list[str], message: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(lambda: cli.main([*words, *command])) == 2
+    assert run_command(lambda: cli.main([*command, *words])) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -1,4 +1,4 @@
-"""``python -m clsnorm.data [NAME] [--json] [paths.data=FOLDER]``: lists all data sets, or shows one with examples."""
+"""``python -m clsnorm.data [NAME] [--json | --found] [paths.KEY=FOLDER]``: lists data sets, or shows one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from clsnorm.command import run_command
-from clsnorm.data.listing import listing
+from clsnorm.data.listing import listing, without_places
 from clsnorm.data.recording import notes_on_rows
 from clsnorm.errors import InputError, did_you_mean
 
 CONF = Path(__file__).parents[3] / "conf"
+NONE = "–"
 WIDTH = 200  # where the output goes to a file or a pipe
 
 
@@ -34,21 +35,28 @@ def main(words: Sequence[str]) -> None:
         "words", nargs="*", metavar="NAME | paths.KEY=FOLDER", help="a data set; where to look and keep"
     )
     parser.add_argument("--json", action="store_true", help="print JSON: one object, or a list of all")
+    parser.add_argument("--found", action="store_true", help="print what docs/data_found.json holds: numbers alone")
     given = parser.parse_intermixed_args(words)
     names = [word for word in given.words if "=" not in word]
     if len(names) > 1:
         raise InputError(
             f"Expected at most one data set, but got {', '.join(names)}. Ask for one, or for none to see all"
         )
-    found = listing(CONF, _paths([word for word in given.words if "=" in word]), only=names[0] if names else None)
+    paths = _paths([word for word in given.words if "=" in word])
+    found = listing(CONF, paths, only=names[0] if names else None)
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-    if given.json:
+    if given.found:
+        root = Path(paths["data"]).expanduser()
+        print(json.dumps([without_places(one, root) for one in found], indent=1, ensure_ascii=False))
+    elif given.json:
         all_of_them = list(found)
         print(json.dumps(all_of_them[0] if names else all_of_them, indent=2, ensure_ascii=False))
     elif names:
         show(next(iter(found)), console)
     else:
         console.print(overview(found))
+        if not Path(paths["data"]).expanduser().is_dir():
+            console.print(f"There is no folder {paths['data']}: set paths.data=FOLDER or CLSNORM_DATA=FOLDER")
 
 
 def _paths(overrides: Sequence[str]) -> dict[str, str]:
@@ -61,13 +69,17 @@ def _paths(overrides: Sequence[str]) -> dict[str, str]:
             known = [f"paths.{name}" for name in paths]
             raise InputError(f"Expected {', '.join(known)}, but got {key!r}.{did_you_mean(key, known)}")
         paths[key.removeprefix("paths.")] = value
+        if key == "paths.data" and not Path(value).expanduser().is_dir():
+            raise InputError(
+                f"Expected paths.data to be a folder, but {value} is none. Give that of published data sets"
+            )
     return paths
 
 
 def overview(found: Iterable[dict[str, Any]]) -> Table:
     """Returns the table of all data sets."""
     table = Table(
-        caption="rows: train / select / report, – is carved from train. leaked: report rows that stand in train"
+        caption="rows: train / select / report; – is carved from train. leaked: of select / report, standing in train"
     )
     table.add_column("data=", style="bold", no_wrap=True)
     for name in ("kind", "rows", "words (95 %)", "majority", "leaked", "metrics", "read from"):
@@ -77,7 +89,7 @@ def overview(found: Iterable[dict[str, Any]]) -> Table:
         table.add_row(
             one["name"],
             one["kind"],
-            " / ".join(f"{count:,}" if count else "–" for count in stated),
+            " / ".join(f"{count:,}" if count else NONE for count in stated),
             f"{one['words']['median']:.0f} ({one['words']['p95']:.0f})" if "words" in one else "",
             f"{one['majority']:.0%}" if one.get("majority") else "",
             _leaked(one),
@@ -88,13 +100,15 @@ def overview(found: Iterable[dict[str, Any]]) -> Table:
 
 
 def _leaked(one: dict[str, Any]) -> str:
-    counts = one.get("copies", {}).get("report")
-    return "" if counts is None else f"{counts['near']:,}"
+    copies = one.get("copies")
+    return " / ".join(f"{copies[s]['near']:,}" if s in copies else NONE for s in ("select", "report")) if copies else ""
 
 
 def _place(one: dict[str, Any]) -> str:
     if "refused" in one:
         return escape(f"refused: {one['refused']}")
+    if "missing" in one and "published" in one:
+        return f"partly here: {', '.join(one['published'])}"
     if "missing" in one:
         return f"not here ({', '.join(one['missing'])})"
     return one["source"]["kind"]
@@ -112,7 +126,7 @@ def show(one: dict[str, Any], console: Console) -> None:
         "read from": one.get("refused") or _each(one.get("missing") or one["source"]["location"]),
         "rows": _each(one.get("published") or one["stated"]),
         "words": _each(one.get("words")),
-        "largest class": f"{one['majority']:.1%} of train" if one.get("majority") else "",
+        "largest class": f"{one['majority']:.1%} of {_described(one)}" if one.get("majority") else "",
         "notes": "\n".join(notes_on_rows(one)) if "copies" in one else "",
     }
     table = Table(title=one["name"], show_header=False)
@@ -124,16 +138,21 @@ def show(one: dict[str, Any], console: Console) -> None:
         console.print(_examples(one))
 
 
+def _described(one: dict[str, Any]) -> str:
+    """Returns which split lengths, balance and examples are of: train, if it is here."""
+    return min(one["published"], key=lambda split: split != "train")
+
+
 def _each(values: dict[str, Any] | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in (values or {}).items())
 
 
 def _examples(one: dict[str, Any]) -> Table:
-    table = Table(title="Examples of train", show_lines=True)
+    table = Table(title=f"Examples of {_described(one)}", show_lines=True)
     pairs = one["kind"].startswith("pairs")
     for name in ("label", "rows", *(("first text", "second text") if pairs else ("text",))):
         table.add_column(name)
-    counts = (one["classes"] or {}).get("train", {})
+    counts = (one["classes"] or {}).get(_described(one), {})
     for label, rows in one["examples"].items():
         for row in rows:
             table.add_row(label, str(counts.get(label, "")), *map(escape, row))

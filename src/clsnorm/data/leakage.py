@@ -58,10 +58,18 @@ def repeats(train: Part) -> Copies:
 
 
 def report(splits: Mapping[str, Part]) -> dict[str, dict[str, int]]:
-    """Returns the counts of `leaked` for each split but train, and those of `repeats` for train, as plain values."""
+    """Returns the counts of `leaked` for each split but train, and those of `repeats` for train, as plain values.
+
+    If there is a select split, ``near_select`` of a report split counts its rows whose text stands there but for case,
+    punctuation and spaces: the checkpoint was chosen on them.
+    """
     train = splits["train"]
-    found = {name: repeats(train) if name == "train" else leaked(train, part) for name, part in splits.items()}
-    return {name: asdict(copies) for name, copies in found.items()}
+    copies = {name: repeats(train) if name == "train" else leaked(train, part) for name, part in splits.items()}
+    found = {name: asdict(counts) for name, counts in copies.items()}
+    for name in found if "select" in splits else ():
+        if name not in ("train", "select"):
+            found[name]["near_select"] = leaked(splits["select"], splits[name]).near
+    return found
 
 
 def free_of(rows: Rows, others: Sequence[Rows]) -> np.ndarray:

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +36,8 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
 
     Yields:
         ``name``, ``asks``, ``kind``, ``stated`` rows, ``metrics`` (the monitored one first), ``about``; ``source``
-        (kind and location of each split) or ``missing`` (what can be done); and if the rows can be read here what
-        `measure` returns, or ``refused``: why they cannot.
+        (kind and location of each split) or ``missing`` (what can be done); and if rows can be read here, beside
+        ``missing`` those of some splits, what `measure` returns, or ``refused``: why they cannot.
 
     Raises:
         InputError: If there is no data set ``only``.
@@ -46,7 +46,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
     found = {key: (asks, node) for key, asks, node in _composed(conf, cache)}
     if only is not None and only not in found:
         raise InputError(
-            f"Expected the name of a data set, but got {only!r}.{did_you_mean(only, found)} "
+            f"Expected the name of a data set, but got {only!r}.{did_you_mean(only.lower(), found)} "
             "Run `python -m clsnorm.data` for all names"
         )
     for key in found if only is None else [only]:
@@ -91,7 +91,19 @@ def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Path) -> dic
         except Unavailable:  # a cache of the hub that has another revision
             pass
         missing[source.kind] = f"{source.location(root, 'train')}: {source.cure}"
-    return {"missing": missing}
+    return {"missing": missing, **_parts(sources.values(), node, root, cache)}
+
+
+def _parts(sources: Iterable[Source], node: Mapping[str, Any], root: Path, cache: Path) -> dict[str, Any]:
+    """Returns what `measure` finds in the splits that are here, of the first source that has some but not all."""
+    for source in sources:
+        splits = source.splits_at_hand(root)
+        if splits and "train" not in splits and node["labels"]:  # else a file of train would name the classes
+            try:
+                return measure(source, node, root, cache, splits)
+            except InputError as error:
+                return {"refused": str(error)}
+    return {}
 
 
 def _resolved(node: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
@@ -106,24 +118,27 @@ def _measured(source: Source, node: Mapping[str, Any], root: Path, cache: Path) 
     """Returns what `measure` finds, from the cache if the same was measured before."""
     steered = {name: node[name] for name in ("task", "labels", "rows", "max_empty")}
     key = cache_key({"content": source.fingerprint(root), "source": source.describe(), **steered})
-    return _kept(cache / f"rows-{key[:32]}.json", lambda: measure(source, node, root, cache))
+    return _kept(cache / f"rows-{key[:32]}.json", lambda: measure(source, node, root, cache, list(source.splits)))
 
 
-def measure(source: Source, node: Mapping[str, Any], root: Path, scratch: Path) -> dict[str, Any]:
-    """Reads all rows once.
+def measure(
+    source: Source, node: Mapping[str, Any], root: Path, scratch: Path, splits: Sequence[str]
+) -> dict[str, Any]:
+    """Reads all rows of ``splits`` once. Where train is not among them, the first of them stands in its place.
 
     Args:
         source: Has them.
         node: The data set's configuration.
         root: Folder of published data sets.
         scratch: A folder in which another one is made for the time of reading.
+        splits: The splits to read.
 
     Returns:
         ``published`` rows, ``drops`` and ``rows`` left of each split; ``classes``: rows of each class in each split, or
         the ``range`` of numbers; ``majority``: the largest class's share of train, None for numbers; ``words``: median
         and 95th percentile of a training example's; ``copies``: rows that repeat another one in train, or stand there
-        and in another split, as `clsnorm.data.leakage.report` counts them; ``examples``: shortened texts of train by
-        class, or by number.
+        and in another split, as `clsnorm.data.leakage.report` counts them, empty without train; ``examples``: shortened
+        texts of train by class, or by number.
     """
     regression, labels = node["task"] == "regression", node["labels"]
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -136,9 +151,11 @@ def measure(source: Source, node: Mapping[str, Any], root: Path, scratch: Path) 
             sizes=node["rows"] or {},
             max_empty=node["max_empty"],
             progress=True,
+            only=splits,
         )
-        parts = {split: Rows(Path(folder), split) for split in source.splits}
-        train, names = parts["train"], record.pop("labels")
+        parts = {split: Rows(Path(folder), split) for split in splits}
+        train, names = parts.get("train", parts[splits[0]]), record.pop("labels")
+        copied = {split: (part, np.arange(len(part))) for split, part in parts.items()}
         return {
             **record,
             "rows": {split: len(part) for split, part in parts.items()},
@@ -146,9 +163,18 @@ def measure(source: Source, node: Mapping[str, Any], root: Path, scratch: Path) 
             "range": [float(train.labels.min()), float(train.labels.max())] if regression else None,
             "majority": None if regression else float(np.bincount(train.labels).max() / len(train)),
             "words": _words(train),
-            "copies": leakage.report({split: (part, np.arange(len(part))) for split, part in parts.items()}),
+            "copies": leakage.report(copied) if "train" in copied else {},
             "examples": _examples(train, names),
         }
+
+
+def without_places(one: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Returns what `listing` found in the rows of a set, as ``docs/data_found.json`` holds it: no text and no path."""
+    wanted = ("name", "published", "drops", "rows", "majority", "words", "copies")
+    kept = {key: one[key] for key in wanted if key in one}
+    if "refused" in one:
+        kept["refused"] = one["refused"].replace(f"{root}/", "")
+    return kept
 
 
 def _counts(labels: np.ndarray, names: list[str]) -> dict[str, int]:

@@ -87,7 +87,7 @@ def notes_on_rows(record: Mapping[str, Any]) -> Iterator[str]:
     """Yields what stands out in ``published``, ``drops``, ``rows`` and ``copies``: all that needs no tokenizer."""
     for split, reasons in record["drops"].items():
         total, listed = sum(reasons.values()), ", ".join(f"{reason} {count}" for reason, count in reasons.items())
-        yield f"dropped {total} of {record['published'][split]} rows of {split}: {listed}"
+        yield f"dropped {total} rows of {split}: {listed}"  # some are no rows of those that are published
     for split, counts in record["copies"].items():
         if counts["near"]:
             what = "repeat an earlier one" if split == "train" else "stand in train too"
@@ -95,3 +95,5 @@ def notes_on_rows(record: Mapping[str, Any]) -> Iterator[str]:
                 f"{counts['near']} of {record['rows'][split]} rows of {split} {what} (letter for letter: "
                 f"{counts['exact']}); with another label: {counts['near_relabelled']}"
             )
+        if counts.get("near_select"):
+            yield f"{counts['near_select']} of {record['rows'][split]} rows of {split} stand in select too"

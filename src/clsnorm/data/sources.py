@@ -114,6 +114,10 @@ class Source(ABC):
         """Returns whether the rows are at hand with another fingerprint than ``content``, without asking a network."""
         return self.at_hand(root) and self.fingerprint(root) != content
 
+    def splits_at_hand(self, root: Path) -> list[str]:
+        """Returns which splits can be had without asking a network, where some can be had without the others."""
+        return list(self.splits) if self.at_hand(root) else []
+
     @abstractmethod
     def read(self, root: Path, split: str) -> Iterator[Table]:
         """Yields the rows of ``split`` chunk by chunk; raises as `fingerprint` and as the reader do."""
@@ -227,6 +231,9 @@ class FilesSource(Source):
     def absent(self, root: Path, split: str) -> list[str]:
         """Returns which files of ``split`` are not there."""
         return [str(path) for path in self.paths(root, split) if not path.is_file()]
+
+    def splits_at_hand(self, root: Path) -> list[str]:
+        return [split for split in self.splits if not self.absent(root, split)]
 
     def fingerprint(self, root: Path) -> str:
         absent = list(dict.fromkeys(path for split in self.splits for path in self.absent(root, split)))

@@ -31,8 +31,9 @@ def store(
     sizes: Mapping[str, int | None],
     max_empty: float,
     progress: bool,
+    only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Reads all splits of ``source``, checks them, and writes their rows to ``folder``, for `Rows`.
+    """Reads the splits of ``source``, checks them, and writes their rows to ``folder``, for `Rows`.
 
     Args:
         source: Has the rows.
@@ -43,6 +44,7 @@ def store(
         sizes: Stated row counts of the published splits; what is missing or None is not checked.
         max_empty: Largest share of rows of a split with an empty text.
         progress: Whether to show a progress bar.
+        only: The splits to read; None: all.
 
     Returns:
         ``labels``: class names, None for regression; ``published``: rows of each split, those without a text included;
@@ -55,7 +57,9 @@ def store(
     names = None if labels is None else list(labels)
     published: dict[str, int] = {}
     drops: dict[str, dict[str, int]] = {}
-    train_first = sorted(source.splits, key=lambda name: name != "train")  # the others have its classes
+    train_first = sorted(
+        source.splits if only is None else only, key=lambda name: name != "train"
+    )  # the others have its classes
     for split in train_first:
         coder = _coder(regression=regression, names=names, stated=labels is not None)
         writer = _Writer(folder, split, len(source.text), coder, max_empty)
