@@ -15,6 +15,7 @@ import torch
 import clsnorm
 from clsnorm.callbacks import ClsStatistics
 from clsnorm.callbacks.train_window import TrainWindow
+from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.model import FineTuner
 from clsnorm.statistics import CATALOGUE, find, load
@@ -83,9 +84,21 @@ def test_calibrated_normalizer_starts_centred(train: Train) -> None:
     assert metrics["cls/start/z/centred_share"] < 0.1
 
 
-def test_max_examples_stops_after_the_batch_that_reaches_it(train: Train) -> None:
-    run = train("data.eval_batch_size=8", "callbacks.cls_statistics.max_examples=20")
-    assert load(run.folder / "statistics" / "report_h.npz").count == 24
+def test_each_report_split_has_its_numbers_of_max_examples(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = DataModule._adopt
+
+    def two_parts(self: Any, prepared: Any) -> None:
+        original(self, prepared)
+        self._tokens["report_other"] = self._tokens["select"]
+
+    monkeypatch.setattr(DataModule, "_adopt", two_parts)
+    limits = ("callbacks.cls_statistics.max_examples=20", "callbacks.cls_statistics.layers=true")
+    run = train(*limits, "data.eval_batch_size=8", "trainer.max_steps=2")
+    for split in ("start", "select", "report", "report_other"):
+        assert load(run.folder / "statistics" / f"{split}_h.npz").count == 20
+    assert load(run.folder / "statistics" / "report_other_layer01.npz").count == 20
+    metrics = metrics_of(run)
+    assert metrics["cls/report/h/isoscore"] != metrics["cls/report_other/h/isoscore"]
 
 
 def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from typing_extensions import override
 from clsnorm.batches import Batch
 from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.distributions import able, dimension_table, histograms
-from clsnorm.callbacks.split_pass import Loaders, SplitPass
+from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.errors import InputError
 from clsnorm.statistics import Collection, Snapshot, find, save
@@ -32,7 +33,7 @@ class ClsStatistics(Observer):
     - ``select``: the select split at each validation. A calibrated normalizer also has
       ``cls/select/staleness/{shift,stretch}``: how far h has moved from where it was calibrated. Since a few examples
       stand against the whole training split, a shift of about ``1 / sqrt(examples)`` is noise;
-    - ``report``: the report split at the end.
+    - ``report``, ``report_...``: each report split at the end, by its name.
 
     In the results ``cls/select/...`` and ``cls/report/...`` are of the selected weights, as the scores are, and
     ``last/cls/select/...`` of the last ones. All accumulators are kept in ``statistics/{split}_{point}.npz``, of the
@@ -48,11 +49,12 @@ class ClsStatistics(Observer):
     Args:
         numbers: Statistics of the catalogue, by name (`docs/statistics.md`); those of classes are left out in
             regression.
-        max_examples: At most this many of a split, the same ones each time (whole batches, from its start); None: all.
+        max_examples: At most this many of a split, those with the smallest hashes of their ids: a random sample, the
+            same one each time, for any order, batch size and number of processes; None: all.
         every: Logged steps between two measurements of training batches; None: no such measurements.
         window: Optimizer steps whose batches such a measurement takes.
         layers: Whether ``start`` and ``report`` also look at each layer (``layer00``, ...) and at the pooler
-            (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of the report split.
+            (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of each report split.
 
     Raises:
         InputError: If a number is not in the catalogue, or ``max_examples``, ``every`` or ``window`` is not positive.
@@ -67,7 +69,7 @@ class ClsStatistics(Observer):
         self._statistics = [find(name, argument="numbers") for name in numbers]
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._numbers: dict[str, float] = {}
-        self._pass: SplitPass | None = None
+        self._passes: dict[str, SplitPass] = {}  # by split, in the order of the loaders
         self._window: TrainWindow | None = None
         self._saved_window: dict[str, Any] | None = None
         self._drawn_epoch = -1  # the last with histograms
@@ -93,10 +95,8 @@ class ClsStatistics(Observer):
         self._open_window(trainer)
         if trainer.global_step > 0:  # resumed: the start is past, measured or not
             return
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        step = trainer.strategy.validation_step
-        numbers = self._walk(trainer, pl_module, [data.val_dataloader()], step, split="start", points=POINTS)
-        _log_directly(trainer, numbers, step=trainer.global_step)
+        walked = self._walk(trainer, pl_module, "select", trainer.strategy.validation_step, points=POINTS)
+        _log_directly(trainer, self._finish(trainer, "start", walked), step=trainer.global_step)
 
     # Training batches
 
@@ -132,11 +132,13 @@ class ClsStatistics(Observer):
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         classifier: Any = pl_module.classifier
-        self._pass = self._new_pass(trainer, pl_module, points=POINTS, normalizer=classifier.normalizer)
+        select = self._new_pass(trainer, pl_module, "select", points=POINTS, normalizer=classifier.normalizer)
+        self._passes = {"select": select}
 
     @override
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._pass = self._new_pass(trainer, pl_module, points=POINTS)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._passes = {name: self._new_pass(trainer, pl_module, name, points=POINTS) for name in data.report_names}
 
     @override
     def on_validation_batch_end(
@@ -148,16 +150,15 @@ class ClsStatistics(Observer):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        assert self._pass is not None
-        self._pass.update(outputs, batch)
+        list(self._passes.values())[dataloader_idx].update(outputs)
 
     on_test_batch_end = on_validation_batch_end
 
     @override
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        snapshots = self._reduced(self._pass)
-        assert self._pass is not None
-        moved = {f"cls/select/staleness/{name}": value for name, value in self._pass.staleness().items()}
+        select = self._passes["select"]
+        snapshots = _reduced(select)
+        moved = {f"cls/select/staleness/{name}": value for name, value in select.staleness().items()}
         self._numbers.update(moved)
         _log(pl_module, self._finish(trainer, "select", snapshots) | moved)
         if trainer.is_global_zero and trainer.current_epoch > self._drawn_epoch:
@@ -167,46 +168,46 @@ class ClsStatistics(Observer):
 
     @override
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        snapshots = self._reduced(self._pass)
-        _log(pl_module, self._finish(trainer, "report", snapshots))
-        if trainer.is_global_zero:
-            columns, rows = dimension_table(snapshots)
-            for logger in able(trainer.loggers):
-                logger.log_table("cls/report/dimensions", columns, rows, step=trainer.global_step)
+        for name, finished in self._passes.items():
+            snapshots = _reduced(finished)
+            _log(pl_module, self._finish(trainer, name, snapshots))
+            if trainer.is_global_zero:
+                columns, rows = dimension_table(snapshots)
+                for logger in able(trainer.loggers):
+                    logger.log_table(f"cls/{name}/dimensions", columns, rows, step=trainer.global_step)
 
     @override
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._layers:  # a pass of its own: asking for layers changes the last bits of the embedding
-            data: Any = trainer.datamodule  # type: ignore[attr-defined]
-            step = trainer.strategy.test_step
-            numbers = self._walk(trainer, pl_module, data.test_dataloader(), step, split="report", points=())
-            _log_directly(trainer, numbers, step=trainer.global_step)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        # A pass of its own: asking for layers changes the last bits of the embedding.
+        for part, name in enumerate(data.report_names if self._layers else ()):
+            step = partial(trainer.strategy.test_step, dataloader_idx=part)
+            walked = self._walk(trainer, pl_module, name, step, points=())
+            _log_directly(trainer, self._finish(trainer, name, walked), step=trainer.global_step)
 
     # What these share
 
-    def _new_pass(self, trainer: pl.Trainer, pl_module: pl.LightningModule, **options: Any) -> SplitPass:
-        return SplitPass(**_shape(trainer, pl_module), max_examples=self._max_examples, **options)
+    def _new_pass(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str, **options: Any) -> SplitPass:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        ids = data.ids_of(split)
+        return SplitPass(**_shape(trainer, pl_module), ids=ids[fixed_rows(ids, self._max_examples)], **options)
 
     def _walk(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        loaders: Loaders,
+        split: str,
         step: Callable[..., Any],
         *,
-        split: str,
         points: Sequence[str],
-    ) -> dict[str, float]:
-        """Goes over a split by itself and returns the numbers, the same on all ranks."""
-        walked = self._new_pass(trainer, pl_module, points=points)
+    ) -> dict[str, Snapshot]:
+        """Goes over the chosen examples of a split by itself, alone over those, and returns what it saw."""
+        walked = self._new_pass(trainer, pl_module, split, points=points)
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
         classifier: Any = pl_module.classifier
-        walked.walk(loaders, step, classifier, device=pl_module.device, layers=self._layers)
-        return self._finish(trainer, split, self._reduced(walked))
-
-    def _reduced(self, finished: SplitPass | None) -> dict[str, Snapshot]:
-        assert finished is not None
-        finished.all_reduce()
-        return finished.collection.snapshots
+        loader = data.rows_dataloader(split, fixed_rows(data.ids_of(split), self._max_examples))
+        walked.walk(loader, step, classifier, device=pl_module.device, layers=self._layers)
+        return _reduced(walked)
 
     def _finish(self, trainer: pl.Trainer, split: str, snapshots: Mapping[str, Snapshot]) -> dict[str, float]:
         """Keeps the accumulators and returns the numbers, the same on all ranks."""
@@ -221,6 +222,12 @@ class ClsStatistics(Observer):
                 save(Path(trainer.default_root_dir) / "statistics" / f"{split}_{place}.npz", snapshot)
         self._numbers.update(numbers)
         return numbers
+
+
+def _reduced(finished: SplitPass) -> dict[str, Snapshot]:
+    """Returns what all processes have seen. Collective."""
+    finished.all_reduce()
+    return finished.collection.snapshots
 
 
 def _shape(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:

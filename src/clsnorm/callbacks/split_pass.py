@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,18 +15,24 @@ from clsnorm.batches import Batch
 from clsnorm.model import Classifier
 from clsnorm.model.places import tapping
 from clsnorm.normalizers import Normalizer
-from clsnorm.statistics import Collection
+from clsnorm.statistics import Collection, hashed
 
-Loaders = Sequence[Iterable[Batch]]
+
+def fixed_rows(ids: np.ndarray, size: int | None) -> np.ndarray:
+    """Returns the places of the ``size`` example ids with the smallest hashes, ascending; of all ids if None.
+
+    A random sample that depends on the ids alone: many splits are ordered by class, so that a beginning is biased.
+    """
+    return np.sort(np.argsort(hashed(ids), kind="stable")[:size])
 
 
 class SplitPass:
-    """Collects the first ``max_examples`` of a split: the same ones each time, in whole batches, from its start.
+    """Collects chosen examples of a split, whatever batches they come in and on whichever process.
 
     Args:
         dim: Dimensions of an embedding.
         num_classes: Number of classes; 0 for regression.
-        max_examples: How many examples, over all processes; None: all.
+        ids: Those of the chosen examples, ``(n,)``.
         points: Outputs of a step to collect, such as ``h``.
         normalizer: Whose staleness is to be measured; None: no one's.
     """
@@ -35,46 +42,40 @@ class SplitPass:
         dim: int,
         *,
         num_classes: int,
-        max_examples: int | None,
+        ids: np.ndarray,
         points: Sequence[str],
         normalizer: Normalizer | None = None,
     ) -> None:
         self.collection = Collection(dim, num_classes=num_classes, places=points)
         self._points = points
-        self._max_examples = math.inf if max_examples is None else max_examples
-        self._seen = 0
+        self._ids = torch.from_numpy(ids)
         self._normalizer: Any = normalizer
         kind = None if normalizer is None else normalizer.calibration
         self._current = None if kind is None else kind(dim)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more examples are wanted, on all processes alike."""
-        return self._seen >= self._max_examples
-
-    def update(self, outputs: Mapping[str, Tensor], batch: Batch, taps: Mapping[str, Tensor] | None = None) -> None:
+    def update(self, outputs: Mapping[str, Tensor], taps: Mapping[str, Tensor] | None = None) -> None:
         """Adds a batch: the outputs of its step, and what taps of the encoder gave, ``(B, dim)`` by place."""
-        if self.is_full:
-            return
-        self._seen += batch.global_size  # counted over all ranks: they stop at the same batch
+        self._ids = self._ids.to(outputs["example_ids"].device)
+        chosen = torch.isin(outputs["example_ids"], self._ids)
         embeddings = {point: outputs[point] for point in self._points} | dict(taps or {})
-        self.collection.update(embeddings, outputs["labels"], outputs["example_ids"])
+        rows = {place: embedding[chosen] for place, embedding in embeddings.items()}
+        self.collection.update(rows, outputs["labels"][chosen], outputs["example_ids"][chosen])
         if self._current is not None:
-            self._current.update(outputs["h"])
+            self._current.update(outputs["h"][chosen])
 
     def walk(
         self,
-        loaders: Loaders,
+        loader: Iterable[Batch],
         step: Callable[..., Any],
         classifier: Classifier,
         *,
         device: torch.device,
         layers: bool,
     ) -> None:
-        """Goes over a split by itself, without dropout.
+        """Goes over examples by itself, without dropout.
 
         Args:
-            loaders: Of the split's parts.
+            loader: Gives them.
             step: A strategy's validation or test step: one that shards parameters must see the call.
             classifier: What the step calls.
             device: Where it is.
@@ -84,12 +85,8 @@ class SplitPass:
             tapping(classifier.encoder) if layers else nullcontext({})
         )
         with classifier.evaluating(), listening as taps:
-            for part, loader in enumerate(loaders):
-                for number, batch in enumerate(loader):
-                    if self.is_full:
-                        break
-                    outputs = step(batch.to(device), number, *([part] if len(loaders) > 1 else []))
-                    self.update(outputs, batch, taps)
+            for number, batch in enumerate(loader):
+                self.update(step(batch.to(device), number), taps)
 
     def all_reduce(self) -> None:
         """Joins what all processes have seen. Collective."""

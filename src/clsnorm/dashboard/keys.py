@@ -100,8 +100,8 @@ KEYS = (
         "Histogram (W&B alone) of the dimensions' means and standard deviations, and of the examples' norms.",
     ),
     Key(
-        "cls/report/dimensions",
-        "cls/report/dimensions",
+        "cls/{report}/dimensions",
+        "cls/report[a-z_]*/dimensions",
         "norm",
         "Table (W&B alone) of each dimension's mean and standard deviation, at the end.",
     ),

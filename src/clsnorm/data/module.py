@@ -251,6 +251,11 @@ class DataModule(pl.LightningDataModule):
         labels = self._tokens[split].labels
         return np.array(labels[self._kept] if split == "train" else labels)
 
+    def ids_of(self, split: str) -> np.ndarray:
+        """Returns the example ids of ``split``, int64, each once, in the order of the data."""
+        ids = self._tokens[split].example_ids
+        return np.array(ids[self._kept] if split == "train" else ids)
+
     def majority(self) -> int | float:
         """Returns the best constant prediction from train: the most frequent class, or the mean."""
         labels = self.labels_of("train")
@@ -277,8 +282,14 @@ class DataModule(pl.LightningDataModule):
         """Returns this process's share of the training split, in order: no row padded, repeated or left out."""
         return self._loader("train", self.eval_batch_size)
 
-    def _loader(self, split: str, batch_size: int, *, seed: int | None = None) -> BatchLoader:
-        rows = self._kept if split == "train" else None
+    def rows_dataloader(self, split: str, rows: np.ndarray) -> BatchLoader:
+        """Returns this process's share of some rows of ``split``, which is not train, by their places in it."""
+        return self._loader(split, self.eval_batch_size, rows=rows)
+
+    def _loader(
+        self, split: str, batch_size: int, *, seed: int | None = None, rows: np.ndarray | None = None
+    ) -> BatchLoader:
+        rows = self._kept if split == "train" else rows
         padding = self.tokenizer.pad_token_id or 0
         dataset = TokenDataset(self._tokens[split], rows=rows, packed=self.packed, padding=padding)
         batches = GlobalBatches(

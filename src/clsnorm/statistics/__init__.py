@@ -6,6 +6,7 @@ from clsnorm.statistics.geometry import centred_share, isoscore, participation_r
 from clsnorm.statistics.moments import Moments
 from clsnorm.statistics.quantiles import Quantiles
 from clsnorm.statistics.radial import RadialMoments
+from clsnorm.statistics.rows import hashed
 from clsnorm.statistics.similarity import drift, linear_cka, subspace_overlap
 from clsnorm.statistics.snapshot import Snapshot
 from clsnorm.statistics.storage import load, save
@@ -23,6 +24,7 @@ __all__ = [
     "describe",
     "drift",
     "find",
+    "hashed",
     "isoscore",
     "linear_cka",
     "load",

@@ -215,7 +215,7 @@ class Sample:
 
     def update(self, rows: Tensor, ids: Tensor) -> None:
         """Adds rows ``(n, dim)`` with distinct ``ids`` ``(n,)``."""
-        keys = _hashed(ids.cpu().numpy())
+        keys = hashed(ids.cpu().numpy())
         if len(self._keys) == self.size:  # most batches hold few small hashes
             wanted = keys < self._keys[-1]
             keys, rows = keys[wanted], rows[torch.from_numpy(wanted).to(rows.device)]
@@ -249,8 +249,8 @@ class Sample:
         self._keys, self.rows = state["keys"].numpy().view(np.uint64), state["rows"].clone()
 
 
-def _hashed(ids: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele, Lea and Flood, 2014): a bijection of 64-bit numbers that leaves no pattern."""
+def hashed(ids: np.ndarray) -> np.ndarray:
+    """Returns the SplitMix64 hash of each id, uint64: a bijection without a pattern (Steele, Lea and Flood, 2014)."""
     x = ids.astype(np.int64).view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
