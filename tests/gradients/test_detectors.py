@@ -29,7 +29,7 @@ def test_nothing_is_said_before_half_a_window() -> None:
 
 
 def test_vanishing_is_told_once_and_only_if_it_lasts() -> None:
-    detector = Vanishing(window=3, share=0.01)
+    detector = Vanishing(window=3, share=0.01, floor=0.0)
     assert not any(detector.sees(1.0) for _ in range(3))
     assert [detector.sees(value) for value in (0.001, 0.5, 0.001, 0.001, 0.001, 0.001)] == [
         False, False, False, False, True, False,
@@ -39,7 +39,7 @@ def test_vanishing_is_told_once_and_only_if_it_lasts() -> None:
 @pytest.mark.parametrize("kind", ["explosion", "vanishing"])
 def test_state_goes_on(kind: str) -> None:
     def made() -> Explosion | Vanishing:
-        return Explosion(window=8, k=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1)
+        return Explosion(window=8, k=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1, floor=0.0)
 
     series = [1.0, 1.1, 0.9, 1.0, 1.2, 0.01, 0.01, 9.0, 0.01, 0.01, 0.01]
     whole, first = made(), made()
@@ -56,4 +56,16 @@ def test_bad_arguments() -> None:
             Explosion(window=window, k=k)
     for window, share in ((0, 0.1), (3, 1.0)):
         with pytest.raises(InputError):
-            Vanishing(window=window, share=share)
+            Vanishing(window=window, share=share, floor=0.0)
+
+
+def test_a_short_run_is_judged() -> None:
+    detector = Explosion(window=128, k=6.0)
+    assert not any(detector.sees(1 + 0.01 * (step % 3)) for step in range(16))
+    assert detector.sees(1e6)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-5])
+def test_what_has_vanished_from_the_start_is_told_once(value: float) -> None:
+    detector = Vanishing(window=3, share=0.01, floor=1e-4)
+    assert [detector.sees(value) for _ in range(6)] == [False, False, True, False, False, False]

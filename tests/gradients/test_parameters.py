@@ -89,4 +89,13 @@ def test_depth_profile_of_a_geometric_decay() -> None:
     found = depth_profile(norms)
     assert found["bottom_to_top"] == pytest.approx(1 / 8)
     assert found["log_slope"] == pytest.approx(math.log(2))
-    assert all(math.isnan(value) for value in depth_profile({"layer01/ffn": 1.0}).values())
+    alone = depth_profile({"layer01/ffn": 2.0})
+    assert alone.pop("bottom") == 2.0
+    assert all(math.isnan(value) for value in alone.values())
+
+
+def test_depth_profile_of_what_has_vanished() -> None:
+    found = depth_profile({"layer01/ffn": 0.0, "layer02/ffn": 3.0})
+    assert (found["bottom"], found["bottom_to_top"]) == (0.0, 0.0)
+    assert math.isnan(found["log_slope"])
+    assert math.isnan(depth_profile({"layer01/ffn": 0.0, "layer02/ffn": 0.0})["bottom_to_top"])

@@ -31,6 +31,7 @@ from clsnorm.gradients import (
 
 EMBEDDING = "embedding"  # h itself, beside its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer
+FLOORS = {"depth/bottom_to_top": 1e-4, "depth/bottom": 1e-8}  # gradients below these move nothing from the start
 
 
 class GradientNorms(Observer):
@@ -54,12 +55,13 @@ class GradientNorms(Observer):
     - ``grad/parameters/{part}`` and ``grad/parameters/total``: norm of the step's gradients (after accumulation, AMP
       and DDP), before clipping; ``grad/clipped/total``: after it; ``grad/update_ratio/{part}``: norm of the step's
       change over the norm of the weights. Parts are named by `clsnorm.gradients.part_names`.
-    - ``grad/depth/{bottom_to_top,log_slope}``: `clsnorm.gradients.depth_profile`.
+    - ``grad/depth/{bottom,bottom_to_top,log_slope}``: `clsnorm.gradients.depth_profile`.
 
     Events (``events.csv``), judged at each logged step: ``explosion`` where ``grad/h/max`` or
-    ``grad/parameters/total`` is not finite or above ``median + deviations * MAD`` of the last ``window`` ones, and
-    ``vanishing`` where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values. Explosion is judged
-    at h, since the coordinates of z are the normalizer's.
+    ``grad/parameters/total`` is not finite or, after 16 logged steps, above ``median + deviations * MAD`` of the last
+    ``window`` ones, and ``vanishing`` where ``grad/depth/bottom_to_top`` or ``grad/depth/bottom`` stays below a
+    hundredth of its first values, or from the start below a floor (1e-4 and 1e-8). Explosion is judged at h, since the
+    coordinates of z are the normalizer's.
 
     The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``, and ``gain_bound`` of each
     example); their percentiles stand in the results as ``grad/run/{point}/...``.
@@ -81,7 +83,7 @@ class GradientNorms(Observer):
             raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")
         self._top, self._updates = top, updates
         self._explosions = {name: Explosion(window=window, k=deviations) for name in ("h/max", "parameters/total")}
-        self._vanishing = Vanishing(window=10, share=0.01)
+        self._vanishing = {name: Vanishing(window=10, share=0.01, floor=floor) for name, floor in FLOORS.items()}
         self._windows: dict[str, ExampleGradients] = {}
         self._run: dict[str, list[np.ndarray]] = {}
         self._numbers: dict[str, float] = {}
@@ -101,8 +103,7 @@ class GradientNorms(Observer):
     def state_dict(self) -> dict[str, Any]:
         norms = {point: torch.from_numpy(np.concatenate(parts)) for point, parts in self._run.items()}
         windows = {point: window.state_dict() for point, window in self._windows.items()}
-        detectors: dict[str, Any] = {name: detector.state() for name, detector in self._explosions.items()}
-        detectors["vanishing"] = self._vanishing.state()
+        detectors = {name: detector.state() for name, detector in self._detectors.items()}
         return {"norms": norms, "numbers": dict(self._numbers), "windows": windows, "detectors": detectors}
 
     @override
@@ -110,9 +111,12 @@ class GradientNorms(Observer):
         self._run = {point: [norms.numpy()] for point, norms in state_dict["norms"].items()}
         self._numbers = dict(state_dict["numbers"])
         self._saved = state_dict["windows"]
-        for name, detector in self._explosions.items():
+        for name, detector in self._detectors.items():
             detector.restore(state_dict["detectors"][name])
-        self._vanishing.restore(state_dict["detectors"]["vanishing"])
+
+    @property
+    def _detectors(self) -> dict[str, Any]:
+        return {**self._explosions, **self._vanishing}
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -198,9 +202,9 @@ class GradientNorms(Observer):
             place = f"grad/{name}".replace("grad/h/", f"grad/{self._names['h']}/")
             if detector.sees(numbers[place]):
                 self.tell(step=trainer.global_step, kind="explosion", place=place, value=numbers[place])
-        place = "grad/depth/bottom_to_top"
-        if self._vanishing.sees(numbers[place]):
-            self.tell(step=trainer.global_step, kind="vanishing", place=place, value=numbers[place])
+        for name, vanishing in self._vanishing.items():
+            if vanishing.sees(numbers[place := f"grad/{name}"]):
+                self.tell(step=trainer.global_step, kind="vanishing", place=place, value=numbers[place])
 
     def _restart(self) -> None:
         self._windows = {point: ExampleGradients(self._dim) for point in (*self._names, EMBEDDING)}

@@ -198,6 +198,7 @@ KEYS = (
         "ratio",
         "Norm of the step's change over the norm of the weights, by part.",
     ),
+    Key("grad/depth/bottom", "grad/depth/bottom", "norm", "Gradient norm of the first layer."),
     Key(
         "grad/depth/bottom_to_top",
         "grad/depth/bottom_to_top",

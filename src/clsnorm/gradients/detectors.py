@@ -8,12 +8,14 @@ from typing import Any
 
 from clsnorm.errors import InputError
 
+ENOUGH = 16  # numbers whose median and deviation say what is usual
+
 
 class Explosion:
     """A number explodes when it is not finite, or above ``median + k * MAD`` of the last ``window`` ones.
 
-    MAD is the median absolute deviation. Nothing is said before half a window has been seen; numbers that explode
-    do not enter the window, so that a burst is seen to its end.
+    MAD is the median absolute deviation. Finite numbers are judged once `ENOUGH` have been seen, or half a window if
+    that is fewer; numbers that explode do not enter the window, so that a burst is seen to its end.
 
     Args:
         window: How many numbers are remembered.
@@ -29,13 +31,14 @@ class Explosion:
         if not k > 0:
             raise InputError(f"Expected argument `k` to be positive, but got {k}")
         self._seen: deque[float] = deque(maxlen=window)
+        self._enough = min(ENOUGH, window // 2)
         self._k = k
 
     def sees(self, value: float) -> bool:
         """Takes the next number and tells whether it explodes."""
         if not math.isfinite(value):
             return True
-        if len(self._seen) >= (self._seen.maxlen or 0) // 2 and value > self._limit():
+        if len(self._seen) >= self._enough and value > self._limit():
             return True
         self._seen.append(value)
         return False
@@ -54,24 +57,26 @@ class Explosion:
 
 
 class Vanishing:
-    """A number vanishes when it stays below ``share`` of a reference for ``window`` numbers in a row; told once.
+    """A number vanishes when it is small for ``window`` numbers in a row; told once.
 
-    The reference is the median of the first ``window`` numbers.
+    Small is below ``share`` of the median of the first ``window`` numbers, or below ``floor``, so that what was small
+    from the start is told, too.
 
     Args:
         window: How many numbers make the reference, and how many must be small.
-        share: What is small.
+        share: Of the reference, below which a number is small.
+        floor: Below which it is small whatever the reference is.
 
     Raises:
         InputError: If an argument is out of its range.
     """
 
-    def __init__(self, *, window: int, share: float) -> None:
+    def __init__(self, *, window: int, share: float, floor: float) -> None:
         if window < 1:
             raise InputError(f"Expected argument `window` to be positive, but got {window}")
         if not 0 < share < 1:
             raise InputError(f"Expected argument `share` to be between 0 and 1, but got {share}")
-        self._window, self._share = window, share
+        self._window, self._share, self._floor = window, share, floor
         self._first: list[float] = []
         self._small = 0
 
@@ -79,10 +84,12 @@ class Vanishing:
         """Takes the next number and tells whether it has vanished with this one."""
         if not math.isfinite(value):
             return False
+        limit = self._floor
         if len(self._first) < self._window:
             self._first.append(value)
-            return False
-        self._small = self._small + 1 if value < self._share * _median(self._first) else 0
+        else:
+            limit = max(limit, self._share * _median(self._first))
+        self._small = self._small + 1 if value < limit else 0
         return self._small == self._window
 
     def state(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
@@ -102,10 +103,12 @@ def _nothing(parameter: Tensor) -> Tensor:
 def depth_profile(norms: dict[str, float]) -> dict[str, float]:
     """Returns how gradients change from the output to the input of the encoder.
 
-    - ``bottom_to_top``: norm of the first layer's gradients over the last layer's.
+    - ``bottom``: norm of the first layer's gradients; NaN without layers.
+    - ``bottom_to_top``: it over the norm of the last layer's, so 0 where no gradient reaches the first layer; NaN where
+      none reaches the last one either, or with fewer than two layers.
     - ``log_slope``: slope of the natural logarithm of the layers' norms over their number, by least squares; positive
       where gradients shrink toward the input (Mosbach et al., 2021, figure 4: failed runs have gradients in the top
-      layers only).
+      layers only). NaN where a layer's norm is 0.
 
     Args:
         norms: Norm of each part's gradients, as named by `part_names`.
@@ -116,9 +119,14 @@ def depth_profile(norms: dict[str, float]) -> dict[str, float]:
             layer = part.partition("/")[0]
             layers[layer] = layers.get(layer, 0.0) + norm**2
     values = torch.tensor([layers[name] for name in sorted(layers)], dtype=torch.float64).sqrt()
+    bottom, top = (float(values[0]), float(values[-1])) if len(values) else (math.nan, math.nan)
+    ratio = bottom / top if len(values) > 1 and top else math.nan
+    return {"bottom": bottom, "bottom_to_top": ratio, "log_slope": _log_slope(values)}
+
+
+def _log_slope(values: Tensor) -> float:
     if len(values) < 2 or not bool((values > 0).all()):
-        return {"bottom_to_top": float("nan"), "log_slope": float("nan")}
+        return math.nan
     place_of = torch.arange(len(values), dtype=torch.float64)
     centred = place_of - place_of.mean()
-    slope = float((centred * values.log()).sum() / centred.square().sum())
-    return {"bottom_to_top": float(values[0] / values[-1]), "log_slope": slope}
+    return float((centred * values.log()).sum() / centred.square().sum())
