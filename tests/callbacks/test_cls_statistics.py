@@ -46,9 +46,15 @@ def rows_with(run: SimpleNamespace, name: str) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize("name", ["max_examples", "every", "window"])
-def test_options_out_of_range(name: str) -> None:
-    with pytest.raises(InputError, match=f"`{name}` of cls_statistics to be positive, but got 0"):
-        ClsStatistics(**{**OPTIONS, name: 0})
+@pytest.mark.parametrize("value", [0, "x", 1.5])
+def test_options_out_of_range(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"`{name}` .* a positive whole number, but got {value!r}"):
+        ClsStatistics(**{**OPTIONS, name: value})
+
+
+def test_a_single_number_is_no_list() -> None:
+    with pytest.raises(InputError, match=r"`numbers` to be a list of names, but got 'isoscore': use \[isoscore\]"):
+        ClsStatistics(**{**OPTIONS, "numbers": "isoscore"})
 
 
 def test_unknown_number_is_refused_with_the_known_ones() -> None:

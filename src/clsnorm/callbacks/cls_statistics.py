@@ -57,15 +57,19 @@ class ClsStatistics(Observer):
             (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of each report split.
 
     Raises:
-        InputError: If a number is not in the catalogue, or ``max_examples``, ``every`` or ``window`` is not positive.
+        InputError: If a number is not in the catalogue, or ``max_examples``, ``every`` or ``window`` is not a positive
+            whole number.
     """
 
     def __init__(
         self, *, numbers: list[str], max_examples: int | None, every: int | None, window: int, layers: bool
     ) -> None:
         for name, value in (("max_examples", max_examples), ("every", every), ("window", window)):
-            if value is not None and value < 1:
-                raise InputError(f"Expected argument `{name}` of cls_statistics to be positive, but got {value}")
+            if value is not None and (not isinstance(value, int) or value < 1):
+                rule = "a positive whole number"
+                raise InputError(f"Expected argument `{name}` of cls_statistics to be {rule}, but got {value!r}")
+        if isinstance(numbers, str):
+            raise InputError(f"Expected argument `numbers` to be a list of names, but got {numbers!r}: use [{numbers}]")
         self._statistics = [find(name, argument="numbers") for name in numbers]
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._numbers: dict[str, float] = {}
