@@ -99,9 +99,8 @@ def test_processes_and_batches_change_nothing(analyzed: Analyze) -> None:
     assert_alike(one, numbers(analyzed("data.eval_batch_size=9", folder="two/unit", processes=2).record))
 
 
-def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = ("data.eval_batch_size=16",)
-    whole = analyzed(*options, folder="whole/unit").record["sides"]
+def interrupt(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[int]:
+    """Ends an analysis in its fifth batch and returns the batches seen, to which later ones are added."""
     original, seen = collect.places, []
 
     def counted(*arguments: Any) -> Any:
@@ -114,12 +113,45 @@ def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: p
     monkeypatch.setattr(collect, "places", counted)
     with pytest.raises(KeyboardInterrupt):
         analyzed(*options)
-    before = len(seen)
     assert list(Path("one/unit").glob("unfinished_*"))
+    return seen
+
+
+def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("data.eval_batch_size=16",)
+    whole = analyzed(*options, folder="whole/unit").record["sides"]
+    seen = interrupt(analyzed, monkeypatch, *options)
+    before = len(seen)
     run = analyzed(*options)
     assert len(seen) - before == -(-run.record["rows"] // 16) - 4  # the first four batches were kept
     assert run.record["sides"] == whole
     assert not list(Path("one/unit").glob("unfinished_*"))
+
+
+def test_interrupted_pass_with_another_batch_size_starts_anew(
+    analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = analyzed("data.eval_batch_size=7", folder="whole/unit").record["sides"]
+    interrupt(analyzed, monkeypatch, "data.eval_batch_size=16")
+    Path("one/unit/unfinished_before.1of2.pt").touch()  # as another number of processes would leave it
+    assert analyzed("data.eval_batch_size=7").record["sides"] == whole
+    assert not list(Path("one/unit").glob("unfinished_*"))
+
+
+def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = collect.places
+
+    def short(*arguments: Any) -> Any:
+        return {place: rows[:0] for place, rows in original(*arguments).items()}
+
+    class Lost(collect.Collection):
+        def update(self, embeddings: Any, labels: Any, ids: Any) -> None:
+            super().update(embeddings, labels[:0], ids[:0])
+
+    monkeypatch.setattr(collect, "places", short)
+    monkeypatch.setattr(collect, "Collection", Lost)
+    with pytest.raises(RuntimeError, match="0 rows were seen of"):
+        analyzed()
 
 
 def test_what_is_written(analyzed: Analyze) -> None:

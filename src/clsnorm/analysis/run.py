@@ -91,6 +91,8 @@ def _collect_sides(config: dict[str, Any], folder: Path) -> tuple[dict[str, Snap
         sides[side] = collect(classifier, data, device=device, draft=folder / f"unfinished_{side}")
         if distributed.rank() == 0:
             _save(path, sides[side])
+            for draft in folder.glob(f"unfinished_{side}.*"):  # also of another number of processes
+                draft.unlink()
     return sides, {"data": choices["data"], "model": choices["model"], "rows": data.train_size}
 
 
