@@ -191,8 +191,10 @@ def statistics_page(conf: Path) -> str:
     head = """# Statistics of embeddings
 
 `clsnorm.statistics.describe(snapshot)` gives all of them, from accumulators that are exact for any split of the data
-over batches and processes. *Null*: whether the value that as many rows of isotropic noise (or classes at random) would
-show stands beside it.
+over batches and processes, but for those of a sample: they are of 2,048 rows, chosen by the hashes of their ids and so
+the same for any split, too. The slope of the spectrum leaves out the last tenth of the eigenvalues. The NC2 numbers are
+undefined with two classes, which are always a simplex. *Null*: whether the value that as many rows of isotropic noise
+(or classes at random) would show stands beside it.
 
 """
     return head + markdown_table(["name", "unit", "says", "null", "source"], rows)

@@ -22,7 +22,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.neighbors import NearestNeighbors
 
 from clsnorm.errors import InputError
-from clsnorm.statistics import CATALOGUE, Snapshot, describe
+from clsnorm.statistics import CATALOGUE, Snapshot, describe, load, save
 from clsnorm.statistics.sampled import partition_isotropy
 
 N, D, C = 300, 12, 3
@@ -71,6 +71,8 @@ def by_hand(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         "spread/top_5": np.sort(variance)[-5:].sum() / variance.sum(),
         "spread/std_range": std.max() / std.min(),
         "spread/std_variation": stats.variation(std),
+        "spread/log_std_range": np.subtract(*np.percentile(np.log(std), [99, 1])),
+        "spread/dead": 0.0,
         "correlation/mean_absolute": np.abs(r).mean(),
         "correlation/mean_square": (r**2).mean(),
         "spectrum/participation_ratio": values.sum() ** 2 / (values**2).sum(),
@@ -118,11 +120,11 @@ def second_order_as_published(rows: np.ndarray) -> float:
 
 
 def twonn_by_regression(rows: np.ndarray) -> float:
-    """As scikit-dimension 3's TwoNN: a line through the origin, nine tenths of the ratios."""
+    """As scikit-dimension's TwoNN: a line through the origin, nine tenths of the ratios."""
     distances = NearestNeighbors(n_neighbors=3).fit(rows).kneighbors(rows)[0]
     ratios = np.sort(distances[:, 2] / distances[:, 1])
     kept = int(len(ratios) * 0.9)
-    x, y = np.log(ratios[:kept, None]), -np.log(1 - np.arange(kept) / len(ratios))
+    x, y = np.log(ratios[:kept, None]), -np.log(1 - np.arange(1, kept + 1) / len(ratios))
     return float(LinearRegression(fit_intercept=False).fit(x, y).coef_[0])
 
 
@@ -206,7 +208,7 @@ def test_partition_isotropy_takes_columns_not_rows() -> None:
 def test_any_split_and_order_gives_the_same(cuts: list[int], shuffler: Any) -> None:
     rows, labels = embeddings()
     whole = describe(filled(rows, labels, sample=64))
-    parts = [filled(rows[p], labels[p], sample=64) for p in ()]
+    parts = []
     cut = np.split(np.arange(N), sorted(cuts))
     shuffler.shuffle(cut)
     for part in cut:
@@ -250,20 +252,21 @@ def test_state_goes_round() -> None:
 
 
 def test_nulls_are_what_noise_shows() -> None:
-    """Averages over draws of an isotropic normal, labels at random."""
+    """Averages over draws of an isotropic normal, labels at random: within four standard errors and 2 % of the null.
+
+    The 2 % are the bias of the closed forms at 240 rows of 20 dimensions; most have less.
+    """
     draws = []
     for seed in range(60):
         draw = np.random.default_rng(seed)
         draws.append(describe(filled(draw.standard_normal((240, 20)), draw.integers(0, C, 240))))
-    spreads = {"share": 0.02, "correlation": 0.01, "cosine": 0.01}
     for statistic in CATALOGUE:
         null = draws[0][statistic.name].null
         if null is None:
             continue
-        found = np.mean([values[statistic.name].value for values in draws])
-        if math.isinf(null):
-            continue
-        assert found == pytest.approx(null, rel=0.1, abs=spreads.get(statistic.unit, 0.1)), statistic.name
+        found = np.array([values[statistic.name].value for values in draws])
+        error = stats.sem(found)
+        assert abs(found.mean() - null) <= 4 * error + 0.02 * abs(null), statistic.name
 
 
 def test_a_row_that_is_not_finite_makes_every_number_undefined() -> None:
@@ -287,6 +290,54 @@ def test_degenerate_embeddings_raise_nothing(case: str) -> None:
     }[case]
     found = describe(filled(rows, labels))
     assert set(found) == {statistic.name for statistic in CATALOGUE}
+
+
+def test_what_is_undefined_is_nan_and_rounding_leaves_no_range() -> None:
+    rows, labels = embeddings()
+    constant = describe(filled(np.full_like(rows, 0.3), labels))
+    for name in ("tails/kurtosis_max", "tails/kurtosis_across", "classes/nc1", "classes/nc2_angles"):
+        assert math.isnan(constant[name].value), name
+    assert constant["spread/dead"].value == D
+    assert 0 <= constant["classes/alignment"].value < 1e-9
+    assert 1 - 1e-9 < constant["cosine/average"].value <= 1
+    half = np.concatenate([rows, np.full_like(rows, 2.0)])  # a row without variance has no kurtosis
+    across = describe(filled(half, np.tile(labels, 2)))["tails/kurtosis_across"].value
+    assert across == pytest.approx(stats.kurtosis(rows, axis=1).mean(), rel=1e-9)
+
+
+def test_two_classes_are_always_a_simplex() -> None:
+    rows, labels = embeddings()
+    found = describe(filled(rows, labels % 2))
+    assert math.isnan(found["classes/nc2_norms"].value)
+    assert math.isnan(found["classes/nc2_angles"].value)
+    assert found["classes/nc1"].value > 0
+
+
+def test_what_cannot_be_merged_is_refused_before_anything_is() -> None:
+    rows, labels = embeddings()
+    snapshot = filled(rows, labels)
+    before = describe(snapshot)
+    with pytest.raises(InputError, match="num_classes"):
+        snapshot.merge(Snapshot(D, num_classes=C + 1))
+    assert snapshot.count == N
+    assert describe(snapshot) == before
+
+
+@pytest.mark.parametrize("kind", ["garbage", "array", "foreign", "cut", "incomplete"])
+def test_a_file_that_is_no_snapshot_is_refused(tmp_path: Path, kind: str) -> None:
+    path, whole = tmp_path / "file.npz", tmp_path / "whole.npz"
+    save(whole, filled(*embeddings()))
+    with np.load(whole) as file:
+        part = {name: array for name, array in file.items() if name != "tails/powers"}
+    {
+        "garbage": lambda: path.write_bytes(b"no archive"),
+        "array": lambda: np.save(path.open("wb"), np.ones(3)),
+        "foreign": lambda: np.savez(path, other=np.ones(3)),
+        "cut": lambda: path.write_bytes(whole.read_bytes()[:200]),
+        "incomplete": lambda: np.savez(path, **part),
+    }[kind]()
+    with pytest.raises(InputError, match=r"file\.npz"):
+        load(path)
 
 
 def test_regression_has_no_classes() -> None:

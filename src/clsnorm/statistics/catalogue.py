@@ -9,7 +9,7 @@ from clsnorm.errors import InputError, did_you_mean
 from clsnorm.statistics import numbers, sampled, shape, spectrum, structure
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio
 from clsnorm.statistics.numbers import Number, of
-from clsnorm.statistics.snapshot import Snapshot
+from clsnorm.statistics.snapshot import SAMPLE, Snapshot
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ ISO = "IsoScore, Rudman et al., 2022 (arXiv:2108.07344), which this closed form 
 PAPYAN = "Papyan, Han and Donoho, 2020 (arXiv:2008.08186)"
 OUTLIERS = "Kovaleva et al., 2021 (arXiv:2105.06990)"
 OWN = "elementary"
+SAMPLED = f"a sample of {SAMPLE:,} rows"
 EIGEN, EIGEN_0, ENERGY_0 = numbers.eigenvalues, numbers.null_eigenvalues, numbers.null_energies
 
 CATALOGUE: tuple[Statistic, ...] = (
@@ -125,6 +126,9 @@ CATALOGUE: tuple[Statistic, ...] = (
               numbers.std_range, lambda s: math.sqrt(float(ENERGY_0(s)[0] / ENERGY_0(s)[-1]))),
     Statistic("spread/std_variation", "ratio", "Coefficient of variation of the standard deviations.", ISOBN,
               numbers.std_variation, lambda s: 1 / math.sqrt(2 * s.count)),
+    Statistic("spread/log_std_range", "nats", "Distance of the 1st and 99th percentile of log standard deviations.",
+              ISOBN, numbers.log_std_range, numbers.null_log_std_range),
+    Statistic("spread/dead", "count", "Dimensions that never change.", OWN, numbers.dead, lambda s: 0.0),
     Statistic("correlation/mean_absolute", "correlation", "Mean |r| over all pairs of dimensions.", ISOBN,
               lambda s: float(numbers.correlations(s).abs().mean()),
               lambda s: math.sqrt(2 / (math.pi * (s.count - 1)))),
@@ -145,8 +149,11 @@ CATALOGUE: tuple[Statistic, ...] = (
               lambda s: isoscore(s.moments),
               lambda s: (s.dim * s.count / (s.dim + s.count) - 1) / (s.dim - 1) if s.dim > 1 else math.nan,
               alias="isoscore"),
-    Statistic("spectrum/isoscore_star", "share", "IsoScore* with zeta 0.2: IsoScore of a shrunk covariance.",
-              "I-STAR, Rudman and Eickhoff, 2024 (arXiv:2305.19358)", numbers.isoscore_star),
+    Statistic("spectrum/isoscore_star", "share",
+              "IsoScore* with zeta 0.2: IsoScore of 0.8 S + 0.2 C0 with C0 = tr(S)/d I, so that no unit matters; the "
+              "published function takes any C0, and by custom I.",
+              "I-STAR, Rudman and Eickhoff, 2024 (arXiv:2305.19358)", numbers.isoscore_star,
+              numbers.null_isoscore_star),
     Statistic("spectrum/effective_rank", "count", "exp of the entropy of the eigenvalues' shares.",
               "Roy and Vetterli, 2007", of(spectrum.effective_rank, EIGEN),
               of(spectrum.effective_rank, EIGEN_0), alias="effective_rank"),
@@ -160,7 +167,9 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("spectrum/condition_uncentred", "ratio", "The same of E[h hᵀ], the curvature of a linear head.", OWN,
               lambda s: spectrum.condition_number(s.second_moment_eigenvalues),
               of(spectrum.condition_number, EIGEN_0)),
-    Statistic("spectrum/slope", "ratio", "Exponent of the eigenvalues' power law, by least squares on logarithms.", OWN,
+    Statistic("spectrum/slope", "ratio",
+              "Exponent of the eigenvalues' power law, by least squares on logarithms, the last "
+              "tenth left out.", OWN,
               of(spectrum.slope, EIGEN), of(spectrum.slope, EIGEN_0)),
     Statistic("cosine/average", "cosine", "Mean cosine of two different examples.", COSINE,
               numbers.average_cosine, lambda s: 0.0, alias="average_cosine"),
@@ -169,18 +178,18 @@ CATALOGUE: tuple[Statistic, ...] = (
                   of(numbers.rogue, numbers.whole, k))
         for k in (1, 2, 3)
     ),
-    Statistic("isotropy/partition", "share", "min Z / max Z of the partition function, on a sample.",
+    Statistic("isotropy/partition", "share", f"min Z / max Z of the partition function, on {SAMPLED}.",
               "Mu and Viswanath, 2018 (arXiv:1702.01417)", lambda s: sampled.partition_isotropy(s.sample.rows)),
     Statistic("isotropy/second_order", "share", "Its second-order form, in closed form; 0 where that is negative.",
               "Mu and Viswanath, 2018 (arXiv:1702.01417)", numbers.second_order_isotropy),
     Statistic("tails/kurtosis", "ratio", "Mean excess kurtosis of a dimension.", OWN,
               lambda s: float(numbers.kurtoses(s).nanmean()), lambda s: -6 / (s.count + 1)),
     Statistic("tails/kurtosis_max", "ratio", "Largest excess kurtosis of a dimension.", OWN,
-              lambda s: float(numbers.kurtoses(s).nan_to_num(-math.inf).max())),
+              numbers.kurtosis_max),
     Statistic("tails/skewness", "ratio", "Mean absolute skewness of a dimension.", OWN,
               lambda s: float(numbers.skewness(s).abs().nanmean()), lambda s: math.sqrt(12 / (math.pi * s.count))),
     Statistic("tails/kurtosis_across", "ratio", "Mean excess kurtosis over the dimensions of one embedding.",
-              "Composer's ActivationMonitor", lambda s: numbers.direction_sum(s, "kurtosis") / s.count - 3,
+              "Composer's ActivationMonitor", numbers.kurtosis_across,
               lambda s: -6 / (s.dim + 1)),
     Statistic("outliers/mean", "count", "Dimensions whose mean is over three deviations off those of the others.",
               OUTLIERS, lambda s: float(len(shape.outliers(numbers.mean(s)))), lambda s: 0.0027 * s.dim),
@@ -197,9 +206,10 @@ CATALOGUE: tuple[Statistic, ...] = (
                   of(numbers.norm_percentile, numbers.whole, percent))
         for percent in (1, 5, 50, 95, 99)
     ),
-    Statistic("sample/uniformity", "nats", "log E exp(-2 ||u - v||²) over pairs of a sample.",
-              "Wang and Isola, 2020 (arXiv:2005.10242)", lambda s: sampled.uniformity(s.sample.rows)),
-    Statistic("sample/twonn", "count", "Intrinsic dimension by two nearest neighbours, on a sample.",
+    Statistic("sample/uniformity", "nats", f"log E exp(-2 ||u - v||²) over pairs of {SAMPLED}.",
+              "Wang and Isola, 2020 (arXiv:2005.10242)", lambda s: sampled.uniformity(s.sample.rows),
+              numbers.null_uniformity),
+    Statistic("sample/twonn", "count", f"Intrinsic dimension by two nearest neighbours, on {SAMPLED}.",
               "Facco et al., 2017", lambda s: sampled.twonn(s.sample.rows)),
     Statistic("classes/fisher_ratio", "ratio", "Variance between classes over variance within.", "Fisher, 1936",
               lambda s: numbers.between(s).fisher_ratio(),
@@ -210,9 +220,13 @@ CATALOGUE: tuple[Statistic, ...] = (
               "Rao, 1948", lambda s: numbers.between(s).separability()),
     Statistic("classes/nc1", "ratio", "tr(S_W S_B⁺) / C: 0 if classes are points.", PAPYAN,
               lambda s: numbers.between(s).nc1()),
-    Statistic("classes/nc2_norms", "ratio", "Variation of the class means' norms: 0 if they are equinorm.", PAPYAN,
+    Statistic("classes/nc2_norms", "ratio",
+              "Variation of the class means' norms: 0 if they are equinorm; needs three classes.",
+              PAPYAN,
               lambda s: numbers.between(s).nc2_norms()),
-    Statistic("classes/nc2_angles", "cosine", "Mean |cos + 1/(C-1)| of class means: 0 if they form a simplex.", PAPYAN,
+    Statistic("classes/nc2_angles", "cosine",
+              "Mean |cos + 1/(C-1)| of class means: 0 if they form a simplex; needs three "
+              "classes.", PAPYAN,
               lambda s: numbers.between(s).nc2_angles()),
     Statistic("classes/along_mean", "share", "Share of the variance between classes along the mean.", OWN,
               lambda s: numbers.between(s).share_along(numbers.mean(s)), lambda s: 1 / s.dim),

@@ -82,6 +82,25 @@ def std_range(s: Snapshot) -> float:
     return float(spread.max() / spread.min()) if float(spread.min()) > 0 else math.inf
 
 
+def dead(s: Snapshot) -> float:
+    """Number of dimensions that never change; what counts as no change is said at `Snapshot.covariance`."""
+    return float((std(s) == 0).sum())
+
+
+def log_std_range(s: Snapshot) -> float:
+    """Distance of the 1st and the 99th percentile of ``log s_j``, of the dimensions that vary."""
+    spread = std(s)
+    logs = spread[spread > 0].log()
+    low, high = (float(logs.quantile(share)) for share in (0.01, 0.99)) if len(logs) else (math.nan, math.nan)
+    return high - low
+
+
+def null_log_std_range(s: Snapshot) -> float:
+    """The same of noise, whose mean squares are known."""
+    logs = null_energies(s).sqrt().log()
+    return float(logs.quantile(0.99) - logs.quantile(0.01))
+
+
 def std_variation(s: Snapshot) -> float:
     """Coefficient of variation of the standard deviations."""
     spread = std(s)
@@ -109,16 +128,43 @@ def unbiased_participation_ratio(s: Snapshot) -> float:
 
 
 def isoscore_star(s: Snapshot, *, zeta: float = 0.2) -> float:
-    """IsoScore of ``(1 - zeta) S + zeta I tr(S)/d``, which is stable for few rows."""
+    """IsoScore of ``(1 - zeta) S + zeta C0`` with ``C0 = I tr(S)/d``, which is stable for few rows.
+
+    The published ``IsoScore_star`` takes ``C0`` from the user, and the identity where there is nothing better. With the
+    identity the score depends on the unit of the embeddings: doubling them changes it. Here ``C0`` has the trace of S,
+    so it does not. Given the same ``C0`` (and S with divisor n - 1, as there) the two are equal.
+    """
     values = (1 - zeta) * s.eigenvalues + zeta * s.eigenvalues.mean()
     directions = ratio(float(values.sum()) ** 2, float(values.square().sum()))
     return (directions - 1) / (s.dim - 1) if s.dim > 1 else math.nan
 
 
+def null_isoscore_star(s: Snapshot, *, zeta: float = 0.2) -> float:
+    """The same of noise: the participation ratio of ``(1 - zeta) l_i + zeta`` with l the eigenvalues of noise.
+
+    Their mean is 1 and their mean square ``1 + d/n``.
+    """
+    square = (1 - zeta) ** 2 * (1 + s.dim / s.count) + 1 - (1 - zeta) ** 2
+    return (s.dim / square - 1) / (s.dim - 1) if s.dim > 1 else math.nan
+
+
+def null_uniformity(s: Snapshot) -> float:
+    r"""``log E exp(-2 ||u - v||^2)`` of two independent uniform directions, in closed form.
+
+    ``||u - v||^2 = 2 - 2 t`` and ``E exp(4 t) = 0F1(d/2; 4)``, a series that converges at once.
+    """
+    total = term = 1.0
+    for k in range(1, 200):
+        term *= 4 / (k * (s.dim / 2 + k - 1))
+        total += term
+    return math.log(total) - 4
+
+
 def average_cosine(s: Snapshot) -> float:
     """``(||sum u||^2 - m) / (m (m - 1))`` over the m rows that are not zero."""
     m = s.count - direction_sum(s, "zeros")
-    return (float(s.directions.sums["unit"].square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
+    found = (float(s.directions.sums["unit"].square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
+    return min(1.0, found) if not math.isnan(found) else found  # rounding may end above 1
 
 
 def rogue_shares(s: Snapshot) -> torch.Tensor:
@@ -144,6 +190,18 @@ def kurtoses(s: Snapshot) -> torch.Tensor:
     """Excess kurtosis of each dimension; NaN where one is constant."""
     second, _, fourth = s.tails.central()
     return (torch.where(second > 0, fourth / second.square(), torch.nan) - 3).cpu()
+
+
+def kurtosis_max(s: Snapshot) -> float:
+    """The largest of `kurtoses`; NaN if all dimensions are constant."""
+    found = kurtoses(s)
+    found = found[found.isfinite()]
+    return float(found.max()) if len(found) else math.nan
+
+
+def kurtosis_across(s: Snapshot) -> float:
+    """Mean excess kurtosis over the dimensions of a row, of the rows whose dimensions are not all equal."""
+    return ratio(direction_sum(s, "kurtosis"), s.count - direction_sum(s, "flat")) - 3
 
 
 def skewness(s: Snapshot) -> torch.Tensor:

@@ -47,11 +47,15 @@ class Sums:
 class Directions(Sums):
     """Sums over unit vectors ``u = h / ||h||`` and over norms: cosines and norms in closed form.
 
-    A zero vector has no direction: it is counted in ``zeros`` and left out of the sums over u.
+    A zero vector has no direction: it is counted in ``zeros`` and left out of the sums over u. A row whose dimensions
+    are all equal has no kurtosis: it is counted in ``flat``.
     """
 
     def __init__(self, dim: int) -> None:
-        super().__init__(unit=(dim,), unit_square=(dim,), norm=(), norm_1=(), norm_square=(), kurtosis=(), zeros=())
+        scalars: dict[str, tuple[int, ...]] = dict.fromkeys(
+            ("norm", "norm_1", "norm_square", "kurtosis", "zeros", "flat"), ()
+        )
+        super().__init__(unit=(dim,), unit_square=(dim,), **scalars)
 
     def update(self, rows: Tensor) -> None:
         """Adds rows ``(n, dim)``, float64."""
@@ -68,6 +72,7 @@ class Directions(Sums):
             norm_square=norms.square().sum(),
             kurtosis=across.sum(),
             zeros=(norms == 0).sum().double(),
+            flat=(variance == 0).sum().double(),
         )
 
 

@@ -24,8 +24,9 @@ def uniformity(rows: Tensor) -> float:
 def twonn(rows: Tensor, *, discarded: float = 0.1) -> float:
     """Returns the intrinsic dimension by TwoNN: from the ratio of the second to the first neighbour's distance.
 
-    A line through the origin is fitted to ``-log(1 - F(mu))`` over ``log mu``, without the ``discarded`` share of the
-    largest ratios, as ``scikit-dimension`` does. Rows with a duplicate have no ratio and are left out.
+    A line through the origin is fitted to ``-log(1 - F(mu))`` over ``log mu`` with ``F = i / N`` at the i-th smallest
+    of N ratios, without the ``discarded`` share of the largest, as ``scikit-dimension`` does. Rows with a duplicate
+    have no ratio and are left out.
 
     References:
         Facco et al., 2017, https://doi.org/10.1038/s41598-017-11873-y
@@ -38,7 +39,7 @@ def twonn(rows: Tensor, *, discarded: float = 0.1) -> float:
     kept = ratios[: int(len(ratios) * (1 - discarded))].log()
     if not len(kept) or float(kept.square().sum()) == 0:
         return math.nan
-    empirical = torch.arange(len(kept), dtype=kept.dtype) / len(ratios)
+    empirical = torch.arange(1, len(kept) + 1, dtype=kept.dtype) / len(ratios)
     return float((kept * -(1 - empirical).log()).sum() / kept.square().sum())
 
 

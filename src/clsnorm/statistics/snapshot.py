@@ -61,7 +61,16 @@ class Snapshot:
         return {name: getattr(self, name) for name in names}
 
     def merge(self, other: Snapshot) -> None:
-        """Adds what ``other`` has seen."""
+        """Adds what ``other`` has seen.
+
+        Raises:
+            InputError: If ``other`` has another dimension, other classes or another size of the sample.
+        """
+        ours, theirs = ((s.dim, s.num_classes, s.sample.size) for s in (self, other))
+        if ours != theirs:  # told before anything is merged
+            raise InputError(
+                f"Expected a snapshot with (dim, num_classes, sample) {ours} to merge, but got one with {theirs}"
+            )
         self._forget()
         for name, part in self._parts().items():
             part.merge(getattr(other, name))

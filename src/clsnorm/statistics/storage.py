@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,7 @@ def load(path: Path | str) -> Snapshot:
         raise InputError(
             f"Expected a file of accumulators, such as statistics/report_h.npz of a run, but {path} is none"
         )
-    with np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
+    arrays = _arrays(path)
     if not set(ARGUMENTS) <= arrays.keys():
         raise InputError(f"Expected {path} to hold the accumulators of a snapshot, but it holds {sorted(arrays)[:5]}")
     dim, num_classes = (int(arrays.pop(name)) for name in ARGUMENTS)
@@ -54,5 +54,18 @@ def load(path: Path | str) -> Snapshot:
         part, _, name = key.partition("/")
         state.setdefault(part, {})[name] = torch.from_numpy(array)
     snapshot = Snapshot(dim, num_classes=num_classes)
-    snapshot.load_state_dict(state)
+    try:
+        snapshot.load_state_dict(state)
+    except KeyError as error:
+        raise InputError(f"Expected {path} to hold all accumulators of a snapshot, but it lacks {error}") from None
     return snapshot
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile):  # also a single array, a pickle, or a cut file
+        raise InputError(
+            f"Expected {path} to be an .npz file of accumulators, but NumPy cannot read it as one"
+        ) from None

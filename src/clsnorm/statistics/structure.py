@@ -9,6 +9,8 @@ from torch import Tensor
 
 from clsnorm.statistics.rows import Classes
 
+COINCIDE = 1e-12  # class means nearer than this share of their length are equal but for rounding of float64
+
 
 class Between:
     """Class means around the mean of all, and the scatter between and within classes.
@@ -56,22 +58,34 @@ class Between:
         References:
             Papyan, Han and Donoho, 2020, https://arxiv.org/abs/2008.08186
         """
-        offsets = self.means - self.means.mean(0)
+        offsets = self._simplex()
+        if not len(offsets):
+            return math.nan
         between = offsets.T @ offsets / self.number
         return float((self.within @ torch.linalg.pinv(between, hermitian=True, rtol=1e-10)).trace()) / self.number
 
     def nc2_norms(self) -> float:
-        """Coefficient of variation of the centred class means' norms: 0 if they are equinorm (Papyan et al., 2020)."""
-        norms = (self.means - self.means.mean(0)).norm(dim=1)
-        mean = float(norms.mean())
-        return float(norms.std(correction=0)) / mean if mean > 0 else math.nan
+        """Coefficient of variation of the centred class means' norms: 0 if they are equinorm (Papyan et al., 2020).
+
+        NaN with two classes, whose centred means are always equinorm and opposite.
+        """
+        norms = self._simplex().norm(dim=1)
+        return float(norms.std(correction=0) / norms.mean()) if len(norms) > 2 else math.nan
 
     def nc2_angles(self) -> float:
-        """Mean of ``|cos(m_c, m_c') + 1/(C - 1)|`` over pairs: 0 if the class means form a simplex."""
-        units = torch.nn.functional.normalize(self.means - self.means.mean(0), dim=1)
+        """Mean of ``|cos(m_c, m_c') + 1/(C - 1)|`` over pairs: 0 if the class means form a simplex.
+
+        NaN with two classes, of which that is always so.
+        """
+        units = torch.nn.functional.normalize(self._simplex(), dim=1)
         cosines = units @ units.T
-        rows, columns = torch.triu_indices(self.number, self.number, offset=1)
-        return float((cosines[rows, columns] + 1 / (self.number - 1)).abs().mean()) if self.number > 1 else math.nan
+        rows, columns = torch.triu_indices(len(units), len(units), offset=1)
+        return float((cosines[rows, columns] + 1 / (self.number - 1)).abs().mean()) if len(units) > 2 else math.nan
+
+    def _simplex(self) -> Tensor:
+        """Class means around their own mean, ``(C, dim)``; no row at all where they coincide but for rounding."""
+        offsets = self.means - self.means.mean(0)
+        return offsets if float(offsets.norm()) > COINCIDE * float(self.means.norm()) else offsets[:0]
 
     def share_along(self, direction: Tensor) -> float:
         """Share of ``tr S_B`` along a direction: how much of what tells classes apart lies there."""
@@ -92,4 +106,4 @@ def alignment(classes: Classes) -> float:
     pairs = float((direct * (direct - 1)).sum())
     if pairs <= 0:
         return math.nan
-    return float((2 * direct.square() - 2 * units.square().sum(1)).sum()) / pairs
+    return max(0.0, float((2 * direct.square() - 2 * units.square().sum(1)).sum()) / pairs)  # 0 but for rounding
