@@ -41,7 +41,7 @@ ALLOWED = {
     "unchanged": {"data", "instantiation", "records"},
     "dashboard": set(),
     "analysis": {"building", "data", "distributed", "loading", "model", "records", "statistics"},
-    "analyze": {"analysis", "catalogue", "checks", "command", "launch", "naming", "sweeping"},
+    "analyze": {"analysis", "catalogue", "checks", "command", "launch", "loading", "naming", "sweeping"},
     "command": {"naming", "sweeping"},
     "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},
     "experiment": {

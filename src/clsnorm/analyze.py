@@ -15,10 +15,13 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm import naming, sweeping
+from clsnorm import naming, plotting, sweeping
+from clsnorm.errors import InputError
 
 log = logging.getLogger(__name__)
 CONF = Path(__file__).parents[2] / "conf"
+OF_THE_RUN = ("data", "model", "seed", "seeds")  # what a fine-tuned run has settled
+ACCELERATORS = ("cpu", "gpu", "auto")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="analyze")
@@ -27,20 +30,20 @@ def main(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from clsnorm.analysis.run import AnalysisFolder, execute
-    from clsnorm.checks import count_processes
     from clsnorm.launch import launch
 
     folder = AnalysisFolder(Path(HydraConfig.get().runtime.output_dir))
     with sweeping.failure_told(folder.path.name):
         try:
             plain = resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
-        except OmegaConfBaseException:
+            processes = check(plain, list(HydraConfig.get().overrides.task))
+        except (OmegaConfBaseException, InputError):
             folder.discard_if_empty()
             raise
         with folder.claim(plain) as finished:
             if finished is not None:
                 log.info("done before: %s; force=true analyzes again", folder.path)
-            elif (processes := count_processes(plain)) > 1:
+            elif processes > 1:
                 launch(folder.path, processes=processes, task="analyze")
             else:
                 execute(plain, folder.path)
@@ -48,14 +51,43 @@ def main(config: DictConfig) -> None:
 
 
 def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
-    """Returns ``config`` as plain values, with its hash, the chosen options, and what the model's file says of it."""
+    """Returns ``config`` as plain values, with its hash, the chosen options, and what the model's file says of it.
+
+    Raises:
+        InputError: If ``config.run`` holds no finished run, whose options these then are.
+    """
     from clsnorm.catalogue import description
+    from clsnorm.loading import read_run
 
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     plain["config_hash"] = naming.analysis_hash(config)
-    plain["choices"] = {key: value for key, value in choices.items() if key in plain}
+    chosen = read_run(plain["run"])[0]["choices"] if plain["run"] else choices
+    plain["choices"] = {key: chosen[key] for key in ("data", "model")}
     plain["note"] = description(CONF / "model" / f"{plain['choices']['model']}.yaml")
     return plain
+
+
+def check(config: dict[str, Any], overrides: list[str]) -> int:
+    """Checks a resolved configuration and returns the number of processes it asks for.
+
+    Raises:
+        InputError: If an override contradicts the run that is analyzed, a device is not there, or figures cannot be
+            drawn.
+    """
+    from clsnorm.checks import count_processes
+
+    plotting.require()
+    settled = [text for text in overrides if text.lstrip("+~").partition("=")[0].split(".")[0] in OF_THE_RUN]
+    if config["run"] and settled:
+        raise InputError(
+            f"Expected run={config['run']} to come without {' '.join(settled)}: data and model are those of the run. "
+            "Leave one of them out"
+        )
+    if config["accelerator"] not in ACCELERATORS:
+        raise InputError(
+            f"Expected argument `accelerator` to be one of {ACCELERATORS}, but got {config['accelerator']!r}"
+        )
+    return count_processes(config, prefix="")
 
 
 if __name__ == "__main__":

@@ -74,8 +74,12 @@ RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
 )
 
 
-def count_processes(trainer: dict[str, Any]) -> int:
+def count_processes(trainer: dict[str, Any], *, prefix: str = "trainer.") -> int:
     """Returns how many processes the trainer's devices ask for.
+
+    Args:
+        trainer: Holds ``accelerator`` and ``devices``.
+        prefix: What stands before these names on the command line, for the message.
 
     Raises:
         InputError: If there are not that many devices.
@@ -88,22 +92,22 @@ def count_processes(trainer: dict[str, Any]) -> int:
         accelerator = "gpu" if gpus else "cpu"
     if accelerator == "gpu" and gpus == 0:
         raise InputError(
-            "trainer.accelerator=gpu needs a GPU that PyTorch can use, but there is none. "
-            "Use trainer=default, or trainer=ddp_cpu to try several processes without GPUs"
+            f"{prefix}accelerator=gpu needs a GPU that PyTorch can use, but there is none. "
+            f"Use {prefix}accelerator=cpu; to train on several processes without GPUs, trainer=ddp_cpu"
         )
     if devices == "auto":
         return gpus if accelerator == "gpu" else 1
     if not _is_int(devices, 1):
         raise InputError(
-            f"Expected argument `trainer.devices` to be a positive whole number or auto, but got {devices!r}"
+            f"Expected argument `{prefix}devices` to be a positive whole number or auto, but got {devices!r}"
         )
     if accelerator == "gpu" and devices > gpus:
         raise InputError(
-            f"trainer.devices={devices} needs as many GPUs, but there are {gpus}. Use trainer.devices={gpus}"
+            f"{prefix}devices={devices} needs as many GPUs, but there are {gpus}. Use {prefix}devices={gpus}"
         )
     if accelerator == "cpu" and devices > cores:
         raise InputError(
-            f"trainer.devices={devices} asks for more processes than the {cores} this machine has cores for. "
-            f"Use trainer.devices={cores} or less"
+            f"{prefix}devices={devices} asks for more processes than the {cores} this machine has cores for. "
+            f"Use {prefix}devices={cores} or less"
         )
     return devices

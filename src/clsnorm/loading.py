@@ -34,6 +34,20 @@ class LoadedRun:
     tokenizer: Any
 
 
+def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the resolved configuration and the results of a finished run.
+
+    Raises:
+        InputError: If ``folder`` holds none.
+    """
+    records = RunFolder(Path(folder))
+    results = records.read_results()
+    if results is None:
+        raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
+    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(records.config))  # type: ignore[assignment]
+    return config, results
+
+
 def load_run(folder: str | Path) -> LoadedRun:
     """Returns the model and the configuration of a finished run.
 
@@ -48,13 +62,9 @@ def load_run(folder: str | Path) -> LoadedRun:
         run = clsnorm.load_run("runs/rotten_tomatoes-minilm-layernorm-s0-1f6c0a77")
         run.classifier, run.results["metrics"]
     """
-    records = RunFolder(Path(folder))
-    results = records.read_results()
-    if results is None:
-        raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
-    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(records.config))  # type: ignore[assignment]
+    config, results = read_run(folder)
     classifier, tokenizer = build_classifier(config, num_outputs=results["num_outputs"])
-    state = torch.load(records.selected, map_location="cpu", weights_only=True)["state_dict"]
+    state = torch.load(RunFolder(Path(folder)).selected, map_location="cpu", weights_only=True)["state_dict"]
     prefix = "classifier."
     classifier.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     return LoadedRun(config, results, classifier.eval(), tokenizer)

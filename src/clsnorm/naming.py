@@ -52,8 +52,12 @@ def config_hash(config: DictConfig) -> str:
 
 
 def analysis_hash(config: DictConfig) -> str:
-    """Returns the same of what can change an analysis."""
-    return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset, "run": config.run})
+    """Returns the same of what can change an analysis; of a run, its folder and what ``results.json`` holds."""
+    if config.run:
+        folder = Path(config.run).resolve()
+        results = content_digest(glob.escape(str(folder / "results.json")))
+        return _digest({"run": str(folder), "results": results})
+    return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
 
 
 def _digest(plain: dict[str, Any]) -> str:
@@ -71,9 +75,9 @@ def run_name(*, _root_: DictConfig) -> str:
 
 
 def analysis_name(*, _root_: DictConfig) -> str:
-    """Resolver ``${analysis_name:}``: data set, model and eight digits; of a fine-tuned run, the run's own name."""
+    """Resolver ``${analysis_name:}``: data set, model and eight digits; of a fine-tuned run, ``run-`` and its name."""
     if _root_.run:
-        return f"run-{Path(_root_.run).name}"
+        return f"run-{Path(_root_.run).resolve().name}-{analysis_hash(_root_)[:8]}"
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     return f"{_choice(_root_, 'data')}-{_choice(_root_, 'model')}-{analysis_hash(config)[:8]}"
 

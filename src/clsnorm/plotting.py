@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clsnorm.errors import InputError
@@ -35,6 +36,17 @@ STYLE = {
 }
 
 
+def require() -> None:
+    """Checks that figures can be drawn, before the work whose end they are.
+
+    Raises:
+        InputError: If matplotlib or SciPy is not installed.
+    """
+    for package in ("matplotlib", "scipy"):
+        if find_spec(package) is None:
+            raise InputError(f"Figures need {package}, which is not installed. Run `pip install -e '.[figures]'`")
+
+
 @contextlib.contextmanager
 def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]:
     """Gives a figure of ``size`` inches with one pair of axes, in the style of all of them.
@@ -42,11 +54,10 @@ def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]
     Raises:
         InputError: If matplotlib is not installed.
     """
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure as MatplotlibFigure
-    except ImportError:
-        raise InputError("Figures need matplotlib, which is not installed. Run `pip install -e '.[figures]'`") from None
+    require()
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as MatplotlibFigure
+
     with mpl.rc_context(STYLE):
         made = MatplotlibFigure(figsize=size, layout="constrained")
         yield made, made.add_subplot()

@@ -16,12 +16,16 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clsnorm import analyze, naming
+from clsnorm import analyze, naming, plotting
 from clsnorm.analysis import collect
+from clsnorm.analysis.comparison import compare, outlier_dimensions
 from clsnorm.analysis.run import execute
 from clsnorm.building import build_classifier, build_data
+from clsnorm.catalogue import description
 from clsnorm.command import REFUSED
+from clsnorm.errors import InputError
 from clsnorm.launch import launch
+from clsnorm.statistics import Snapshot
 
 ROOT = Path(__file__).parents[2]
 LAST = "layer02"
@@ -177,6 +181,90 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     shares = [sides[side][LAST]["classes/fisher_ratio"]["value"] for side in ("before", "after")]
     assert shares[1] > 2 * shares[0]  # it has learned to tell the classes apart
     assert sides["after"]["z"]["norm/variation"]["value"] < 0.1 < sides["before"][LAST]["norm/p50"]["value"]
+
+    changes = run.record["changes"]
+    assert changes.keys() == sides["before"].keys()
+    assert 0 < changes[LAST]["similarity/cka"] < 1
+    assert changes[LAST]["drift/relative"] > changes["layer01"]["drift/relative"] > 0
+    assert all(counts["not_finite"] == 0 for counts in run.record["counts"]["after"].values())
+    page = (run.folder / "analysis.html").read_text()
+    assert "What fine-tuning changed" in page
+    assert "Outlier dimensions" in page
+    assert run.record["note"] == description(ROOT / "conf/model/any.yaml")  # of the run's model, not the default one
+
+
+def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:
+    tuned = train("trainer.max_epochs=1")
+    path = tuned.folder / "selected.ckpt"
+    kept = torch.load(path, weights_only=True)
+    for tensor in kept["state_dict"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(math.nan)
+    torch.save(kept, path)
+    run = analyzed(f"run={tuned.folder}")
+    assert run.record["counts"]["after"][LAST] == {"rows": 0, "not_finite": run.record["rows"], "sample": 0}
+    assert run.record["sides"]["after"][LAST]["spectrum/isoscore"]["value"] is None
+    assert run.record["changes"][LAST]["drift/cosine"] is None
+    assert "rows were not finite" in (run.folder / "analysis.html").read_text()
+
+
+def test_comparison_of_places() -> None:
+    start = torch.randn(50, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 3
+    start[:, 4] += 40
+    moved = 2 * start[:, torch.arange(12).roll(1)]  # a permutation and a size
+
+    def snapshot(rows: torch.Tensor, ids: torch.Tensor) -> Snapshot:
+        made = Snapshot(12, num_classes=0)
+        made.update(rows, torch.zeros(len(rows)), ids)
+        return made
+
+    ids = torch.arange(50)
+    found = compare(snapshot(start, ids), snapshot(moved[10:], ids[10:]))  # ten rows were lost
+    assert found["similarity/cka"] == pytest.approx(1.0)
+    assert found["outliers/jaccard"] == 0.0
+    assert found["drift/relative"] == pytest.approx(
+        float(((moved - start).norm(dim=1) / start.norm(dim=1))[10:].mean())
+    )
+    same = compare(snapshot(start, ids), snapshot(start, ids))
+    assert same["similarity/top_10"] == pytest.approx(1.0)
+    assert same["outliers/jaccard"] == 1.0
+    assert outlier_dimensions({"layer00": snapshot(start, ids), "layer01": snapshot(start, ids)})["layers"] == {"4": 1}
+
+
+def test_a_run_is_known_by_its_content_not_by_how_its_path_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "results.json").write_text("1")
+    names = {
+        naming.analysis_name(_root_=OmegaConf.create({"run": str(path)})) for path in (folder, f"{folder}/../run/")
+    }
+    (folder / "results.json").write_text("22")
+    again = naming.analysis_name(_root_=OmegaConf.create({"run": str(folder)}))
+    assert len(names) == 1
+    assert again not in names
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "told"),
+    [
+        ({"run": "x"}, ["run=x", "data=sst2", "model.path=y"], "data=sst2 model.path=y"),
+        ({"accelerator": "foo"}, [], "foo"),
+        ({"devices": 0}, [], "`devices`"),
+        ({"accelerator": "gpu"}, [], "accelerator=gpu needs"),
+    ],
+)
+def test_mistakes_are_told_before_the_pass(
+    values: dict[str, Any], overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=told):
+        analyze.check({"run": None, "accelerator": "cpu", "devices": 1, **values}, overrides)
+
+
+def test_figures_that_cannot_be_drawn_are_told_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plotting, "find_spec", lambda package: None)
+    with pytest.raises(InputError, match="figures"):
+        analyze.check({"run": None, "accelerator": "cpu", "devices": 1}, [])
 
 
 @pytest.mark.slow

@@ -1,17 +1,17 @@
-"""The pages of the analysis: one of a model on a data set, and one that joins all in a folder."""
+"""The page of an analysis: a model on a data set."""
 
 from __future__ import annotations
 
 import html
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clsnorm.analysis import figures
+from clsnorm.analysis.comparison import MEASURES
 from clsnorm.files import write_text
 from clsnorm.plotting import Drawn
 from clsnorm.statistics import CATALOGUE, Snapshot
@@ -28,7 +28,8 @@ STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; margin: 2rem auto; max-width: 1080px;
   padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: .2rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p.sub, p.note { color: #666; margin-top: 0; } p.note { font-size: .9em; } code { font-size: .9em; }
+p.sub, p.note { color: #666; margin-top: 0; } p.note { font-size: .9em; } .warn { color: #b2182b; }
+code { font-size: .9em; }
 table { border-collapse: collapse; font-size: .93em; } td, th { padding: .15rem .9rem .15rem 0; text-align: left;
   vertical-align: top; } td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 tr { border-bottom: 1px solid #eee; } td.null { color: #888; }
@@ -53,6 +54,7 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
         if labels:
             title = name.replace("/", ": ").replace("_", " ").capitalize()
             drawn[name.replace("/", "_")] = figures.draw_layers(lines, null, labels, unit=UNITS[name], title=title)
+    sides = _drawable(sides)
     for side, snapshots in sides.items():
         last = _last_layer(snapshots)
         suffix = "" if len(sides) == 1 else f", {side}"
@@ -60,6 +62,8 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
         mean, std = s.moments.mean.cpu().numpy(), s.moments.variance.cpu().sqrt().numpy()
         drawn[f"dimensions_{side}"] = figures.draw_dimensions(mean, std, title=f"Dimensions of {last}{suffix}")
         drawn[f"correlations_{side}"] = figures.draw_correlations(_correlation(s), title=f"Correlations{suffix}")
+    if not sides:
+        return drawn
     chosen = _chosen(sides)
     count = next(iter(chosen.values())).count
     energies = {label: s.moments.mean_square.cpu().numpy() for label, s in chosen.items()}
@@ -67,6 +71,11 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
     spectra = {label: s.eigenvalues.numpy() for label, s in chosen.items()}
     drawn["spectrum"] = figures.draw_spectrum(spectra, count=count, title="Spectrum of the covariance")
     return drawn
+
+
+def _drawable(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
+    """The sides with finite rows everywhere: a diverged run has none."""
+    return {side: found for side, found in sides.items() if all(s.count >= 2 for s in found.values())}
 
 
 def _last_layer(snapshots: Mapping[str, Snapshot]) -> str:
@@ -99,7 +108,7 @@ def _over_layers(record: dict[str, Any], name: str) -> tuple[dict[str, list[floa
     null, layers = None, []
     for side, points in record["sides"].items():
         layers = [place for place in sorted(points) if place.startswith("layer") and name in points[place]]
-        lines[side] = [_float(points[place][name]["value"]) for place in layers]
+        lines[side] = [as_float(points[place][name]["value"]) for place in layers]
         nulls = [points[place][name]["null"] for place in layers]
         null = None if None in nulls else nulls
     return lines, null, [place.removeprefix("layer") for place in layers]
@@ -108,19 +117,67 @@ def _over_layers(record: dict[str, Any], name: str) -> tuple[dict[str, list[floa
 def write_page(folder: Path, record: dict[str, Any], drawn: Mapping[str, Drawn]) -> None:
     """Writes ``analysis.html`` with the figures inside, and nothing to fetch."""
     title = f"[CLS] of {record['model']} on {record['data']}"
-    text = _document(
+    text = document(
         title,
         f"{record['rows']:,} training examples, before fine-tuning"
         if len(record["sides"]) == 1
         else f"{record['rows']:,} training examples, before and after fine-tuning ({record['run']})",
         f'<p class="note">{html.escape(record["note"])}</p>'
-        + "<p>Noise: what as many rows of independent normal dimensions of equal size, centred on zero, show.</p>"
+        + "<p>Noise: what as many rows of independent normal dimensions of equal size, centred on zero, show. "
+        + "All places and numbers stand in <code>analysis.csv</code>.</p>"
+        + _faults(record)
         + '<div class="panels">'
         + "".join(f"<div>{figure.svg}</div>" for figure in drawn.values())
         + "</div>"
+        + _changes(record)
+        + _outliers(record)
         + "".join(_tables(record)),
     )
     write_text(folder / "analysis.html", text)
+
+
+def _faults(record: dict[str, Any]) -> str:
+    """Says where rows were not finite, which makes all numbers of the place undefined."""
+    lines = [
+        f'<p class="warn">{html.escape(place)}, {side}: {counts["not_finite"]:,} rows were not finite, so its numbers '
+        "are undefined (–).</p>"
+        for side, points in record["counts"].items()
+        for place, counts in points.items()
+        if counts["not_finite"]
+    ]
+    return "".join(lines)
+
+
+def _changes(record: dict[str, Any]) -> str:
+    """The table of what fine-tuning changed; nothing where there is one side."""
+    if not record["changes"]:
+        return ""
+    head = "".join(f'<th title="{html.escape(says)}">{name}</th>' for name, says in MEASURES.items())
+    rows = [
+        f"<tr><td>{html.escape(place)}</td>"
+        + "".join(f'<td class="number">{number(values[name])}</td>' for name in MEASURES)
+        + "</tr>"
+        for place, values in sorted(record["changes"].items())
+    ]
+    says = "; ".join(f"<code>{name}</code>: {html.escape(text)}" for name, text in MEASURES.items())
+    table = f"<table><tr><th>place</th>{head}</tr>{''.join(rows)}</table>"
+    return f'<h2>What fine-tuning changed</h2>{table}<p class="note">{says}.</p>'
+
+
+def _outliers(record: dict[str, Any]) -> str:
+    """Which dimensions stand out in each layer, and in how many of them."""
+    parts = ["<h2>Outlier dimensions</h2><p>Mean over three standard deviations off those of the others.</p>"]
+    for side, found in record["outliers"].items():
+        rows = [
+            f"<tr><td>{html.escape(place)}</td><td>{', '.join(map(str, dimensions)) or '–'}</td></tr>"
+            for place, dimensions in sorted(found["places"].items())
+        ]
+        often = ", ".join(f"{dimension} in {layers}" for dimension, layers in list(found["layers"].items())[:10])
+        table = f"<table><tr><th>{side}</th><th>dimensions</th></tr>{''.join(rows)}</table>"
+        parts.append(
+            f"{table}<p>Layers in which a dimension stands out, the most persistent first: {often or '–'}.</p>"
+        )
+    return "".join(parts)
 
 
 def _tables(record: dict[str, Any]) -> list[str]:
@@ -130,7 +187,9 @@ def _tables(record: dict[str, Any]) -> list[str]:
         head = "".join(f"<th>{side}</th>" for side in sides)
         rows = [_statistic_row(name, sides) for name in next(iter(sides.values()))]
         head = f"<tr><th>statistic</th>{head}<th>noise</th><th>says</th></tr>"
-        parts.append(f"<h2>{html.escape(place)}</h2><table>{head}{''.join(rows)}</table>")
+        counts = [record["counts"][side][place] for side in sides]
+        told = f"{counts[0]['rows']:,} finite rows, {counts[0]['sample']:,} of them in the sample"
+        parts.append(f'<h2>{html.escape(place)}</h2><p class="sub">{told}</p><table>{head}{"".join(rows)}</table>')
     return parts
 
 
@@ -142,73 +201,14 @@ def _shown_places(record: dict[str, Any]) -> list[str]:
 
 
 def _statistic_row(name: str, sides: Mapping[str, Mapping[str, Any]]) -> str:
-    cells = "".join(f'<td class="number">{_number(values[name]["value"])}</td>' for values in sides.values())
-    null = _number(next(iter(sides.values()))[name]["null"])
+    cells = "".join(f'<td class="number">{number(values[name]["value"])}</td>' for values in sides.values())
+    null = number(next(iter(sides.values()))[name]["null"])
     meaning = html.escape(MEANINGS[name])
     return f'<tr><td><code>{name}</code></td>{cells}<td class="number null">{null}</td><td>{meaning}</td></tr>'
 
 
-def write_joint_page(folder: Path) -> Path | None:
-    """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none."""
-    paths = sorted(folder.glob("*/analysis.json"))
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    if not records:
-        return None
-    names = [f"{record['data']}, {record['model']}" for record in records]
-    body = [_joint_table(records, [path.parent.name for path in paths], names)]
-    drawn = [
-        _heat_map(group, name)
-        for name in HEADLINES[:2]
-        for group in _by_layers(records)
-        if all(name in _last(record) for record in group)
-    ]
-    body.append('<div class="panels">' + "".join(f"<div>{figure.svg}</div>" for figure in drawn) + "</div>")
-    notes = dict.fromkeys(record["note"] for record in records)
-    body += [f'<p class="note">{html.escape(note)}</p>' for note in notes]
-    path = folder / "index.html"
-    write_text(path, _document("[CLS] before fine-tuning", f"{len(records)} analyses, last layer", "".join(body)))
-    return path
-
-
-def _last(record: dict[str, Any]) -> dict[str, Any]:
-    points: dict[str, Any] = record["sides"]["before"]
-    values: dict[str, Any] = points[max(place for place in points if place.startswith("layer"))]
-    return values
-
-
-def _joint_table(records: Sequence[dict[str, Any]], folders: Sequence[str], names: Sequence[str]) -> str:
-    head = "".join(f"<th>{name.replace('/', ' ').replace('_', ' ')}</th><th>noise</th>" for name in HEADLINES)
-    rows = []
-    for record, folder, name in zip(records, folders, names, strict=True):
-        values = [_last(record).get(key, {"value": None, "null": None}) for key in HEADLINES]
-        cells = "".join(
-            f'<td class="number">{_number(v["value"])}</td><td class="number null">{_number(v["null"])}</td>'
-            for v in values
-        )
-        link = f'<a href="{html.escape(folder)}/analysis.html">{html.escape(name)}</a>'
-        rows.append(f'<tr><td>{link}</td><td class="number">{record["rows"]:,}</td>{cells}</tr>')
-    return f"<table><tr><th></th><th>rows</th>{head}</tr>{''.join(rows)}</table>"
-
-
-def _by_layers(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Groups of analyses with the same model, whose layers can stand in one table."""
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for record in records:
-        groups.setdefault((record["model"], len(record["sides"]["before"])), []).append(record)
-    return list(groups.values())
-
-
-def _heat_map(records: Sequence[dict[str, Any]], name: str) -> Drawn:
-    layers = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
-    values = [[_float(record["sides"]["before"][place][name]["value"]) for place in layers] for record in records]
-    title = f"{records[0]['model']}: {name.replace('/', ' ').replace('_', ' ')}"
-    labels = [place.removeprefix("layer") for place in layers]
-    return figures.draw_table(
-        np.array(values), [record["data"] for record in records], labels, unit=UNITS[name], title=title
-    )
-
-
-def _document(title: str, subtitle: str, body: str) -> str:
+def document(title: str, subtitle: str, body: str) -> str:
+    """Returns a whole page that fetches nothing."""
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head><body>
 <h1>{html.escape(title)}</h1><p class="sub">{html.escape(subtitle)}</p>
@@ -217,11 +217,13 @@ def _document(title: str, subtitle: str, body: str) -> str:
 """
 
 
-def _float(value: float | None) -> float:
+def as_float(value: float | None) -> float:
+    """Returns a number of ``analysis.json``, where what is undefined is null."""
     return math.nan if value is None else float(value)
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Returns a number as a cell shows it: four digits, – where it is undefined."""
     if value is None or not math.isfinite(value):
         return "–" if value is None or math.isnan(value) else "∞"
     return f"{value:.4g}"

@@ -13,7 +13,9 @@ import torch
 
 from clsnorm import distributed
 from clsnorm.analysis.collect import Snapshots, collect
-from clsnorm.analysis.page import draw_figures, write_joint_page, write_page
+from clsnorm.analysis.comparison import compare, outlier_dimensions
+from clsnorm.analysis.joint import write_joint_page
+from clsnorm.analysis.page import draw_figures, write_page
 from clsnorm.building import build_classifier, build_data
 from clsnorm.files import replacing, write_json, write_text
 from clsnorm.loading import load_run
@@ -63,6 +65,9 @@ def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         "run": config["run"],
         "note": config["note"],
         "sides": {side: {place: _numbers(s) for place, s in found.items()} for side, found in sides.items()},
+        "counts": {side: {place: _counts(s) for place, s in found.items()} for side, found in sides.items()},
+        "outliers": {side: outlier_dimensions(found) for side, found in sides.items()},
+        "changes": _changes(sides),
         "versions": provenance.versions(),
         "commit": provenance.commit(),
     }
@@ -100,6 +105,16 @@ def _numbers(snapshot: Snapshot) -> dict[str, dict[str, float | None]]:
     return {name: {"value": value.value, "null": value.null} for name, value in describe(snapshot).items()}
 
 
+def _counts(snapshot: Snapshot) -> dict[str, int]:
+    return {"rows": snapshot.count, "not_finite": snapshot.not_finite, "sample": len(snapshot.sample.rows)}
+
+
+def _changes(sides: dict[str, Snapshots]) -> dict[str, dict[str, float]]:
+    """How each place that both sides have has changed; nothing where there is one side."""
+    before, after = sides["before"], sides.get("after", {})
+    return {place: compare(before[place], after[place]) for place in before if place in after}
+
+
 def _save(path: Path, snapshots: Snapshots) -> None:
     kept = {
         name: {"dim": s.dim, "num_classes": s.num_classes, "state": s.state_dict()} for name, s in snapshots.items()
@@ -131,11 +146,16 @@ def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) ->
 def _as_csv(record: dict[str, Any]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["side", "place", "statistic", "value", "null"])
+    writer.writerow(["side", "place", "statistic", "value", "null", "rows", "not_finite"])
     for side, points in record["sides"].items():
         for place, numbers in points.items():
+            counts = record["counts"][side][place]
             for name, number in numbers.items():
-                writer.writerow([side, place, name, number["value"], number["null"]])
+                line = [side, place, name, number["value"], number["null"], counts["rows"], counts["not_finite"]]
+                writer.writerow(line)
+    for place, changes in record["changes"].items():
+        for name, value in changes.items():
+            writer.writerow(["change", place, name, value, None, None, None])
     return text.getvalue()
 
 

@@ -238,6 +238,11 @@ class Sample:
         """Adds what ``other`` has seen."""
         self._take(other._keys, other.rows)
 
+    def shared(self, other: Sample) -> tuple[Tensor, Tensor]:
+        """Returns the rows of the ids that both samples hold, ``(m, dim)`` each, in the same order."""
+        _, ours, theirs = np.intersect1d(self._keys, other._keys, return_indices=True)
+        return self.rows[torch.from_numpy(ours)], other.rows[torch.from_numpy(theirs)]
+
     def all_reduce(self) -> None:
         """Joins the samples of all processes. Collective."""
         parts = gather_objects((self._keys, self.rows.numpy()))

@@ -1,0 +1,76 @@
+"""The page that joins all analyses in a folder."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clsnorm.analysis import figures
+from clsnorm.analysis.page import HEADLINES, UNITS, as_float, document, number
+from clsnorm.files import write_text
+from clsnorm.plotting import Drawn
+
+
+def write_joint_page(folder: Path) -> Path | None:
+    """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none."""
+    paths = sorted(folder.glob("*/analysis.json"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if not records:
+        return None
+    names = [f"{record['data']}, {record['model']}" for record in records]
+    body = [_joint_table(records, [path.parent.name for path in paths], names)]
+    drawn = [
+        _heat_map(group, name)
+        for name in HEADLINES[:2]
+        for group in _by_layers(records)
+        if all(name in _last(record) for record in group)
+    ]
+    body.append('<div class="panels">' + "".join(f"<div>{figure.svg}</div>" for figure in drawn) + "</div>")
+    notes = dict.fromkeys(record["note"] for record in records)
+    body += [f'<p class="note">{html.escape(note)}</p>' for note in notes]
+    path = folder / "index.html"
+    write_text(path, document("[CLS] before fine-tuning", f"{len(records)} analyses, last layer", "".join(body)))
+    return path
+
+
+def _last(record: dict[str, Any]) -> dict[str, Any]:
+    points: dict[str, Any] = record["sides"]["before"]
+    values: dict[str, Any] = points[max(place for place in points if place.startswith("layer"))]
+    return values
+
+
+def _joint_table(records: Sequence[dict[str, Any]], folders: Sequence[str], names: Sequence[str]) -> str:
+    head = "".join(f"<th>{name.replace('/', ' ').replace('_', ' ')}</th><th>noise</th>" for name in HEADLINES)
+    rows = []
+    for record, folder, name in zip(records, folders, names, strict=True):
+        values = [_last(record).get(key, {"value": None, "null": None}) for key in HEADLINES]
+        cells = "".join(
+            f'<td class="number">{number(v["value"])}</td><td class="number null">{number(v["null"])}</td>'
+            for v in values
+        )
+        link = f'<a href="{html.escape(folder)}/analysis.html">{html.escape(name)}</a>'
+        rows.append(f'<tr><td>{link}</td><td class="number">{record["rows"]:,}</td>{cells}</tr>')
+    return f"<table><tr><th></th><th>rows</th>{head}</tr>{''.join(rows)}</table>"
+
+
+def _by_layers(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Groups of analyses with the same model, whose layers can stand in one table."""
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["model"], len(record["sides"]["before"])), []).append(record)
+    return list(groups.values())
+
+
+def _heat_map(records: Sequence[dict[str, Any]], name: str) -> Drawn:
+    layers = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
+    values = [[as_float(record["sides"]["before"][place][name]["value"]) for place in layers] for record in records]
+    title = f"{records[0]['model']}: {name.replace('/', ' ').replace('_', ' ')}"
+    labels = [place.removeprefix("layer") for place in layers]
+    return figures.draw_table(
+        np.array(values), [record["data"] for record in records], labels, unit=UNITS[name], title=title
+    )
