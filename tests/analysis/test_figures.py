@@ -17,10 +17,10 @@ def test_figures_are_svg_and_the_same_each_time() -> None:
 
     def drawn() -> list[Drawn]:
         return [
-            figures.draw_dimensions(x.mean(0), x.std(0), title="Dimensions"),
+            figures.draw_dimensions({"h": (x.mean(0), x.std(0))}, title="Dimensions\nof noise"),
             figures.draw_energy({"h": (x**2).mean(0), "z": (x**2).mean(0) + 1}, count=200, title="Energy"),
             figures.draw_spectrum({"h": np.linalg.eigvalsh(np.cov(x.T))}, count=200, title="Spectrum"),
-            figures.draw_correlations(correlation, title="Correlations"),
+            figures.draw_correlations({"before": correlation, "after": correlation.T}, title="Correlations"),
             figures.draw_layers({"a": [1, 2], "b": [2, 1]}, [0.1, 0.1], ["0", "1"], unit="share", title="Layers"),
             figures.draw_table(np.array([[0.1, 0.9]]), ["row"], ["left", "right"], unit="share", title="Table"),
         ]

@@ -11,26 +11,37 @@ from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
 
 Array = np.ndarray
 GREY = "#9a9a9a"
+FLAT = 1e-6  # a mean or spread below this share of the largest is zero to the precision of float32
 ZERO = 1e-10  # eigenvalues below this share of the largest are zero to the precision of float32 embeddings
 
 
-def draw_dimensions(mean: Array, std: Array, *, title: str) -> plotting.Drawn:
-    """Draws mean and standard deviation of each dimension, sorted by the mean.
+def draw_dimensions(moments: Mapping[str, tuple[Array, Array]], *, title: str) -> plotting.Drawn:
+    """Draws size of the mean and standard deviation of each dimension, each sorted, largest first, in two panels.
 
-    Where values concentrate on few dimensions, the ends stand far from the rest; where [CLS] is not centred, means lie
-    outside of the band that the standard deviation spans.
+    Where values concentrate on few dimensions, the left ends stand far above the rest; where [CLS] is not centred, the
+    means lie above the standard deviations. Both panels have one logarithmic scale: a single outlier, a hundred times
+    the others, would flatten them on a linear one.
+
+    Args:
+        moments: Mean and standard deviation, both ``(d,)``, by label.
+        title: Of the figure.
     """
-    order = np.argsort(mean)
-    at = np.arange(len(mean))
-    with plotting.figure() as (figure, axes):
-        axes.fill_between(
-            at, (mean - std)[order], (mean + std)[order], color=plotting.PALETTE[0], alpha=0.22, linewidth=0
-        )
-        axes.plot(at, mean[order], color=plotting.PALETTE[0])
-        axes.axhline(0, color=GREY, linewidth=0.6)
-        axes.set_xlabel("dimension, sorted by its mean")
-        axes.set_ylabel("mean ± std")
-        plotting.title(axes, title)
+    with plotting.figure(size=(6.4, 2.7)) as (figure, left):
+        left.remove()
+        panels = figure.subplots(1, 2, sharey=True)
+        for part, (axes, name) in enumerate(zip(panels, ("|mean|", "standard deviation"), strict=True)):
+            for colour, (label, values) in zip(plotting.colours(len(moments)), moments.items(), strict=True):
+                ordered = np.sort(np.abs(values[part]))[::-1]
+                at = np.arange(1, len(ordered) + 1)
+                shown = np.where(ordered > FLAT * ordered[0], ordered, np.nan)
+                axes.plot(at, shown, color=colour, label=label)
+            axes.set_yscale("log")
+            axes.set_xscale("log")
+            axes.set_xlabel("dimension, largest first")
+            axes.set_ylabel(name)
+        if len(moments) > 1:
+            panels[0].legend()
+        plotting.title(panels[0], title)
         return plotting.finish(figure)
 
 
@@ -51,7 +62,7 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plo
             axes.plot(at, np.cumsum(np.sort(energy)[::-1]) / energy.sum(), color=colour, label=label)
         axes.set_xscale("log")
         axes.set_ylim(0, 1.02)
-        axes.set_xlabel("dimensions, largest first")
+        axes.set_xlabel("number of dimensions, largest first")
         axes.set_ylabel("share of the mean square")
         axes.legend()
         plotting.title(axes, title)
@@ -82,12 +93,36 @@ def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -
         return plotting.finish(figure)
 
 
-def draw_correlations(correlation: Array, *, title: str) -> plotting.Drawn:
-    """Draws a correlation matrix, dimensions ordered so that like ones stand together.
+def draw_correlations(correlations: Mapping[str, Array], *, title: str) -> plotting.Drawn:
+    """Draws correlation matrices side by side, dimensions ordered so that like ones of the first stand together.
 
     Ordered by average-linkage clustering with distance ``1 - |r|``, with the order of leaves that brings neighbours
-    closest. The scale ends at the 99.5th percentile of ``|r|``.
+    closest. All have the order and the colours of the first; the scale ends at its 99.5th percentile of ``|r|``.
+
+    Args:
+        correlations: ``(d, d)`` by label.
+        title: Of the figure.
     """
+    first = next(iter(correlations.values()))
+    order = _like_together(first)
+    most = max(0.1, float(np.quantile(np.abs(first[~np.eye(len(first), dtype=bool)]), 0.995)))
+    with plotting.figure(size=(3.2 * len(correlations) + 0.9, 3.6)) as (figure, whole):
+        whole.remove()
+        panels = figure.subplots(1, len(correlations), squeeze=False)[0]
+        for axes, (label, values) in zip(panels, correlations.items(), strict=True):
+            shown = values[np.ix_(order, order)]
+            image = axes.imshow(shown, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="antialiased")
+            axes.grid(visible=False)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlabel("dimension, like ones together" + (f" ({label})" if len(correlations) > 1 else ""))
+        panels[0].set_ylabel("dimension")
+        figure.colorbar(image, ax=list(panels), shrink=0.8, label="correlation", extend="both")
+        plotting.title(panels[0], title)
+        return plotting.finish(figure)
+
+
+def _like_together(correlation: Array) -> Array:
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
     from scipy.spatial.distance import squareform
 
@@ -95,17 +130,7 @@ def draw_correlations(correlation: Array, *, title: str) -> plotting.Drawn:
     np.fill_diagonal(distance, 0)
     flat = squareform(distance, checks=False)
     tree = linkage(flat, method="average")
-    order = leaves_list(optimal_leaf_ordering(tree, flat) if len(correlation) <= 512 else tree)
-    with plotting.figure(size=(4.0, 3.5)) as (figure, axes):
-        shown = correlation[np.ix_(order, order)]
-        most = max(0.1, float(np.quantile(np.abs(shown[~np.eye(len(shown), dtype=bool)]), 0.995)))
-        image = axes.imshow(shown, cmap="RdBu_r", vmin=-most, vmax=most, interpolation="antialiased")
-        axes.grid(visible=False)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        figure.colorbar(image, ax=axes, shrink=0.8, label="correlation", extend="both")
-        plotting.title(axes, title)
-        return plotting.finish(figure)
+    return np.asarray(leaves_list(optimal_leaf_ordering(tree, flat) if len(correlation) <= 512 else tree))
 
 
 def draw_layers(
@@ -114,9 +139,9 @@ def draw_layers(
     """Draws numbers over layers: one line for each of ``series``, and a dashed one for what noise would show."""
     with plotting.figure() as (figure, axes):
         if null is not None:
-            axes.plot(range(len(labels)), null, color=GREY, linestyle="--", label="noise")
+            axes.plot(range(len(labels)), null, color=GREY, linestyle="--", label="noise", zorder=1)
         for colour, (name, values) in zip(plotting.colours(len(series)), series.items(), strict=True):
-            axes.plot(range(len(labels)), values, color=colour, label=name, marker="o", markersize=2.5)
+            axes.plot(range(len(labels)), values, color=colour, label=_label(name, series), marker="o", markersize=2.5)
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlabel("layer")
         axes.set_ylabel(unit)
@@ -124,6 +149,11 @@ def draw_layers(
             axes.legend()
         plotting.title(axes, title)
         return plotting.finish(figure)
+
+
+def _label(name: str, series: Mapping[str, Sequence[float]]) -> str:
+    """One side is the embeddings themselves; two are told apart."""
+    return name if len(series) > 1 else "[CLS]"
 
 
 def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str) -> plotting.Drawn:

@@ -16,14 +16,15 @@ from clsnorm.files import write_text
 from clsnorm.plotting import Drawn
 from clsnorm.statistics import CATALOGUE, Snapshot
 
-HEADLINES = (  # what the paper's first claim is about, and what is nearest to it
-    "centre/centred_share",
-    "energy/top_5",
-    "correlation/mean_absolute",
-    "spectrum/isoscore",
-    "cosine/average",
-    "classes/fisher_ratio",
-)
+TITLES = {  # what the paper's first claim is about, and what is nearest to it
+    "centre/centred_share": "Share of the mean in the mean square",
+    "energy/top_5": "Share of the 5 largest dimensions",
+    "correlation/mean_absolute": "Mean absolute correlation of two dimensions",
+    "spectrum/isoscore": "IsoScore",
+    "cosine/average": "Mean cosine of two texts",
+    "classes/fisher_ratio": "Variance between classes over within",
+}
+HEADLINES = tuple(TITLES)
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; margin: 2rem auto; max-width: 1080px;
   padding: 0 1rem; }
@@ -49,28 +50,30 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
         record: What ``analysis.json`` holds.
     """
     drawn = {}
+    under = f"\n{record['model']} on {record['data']}, {record['rows']:,} training examples"
     for name in HEADLINES:
         lines, null, labels = _over_layers(record, name)
         if labels:
-            title = name.replace("/", ": ").replace("_", " ").capitalize()
+            title = TITLES[name] + under
             drawn[name.replace("/", "_")] = figures.draw_layers(lines, null, labels, unit=UNITS[name], title=title)
     sides = _drawable(sides)
-    for side, snapshots in sides.items():
-        last = _last_layer(snapshots)
-        suffix = "" if len(sides) == 1 else f", {side}"
-        s = snapshots[last]
-        mean, std = s.moments.mean.cpu().numpy(), s.moments.variance.cpu().sqrt().numpy()
-        drawn[f"dimensions_{side}"] = figures.draw_dimensions(mean, std, title=f"Dimensions of {last}{suffix}")
-        drawn[f"correlations_{side}"] = figures.draw_correlations(_correlation(s), title=f"Correlations{suffix}")
-    if not sides:
-        return drawn
+    return drawn | (_of_last_layers(sides, under) if sides else {})
+
+
+def _of_last_layers(sides: Sides, under: str) -> dict[str, Drawn]:
+    last = {side: snapshots[_last_layer(snapshots)] for side, snapshots in sides.items()}
+    moments = {side: (s.moments.mean.cpu().numpy(), s.covariance.diagonal().sqrt().numpy()) for side, s in last.items()}
+    correlations = {side: _correlation(s) for side, s in last.items()}
     chosen = _chosen(sides)
     count = next(iter(chosen.values())).count
     energies = {label: s.moments.mean_square.cpu().numpy() for label, s in chosen.items()}
-    drawn["energy"] = figures.draw_energy(energies, count=count, title="Energy, largest dimensions first")
     spectra = {label: s.eigenvalues.numpy() for label, s in chosen.items()}
-    drawn["spectrum"] = figures.draw_spectrum(spectra, count=count, title="Spectrum of the covariance")
-    return drawn
+    return {
+        "dimensions": figures.draw_dimensions(moments, title="Mean and spread of each dimension, last layer" + under),
+        "correlations": figures.draw_correlations(correlations, title="Correlations, last layer" + under),
+        "energy": figures.draw_energy(energies, count=count, title="Share of the largest dimensions" + under),
+        "spectrum": figures.draw_spectrum(spectra, count=count, title="Spectrum of the covariance" + under),
+    }
 
 
 def _drawable(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
@@ -92,7 +95,7 @@ def _chosen(sides: Sides) -> dict[str, Snapshot]:
     snapshots = next(iter(sides.values()))
     layers = sorted(name for name in snapshots if name.startswith("layer"))[1:]
     picked = dict.fromkeys((layers[0], layers[len(layers) // 2], layers[-1]))
-    return {name: snapshots[name] for name in picked}
+    return {f"layer {int(name.removeprefix('layer'))}": snapshots[name] for name in picked}
 
 
 def _correlation(snapshot: Snapshot) -> np.ndarray:
@@ -111,7 +114,7 @@ def _over_layers(record: dict[str, Any], name: str) -> tuple[dict[str, list[floa
         lines[side] = [as_float(points[place][name]["value"]) for place in layers]
         nulls = [points[place][name]["null"] for place in layers]
         null = None if None in nulls else nulls
-    return lines, null, [place.removeprefix("layer") for place in layers]
+    return lines, null, [str(int(place.removeprefix("layer"))) for place in layers]
 
 
 def write_page(folder: Path, record: dict[str, Any], drawn: Mapping[str, Drawn]) -> None:
