@@ -192,6 +192,9 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     page = (run.folder / "analysis.html").read_text()
     assert "What fine-tuning changed" in page
     assert "Outlier dimensions" in page
+    joint = (run.folder.parent / "index.html").read_text()
+    assert f", before {tuned.folder}" in joint
+    assert f", after {tuned.folder}" in joint
     assert run.record["note"] == description(ROOT / "conf/model/any.yaml")  # of the run's model, not the default one
 
 

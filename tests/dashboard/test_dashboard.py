@@ -114,6 +114,18 @@ def test_it_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_panels_of_the_workspace_are_over_optimizer_steps() -> None:
+    (section,) = workspace(entity="e", project="p", names=["train/loss"]).sections
+    assert {panel.x for panel in section.panels} == {"trainer/global_step"}
+
+
+@pytest.mark.parametrize("options", [[], ["--wandb", "nobody/nothing"]])
+def test_a_run_without_its_metrics(tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results.json").write_text("{}")
+    assert main([*options, str(tmp_path)]) == 2
+    assert "metrics.csv" in capsys.readouterr().err
+
+
 def test_a_page_of_a_folder_without_a_run(tmp_path: Path) -> None:
     assert main([str(tmp_path)]) == 2
     assert not list(tmp_path.iterdir())

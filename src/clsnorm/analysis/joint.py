@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from clsnorm.analysis import figures
-from clsnorm.analysis.page import HEADLINES, UNITS, as_float, document, number
+from clsnorm.analysis.page import HEADLINES, TITLES, UNITS, as_float, document, number
 from clsnorm.files import write_text
 from clsnorm.plotting import Drawn
 
@@ -22,12 +22,12 @@ def write_joint_page(folder: Path) -> Path | None:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if not records:
         return None
-    names = [f"{record['data']}, {record['model']}" for record in records]
-    body = [_joint_table(records, [path.parent.name for path in paths], names)]
+    body = [_joint_table(records, [path.parent.name for path in paths])]
+    untuned = [record for record in records if not record["run"]]  # a run's "before" is a row of its own already
     drawn = [
         _heat_map(group, name)
-        for name in HEADLINES[:2]
-        for group in _by_layers(records)
+        for name in HEADLINES
+        for group in _by_layers(untuned)
         if all(name in _last(record) for record in group)
     ]
     body.append('<div class="panels">' + "".join(f"<div>{figure.svg}</div>" for figure in drawn) + "</div>")
@@ -38,17 +38,19 @@ def write_joint_page(folder: Path) -> Path | None:
     return path
 
 
-def _last(record: dict[str, Any]) -> dict[str, Any]:
-    points: dict[str, Any] = record["sides"]["before"]
+def _last(record: dict[str, Any], side: str = "before") -> dict[str, Any]:
+    points: dict[str, Any] = record["sides"][side]
     values: dict[str, Any] = points[max(place for place in points if place.startswith("layer"))]
     return values
 
 
-def _joint_table(records: Sequence[dict[str, Any]], folders: Sequence[str], names: Sequence[str]) -> str:
-    head = "".join(f"<th>{name.replace('/', ' ').replace('_', ' ')}</th><th>noise</th>" for name in HEADLINES)
+def _joint_table(records: Sequence[dict[str, Any]], folders: Sequence[str]) -> str:
+    """A row for each analysis; of a fine-tuned run one before and one after."""
+    head = "".join(f"<th>{title}</th><th>noise</th>" for title in TITLES.values())
     rows = []
-    for record, folder, name in zip(records, folders, names, strict=True):
-        values = [_last(record).get(key, {"value": None, "null": None}) for key in HEADLINES]
+    for record, folder, side in [(r, f, side) for r, f in zip(records, folders, strict=True) for side in r["sides"]]:
+        name = f"{record['data']}, {record['model']}" + (f", {side} {record['run']}" if record["run"] else "")
+        values = [_last(record, side).get(key, {"value": None, "null": None}) for key in HEADLINES]
         cells = "".join(
             f'<td class="number">{number(v["value"])}</td><td class="number null">{number(v["null"])}</td>'
             for v in values
@@ -69,8 +71,8 @@ def _by_layers(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def _heat_map(records: Sequence[dict[str, Any]], name: str) -> Drawn:
     layers = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
     values = [[as_float(record["sides"]["before"][place][name]["value"]) for place in layers] for record in records]
-    title = f"{records[0]['model']}: {name.replace('/', ' ').replace('_', ' ')}"
-    labels = [place.removeprefix("layer") for place in layers]
+    title = f"{TITLES[name]}\n{records[0]['model']}, before fine-tuning"
+    labels = [str(int(place.removeprefix("layer"))) for place in layers]
     return figures.draw_table(
         np.array(values), [record["data"] for record in records], labels, unit=UNITS[name], title=title
     )

@@ -60,9 +60,12 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def read_series(folder: Path) -> dict[str, Series]:
-    """Returns steps and values of each column of ``metrics.csv``, without empty cells."""
+    """Returns steps and values of each column of ``metrics.csv``, without empty cells; InputError if it is missing."""
     series: dict[str, list[tuple[int, float]]] = {}
-    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+    path = folder / "metrics.csv"
+    if not path.is_file():
+        raise InputError(f"Expected {folder} to hold what a run has logged (metrics.csv), but it does not")
+    with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             step = int(row.pop("step"))
             for name, cell in row.items():

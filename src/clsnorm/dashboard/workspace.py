@@ -11,6 +11,8 @@ from clsnorm.errors import InputError
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
 
+STEP = "trainer/global_step"  # optimizer steps, as Lightning logs them; W&B's own step counts the calls
+
 
 def workspace(*, entity: str, project: str, names: Iterable[str]) -> ws.Workspace:
     """Returns a workspace with the panels of the layout; ``save()`` sends it, which needs an account.
@@ -35,7 +37,7 @@ def workspace(*, entity: str, project: str, names: Iterable[str]) -> ws.Workspac
     sections = []
     for section in SECTIONS:
         panels = [
-            wr.LinePlot(title=panel.title, y=found, log_y=panel.log, title_y=panel.unit)
+            wr.LinePlot(title=panel.title, x=STEP, y=found, log_y=panel.log, title_y=panel.unit)
             for panel in section.panels
             if (found := panel.among(names))
         ]
