@@ -144,16 +144,36 @@ def test_tells_how_far_embeddings_have_moved(key: str, build: Build, rows: Rows)
     if normalizer.calibration is None:
         return
 
-    def staleness(h: Tensor) -> tuple[float, float]:
+    def staleness(h: Tensor, normalizer: Normalizer = normalizer) -> dict[str, float]:
         accumulator = normalizer.calibration(6)
         accumulator.update(h)
         return normalizer.staleness(accumulator)
 
-    assert staleness(rows(500)) == pytest.approx((0, 0), abs=1e-6)
+    still = staleness(rows(500))
+    assert still == pytest.approx({"shift": 0, "stretch": 0} | dict.fromkeys(still, 0), abs=1e-5)
     moved = rows(500) + 2 * normalizer.calibrated_spread  # by two deviations, or interquartile ranges
-    assert staleness(moved) == pytest.approx((2, 0), abs=1e-4)
+    assert staleness(moved) == pytest.approx(still | {"shift": 2}, abs=1e-4)
     center = normalizer.calibrated_center
-    assert staleness(center + 2 * (rows(500) - center)) == pytest.approx((0, math.log(2)), abs=1e-4)
+    larger = {"shift": 0, "stretch": math.log(2)} | ({"shape": 3} if "shape" in still else {})
+    assert staleness(center + 2 * (rows(500) - center)) == pytest.approx(larger, abs=1e-4)
+    nearly_dead = torch.ones(6).index_fill(0, torch.tensor([2]), 1e-30)  # as some encoders have dimensions
+    after = staleness(rows(500) * nearly_dead + 1e-3 * (1 - nearly_dead), build(key, on=rows(500) * nearly_dead))
+    assert after == pytest.approx(dict.fromkeys(after, 0), abs=1e-4)
+
+
+def test_changed_correlations_are_seen(build: Build, rows: Rows) -> None:
+    h = rows(500, dtype=torch.float64)
+    for key, seen in (("standardize", False), ("zca_whitening", True)):
+        normalizer = build(key, on=h, dtype=torch.float64)
+        moments = normalizer.calibration(6)
+        turned = torch.stack([column.roll(37 * i) for i, column in enumerate(h.T)], 1)  # means and spreads as before
+        moments.update(turned)
+        after = normalizer.staleness(moments)
+        assert after["shift"] == pytest.approx(0, abs=1e-5)
+        assert after["stretch"] == pytest.approx(0, abs=1e-5)
+        assert ("shape" in after) is seen
+        expected = torch.linalg.matrix_norm(torch.cov(normalizer(turned).T, correction=0) - torch.eye(6)) / 6**0.5
+        assert not seen or after["shape"] == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_folds_into_a_linear_layer(key: str, ready: Build, rows: Rows) -> None:

@@ -31,8 +31,9 @@ class ClsStatistics(Observer):
     - ``train``: training batches as the step saw them, so with dropout: those of the last ``window`` optimizer steps
       before every ``every``-th logged step;
     - ``select``: the select split at each validation. A calibrated normalizer also has
-      ``cls/select/staleness/{shift,stretch}``: how far h has moved from where it was calibrated. Since a few examples
-      stand against the whole training split, a shift of about ``1 / sqrt(examples)`` is noise;
+      ``cls/select/staleness/{shift,stretch}``, and ``shape`` if it has a matrix: how far h has moved from where it was
+      calibrated. Since a few examples stand against the whole training split, a shift of about ``1 / sqrt(examples)``
+      is noise;
     - ``report``, ``report_...``: each report split at the end, by its name.
 
     In the results ``cls/select/...`` and ``cls/report/...`` are of the selected weights, as the scores are, and

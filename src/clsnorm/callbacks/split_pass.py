@@ -98,5 +98,5 @@ class SplitPass:
         """Returns how far h has moved since the normalizer was calibrated; nothing for one that is not calibrated."""
         if self._current is None:
             return {}
-        moved = self._normalizer.staleness(self._current) if self._current.is_finite() else (math.nan, math.nan)
-        return dict(zip(("shift", "stretch"), moved, strict=True))
+        moved: dict[str, float] = self._normalizer.staleness(self._current)
+        return moved if self._current.is_finite() else dict.fromkeys(moved, math.nan)

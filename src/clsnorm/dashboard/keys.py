@@ -94,6 +94,12 @@ KEYS = (
         "How far the dimensions' spreads have moved since then, as the root mean square of their logarithms.",
     ),
     Key(
+        "cls/select/staleness/shape",
+        "(last/)?cls/select/staleness/shape",
+        "ratio",
+        "How far the covariance of z has moved since then, relative to its Frobenius norm; where a matrix made z.",
+    ),
+    Key(
         "cls/select/{point}/distribution/{mean,std,norm}",
         "cls/select/(h|z)/distribution/(mean|std|norm)",
         "norm",

@@ -57,12 +57,13 @@ class Calibrated(Normalizer):
         self.calibrated_spread.copy_(spread)
         self.examples.fill_(accumulator.count)
 
-    def staleness(self, accumulator: Moments | Quantiles) -> tuple[float, float]:
-        """Returns how far embeddings have moved since `calibrate`, in dimensions that varied then: shift and stretch.
+    def staleness(self, accumulator: Any) -> dict[str, float]:
+        """Returns how far embeddings have moved since `calibrate`, in dimensions that varied then.
 
-        Shift is ``sqrt(mean(((m - m_0) / s_0)^2))``, in calibrated standard deviations; stretch is
+        ``shift`` is ``sqrt(mean(((m - m_0) / s_0)^2))``, in calibrated standard deviations; ``stretch`` is
         ``sqrt(mean(ln(s / s_0)^2))``, 0.7 where spreads have doubled or halved. Both are 0 where nothing moved, and NaN
-        where nothing varied. ``m`` and ``s`` are mean and standard deviation, or median and interquartile range.
+        where nothing varied. ``m`` and ``s`` are mean and standard deviation, or median and interquartile range. A
+        dimension varied if ``s_0`` is more than float32 resolves beside its ``m_0`` and the largest ``s_0``.
 
         Args:
             accumulator: Of current embeddings; of the kind that `calibrate` took.
@@ -70,10 +71,10 @@ class Calibrated(Normalizer):
         self.require_calibration()
         center, spread = (part.cpu().double() for part in accumulator.center_and_spread())
         old_center, old_spread = self.calibrated_center.cpu().double(), self.calibrated_spread.cpu().double()
-        varied = old_spread > 0
+        varied = old_spread > torch.finfo(torch.float32).eps * old_spread.max().maximum(old_center.abs())
         shift = ((center - old_center) / old_spread)[varied]
         stretch = (spread.clamp(min=torch.finfo(torch.float32).tiny) / old_spread)[varied].log()
-        return float((shift**2).mean().sqrt()), float((stretch**2).mean().sqrt())
+        return {"shift": float((shift**2).mean().sqrt()), "stretch": float((stretch**2).mean().sqrt())}
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -96,7 +97,8 @@ class CalibratedAffine(Calibrated):
 
     They are computed in float64, frozen, and kept in the buffers ``location`` ``(dim,)`` and ``transform``, which is
     ``(dim,)`` for a diagonal ``A``, else ``(dim, dim)``. The buffer ``gain`` ``()`` is the largest singular value of
-    ``A``, found once.
+    ``A``, found once. A matrix also keeps ``calibrated_covariance`` ``(dim, dim)``, that of ``z`` when calibrated: the
+    dimensions' centres and spreads do not show that correlations have changed, and a whitening depends on them.
 
     A new one says what it is calibrated on and writes `compute_transform`, and `compute_location` if that is not the
     mean.
@@ -106,6 +108,7 @@ class CalibratedAffine(Calibrated):
     location: Tensor
     transform: Tensor
     gain: Tensor
+    calibrated_covariance: Tensor | None
 
     def __init__(self, dim: int, *, diagonal: bool) -> None:
         super().__init__(dim)
@@ -113,6 +116,7 @@ class CalibratedAffine(Calibrated):
         self.register_buffer("location", torch.zeros(dim, dtype=torch.float32))
         transform = torch.ones(dim, dtype=torch.float32)
         self.register_buffer("transform", transform if diagonal else transform.diag())
+        self.register_buffer("calibrated_covariance", None if diagonal else torch.zeros(dim, dim, dtype=torch.float32))
 
     @abstractmethod
     def compute_transform(self, accumulator: Any) -> Tensor:
@@ -127,6 +131,26 @@ class CalibratedAffine(Calibrated):
         self.transform.copy_(transform)
         self.gain.copy_(transform.abs().amax() if transform.ndim == 1 else torch.linalg.matrix_norm(transform, 2))
         self.location.copy_(self.compute_location(accumulator))
+        if self.calibrated_covariance is not None:
+            self.calibrated_covariance.copy_(self._transformed(accumulator))
+
+    def staleness(self, accumulator: Any) -> dict[str, float]:
+        """Returns what `Calibrated.staleness` does, and ``shape`` for a matrix.
+
+        ``||A S A^T - A S_0 A^T||_F / ||A S_0 A^T||_F``, ``S`` the covariance of current embeddings and ``S_0`` the
+        calibrated one: after a whitening the distance of the covariance from the identity, over ``sqrt(dim)``.
+        """
+        moved = super().staleness(accumulator)
+        if self.calibrated_covariance is None:
+            return moved
+        before = self.calibrated_covariance.cpu().double()
+        change = torch.linalg.matrix_norm(self._transformed(accumulator) - before)
+        return moved | {"shape": float(change / torch.linalg.matrix_norm(before))}
+
+    def _transformed(self, moments: Moments) -> Tensor:
+        """Returns ``A S A^T``, float64, on the CPU."""
+        transform = self.transform.cpu().double()
+        return transform @ moments.covariance.cpu() @ transform.T
 
     def normalize(self, h: Tensor) -> Tensor:
         self.require_calibration()
