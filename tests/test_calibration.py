@@ -104,3 +104,15 @@ def test_nothing_is_calibrated_that_does_not_ask(train: Train, passes: list[int]
     train("normalizer=layernorm", *SHORT[1:])
     assert not passes
     assert not list((workspace / "cache").glob("calibrations/*"))
+
+
+def test_a_damaged_cache_is_made_anew(train: Train, passes: list[int], workspace: Path) -> None:
+    first = normalizer_state(train(*SHORT))
+    (path,) = (workspace / "cache" / "calibrations").glob("*.pt")
+    sound = path.read_bytes()
+    for number, damaged in enumerate((b"", sound[: len(sound) // 2], b"something else")):
+        path.write_bytes(damaged)
+        again = normalizer_state(train(*SHORT, f"seed={20 + number}"))
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert torch.load(path, weights_only=True).keys() == {"state", "seconds"}
+    assert len(passes) == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from clsnorm.calibration import Recalibration
 from clsnorm.errors import InputError
 from clsnorm.model import FineTuner
-from clsnorm.records import RunFolder
+from clsnorm.records import Events, RunFolder
 
 Train = Callable[..., SimpleNamespace]
 SHORT = ("data.max_train_examples=64", "callbacks=none")
@@ -107,10 +108,39 @@ def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.Mon
         counts.append(int(not torch.equal(before, module.classifier.normalizer.location)))
 
     monkeypatch.setattr(Recalibration, "on_train_epoch_start", count)
-    train("normalizer=standardize", "classifier.recalibrate_every=2", "trainer.max_epochs=5", *SHORT)
+    once = train("normalizer=standardize", "trainer.max_epochs=1", *SHORT)
+    counts.clear()
+    run = train("normalizer=standardize", "classifier.recalibrate_every=2", "trainer.max_epochs=5", *SHORT)
     assert counts == [0, 0, 1, 0, 1]
+    told = [row for row in Events(RunFolder(run.folder).events).read() if row["kind"] == "recalibrated"]
+    assert len(told) == 2
+    cost = json.loads((run.folder / "results.json").read_text())["calibration_seconds"]
+    first = json.loads((once.folder / "results.json").read_text())["calibration_seconds"]
+    assert cost == pytest.approx(first + sum(float(row["value"]) for row in told), abs=2e-3)
     counts.clear()
     train("normalizer=standardize", "trainer.max_epochs=3", *SHORT)
     assert counts == [0, 0, 0]
     with pytest.raises(InputError, match="recalibrate_every` to be a positive number"):
-        train("classifier.recalibrate_every=0", *SHORT)
+        train("normalizer=standardize", "classifier.recalibrate_every=0", *SHORT)
+    with pytest.raises(InputError, match=r"a calibrated normalizer for classifier\.recalibrate_every=1, but LayerNorm"):
+        train("normalizer=layernorm", "classifier.recalibrate_every=1", *SHORT)
+
+
+def test_an_optimizer_of_torch_is_given_the_matched_rate(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, float]] = []
+    original = FineTuner.configure_optimizers
+
+    def configure(self: Any) -> Any:
+        made = original(self)
+        rates = {id(p): group["initial_lr"] for group in made["optimizer"].param_groups for p in group["params"]}
+        head, encoder = self.classifier.head.weight, next(self.classifier.encoder.parameters())
+        seen.append({"factor": rates[id(head)] / rates[id(encoder)], "rate": float(self.classifier.head_rate)})
+        return made
+
+    monkeypatch.setattr(FineTuner, "configure_optimizers", configure)
+    options = ("~optimizer.layer_decay", "~optimizer.head_lr_factor", "optimizer._target_=torch.optim.AdamW")
+    for chosen in ((), options):
+        train(*MATCHED, *chosen)
+    for numbers in seen:
+        assert numbers["factor"] == pytest.approx(numbers["rate"])
+        assert numbers["rate"] != 1

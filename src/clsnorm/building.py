@@ -48,6 +48,12 @@ class Records:
     selected: SelectedWeights
     resume_point: ResumePoint
 
+    def recalibrated(self, step: int, seconds: float) -> None:
+        """Notes that the normalizer was calibrated anew before step ``step + 1``, and what that cost."""
+        self.stopwatch.calibration_seconds += seconds
+        if distributed.rank() == 0:
+            self.events.add(step=step, kind="recalibrated", value=round(seconds, 3))
+
     @property
     def callbacks(self) -> list[pl.Callback]:
         """Those that Lightning calls, in this order: the resume point holds the state of all others."""

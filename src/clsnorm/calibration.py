@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import logging
+import pickle
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clsnorm.model import Classifier
 
 log = logging.getLogger(__name__)
+MATCHED_EXAMPLES = 256  # on which a head's first step is measured
 FORMAT = 2  # raise when what an accumulator holds changes its meaning, so that older cached files are not used
 
 
@@ -46,8 +48,8 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
         return 0.0
     accumulator = accumulator_type(classifier.encoder.dim)
     path = cache / f"{_key(classifier, data, accumulator)}.pt"
-    if distributed.broadcast_object(path.exists()):
-        kept = torch.load(path, weights_only=True)
+    kept = distributed.broadcast_object(_cached(path) if distributed.rank() == 0 else None)
+    if kept is not None:
         accumulator.load_state_dict(kept["state"])
         seconds = float(kept["seconds"])
     else:
@@ -62,28 +64,49 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
 
 
 def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str) -> None:
-    """Lets the classifier set up its head and measure its first step, on the first batch that it will be trained on.
+    """Lets the classifier set up its head and measure its first step, on the first batches of training.
 
     Args:
         classifier: With a calibrated normalizer; left in the mode, and on the device, in which it came.
         data: Prepared data.
         device: Where to compute the embeddings.
     """
-    batch = next(iter(data.train_dataloader())).to(device)
+    seen, batches = 0, []
     with _at(classifier, device):
         with classifier.evaluating():
-            h = classifier.embed(batch)
-        classifier.match(h, batch.labels, regression=data.regression)
+            for batch in data.train_dataloader():
+                batches.append((classifier.embed(batch.to(device)), batch.labels.to(device)))
+                seen += batch.global_size
+                if seen >= MATCHED_EXAMPLES:
+                    break
+        classifier.match(batches, regression=data.regression)
+
+
+def _cached(path: Path) -> dict[str, Any] | None:
+    """Returns what a cached calibration holds; None if there is none, or a damaged one, which is told."""
+    if not path.exists():
+        return None
+    try:
+        kept = torch.load(path, weights_only=True)
+        return {"state": dict(kept["state"]), "seconds": float(kept["seconds"])}
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError):
+        log.warning("%s is damaged: calibrating anew", path)
+        return None
 
 
 class Recalibration(pl.Callback):
     """Calibrates the normalizer anew every ``classifier.recalibrate_every`` epochs, as `calibrate` did before training.
 
     The logits jump by what the statistics have moved; the head is left as it is.
+
+    Args:
+        data: Prepared data.
+        tell: Called after each with the optimizer step and the seconds that it cost.
     """
 
-    def __init__(self, data: DataModule) -> None:
+    def __init__(self, data: DataModule, tell: Callable[[int, float], None]) -> None:
         self._data = data
+        self._tell = tell
         self._last_epoch = 0
 
     @override
@@ -94,10 +117,12 @@ class Recalibration(pl.Callback):
         # An epoch that is gone on with in its middle has been recalibrated for.
         if accumulator_type is None or every is None or epoch <= self._last_epoch or epoch % every:
             return
+        started = time.perf_counter()
         accumulator = accumulator_type(classifier.encoder.dim)
         _accumulate(accumulator, classifier, self._data, pl_module.device)
         classifier.normalizer.calibrate(accumulator)
         self._last_epoch = epoch
+        self._tell(trainer.global_step, time.perf_counter() - started)
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -130,7 +155,7 @@ def _accumulate(accumulator: Any, classifier: Classifier, data: DataModule, devi
 def _key(classifier: Classifier, data: DataModule, accumulator: Any) -> str:
     parts = {
         "format": FORMAT,
-        "accumulator": type(accumulator).__qualname__,
+        "accumulator": f"{type(accumulator).__module__}.{type(accumulator).__qualname__}",
         "encoder": classifier.encoder.fingerprint(),
         "data": data.fingerprint,
     }

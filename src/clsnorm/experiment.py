@@ -135,7 +135,7 @@ def _train(experiment: Experiment) -> None:
         match_head(experiment.module.classifier, data, device=device)
         if distributed.rank() == 0:
             provenance.write_diff(folder.path / "changes.diff")
-    experiment.trainer.callbacks.append(Recalibration(data))  # type: ignore[attr-defined]
+    experiment.trainer.callbacks.append(Recalibration(data, records.recalibrated))  # type: ignore[attr-defined]
     experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
     if records.selected.last_validated != experiment.trainer.global_step:
         experiment.trainer.validate(experiment.module, datamodule=data, verbose=False)

@@ -1,5 +1,7 @@
 """Function-matched heads, the size of the first step, and the learning rate that matches it."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -7,18 +9,22 @@ from torch.nn import functional as F  # noqa: N812
 
 from clsnorm.errors import InputError
 from clsnorm.model import Classifier, Encoder
-from clsnorm.model.head import CosineHead, first_step, match_function
-from clsnorm.model.optimizers import AdamW, parameter_groups
+from clsnorm.model.head import CosineHead, first_step, fold, match_function
+from clsnorm.model.optimizers import AdamW, apply_rates, parameter_groups
 from clsnorm.normalizers import (
     AllButTheTop,
     BatchNorm,
+    BatchRenorm,
     CalibratedAffine,
     Center,
     Identity,
+    IsoBN,
+    IsoBNCompat,
     LayerNorm,
     LedoitWolfWhitening,
     Normalizer,
     PCAWhitening,
+    PowerNorm,
     Rotation,
     Standardize,
     ZCAWhitening,
@@ -109,7 +115,7 @@ def test_matching_measures_and_sets_the_rate(tiny) -> None:
     h, labels = embeddings(40, seed=2), torch.arange(40) % CLASSES
     for matched in (False, True):
         classifier = build(tiny, calibrated(ZCAWhitening), rate_matched=matched)
-        classifier.match(h, labels, regression=False)
+        classifier.match([(h, labels)], regression=False)
         own, of_identity = classifier.first_steps.tolist()
         assert own == pytest.approx(first_step(classifier.head, classifier.normalizer(h), labels, regression=False))
         assert of_identity == pytest.approx(first_step(classifier.head, h, labels, regression=False))
@@ -120,7 +126,7 @@ def test_matching_measures_and_sets_the_rate(tiny) -> None:
         assert rates[id(classifier.head.weight)] == pytest.approx(1e-3 * factor)
         assert rates[id(next(classifier.encoder.parameters()))] == 1e-3
     identity = build(tiny, Identity(DIM), rate_matched=True)
-    identity.match(h, labels, regression=False)
+    identity.match([(h, labels)], regression=False)
     assert float(identity.head_rate) == 1
 
 
@@ -129,7 +135,7 @@ def test_a_rate_matched_step_moves_the_logits_as_far_as_identity_does(tiny) -> N
     moved = {}
     for kind in (Identity, ZCAWhitening, Standardize):
         classifier = build(tiny, calibrated(kind), init="function_matched", rate_matched=True)
-        classifier.match(h, labels, regression=False)
+        classifier.match([(h, labels)], regression=False)
         z, head = classifier.normalizer(h), classifier.head
         before = head(z).detach()
         F.cross_entropy(head(z), labels).backward()
@@ -141,9 +147,108 @@ def test_a_rate_matched_step_moves_the_logits_as_far_as_identity_does(tiny) -> N
 
 def test_matching_leaves_running_statistics_alone(tiny) -> None:
     classifier = build(tiny, BatchNorm(DIM))
-    classifier.match(embeddings(40), torch.arange(40) % CLASSES, regression=False)
+    classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
     assert int(classifier.normalizer.num_batches_tracked) == 0
     assert classifier.first_steps.isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [IsoBN, IsoBNCompat, BatchRenorm, PowerNorm])
+def test_a_warm_up_is_over_where_the_step_is_measured(kind: type[Normalizer], tiny) -> None:
+    h, labels, trained = 4 * embeddings(40), torch.arange(40) % CLASSES, kind(DIM)
+    for _ in range(400):  # of the same batch: running statistics are those of it
+        z = trained(h).detach()
+    classifier = build(tiny, kind(DIM), rate_matched=True)
+    classifier.match([(h, labels)], regression=False)
+    own = first_step(classifier.head, z, labels, regression=False)
+    assert float(classifier.first_steps[0]) == pytest.approx(own, rel=1e-3)
+    assert abs(float(classifier.head_rate) - 1) > 0.05
+
+
+def test_the_step_is_measured_over_several_batches(tiny) -> None:
+    batches = [(embeddings(20, seed), torch.arange(20) % CLASSES) for seed in range(3)]
+    each = []
+    for chosen in ([0], [1], [2], [0, 1, 2]):
+        classifier = build(tiny, calibrated(ZCAWhitening), rate_matched=True)
+        classifier.match([batches[i] for i in chosen], regression=False)
+        each.append(float(classifier.head_rate))
+    assert each[3] == pytest.approx((each[0] * each[1] * each[2]) ** (1 / 3), rel=1e-5)
+    assert max(each) > 1.01 * min(each)
+
+
+def test_a_rate_that_no_step_has_is_refused(tiny) -> None:
+    classifier = build(tiny, Identity(DIM), rate_matched=True, head=partial(nn.Linear, bias=False))
+    with pytest.raises(InputError, match=r"a first step that moves the logits.*rate_matched=false"):
+        classifier.match([(torch.zeros(4, DIM), torch.arange(4) % CLASSES)], regression=False)
+
+
+def test_an_optimizer_of_torch_learns_at_the_matched_rate(tiny) -> None:
+    classifier = build(tiny, Identity(DIM))
+    for kind in (torch.optim.AdamW, AdamW):
+        optimizer = kind(parameter_groups(classifier, head_rate=0.25), lr=1e-3)
+        apply_rates(optimizer)
+        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+        assert all(rates[id(p)] == pytest.approx(0.25e-3) for p in classifier.head.parameters())
+        assert all(rates[id(p)] == pytest.approx(1e-3) for p in classifier.encoder.parameters())
+
+
+def bert_like(count: int, dim: int, seed: int) -> Tensor:
+    """Embeddings of decaying spectrum with two outlier dimensions."""
+    generator, fixed = (torch.Generator().manual_seed(s) for s in (seed, 99))
+    mixing = torch.randn(dim, dim, generator=fixed) / dim**0.5
+    mean = 0.3 * torch.randn(dim, generator=fixed)
+    mean[7], mean[80] = -12.0, 6.0
+    return (3 * torch.randn(count, dim, generator=generator) * torch.logspace(0, -2.5, dim)) @ mixing + mean
+
+
+@pytest.mark.parametrize("dim", [384, 768])
+@pytest.mark.parametrize("kind", [Identity, Standardize, ZCAWhitening, PCAWhitening, BatchNorm, IsoBN, AllButTheTop])
+def test_a_folded_head_differs_by_rounding_alone(kind: type[Normalizer], dim: int) -> None:
+    normalizer, head, h = kind(dim), nn.Linear(dim, CLASSES), bert_like(64, dim, seed=1)
+    if normalizer.calibration is not None:
+        moments = normalizer.calibration(dim)
+        moments.update(bert_like(2 * dim, dim, seed=0))
+        normalizer.calibrate(moments)
+    for seed in range(25 if normalizer.mixes_batch else 0):
+        normalizer(bert_like(32, dim, seed))
+    nn.init.normal_(head.weight, std=0.02)
+    head.requires_grad_(False)
+    folded, z = fold(head, normalizer).requires_grad_(False), normalizer.eval()(h).detach()
+    bound = folded.weight.norm() * h.norm(dim=1) + head.weight.norm() * z.norm(dim=1)
+    assert float(((folded(h) - head(z)).abs().amax(1) / bound).max()) < 1e-6
+    exact = nn.functional.linear(h.double(), folded.weight.double(), folded.bias.double())
+    assert kind is Identity or not torch.allclose(head(h).double(), exact, atol=1e-3)
+
+
+def test_what_cannot_be_folded_is_refused() -> None:
+    with pytest.raises(InputError, match=r"affine in evaluation, to fold into the head, but LayerNorm is not"):
+        fold(drawn_head(), LayerNorm(DIM))
+    with pytest.raises(InputError, match=r"linear head to fold a normalizer into, but got CosineHead"):
+        fold(CosineHead(DIM, CLASSES), Identity(DIM))
+
+
+def test_a_head_without_bias_is_matched_and_folded_where_it_can_be() -> None:
+    head, h = nn.Linear(DIM, CLASSES, bias=False), embeddings(20)
+    before = head(h)
+    match_function(head, rotation := Rotation(DIM))
+    torch.testing.assert_close(head(rotation(h)), before, rtol=0, atol=1e-5)
+    torch.testing.assert_close(fold(head, calibrated(ZCAWhitening))(h), head(calibrated(ZCAWhitening)(h)))
+    with pytest.raises(InputError, match=r"a head with a bias.*ZCAWhitening shifts"):
+        match_function(head, calibrated(ZCAWhitening))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"rate_matched": "maybe"}, r"rate_matched` to be true or false, but got 'maybe'"),
+        ({"init": None}, r"init` to be one of .*, but got None"),
+        ({"recalibrate_every": 1.5}, r"recalibrate_every` to be a positive number of epochs or null, but got 1\.5"),
+        ({"recalibrate_every": True}, r"recalibrate_every` to be a positive number"),
+        ({"recalibrate_every": 1}, r"a calibrated normalizer for classifier\.recalibrate_every=1, but Identity"),
+    ],
+)
+def test_wrong_controls_are_told(options: dict[str, object], told: str, tiny) -> None:
+    with pytest.raises(InputError, match=told):
+        build(tiny, Identity(DIM), **options)
 
 
 def test_cosine_head_is_the_scaled_cosine() -> None:
@@ -160,7 +265,7 @@ def test_cosine_head_starts_from_the_weights_of_the_linear_one_and_learns(tiny) 
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.equal(classifier.head.weight, linear.head.weight)
     z, labels = classifier.normalizer(embeddings(40)).detach(), torch.arange(40) % CLASSES
-    classifier.match(embeddings(40), labels, regression=False)
+    classifier.match([(embeddings(40), labels)], regression=False)
     before = classifier.head(z).detach()
     F.cross_entropy(classifier.head(z), labels).backward()
     torch.optim.Adam(classifier.head.parameters(), lr=1e-6, eps=0).step()
@@ -175,7 +280,7 @@ def test_what_a_cosine_head_cannot_do_is_refused(tiny) -> None:
         CosineHead(DIM, 2, scale=-1)
     classifier = build(tiny, calibrated(ZCAWhitening), head=CosineHead, init="function_matched")
     with pytest.raises(InputError, match=r"linear head.*CosineHead"):
-        classifier.match(embeddings(40), torch.arange(40) % CLASSES, regression=False)
+        classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
 
 
 def test_wrong_init_is_told(tiny) -> None:

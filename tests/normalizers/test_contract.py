@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import clsnorm.normalizers
 from clsnorm.errors import InputError
+from clsnorm.model import fold
 from clsnorm.normalizers import Normalizer
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
@@ -104,6 +105,24 @@ def test_wrong_options_are_told(key: str, build: Build) -> None:
             for wrong in (-1, "much", float("nan")):
                 with pytest.raises(InputError, match=f"`{name}`"):
                     build(key, **{name: wrong})
+        if isinstance(value, bool) and not name.startswith("_"):
+            for wrong in ("maybe", 1):
+                with pytest.raises(InputError, match=f"`{name}` to be true or false"):
+                    build(key, **{name: wrong})
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        *((name, {"eps": 1.1}, "`eps`, a floor") for name in ("standardize", "robust", "zca_whitening", "ln_strip")),
+        *((name, {"low": 0.5, "high": 0.5}, "`low` to be below `high`") for name in ("robust", "clip")),
+        ("abtt", {"components": 6}, "at most 5, but got 6"),
+        *(("groupnorm", {"groups": wrong}, r"Give one of \[1, 2, 3\]") for wrong in (0, 4, 6, True, 1.5, "two")),
+    ],
+)
+def test_options_that_do_nothing_sensible_are_told(name: str, options: dict, told: str, build: Build) -> None:
+    with pytest.raises(InputError, match=told):
+        build(name, **options)
 
 
 def test_calibration_is_what_it_says(key: str, build: Build, rows: Rows) -> None:
@@ -186,11 +205,27 @@ def test_folds_into_a_linear_layer(key: str, ready: Build, rows: Rows) -> None:
     matrix, shift = affine
     assert matrix.shape in ((6,), (6, 6))
     assert shift.shape == (6,)
+    assert matrix.dtype == shift.dtype == torch.float64
     assert not matrix.requires_grad
     assert not shift.requires_grad
-    weight = head.weight * matrix if matrix.ndim == 1 else head.weight @ matrix
-    folded = nn.functional.linear(h, weight, head.bias + head.weight @ shift)
-    torch.testing.assert_close(folded, head(normalizer(h)), rtol=0, atol=1e-5)
+    torch.testing.assert_close(fold(head, normalizer)(h), head(normalizer(h)), rtol=0, atol=1e-5)
+
+
+OTHER_OPTIONS = [
+    *(("abtt", {"components": 3}), ("batchnorm", {"affine": False, "eps": 1e-2}), ("batchrenorm", {"affine": False})),
+    *(("dbn", {"group_size": 4, "affine": False}), ("iternorm", {"iterations": 2, "group_size": 4})),
+    *(("group_whiten_shuffled", {"seed": 3, "group_size": 4}), ("cholesky_bw", {"group_size": 4})),
+    *(("isobn", {"beta": 1.0, "warmup_steps": 0}), ("powernorm", {"affine": False, "warmup_steps": 0})),
+    *(("ln_strip", {"eps": 0.5}), ("rotation", {"seed": 3}), ("robust", {"low": 0.1, "high": 0.7})),
+    *(("spectrum_matched", {"center": False, "keep_variance": True}), ("standardize", {"eps": 1.0})),
+    *(("whiten_cut", {"unit": False, "components": 4}), ("zca_whitening", {"eps": 0.1}), ("soft_zca", {"eps": 2.0})),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OTHER_OPTIONS)
+def test_folds_with_other_options(name: str, options: dict[str, object], ready: Build, rows: Rows) -> None:
+    normalizer, head, h = ready(name, **options).eval(), nn.Linear(6, 3), rows(50, seed=3)
+    torch.testing.assert_close(fold(head, normalizer)(h), head(normalizer(h)), rtol=0, atol=1e-5)
 
 
 def test_evaluation_is_independent_of_the_batch(key: str, ready: Build, rows: Rows) -> None:
@@ -211,6 +246,15 @@ def test_says_whether_it_mixes_the_batch(key: str, build: Build, ready: Build, r
         first, second = copy.deepcopy(normalizer)(h)[0], copy.deepcopy(normalizer)(changed)[0]
         differs |= not torch.allclose(first, second, rtol=1e-6, atol=1e-6)
     assert differs is normalizer.mixes_batch
+
+
+def test_says_whether_it_mixes_gradients(key: str, build: Build, ready: Build, rows: Rows) -> None:
+    shared = False
+    for normalizer in (build(key, on=rows(64)), ready(key)):
+        h = rows(8, seed=5).requires_grad_()
+        (gradient,) = torch.autograd.grad((normalizer(h)[0] ** 3).sum(), h)  # of the loss of one example
+        shared |= float(gradient[1:].abs().max()) > 1e-6
+    assert shared is normalizer.mixes_gradients
 
 
 def test_smallest_batch_is_what_it_says(key: str, ready: Build, rows: Rows) -> None:

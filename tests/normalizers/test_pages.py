@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "normalizers").glob("*.md"))
@@ -19,6 +20,17 @@ def test_examples_run(path: Path) -> None:
     result = doctest.testfile(str(path), module_relative=False)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_each_class_has_a_formula_of_its_own() -> None:
+    table = (ROOT / "docs" / "normalizers" / "README.md").read_text(encoding="utf-8")
+    formulas = dict(re.findall(r"^\| `([a-z0-9_]+)` \| `(z = .*?)` \|", table, re.MULTILINE))
+    assert sorted(formulas) == KEYS
+    classes: dict[str, set[str]] = {}
+    for key, formula in formulas.items():
+        config = OmegaConf.load(ROOT / "conf" / "normalizer" / f"{key}.yaml")
+        classes.setdefault(formula, set()).add(config["_target_"])
+    assert {formula: kinds for formula, kinds in classes.items() if len(kinds) > 1} == {}
 
 
 def test_each_family_is_linked_and_each_normalizer_stands_in_one_table() -> None:

@@ -114,6 +114,55 @@ def test_reference_of_powernorm(build: Build, batches: list[Tensor], agree: Agre
     agree(own.eval()(batches[0]), wide(batches[0]) / np.sqrt(phi.value() + 1e-5) * weight)
 
 
+def test_powernorm_under_a_gradient_scaler(build: Build, rows: Rows) -> None:
+    plain, scaled = build("powernorm"), build("powernorm")
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    for step in range(30):
+        gradients = []
+        for normalizer, lift in ((plain, lambda loss: loss), (scaled, scaler.scale)):
+            h = rows(16, seed=step).requires_grad_()
+            loss = lift((normalizer(h) ** 3).mean())
+            normalizer.take_loss_scale(scaler._get_scale_async() if normalizer is scaled else torch.ones(()))
+            loss.backward()
+            gradients.append(h.grad)
+        torch.testing.assert_close(gradients[1] / scaler.get_scale(), gradients[0])
+        torch.testing.assert_close(scaled.nu, plain.nu)
+        scaler.update(2.0 ** (10 + step % 3))
+    assert float(plain.nu.abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("wrong", [float("inf"), float("nan")])
+def test_an_overflow_leaves_powernorm_as_it_was(build: Build, rows: Rows, wrong: float) -> None:
+    normalizer = build("powernorm")
+    for factor in (1.0, wrong, 1.0):
+        h = rows(16).requires_grad_()
+        before = normalizer.nu.clone()
+        (factor * normalizer(h)).sum().backward()
+        assert torch.equal(normalizer.nu, before) == (factor != 1)
+    assert h.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["powernorm", "dbn"])
+def test_a_second_derivative_is_refused_where_there_is_none(name: str, build: Build, rows: Rows) -> None:
+    h = rows(16).requires_grad_()
+    (gradient,) = torch.autograd.grad((build(name)(h) ** 3).sum(), h, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_filled_up_blocks_do_not_count(build: Build, rows: Rows) -> None:
+    h = rows(16, dim=5)
+    own = build("switchable_whiten", 5, group_size=3)  # the last block holds two
+    alone = build("switchable_whiten", 2, group_size=2)
+    with torch.no_grad():
+        for normalizer in (own, alone):
+            normalizer.mean_weights[0] = 60.0  # the batch's mean, but one's own variance
+            normalizer.covariance_weights[2] = 60.0
+    sizes = [((x - x.mean(1, keepdim=True)) ** 2).mean(1).sqrt() for x in (h, h[:, 3:])]
+    expected = alone(h[:, 3:]) * (sizes[1] / sizes[0])[:, None]
+    torch.testing.assert_close(own(h)[:, 3:], expected, rtol=5e-3, atol=1e-3)
+
+
 # Whitening in blocks of two, the last of one: dimensions 0-1, 2-3, 4. The matrix of each block from its covariance.
 
 Whitener = Callable[[np.ndarray], np.ndarray]

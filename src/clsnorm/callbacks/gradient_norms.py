@@ -39,9 +39,9 @@ class GradientNorms(Observer):
 
     A row of the gradient that reaches [CLS] is that of one example; it is brought to the scale of the gradient of the
     *example's own loss*: AMP's scale, gradient accumulation, the mean over the global batch and DDP's factor are
-    undone. Where the normalizer mixes the batch, a row at ``h`` is a gradient of the *sum* of all losses, and its
-    point is called ``h_of_sum``. Observing costs no second backward pass and no waiting for the device between two
-    logged steps; numbers are of all the steps since the last logged one, exact on any number of devices.
+    undone. Where the normalizer mixes the batch's gradients, a row at ``h`` is a gradient of the *sum* of all losses,
+    and its point is called ``h_of_sum``. Observing costs no second backward pass and no waiting for the device between
+    two logged steps; numbers are of all the steps since the last logged one, exact on any number of devices.
 
     Logged every ``log_every_n_steps``:
 
@@ -122,7 +122,7 @@ class GradientNorms(Observer):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         classifier: Any = pl_module.classifier
         self._dim = classifier.encoder.dim
-        self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_batch else "h", "z": "z"}
+        self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_gradients else "h", "z": "z"}
         self._normalizer = classifier.normalizer
         self._norms = ParameterNorms(classifier)
         self._restart()

@@ -133,7 +133,7 @@ KEYS = (
     ),
     Key(
         "events/{kind}",
-        "events/(resumed|non_finite|skipped_step|explosion|vanishing|majority_collapse|saturation)",
+        "events/(resumed|recalibrated|non_finite|skipped_step|explosion|vanishing|majority_collapse|saturation)",
         "count",
         "Events of a kind so far, as `events.csv` tells them one by one; in loggers, not in `metrics.csv`.",
     ),

@@ -3,7 +3,17 @@
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.encoder import Embeddings, Encoder
 from clsnorm.model.finetuner import FineTuner
-from clsnorm.model.head import CosineHead
+from clsnorm.model.head import CosineHead, fold
 from clsnorm.model.weights import load_tokenizer, locate
 
-__all__ = ["Classifier", "CosineHead", "Embeddings", "Encoder", "FineTuner", "Output", "load_tokenizer", "locate"]
+__all__ = [
+    "Classifier",
+    "CosineHead",
+    "Embeddings",
+    "Encoder",
+    "FineTuner",
+    "Output",
+    "fold",
+    "load_tokenizer",
+    "locate",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,16 +89,9 @@ class Classifier(nn.Module):
             raise InputError(f"Expected argument `classifier.dropout` to be in [0, 1), but got {dropout}")
         if init_std < 0:
             raise InputError(f"Expected argument `classifier.init_std` not to be negative, but got {init_std}")
-        if init not in INITS:
-            raise InputError(
-                f"Expected argument `classifier.init` to be one of {INITS}, but got {init!r}."
-                f"{did_you_mean(init, INITS)}"
-            )
-        if recalibrate_every is not None and recalibrate_every < 1:
-            raise InputError(
-                "Expected argument `classifier.recalibrate_every` to be a positive number of epochs or null, but got "
-                f"{recalibrate_every}"
-            )
+        _check_controls(init, rate_matched)
+        if recalibrate_every is not None:
+            _check_recalibration(recalibrate_every, normalizer)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
@@ -117,28 +110,41 @@ class Classifier(nn.Module):
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
 
-    def match(self, h: Tensor, labels: Tensor, *, regression: bool) -> None:
+    def match(self, batches: Sequence[tuple[Tensor, Tensor]], *, regression: bool) -> None:
         """Sets up the head as ``init`` and ``rate_matched`` say, and measures its first step. Collective.
 
-        To be called once, before training, with a calibrated normalizer.
+        To be called once, before training, with a calibrated normalizer. A normalizer of the batch is measured as it is
+        after its warm-up. First steps are geometric means over the batches: one batch alone says little.
 
         Args:
-            h: Embeddings of some training examples, ``(n, d)``.
-            labels: Their labels, ``(n,)``.
+            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches.
             regression: Squared error on one output, instead of cross-entropy.
 
         Raises:
-            InputError: The normalizer does not allow what ``init`` asks for.
+            InputError: The normalizer does not allow what ``init`` or ``rate_matched`` asks for.
         """
-        of_identity = first_step(self.head, h, labels, regression=regression)
+        of_identity = [first_step(self.head, h, labels, regression=regression) for h, labels in batches]
         if self.init == "function_matched":
             match_function(self.head, self.normalizer)
-        with torch.no_grad():
-            z = copy.deepcopy(self.normalizer).train()(h)  # a copy: running statistics do not count these examples
-        own = first_step(self.head, z, labels, regression=regression)
-        self.first_steps.copy_(torch.tensor([own, of_identity]))
+        own = [first_step(self.head, self._settled(h), labels, regression=regression) for h, labels in batches]
+        steps = torch.tensor([own, of_identity], dtype=torch.float64).log().mean(1).exp()
+        self.first_steps.copy_(steps)
         if self.rate_matched:
-            self.head_rate.fill_(of_identity / own)
+            self.head_rate.copy_(steps[1] / steps[0])
+            if not (self.head_rate > 0 and self.head_rate.isfinite()):
+                raise InputError(
+                    "Expected a first step that moves the logits, for classifier.rate_matched=true, but it moves them "
+                    f"by {steps[0]:g} with {type(self.normalizer).__name__}, by {steps[1]:g} with the identity. Set "
+                    "classifier.rate_matched=false"
+                )
+
+    @torch.no_grad()
+    def _settled(self, h: Tensor) -> Tensor:
+        """Returns what training makes of ``h`` after the normalizer's warm-up."""
+        normalizer = copy.deepcopy(self.normalizer).train()  # its own running statistics do not count these examples
+        normalizer.settle(h)
+        z: Tensor = normalizer(h)
+        return z
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -156,6 +162,32 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
+
+
+def _check_controls(init: str, rate_matched: bool) -> None:
+    if init not in INITS:
+        raise InputError(
+            f"Expected argument `classifier.init` to be one of {INITS}, but got {init!r}."
+            f"{did_you_mean(str(init), INITS)}"
+        )
+    if not isinstance(rate_matched, bool):
+        raise InputError(
+            f"Expected argument `classifier.rate_matched` to be true or false, but got {rate_matched!r}. "
+            "Set classifier.rate_matched=true"
+        )
+
+
+def _check_recalibration(every: int, normalizer: Normalizer) -> None:
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise InputError(
+            "Expected argument `classifier.recalibrate_every` to be a positive number of epochs or null, but got "
+            f"{every!r}. Set classifier.recalibrate_every=1"
+        )
+    if normalizer.calibration is None:
+        raise InputError(
+            f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but "
+            f"{type(normalizer).__name__} needs no calibration. Set classifier.recalibrate_every=null"
+        )
 
 
 def _drawn(make_head: Callable[[], nn.Module], std: float, seed: int) -> nn.Module:

@@ -18,7 +18,7 @@ from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
-from clsnorm.model.optimizers import matrices, parameter_groups
+from clsnorm.model.optimizers import apply_rates, matrices, parameter_groups
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
 
@@ -87,6 +87,7 @@ class FineTuner(pl.LightningModule):
         """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
         groups = parameter_groups(self.classifier, self._matrices, head_rate=float(self.classifier.head_rate))
         optimizer = self._optimizer(groups)
+        apply_rates(optimizer)
         steps = self.trainer.estimated_stepping_batches
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -101,6 +102,11 @@ class FineTuner(pl.LightningModule):
         loss = losses.sum() * world_size() / batch.global_size
         self._log_training_loss(losses, batch)
         return _step_output(loss, output, batch)
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:  # read on the device: `get_scale` would wait for it
+            self.classifier.normalizer.take_loss_scale(scaler._get_scale_async())
 
     def _log_training_loss(self, losses: Tensor, batch: Batch) -> None:
         """Logs the global batch's mean loss; several processes reduce it only on steps that loggers write."""

@@ -53,18 +53,49 @@ class CosineHead(nn.Module):
 
 
 @torch.no_grad()
+def fold(head: nn.Module, normalizer: Normalizer) -> nn.Linear:
+    """Returns the linear layer that alone computes what ``head`` does after ``normalizer``: ``W A`` and ``b + W c``.
+
+    ``z = A h + c`` is the normalizer's map in evaluation. Products are in float64 and rounded once, to the type of
+    ``head``. In float32 the two differ by rounding alone: by less than ``1e-6 (||W A|| ||h|| + ||W|| ||z||)``
+    (Frobenius and Euclidean norms), which exceeds 1e-5 where ``A`` has large gains.
+
+    Raises:
+        InputError: ``head`` is not linear, or ``normalizer`` not affine in evaluation.
+    """
+    linear, name = _linear(head, "to fold a normalizer into"), type(normalizer).__name__
+    affine = normalizer.as_affine()
+    if affine is None:
+        raise InputError(
+            f"Expected a normalizer that is affine in evaluation, to fold into the head, but {name} is not: keep it in "
+            "front of the head"
+        )
+    matrix, shift = affine
+    weight = linear.weight.double()
+    folded = nn.Linear(linear.in_features, linear.out_features, device=weight.device, dtype=linear.weight.dtype)
+    folded.weight.copy_(weight * matrix if matrix.ndim == 1 else weight @ matrix)
+    folded.bias.copy_(weight @ shift + (0.0 if linear.bias is None else linear.bias.double()))
+    return folded
+
+
+def _linear(head: nn.Module, purpose: str) -> nn.Linear:
+    if not isinstance(head, nn.Linear):
+        raise InputError(
+            f"Expected a linear head {purpose}, but got {type(head).__name__}, which cannot undo or take in the "
+            "normalizer. Use classifier=linear, or set classifier.init=drawn"
+        )
+    return head
+
+
+@torch.no_grad()
 def match_function(head: nn.Module, normalizer: Normalizer) -> None:
     """Makes ``head`` after ``normalizer`` compute what it computed without: ``W <- W A^(-1)``, ``b <- b - W A^(-1) c``.
 
     Raises:
-        InputError: ``head`` is not linear, or ``normalizer`` not an affine map that is settled before training and one
-            to one.
+        InputError: ``head`` is not linear, or has no bias to take in a shift; or ``normalizer`` is not an affine map
+            that is settled before training and one to one.
     """
-    if not isinstance(head, nn.Linear):
-        raise InputError(
-            f"Expected a linear head for classifier.init=function_matched, but got {type(head).__name__}, which cannot "
-            "undo the normalizer. Use classifier=linear, or set classifier.init=drawn"
-        )
+    linear = _linear(head, "for classifier.init=function_matched")
     name = type(normalizer).__name__
     affine = normalizer.as_affine()
     if affine is None or normalizer.mixes_batch:
@@ -73,7 +104,12 @@ def match_function(head: nn.Module, normalizer: Normalizer) -> None:
             f"Expected an affine normalizer that is settled before training, for classifier.init=function_matched, but "
             f"{name} {reason}. Set classifier.init=drawn"
         )
-    matrix, shift = (part.double() for part in affine)
+    matrix, shift = affine
+    if linear.bias is None and shift.any():
+        raise InputError(
+            f"Expected a head with a bias for classifier.init=function_matched, for {name} shifts the embeddings. "
+            "Leave out classifier.head.bias=false, or set classifier.init=drawn"
+        )
     matrix = matrix.diag() if matrix.ndim == 1 else matrix
     singular = torch.linalg.svdvals(matrix)
     if not singular[0] < LARGEST_CONDITION * singular[-1]:
@@ -82,9 +118,10 @@ def match_function(head: nn.Module, normalizer: Normalizer) -> None:
             f"Expected a normalizer that is one to one, for classifier.init=function_matched, but {name} keeps {rank} "
             f"of {len(singular)} directions, and no head after it computes the same function. Set classifier.init=drawn"
         )
-    weight = torch.linalg.solve(matrix, head.weight.double(), left=False)
-    head.bias.copy_(head.bias.double() - weight @ shift)
-    head.weight.copy_(weight)
+    weight = torch.linalg.solve(matrix, linear.weight.double(), left=False)
+    if linear.bias is not None:
+        linear.bias.copy_(linear.bias.double() - weight @ shift)
+    linear.weight.copy_(weight)
 
 
 def first_step(head: nn.Module, z: Tensor, labels: Tensor, *, regression: bool) -> float:

@@ -32,7 +32,7 @@ def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = Non
     Args:
         classifier: Module with ``encoder``, ``normalizer`` and ``head``, whose parameters are split.
         decayed: What `matrices` returned; None asks now.
-        head_rate: Factor of the head's learning rate, which this module's optimizers obey.
+        head_rate: Factor of the head's learning rate, which this module's optimizers obey; others need `apply_rates`.
 
     Returns:
         Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` where it is not 1, and ``weight_decay``
@@ -90,6 +90,15 @@ def _arrange(groups: Iterable[Any], *, lr: float, layer_decay: float, head_lr_fa
         fresh = {"params": [], "name": group["name"], "lr": rate} | ({} if decay is None else {"weight_decay": decay})
         joined.setdefault((rate, decay), fresh)["params"].extend(group["params"])
     return list(joined.values())
+
+
+def apply_rates(optimizer: torch.optim.Optimizer) -> None:
+    """Multiplies the learning rate of a group by its factor ``rate``, where the optimizer has left that standing.
+
+    The optimizers of this module have applied it; those of torch and others keep the key and pay no attention to it.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("rate", 1.0)
 
 
 def _check(*, lr: float, layer_decay: float, head_lr_factor: float) -> None:

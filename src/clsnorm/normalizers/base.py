@@ -22,6 +22,8 @@ class Normalizer(nn.Module, ABC):
         calibration: The accumulator class to be filled with the training split before training and given to
             `calibrate`, such as ``Moments``; None if there is nothing to calibrate.
         mixes_batch: Whether in training the output of one example depends on the other examples of its batch.
+        mixes_gradients: Whether in training the gradient at one example's ``h`` holds a share of the other examples'
+            losses, too. As ``mixes_batch`` unless a class says otherwise, whose statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
         reduces: What of a batch is summed over processes in training, in words; empty if nothing is.
 
@@ -34,10 +36,16 @@ class Normalizer(nn.Module, ABC):
 
     calibration: ClassVar[type | None] = None
     mixes_batch: ClassVar[bool] = False
+    mixes_gradients: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1
     reduces: ClassVar[str] = ""
     weight: nn.Parameter | None
     bias: nn.Parameter | None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "mixes_batch" in vars(cls) and "mixes_gradients" not in vars(cls):
+            cls.mixes_gradients = cls.mixes_batch
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -47,7 +55,13 @@ class Normalizer(nn.Module, ABC):
         self.learn(weight=False, bias=False)
 
     def learn(self, *, weight: bool, bias: bool) -> None:
-        """Registers the parameters ``weight`` ``(dim,)`` of ones and ``bias`` ``(dim,)`` of zeros, or None for each."""
+        """Registers the parameters ``weight`` ``(dim,)`` of ones and ``bias`` ``(dim,)`` of zeros, or None for each.
+
+        Raises:
+            InputError: ``weight`` or ``bias``, which are what the option ``affine`` says, is neither true nor false.
+        """
+        check_flag("affine", weight)
+        check_flag("affine", bias)
         self.register_parameter("weight", nn.Parameter(torch.ones(self.dim)) if weight else None)
         self.register_parameter("bias", nn.Parameter(torch.zeros(self.dim)) if bias else None)
 
@@ -103,11 +117,23 @@ class Normalizer(nn.Module, ABC):
             InputError: The normalizer needs one, and there is none.
         """
 
+    def take_loss_scale(self, scale: Tensor) -> None:
+        """Is told, before a backward pass under a gradient scaler, what the loss is multiplied by, ``()``."""
+
+    @torch.no_grad()
+    def settle(self, h: Tensor) -> None:
+        """Takes the state to which training on batches such as ``h`` leads: their running statistics, no warm-up left.
+
+        Args:
+            h: Embeddings ``(B, dim)``: a batch that could be trained on.
+        """
+        self.train()(h)
+
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
-        """Returns ``(A, c)`` such that in evaluation ``z = A h + c``; None if the map is not affine.
+        """Returns ``(A, c)`` such that in evaluation ``z = A h + c``, both float64; None if the map is not affine.
 
         ``A`` is ``(dim,)`` if diagonal, else ``(dim, dim)``; ``c`` is ``(dim,)``. A linear layer ``W z + b`` after the
-        normalizer then equals the layer with weight ``W A`` and bias ``b + W c`` before it.
+        normalizer then equals the layer with weight ``W A`` and bias ``b + W c`` before it: `clsnorm.model.fold`.
         """
         return None
 
@@ -159,6 +185,33 @@ def check_positive(name: str, value: float, advice: str) -> None:
     """Raises `InputError` unless ``value``, the argument ``name``, is a positive finite number."""
     if not is_number(value) or not 0 < value < float("inf"):
         raise InputError(f"Expected argument `{name}` to be positive, but got {value!r}. {advice}")
+
+
+def check_floor(name: str, value: float) -> None:
+    """Raises `InputError` unless ``value``, the argument ``name``, is a floor relative to the largest value."""
+    if not is_number(value) or not 0 < value <= 1:
+        raise InputError(
+            f"Expected argument `{name}`, a floor relative to the largest value, to be above 0 and at most 1, "
+            f"but got {value!r}. Give a small number such as normalizer.{name}=1e-4"
+        )
+
+
+def check_flag(name: str, value: bool) -> None:
+    """Raises `InputError` unless ``value``, the argument ``name``, is true or false."""
+    if not isinstance(value, bool):
+        raise InputError(
+            f"Expected argument `{name}` to be true or false, but got {value!r}. Give normalizer.{name}=true"
+        )
+
+
+def check_quantiles(low: float, high: float) -> None:
+    """Raises `InputError` unless the arguments ``low`` and ``high`` are shares on both sides of the median."""
+    check_between("low", low, 0, 0.5)
+    check_between("high", high, 0.5, 1)
+    if low == high:
+        raise InputError(
+            f"Expected argument `low` to be below `high`, but both are {low:g}. Give for example normalizer.low=0.25"
+        )
 
 
 def check_rate(name: str, value: float) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum, differentiable_all_reduce_sum
-from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_positive, check_rate
+from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_flag, check_positive, check_rate
 from clsnorm.normalizers.batch_statistics import (
     RunningAverage,
     global_variance,
@@ -52,6 +52,7 @@ class BatchNorm(Normalizer):
         check_rate("momentum", momentum)
         self.eps = eps
         self.momentum = momentum
+        check_flag("sync", sync)
         self.sync = sync
         self._last_slope: Tensor | None = None  # what the last batch was multiplied by, without the weight
         self.learn(weight=affine, bias=affine)
@@ -77,8 +78,7 @@ class BatchNorm(Normalizer):
     def as_affine(self) -> tuple[Tensor, Tensor]:
         scale = (self.running_var.double() + self.eps).rsqrt()
         shift = -self.running_mean.double() * scale
-        scale, shift = self.fold_affine(scale, shift)
-        return scale.to(self.running_mean.dtype), shift.to(self.running_mean.dtype)
+        return self.fold_affine(scale, shift)
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, sync={self.sync}"
@@ -112,6 +112,7 @@ class BatchNorm(Normalizer):
 class GhostBatchNorm(BatchNorm):
     """`BatchNorm` over virtual batches of ``virtual_batch_size`` consecutive rows of the global batch.
 
+    ``z = (h - mean_v) / sqrt(var_v + eps) * weight + bias``, of the virtual batch ``v`` that the row is in.
     Hoffer et al. 2017 (arXiv:1705.08741): the noise of small batches at the cost of a large one. The global batch of
     ``N`` rows, in the order of the processes, is cut into ``max(1, N // virtual_batch_size)`` virtual ones; the last
     takes what is left over. Equal to ``torch.nn.BatchNorm1d`` called on one after the other, however the rows lie on
@@ -223,14 +224,17 @@ class BatchRenorm(Normalizer):
         self._last_slope = (r / deviation).detach()
         return self.apply_affine((wide - mean) / deviation * r + q).to(h.dtype)
 
+    def settle(self, h: Tensor) -> None:
+        super().settle(h)
+        self.steps.fill_(self.warmup_steps)
+
     def largest_gain(self, h: Tensor) -> Tensor | None:
         """Of the whole batch: the largest ``|weight_i| r_i / s_i``; attained with more than two examples."""
         return _largest(self.weight, self._last_slope, h)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         mean, deviation = self._running()
-        matrix, shift = self.fold_affine(deviation.double().reciprocal(), -mean.double() / deviation.double())
-        return matrix.to(mean.dtype), shift.to(mean.dtype)
+        return self.fold_affine(deviation.double().reciprocal(), -mean.double() / deviation.double())
 
     def _running(self) -> tuple[Tensor, Tensor]:
         return self.running_mean.corrected(), (self.running_var.corrected() + self.eps).sqrt()

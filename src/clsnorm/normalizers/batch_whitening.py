@@ -66,8 +66,7 @@ class BatchWhitening(Normalizer):
         matrix = torch.block_diag(*self.whitener(with_ridge(covariance, self.eps)))
         order = self._from_blocks(torch.arange(matrix.shape[0], device=matrix.device).view(1, self.blocks, -1))[0]
         matrix, mean = matrix[order][:, order], mean.flatten()[order]
-        matrix, shift = self.fold_affine(matrix, -matrix @ mean)
-        return matrix.to(self.running_mean.value.dtype), shift.to(self.running_mean.value.dtype)
+        return self.fold_affine(matrix, -matrix @ mean)
 
     def extra_repr(self) -> str:
         return f"group_size={self.group_size}, eps={self.eps}, momentum={self.momentum}"
@@ -108,6 +107,8 @@ class DecorrelatedBatchNorm(BatchWhitening):
 class IterNorm(BatchWhitening):
     """`DecorrelatedBatchNorm` with ``S^(-1/2)`` by ``iterations`` of Newton's method: products alone, no eigen-solve.
 
+    ``z = P_T (h - mean_B) / sqrt(tr S) * weight + bias, P_k = (3 P_(k-1) - P_(k-1)^3 S / tr S) / 2, P_0 = I`` in each
+    block, ``S = S_B + eps I`` and ``T`` the number of iterations.
     Huang et al. 2019 (arXiv:1904.03441). Eigenvalues far below the trace do not converge in few iterations: they are
     whitened in part, which spares the directions a small batch knows least about.
 
@@ -160,6 +161,7 @@ class CholeskyBatchWhitening(BatchWhitening):
 class ShuffledGroupWhitening(DecorrelatedBatchNorm):
     """`DecorrelatedBatchNorm` without parameters, over blocks of dimensions that a permutation ``seed`` chooses.
 
+    ``z = Q^T (Q S_B Q^T + eps I)^(-1/2) Q (h - mean_B)``, ``Q`` the permutation, block by block.
     After WhitenedCSE (Zhuo et al. 2023, arXiv:2305.17746). In the released code evaluation uses the batch at hand and a
     fresh permutation each time, so an output depends on its neighbours and on chance, and the whitening matrix counts
     as a constant. Here the permutation is one and the same, evaluation uses running statistics, and the gradient is
@@ -230,7 +232,7 @@ class SwitchableWhitening(IterNorm):
         own_mean = wide.mean(1)[:, None, None]
         own_variance = ((wide - wide.mean(1, keepdim=True)) ** 2).mean(1)[:, None, None, None]
         shared = b[0] * covariance + b[1] * torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
-        eye = torch.eye(self.group_size, dtype=x.dtype, device=x.device)
+        eye = torch.diag_embed(self._to_blocks(wide.new_ones(1, self.dim))[0])  # zero where a block is filled up
         whitener = self.whitener(with_ridge(shared + b[2] * own_variance * eye, self.eps))
         centred = x - (a[0] + a[1]) * mean - a[2] * own_mean
         z = (whitener @ centred[..., None])[..., 0]

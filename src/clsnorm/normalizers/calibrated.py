@@ -8,6 +8,7 @@ from torch import Tensor
 
 from clsnorm.errors import InputError
 from clsnorm.normalizers.base import Normalizer
+from clsnorm.normalizers.batch_statistics import statistics_dtype
 from clsnorm.statistics import Moments, Quantiles
 
 
@@ -147,16 +148,17 @@ class CalibratedAffine(Calibrated):
         change = torch.linalg.matrix_norm(self._transformed(accumulator) - before)
         return moved | {"shape": float(change / torch.linalg.matrix_norm(before))}
 
-    def _transformed(self, moments: Moments) -> Tensor:
+    def _transformed(self, moments: Any) -> Tensor:
         """Returns ``A S A^T``, float64, on the CPU."""
-        transform = self.transform.cpu().double()
-        return transform @ moments.covariance.cpu() @ transform.T
+        transform, covariance = self.transform.cpu().double(), moments.covariance.cpu()
+        transformed: Tensor = transform @ covariance @ transform.T
+        return transformed
 
     def normalize(self, h: Tensor) -> Tensor:
         self.require_calibration()
-        centred = h - self.location.to(h.dtype)
-        transform = self.transform.to(h.dtype)
-        return centred * transform if transform.ndim == 1 else centred @ transform.T
+        wide = h.to(statistics_dtype(h))  # a whitening's gains are large: float32 would cost it digits
+        centred, transform = wide - self.location, self.transform.to(wide.dtype)
+        return (centred * transform if transform.ndim == 1 else centred @ transform.T).to(h.dtype)
 
     def largest_gain(self, h: Tensor) -> Tensor:
         """The largest singular value of ``A``; always attained."""
@@ -165,5 +167,4 @@ class CalibratedAffine(Calibrated):
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         self.require_calibration()
         location, transform = self.location.double(), self.transform.double()
-        shift = -(transform * location if transform.ndim == 1 else transform @ location)
-        return self.transform.clone(), shift.to(self.location.dtype)
+        return transform, -(transform * location if transform.ndim == 1 else transform @ location)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_positive
+from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_flag, check_floor
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import spectral_power
 from clsnorm.normalizers.whitening import varying_covariance
@@ -21,7 +21,7 @@ class Identity(Normalizer):
         return h.new_ones(())
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        return torch.ones(self.dim), torch.zeros(self.dim)
+        return torch.ones(self.dim, dtype=torch.float64), torch.zeros(self.dim, dtype=torch.float64)
 
 
 class Scale(CalibratedAffine):
@@ -75,7 +75,8 @@ class Rotation(Normalizer):
         return h.new_ones(())
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        return self.rotation.clone(), torch.zeros_like(self.rotation[0])
+        rotation = self.rotation.double()
+        return rotation, torch.zeros_like(rotation[0])
 
     def extra_repr(self) -> str:
         return f"seed={self.seed}"
@@ -96,7 +97,8 @@ class SpectrumMatched(CalibratedAffine):
         eps: Floor of the eigenvalues, relative to the largest.
 
     Raises:
-        InputError: ``alpha`` is not between 0 and 1, or ``eps`` not positive.
+        InputError: ``alpha`` is not between 0 and 1, ``eps`` not above 0 and at most 1, or ``center`` or
+            ``keep_variance`` neither true nor false.
     """
 
     def __init__(
@@ -110,7 +112,9 @@ class SpectrumMatched(CalibratedAffine):
     ) -> None:
         super().__init__(dim, diagonal=False)
         check_between("alpha", alpha, 0, 1)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        check_flag("center", center)
+        check_flag("keep_variance", keep_variance)
+        check_floor("eps", eps)
         self.alpha = alpha
         self.center = center
         self.keep_variance = keep_variance

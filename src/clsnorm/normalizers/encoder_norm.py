@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer, check_positive
+from clsnorm.normalizers.base import Normalizer, check_floor
 
 
 class LayerNormStrip(Normalizer):
@@ -21,7 +21,8 @@ class LayerNormStrip(Normalizer):
         eps: Floor of ``|gamma_i|``, relative to the largest.
 
     Raises:
-        InputError: ``eps`` is not positive, or the encoder's embeddings are not the output of a layer norm.
+        InputError: ``eps`` is not above 0 and at most 1, or the encoder's embeddings are not the output of a
+            layer norm.
     """
 
     gamma: Tensor
@@ -29,7 +30,7 @@ class LayerNormStrip(Normalizer):
 
     def __init__(self, dim: int, *, eps: float = 1e-3) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-3")
+        check_floor("eps", eps)
         self.eps = eps
         self.register_buffer("gamma", torch.ones(dim, dtype=torch.float32))
         self.register_buffer("beta", torch.zeros(dim, dtype=torch.float32))
@@ -53,7 +54,8 @@ class LayerNormStrip(Normalizer):
         return 1 / self.gamma.to(h.dtype).abs().amin()
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        return self.gamma.reciprocal(), -self.beta / self.gamma
+        gamma = self.gamma.double()
+        return gamma.reciprocal(), -self.beta.double() / gamma
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}"

@@ -14,6 +14,7 @@ class _IsotropicScaling(Normalizer):
     """Base of both versions: ``z = t * h`` with ``t`` from running estimates of covariance and deviations."""
 
     mixes_batch = True
+    mixes_gradients = False  # the scale counts as a constant
     reduces = "count, mean, covariance"
 
     def __init__(self, dim: int, *, momentum: float, eps: float, beta: float) -> None:
@@ -46,7 +47,7 @@ class _IsotropicScaling(Normalizer):
         return self.scale().amax().to(h.dtype)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        scale = self.scale()
+        scale = self.scale().double()
         return scale, torch.zeros_like(scale)
 
     def scale_from(self, covariance: Tensor, deviation: Tensor) -> Tensor:
@@ -71,12 +72,14 @@ class _IsotropicScaling(Normalizer):
 class IsoBN(_IsotropicScaling):
     """IsoBN (Zhou, Lin & Ren 2021, arXiv:2005.02178) with the defects of its released code mended.
 
-    ``z = t * h``, ``t`` as in `scale_from`, treated as a constant by the backward pass. Unlike the released code, which
-    is `IsoBNCompat`: the running covariance is corrected for its start at zero, so early correlations are not inflated;
-    standard deviations are the roots of its diagonal, so correlations are at most one; the covariance is that of
-    the global batch; state lives in buffers, in checkpoints too; until ``warmup_steps`` batches were seen, and
-    wherever nothing varies, the map is the identity instead of NaN; a batch of one, which holds no covariance, is
-    passed over. The formulas were read in the released code (github.com/INK-USC/IsoBN, model.py).
+    ``z = t * h, t_i = a (g_i s_i + eps)^(-beta), g_i = mean_j r_ij^2``: ``s`` the running standard deviations, ``r``
+    the running correlations, and ``a`` such that the total variance stays (`scale_from`). The backward pass treats
+    ``t`` as a constant. Unlike the released code, which is `IsoBNCompat`: the running covariance is corrected for its
+    start at zero, so early correlations are not inflated; standard deviations are the roots of its diagonal, so
+    correlations are at most one; the covariance is that of the global batch; state lives in buffers, in checkpoints
+    too; until ``warmup_steps`` batches were seen, and wherever nothing varies, the map is the identity instead of NaN;
+    a batch of one, which holds no covariance, is passed over. The formulas were read in the released code
+    (github.com/INK-USC/IsoBN, model.py).
 
     Args:
         dim: Dimensions of an embedding.
@@ -112,6 +115,10 @@ class IsoBN(_IsotropicScaling):
         scale = self.scale_from(covariance, covariance.diagonal().clamp(min=0).sqrt())
         return torch.where((self.steps > 0) & (self.steps >= self.warmup_steps), scale, 1.0)
 
+    def settle(self, h: Tensor) -> None:
+        super().settle(h)
+        self.steps.fill_(max(1, self.warmup_steps))
+
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, warmup_steps={self.warmup_steps}"
 
@@ -119,10 +126,11 @@ class IsoBN(_IsotropicScaling):
 class IsoBNCompat(_IsotropicScaling):
     """IsoBN exactly as released (github.com/INK-USC/IsoBN, model.py), early inflation of correlations included.
 
-    ``cov += momentum (S_B - cov)`` and ``std += momentum (s_B - std)`` from zero, with the biased covariance and
-    standard deviation of the batch. Three things differ, none of them on one process in training with dimensions
-    that vary: the batch is the global one; the state is in checkpoints; what the released code turns into NaN
-    (evaluation before the first step, a dimension that never varied) is defined by `scale_from`.
+    ``z = t * h, t_i = a (g_i std_i + eps)^(-beta), g_i = mean_j clip(cov_ij / (std_i std_j), -1, 1)^2``, ``a`` such
+    that the total variance stays. ``cov += momentum (S_B - cov)`` and ``std += momentum (s_B - std)`` from zero, with
+    the biased covariance and standard deviation of the batch. Three things differ, none of them on one process in
+    training with dimensions that vary: the batch is the global one; the state is in checkpoints; what the released code
+    turns into NaN (evaluation before the first step, a dimension that never varied) is defined by `scale_from`.
 
     Args:
         dim: Dimensions of an embedding.
@@ -146,6 +154,12 @@ class IsoBNCompat(_IsotropicScaling):
         _, covariance, _ = global_covariance(h)
         self.cov += self.momentum * (covariance.to(self.cov.dtype) - self.cov)
         self.std += self.momentum * (covariance.diagonal().sqrt().to(self.std.dtype) - self.std)
+
+    @torch.no_grad()
+    def settle(self, h: Tensor) -> None:
+        _, covariance, _ = global_covariance(h)
+        self.cov.copy_(covariance)
+        self.std.copy_(covariance.diagonal().sqrt())
 
     def scale(self) -> Tensor:
         return self.scale_from(self.cov, self.std)

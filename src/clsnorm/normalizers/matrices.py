@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 RELATIVE_RIDGE = 1e-12  # of the mean eigenvalue: keeps float64 factorizations defined at any scale
 
@@ -83,6 +83,7 @@ class _InverseRoot(torch.autograd.Function):
         return (axes / roots[..., None, :]) @ axes.mT
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> Tensor:
         roots, axes = ctx.saved_tensors  # type: ignore[attr-defined]
         first, second = roots[..., :, None], roots[..., None, :]

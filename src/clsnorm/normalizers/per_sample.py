@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from clsnorm.normalizers.base import Normalizer, check_count, check_positive
+from clsnorm.errors import InputError
+from clsnorm.normalizers.base import Normalizer, check_positive
 
 
 class LayerNorm(Normalizer):
@@ -139,24 +140,30 @@ class GroupNorm(Normalizer):
 
     ``z = (h - mean(block)) / sqrt(var(block) + eps) * weight + bias``. Wu & He 2018 (arXiv:1803.08494). Blocks mean
     something in an image's channels; the order of a [CLS] embedding's dimensions is arbitrary, though attention heads
-    leave some trace. Where ``groups`` does not divide ``dim``, the largest smaller number that does is taken.
+    leave some trace.
 
     Args:
         dim: Dimensions of an embedding.
-        groups: Number of blocks.
+        groups: Number of blocks; None takes the largest number up to 16 that cuts ``dim`` into equal blocks.
         eps: Added to the variance.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
     Raises:
-        InputError: ``groups`` is not a whole number of at least 1, or ``eps`` not positive.
+        InputError: ``groups`` does not cut ``dim`` into equal blocks of two dimensions or more, or ``eps`` is not
+            positive.
     """
 
-    def __init__(self, dim: int, *, groups: int = 16, eps: float = 1e-5, affine: bool = True) -> None:
+    def __init__(self, dim: int, *, groups: int | None = None, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
-        check_count("groups", groups, least=1)
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
         # A block of one dimension would be nothing but its mean.
-        self.groups = max(number for number in range(1, groups + 1) if dim % number == 0 and (number < dim or dim == 1))
+        possible = [number for number in range(1, dim // 2 + 1) if dim % number == 0] or [1]
+        if groups is not None and (isinstance(groups, bool) or groups not in possible):
+            raise InputError(
+                f"Expected argument `groups` to cut {dim} dimensions into equal blocks of two or more, but got "
+                f"{groups!r}. Give one of {possible}, or null for the default"
+            )
+        self.groups = max(number for number in possible if number <= 16) if groups is None else groups
         self.eps = eps
         self.learn(weight=affine, bias=affine)
 

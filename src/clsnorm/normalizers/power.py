@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from clsnorm.distributed import all_reduce_sum, world_size
 from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate
@@ -17,7 +18,8 @@ class PowerNorm(Normalizer):
     training and evaluation then agree. During the warm-up the batch's own quadratic mean divides. The backward pass is
     the paper's approximation: with ``g`` the gradient at the output and ``nu`` a running estimate of ``mean(g z)``,
     ``dL/dh = (g - (1 - alpha) nu z) / sqrt(phi + eps)``, then ``nu += mean((g - (1 - alpha) nu z) z)``, over the global
-    batch; ``1 - alpha`` is ``momentum_backward``.
+    batch; ``1 - alpha`` is ``momentum_backward``. Under a gradient scaler ``nu`` is that of the unscaled loss, and a
+    batch whose gradients overflowed leaves it alone.
 
     Held against the released code (github.com/sIncerass/powernorm, ``mask_powernorm.py``), three things differ: ``phi``
     is corrected for its start instead of set by a cumulative mean; backward divides by what forward divided by (there:
@@ -37,7 +39,9 @@ class PowerNorm(Normalizer):
     """
 
     mixes_batch = True
+    mixes_gradients = False  # ``nu`` is of batches before
     reduces = "count, mean of squares; backward: mean of g z"
+    loss_scale: Tensor
     nu: Tensor
     steps: Tensor
 
@@ -60,6 +64,7 @@ class PowerNorm(Normalizer):
         self.warmup_steps, self.eps = warmup_steps, eps
         self.phi = RunningAverage(torch.ones(dim))
         self.register_buffer("nu", torch.zeros(dim, dtype=torch.float32))
+        self.register_buffer("loss_scale", torch.ones((), dtype=torch.float32), persistent=False)
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self.learn(weight=affine, bias=affine)
 
@@ -75,12 +80,19 @@ class PowerNorm(Normalizer):
             usable = count > 0
             self.phi.update(batch, self.momentum * usable)
             self.steps += usable
-        return self.apply_affine(_PowerScale.apply(wide, scale, count, self.nu, self.momentum_backward)).to(h.dtype)
+        z = _PowerScale.apply(wide, scale, count, self.nu, self.loss_scale, self.momentum_backward)
+        return self.apply_affine(z).to(h.dtype)
+
+    def take_loss_scale(self, scale: Tensor) -> None:
+        self.loss_scale.copy_(scale)
+
+    def settle(self, h: Tensor) -> None:
+        super().settle(h)
+        self.steps.fill_(self.warmup_steps)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
         scale = (self.phi.corrected().double() + self.eps).rsqrt()
-        matrix, shift = self.fold_affine(scale, torch.zeros_like(scale))
-        return matrix.to(self.nu.dtype), shift.to(self.nu.dtype)
+        return self.fold_affine(scale, torch.zeros_like(scale))
 
     def extra_repr(self) -> str:
         return f"momentum={self.momentum}, warmup_steps={self.warmup_steps}, eps={self.eps}"
@@ -89,22 +101,26 @@ class PowerNorm(Normalizer):
 class _PowerScale(torch.autograd.Function):
     """``scale * h`` whose backward subtracts ``nu``'s share and moves ``nu``, in place.
 
-    Under several processes a gradient is that of one process's loss in a mean over processes: it is divided by
-    their number before it enters ``nu``, and ``nu`` is multiplied by it before it is subtracted.
+    Under several processes a gradient is that of one process's loss in a mean over processes, and under a gradient
+    scaler it is scaled: it is divided by both factors before it enters ``nu``, and ``nu`` is multiplied by them before
+    it is subtracted.
     """
 
     @staticmethod
-    def forward(ctx: Any, h: Tensor, scale: Tensor, count: Tensor, nu: Tensor, momentum: float) -> Tensor:
+    def forward(
+        ctx: Any, h: Tensor, scale: Tensor, count: Tensor, nu: Tensor, loss_scale: Tensor, momentum: float
+    ) -> Tensor:
         z = h * scale
         ctx.save_for_backward(z, scale, count)
-        ctx.nu, ctx.momentum = nu, momentum
+        ctx.nu, ctx.loss_scale, ctx.momentum = nu, loss_scale, momentum
         return z
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         z, scale, count = ctx.saved_tensors
-        nu, processes = ctx.nu, world_size()
-        inner = gradients[0] - ctx.momentum * processes * nu.to(z.dtype) * z
-        seen = all_reduce_sum((inner * z).sum(0)) / processes / count.clamp(min=1)
-        nu += seen.to(nu.dtype)
-        return inner * scale, None, None, None, None
+        nu, factor = ctx.nu, world_size() * ctx.loss_scale.to(z.dtype)
+        inner = gradients[0] - ctx.momentum * factor * nu.to(z.dtype) * z
+        seen = all_reduce_sum((inner * z).sum(0)) / factor / count.clamp(min=1)
+        nu += torch.where(seen.isfinite().all(), seen, 0.0).to(nu.dtype)
+        return inner * scale, None, None, None, None, None

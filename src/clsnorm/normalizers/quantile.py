@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clsnorm.normalizers.base import check_between, check_count
+from clsnorm.normalizers.base import check_between, check_count, check_quantiles
 from clsnorm.normalizers.calibrated import Calibrated
 from clsnorm.statistics import Quantiles
 
@@ -19,7 +19,7 @@ class Clip(Calibrated):
         high: Upper quantile, as a share.
 
     Raises:
-        InputError: ``low`` is not between 0 and 0.5, or ``high`` not between 0.5 and 1.
+        InputError: ``low`` is not between 0 and 0.5, or ``high`` not between 0.5 and 1, or both are 0.5.
     """
 
     calibration = Quantiles
@@ -27,8 +27,7 @@ class Clip(Calibrated):
 
     def __init__(self, dim: int, *, low: float = 0.01, high: float = 0.99) -> None:
         super().__init__(dim)
-        check_between("low", low, 0, 0.5)
-        check_between("high", high, 0.5, 1)
+        check_quantiles(low, high)
         self.low = low
         self.high = high
         self.register_buffer("bounds", torch.zeros(2, dim, dtype=torch.float32))

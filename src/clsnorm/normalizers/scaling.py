@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from clsnorm.normalizers.base import check_between, check_positive
+from clsnorm.normalizers.base import check_floor, check_positive, check_quantiles
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored
 from clsnorm.statistics import Moments, Quantiles
@@ -30,12 +30,12 @@ class Standardize(CalibratedAffine):
         eps: Floor of ``s``, relative to its largest value; the gains of two dimensions differ by at most ``1/eps``.
 
     Raises:
-        InputError: ``eps`` is not positive.
+        InputError: ``eps`` is not above 0 and at most 1.
     """
 
     def __init__(self, dim: int, *, eps: float = 1e-4) -> None:
         super().__init__(dim, diagonal=True)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-4")
+        check_floor("eps", eps)
         self.eps = eps
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
@@ -60,16 +60,16 @@ class Robust(CalibratedAffine):
         eps: Floor of a dimension's range, relative to the largest one.
 
     Raises:
-        InputError: ``low`` is not between 0 and 0.5, ``high`` not between 0.5 and 1, or ``eps`` not positive.
+        InputError: ``low`` is not between 0 and 0.5, ``high`` not between 0.5 and 1, both are 0.5, or ``eps`` is not
+            above 0 and at most 1.
     """
 
     calibration = Quantiles
 
     def __init__(self, dim: int, *, low: float = 0.25, high: float = 0.75, eps: float = 1e-4) -> None:
         super().__init__(dim, diagonal=True)
-        check_between("low", low, 0, 0.5)
-        check_between("high", high, 0.5, 1)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-4")
+        check_quantiles(low, high)
+        check_floor("eps", eps)
         self.low = low
         self.high = high
         self.eps = eps

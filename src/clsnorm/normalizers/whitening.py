@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clsnorm.normalizers.base import check_count, check_positive
+from clsnorm.normalizers.base import check_count, check_flag, check_floor, check_positive
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored, principal_axes, shrunk, spectral_power
 from clsnorm.normalizers.scaling import varies
@@ -30,12 +30,12 @@ class Whitening(CalibratedAffine):
         eps: Floor of the eigenvalues, relative to the largest.
 
     Raises:
-        InputError: ``eps`` is not positive.
+        InputError: ``eps`` is not above 0 and at most 1.
     """
 
     def __init__(self, dim: int, *, eps: float = 1e-5) -> None:
         super().__init__(dim, diagonal=False)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        check_floor("eps", eps)
         self.eps = eps
 
     @abstractmethod
@@ -155,10 +155,10 @@ class SoftZCA(CalibratedAffine):
 class OASWhitening(Whitening):
     """ZCA whitening of the covariance shrunk by the oracle approximating rate ``r`` (OAS, Chen et al. 2010).
 
-    ``z = ((1 - r) S + r l I)^(-1/2) (h - mu)``, ``l = tr S / d``,
-    ``r = min(1, (a + l^2) / ((n + 1) (a - l^2 / d)))``, ``a`` the mean of the squares of the entries of ``S``. For
-    few examples: with ``n < dim`` the sample covariance says nothing about most directions, and ``r`` says how much to
-    believe it. As scikit-learn's ``OAS``. Options as in `Whitening`.
+    ``z = ((1 - r) S + r l I)^(-1/2) (h - mu), l = tr S / d, r = min(1, (a + l^2) / ((n + 1) (a - l^2 / d)))``, ``a``
+    the mean of the squares of the entries of ``S``. For few examples: with ``n < dim`` the sample covariance says
+    nothing about most directions, and ``r`` says how much to believe it. As scikit-learn's ``OAS``. Options as in
+    `Whitening`.
     """
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
@@ -179,7 +179,7 @@ class OASWhitening(Whitening):
 class LedoitWolfWhitening(OASWhitening):
     """ZCA whitening of the covariance shrunk by Ledoit & Wolf's (2004) rate ``r``.
 
-    ``z = ((1 - r) S + r l I)^(-1/2) (h - mu)``, ``l = tr S / d``, ``r = min(b, e) / e`` with
+    ``z = ((1 - r) S + r l I)^(-1/2) (h - mu), l = tr S / d, r = min(b, e) / e``, with
     ``e = ||S - l I||_F^2`` and ``b = (E||h - mu||^4 - ||S||_F^2) / n``: the rate that is best in mean square as ``n``
     and ``d`` grow together. As scikit-learn's ``LedoitWolf``. Options as in `Whitening`.
     """
@@ -204,14 +204,14 @@ class AllButTheTop(CalibratedAffine):
         components: ``k``; None takes one per hundred dimensions, at least one.
 
     Raises:
-        InputError: ``components`` is not a whole number from 0 to ``dim``.
+        InputError: ``components`` is not a whole number from 0 to ``dim - 1``.
     """
 
     def __init__(self, dim: int, *, components: int | None = None) -> None:
         super().__init__(dim, diagonal=False)
         if components is not None:
-            check_count("components", components, most=dim)
-        self.components = max(1, dim // 100) if components is None else components
+            check_count("components", components, most=dim - 1)
+        self.components = min(max(1, dim // 100), dim - 1) if components is None else components
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
         _, axes = principal_axes(varying_covariance(accumulator))
@@ -225,6 +225,7 @@ class AllButTheTop(CalibratedAffine):
 class TruncatedWhitening(PCAWhitening):
     """First ``k`` coordinates of `PCAWhitening`, the others zero, then divided by their length.
 
+    ``z = y / ||y||, y = L_k^(-1/2) U_k^T (h - mu)``, ``L_k`` and ``U_k`` the ``k`` largest eigenvalues and their axes.
     BERT-whitening with reduction (Su et al. 2021, arXiv:2103.15316: 256 of 768 coordinates). Zeros in place of the
     dropped coordinates keep the size ``dim`` and change no inner product. With ``unit=False`` the map is affine.
 
@@ -235,7 +236,8 @@ class TruncatedWhitening(PCAWhitening):
         eps: Floor of the eigenvalues, relative to the largest.
 
     Raises:
-        InputError: ``components`` is not a whole number from 1 to ``dim``, or ``eps`` not positive.
+        InputError: ``components`` is not a whole number from 1 to ``dim``, ``eps`` not above 0 and at most 1, or
+            ``unit`` neither true nor false.
     """
 
     def __init__(self, dim: int, *, components: int | None = None, unit: bool = True, eps: float = 1e-5) -> None:
@@ -243,6 +245,7 @@ class TruncatedWhitening(PCAWhitening):
         if components is not None:
             check_count("components", components, least=1, most=dim)
         self.components = max(1, dim // 3) if components is None else components
+        check_flag("unit", unit)
         self.unit = unit
 
     def whitener(self, covariance: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class Stopwatch(Callback):
     Attributes:
         examples: Examples trained on, over all ranks.
         seconds: Wall time inside training steps.
-        calibration_seconds: What the calibration costs, also if it was found in the cache.
+        calibration_seconds: What calibrations cost; the first counts in full if it was found in the cache.
     """
 
     def __init__(self, created: float) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.errors import InputError
 from clsnorm.statistics.moments import Moments
 
 
@@ -38,8 +39,9 @@ class RadialMoments(Moments):
         self._radial += torch.cat([squares @ rows, (squares @ squares)[None]])
 
     def merge(self, other: Moments) -> None:
+        if not isinstance(other, RadialMoments):
+            raise InputError(f"Expected RadialMoments to merge, but got {type(other).__name__}, without fourth moments")
         super().merge(other)
-        assert isinstance(other, RadialMoments)
         self._radial = self._radial.to(self._shift.device) + other._radial_around(self._shift).to(self._shift.device)
 
     def all_reduce(self) -> None:
