@@ -121,6 +121,11 @@ def test_normalizer_of_the_readme_works() -> None:
     exec(code("python", "from torch import Tensor"), scope)
     h = torch.tensor([[1.0, -3.0]])
     torch.testing.assert_close(scope["Softsign"](2)(h), torch.tensor([[0.5, -0.75]]))
+    head = code("yaml", "# Softsign").splitlines()
+    assert [line for line in head if line.startswith("# Source: ")]
+    assert head[2] == "# python train.py normalizer=softsign"
+    assert all("  # " in line for line in head[3:])  # as test_yaml_explains_itself wants it
+    assert "``z = " in scope["Softsign"].__doc__
 
 
 def test_data_set_of_the_readme_works(

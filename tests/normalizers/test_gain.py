@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+import clsnorm.normalizers
 from clsnorm.normalizers import BatchWhitening, Normalizer, PowerNorm, TruncatedWhitening
 from clsnorm.statistics import Moments
 
@@ -43,10 +44,11 @@ def test_no_gradient_grows_by_more(
     h = spoil(rows(8, seed=7, dtype=torch.float64), factor)
     largest = largest_singular_values(normalizer, h)
     bound = normalizer.gain_bound(h)
-    if isinstance(normalizer, KNOWN_NONE):
-        assert bound is None
+    if bound is None:  # a class need not know one; of those that come along, these alone do not
+        shipped = type(normalizer).__name__ in clsnorm.normalizers.__all__
+        assert isinstance(normalizer, KNOWN_NONE) or not shipped
         return
-    assert bound is not None
+    assert not isinstance(normalizer, KNOWN_NONE)
     assert bound.shape == (len(h),)
     assert not bound.requires_grad
     assert bool((largest <= bound * (1 + 1e-6) + 1e-12).all())
@@ -62,7 +64,8 @@ def test_the_bound_is_reached_by_equal_weights(
     h = rows(8, seed=7, dtype=torch.float64)
     largest = largest_singular_values(normalizer, h)
     bound = normalizer.gain_bound(h)
-    assert bound is not None
+    if bound is None:
+        pytest.skip("claims no bound")
     torch.testing.assert_close(bound[: len(largest)], largest, rtol=1e-6, atol=1e-12)
 
 
