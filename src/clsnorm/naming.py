@@ -55,7 +55,7 @@ def analysis_hash(config: DictConfig) -> str:
     """Returns the same of what can change an analysis; of a run, its folder and what ``results.json`` holds."""
     if config.run:
         folder = Path(config.run).resolve()
-        results = content_digest(glob.escape(str(folder / "results.json")))
+        results = content_digest(str(folder / "results.json"))
         return _digest({"run": str(folder), "results": results})
     return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
 
