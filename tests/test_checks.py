@@ -54,6 +54,7 @@ def test_good_configuration_passes() -> None:
         ("trainer.val_check_interval", True),
         ("trainer.precision", "bf16-true"),
         ("trainer.precision", 16),
+        ("trainer.num_nodes", 2),
         ("trainer.devices", 0),
         ("trainer.devices", "two"),
     ],

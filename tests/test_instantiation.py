@@ -31,6 +31,14 @@ def test_refused_arguments_become_one_sentence() -> None:
         instantiate({**IDENTITY, "epsilon": 1.0}, "normalizer", 4)
 
 
+def test_what_a_part_says_to_the_user_is_not_replaced_by_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    node = {"_target_": "clsnorm.model.Encoder", "path": "nobody/no-such-model"}
+    with pytest.raises(InputError, match=r"nobody/no-such-model.*cache") as refusal:
+        instantiate(node, "model")
+    assert "local_files_only" not in str(refusal.value)
+
+
 def test_own_package_needs_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mylab.py").write_text(
         "from clsnorm.normalizers import Normalizer\n"

@@ -65,6 +65,7 @@ RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
         lambda value: _is_int(value, 1) or (isinstance(value, float) and 0 < value <= 1),
     ),
     ("trainer.precision", f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
+    ("trainer.num_nodes", "1, since runs over several machines are not wired", lambda value: value in (None, 1)),
     ("trainer.log_every_n_steps", "a positive whole number", lambda value: _is_int(value, 1)),
     (
         "trainer.gradient_clip_val",

@@ -91,8 +91,10 @@ def refusals_of(role: str, node: dict[str, Any]) -> Iterator[None]:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Returns the exception at the bottom of a chain."""
-    while error.__cause__ is not None:
+    """Returns the exception at the bottom of a chain, or the first `InputError` in it: what it says is for the user."""
+    from clsnorm.errors import InputError
+
+    while error.__cause__ is not None and not isinstance(error, InputError):
         error = error.__cause__
     return error
 

@@ -34,10 +34,11 @@ def test_no_difference_no_file(repository: Path) -> None:
 
 def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: Path) -> None:
     (repository / "src" / "provenance.py").write_text("new = 2\n")
-    (repository / "fresh.py").write_text("fresh = 3\n")
+    assert provenance.commit().endswith("-dirty")
+    (repository / "src" / "fresh.py").write_text("fresh = 3\n")
     (repository / "runs").mkdir()
     (repository / "runs" / "ignored.txt").write_text("x")
-    (repository / "huge.bin").write_text("x" * (provenance.LARGEST + 1))
+    (repository / "src" / "huge.bin").write_text("x" * (provenance.LARGEST + 1))
     diff = repository / "runs" / "changes.diff"
     provenance.write_diff(diff)
     text = diff.read_text()
@@ -46,3 +47,14 @@ def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: 
     assert "ignored" not in text
     assert "huge.bin: new, larger than" in text
     assert len(text) < 2000
+
+
+def test_results_beside_the_code_are_no_difference(repository: Path) -> None:
+    (repository / "results").mkdir()
+    (repository / "results" / "metrics.csv").write_text("step\n")
+    diff = repository / "runs" / "changes.diff"
+    provenance.write_diff(diff)
+    assert not diff.exists()
+    assert not provenance.commit().endswith("-dirty")
+    (repository / "src" / "own.py").write_text("new = 1\n")
+    assert provenance.commit().endswith("-dirty")

@@ -18,22 +18,25 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
+# Where a new file is code. Elsewhere it is more likely a result, such as an earlier run.
+CODE = ("src", "conf", "train.py", "pyproject.toml", "requirements.txt")
 LARGEST = 1_000_000  # bytes of a new file that are kept
 
 
 def commit() -> str | None:
-    """Returns the git commit of this package's source, with ``-dirty`` if files differ from it; None outside git."""
+    """Returns the git commit of this package's source, with ``-dirty`` if its code differs; None outside git."""
     head = _git("rev-parse", "HEAD")
     if head is None:
         return None
-    return f"{head}-dirty" if _git("status", "--porcelain", "--untracked-files=no") else head
+    changed = _git("status", "--porcelain", "--untracked-files=no") or _untracked()
+    return f"{head}-dirty" if changed else head
 
 
 def write_diff(path: Path) -> None:
     """Writes how this package's source differs from its commit to ``path``; no file where it does not.
 
-    New files that git does not know yet are part of it, as ``git add`` would take them; of those larger than 1 MB only
-    the name is kept.
+    New files of code (`CODE`) that git does not know yet are part of it, as ``git add`` would take them; of those
+    larger than 1 MB only the name is kept.
     """
     parts = [_git("diff", "HEAD", "--no-ext-diff") or "", *map(_new_file, _untracked())]
     if diff := "\n".join(filter(None, parts)):
@@ -42,7 +45,7 @@ def write_diff(path: Path) -> None:
 
 def _untracked() -> list[str]:
     top = _git("rev-parse", "--show-toplevel")
-    listed = _git("-C", top, "ls-files", "--others", "--exclude-standard", "-z") if top else None
+    listed = _git("-C", top, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) if top else None
     return [str(Path(top or "", name)) for name in (listed or "").split("\0") if name]
 
 
