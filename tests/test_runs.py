@@ -278,6 +278,21 @@ def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatc
     assert logged_steps(resumed) == sorted(set(logged_steps(resumed)))
 
 
+def test_no_event_is_lost_or_told_twice_by_a_resume(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    each_validation = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1")
+    options = (*each_validation, "optimizer.lr=1e-300", "trainer.max_steps=8", "checkpoint_every=1")  # nothing moves
+    whole = events(train(*options, "paths.output=whole"))
+    assert [event["step"] for event in whole] == [str(step) for step in range(1, 9)]
+    for step in (3, 5):
+        with monkeypatch.context() as patch:
+            crash_at(step, patch)
+            with pytest.raises(RuntimeError, match="wire"):
+                train(*options)
+    found = events(train(*options))
+    assert [event for event in found if event["kind"] != "resumed"] == whole
+    assert [event["step"] for event in found if event["kind"] == "resumed"] == ["3", "5"]
+
+
 @pytest.mark.parametrize("step", [1, 4, 6])
 def test_a_kill_between_a_step_and_its_row_loses_no_row(
     train: Train, monkeypatch: pytest.MonkeyPatch, step: int

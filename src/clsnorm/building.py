@@ -213,7 +213,7 @@ def _build_records(
         Predictions(folder.predictions, regression=data.regression, parts=data.report_names),
         Profile({name: observer.seconds for name, observer in observers.items()}),
         SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode),
-        ResumePoint(folder.last, every=config["checkpoint_every"], data=data.fingerprint),
+        ResumePoint(folder.last, every=config["checkpoint_every"], data=data.fingerprint, events=events),
     )
 
 

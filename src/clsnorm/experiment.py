@@ -17,7 +17,7 @@ from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
 from clsnorm.records import RunFolder, provenance
-from clsnorm.records.checkpoints import position
+from clsnorm.records.checkpoints import count_events, position
 from clsnorm.records.results import at_or_below, majority_score, print_table
 
 log = logging.getLogger(__name__)
@@ -121,13 +121,13 @@ def _train(experiment: Experiment) -> None:
         data.resume_at(epoch, start)
         records.metrics_csv.keep_until(step)
         if distributed.rank() == 0:
-            records.events.keep_until(step)
+            records.events.keep(count_events(resume))
             records.events.add(step=step, kind="resumed")
         log.info("going on from step %d", step)
     else:
         records.metrics_csv.keep_until(0)  # of a run that ended before its first resume point
         if distributed.rank() == 0:
-            records.events.keep_until(0)
+            records.events.keep(0)
         _check_batches(experiment)
         device = experiment.trainer.strategy.root_device
         cache = Path(config["paths"]["cache"]).expanduser() / "calibrations"

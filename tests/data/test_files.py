@@ -64,6 +64,13 @@ def test_quoted_cells_come_back_without_a_word_on_their_layout(
         assert back(path, extension) == rows
 
 
+def test_a_line_break_in_a_cell_of_a_csv_is_seen_where_lines_are_even_without_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    rows = [(f"a {number}", ("neg", "pos")[number % 2]) for number in range(12)]
+    path.write_text("".join(f"{text};{label}\n" for text, label in rows) + '"; \n";neg\n')
+    assert back(path, ".csv") == [*rows, ("; \n", "neg")]
+
+
 @QUICK
 @given(rows=TABLE, kind=st.sampled_from([(".tsv", "\t"), (".txt", "\t"), (".csv", "|")]), header=st.booleans())
 def test_cells_without_quoting_come_back(tmp_path: Path, rows: Any, kind: tuple[str, str], header: bool) -> None:

@@ -199,10 +199,12 @@ def _quoted(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
 
 def _means_quotes(plain: list[list[str]], quoted: list[list[str]], kind: str) -> bool:
     even, even_quoted = len(set(map(len, plain))) == 1, len(set(map(len, quoted))) == 1
-    if not quoted or (even and not even_quoted) or (even and len(plain) != len(quoted)):
+    if not quoted or (even and not even_quoted):
         return False
-    if even_quoted and not even:
+    if even_quoted and (not even or (kind == ".csv" and len(quoted) > 1)):  # a record may hold a line break
         return True
+    if even and len(plain) != len(quoted):
+        return False
     return kind == ".csv" or any(ENCLOSED.fullmatch(cell) for row in plain for cell in row)
 
 

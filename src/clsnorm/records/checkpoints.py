@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -76,16 +77,17 @@ class ResumePoint(Checkpoint):
         path: Checkpoint file.
         every: Optimizer steps between two resume points.
         data: Fingerprint of the data, kept in the file: a run may go on with no other.
+        events: The events so far; their number is kept in the file, as those after it will be seen again.
     """
 
-    def __init__(self, path: Path, *, every: int, data: str) -> None:
-        self.path, self.every, self.data = path, every, data
+    def __init__(self, path: Path, *, every: int, data: str, events: Sized) -> None:
+        self.path, self.every, self.data, self.events = path, every, data, events
         self._saved_at = 0
         self._waiting = False
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"data": self.data}
+        return {"data": self.data, "events": len(self.events)}
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -156,8 +158,17 @@ def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int
 
 def data_fingerprint(checkpoint: Path) -> str | None:
     """Returns the fingerprint of the data in a `ResumePoint` file; None in a file from before it was kept."""
+    return _own_state(checkpoint).get("data")
+
+
+def count_events(checkpoint: Path) -> int:
+    """Returns how many events there were when a `ResumePoint` file was saved; 0 in a file from before it was kept."""
+    return int(_own_state(checkpoint).get("events", 0))
+
+
+def _own_state(checkpoint: Path) -> dict[str, Any]:
     kept: dict[str, Any] = _load(checkpoint)["callbacks"].get(ResumePoint.__qualname__, {})
-    return kept.get("data")
+    return kept
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:

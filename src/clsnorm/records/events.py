@@ -16,7 +16,8 @@ class Events:
     """Rows of a step, the process it was seen on, a kind of event, where it was seen, and the value that says so.
 
     ``place`` is a logged name, or the tap of a value. ``rank`` is empty where a number of all processes is judged. Each
-    row is written at once. As in ``metrics.csv`` a resumed run drops what it will see again.
+    row is written at once. ``step`` counts the optimizer steps done by then. A resumed run drops what it will see
+    again: the rows after those that its resume point counts.
 
     Args:
         path: The CSV file; made with its heading when the run starts.
@@ -30,9 +31,13 @@ class Events:
         self.loggers: list[Any] = []
         self._counts: Counter[str] = Counter()
 
-    def keep_until(self, step: int) -> None:
-        """Starts the file, or drops the rows of ``step`` and later."""
-        rows = [row for row in self.read() if int(row["step"]) < step]
+    def __len__(self) -> int:
+        """Number of rows, on the process that adds them."""
+        return self._counts.total()
+
+    def keep(self, count: int) -> None:
+        """Starts the file, or drops the rows after the first ``count``."""
+        rows = self.read()[:count]
         self._counts = Counter(row["kind"] for row in rows)
         lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
         write_text(self.path, "\n".join(lines) + "\n")
