@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from typing_extensions import override
@@ -74,6 +75,7 @@ class ClsStatistics(Observer):
         self._statistics = [find(name, argument="numbers") for name in numbers]
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._numbers: dict[str, float] = {}
+        self._chosen: dict[str, np.ndarray] = {}  # places of the examples of a split that are looked at
         self._passes: dict[str, SplitPass] = {}  # by split, in the order of the loaders
         self._window: TrainWindow | None = None
         self._saved_window: dict[str, Any] | None = None
@@ -195,7 +197,9 @@ class ClsStatistics(Observer):
     def _new_pass(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str, **options: Any) -> SplitPass:
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         ids = data.ids_of(split)
-        return SplitPass(**_shape(trainer, pl_module), ids=ids[fixed_rows(ids, self._max_examples)], **options)
+        if split not in self._chosen:
+            self._chosen[split] = fixed_rows(ids, self._max_examples)
+        return SplitPass(**_shape(trainer, pl_module), ids=ids[self._chosen[split]], **options)
 
     def _walk(
         self,
@@ -210,7 +214,7 @@ class ClsStatistics(Observer):
         walked = self._new_pass(trainer, pl_module, split, points=points)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         classifier: Any = pl_module.classifier
-        loader = data.rows_dataloader(split, fixed_rows(data.ids_of(split), self._max_examples))
+        loader = data.rows_dataloader(split, self._chosen[split])
         walked.walk(loader, step, classifier, device=pl_module.device, layers=self._layers)
         return _reduced(walked)
 

@@ -120,5 +120,5 @@ def _is_alive(process: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:  # of another user
-        return True
+        pass
     return True
