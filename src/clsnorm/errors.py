@@ -1,4 +1,4 @@
-"""The one exception for what a user can cause and mend."""
+"""The one exception for what a user can cause and mend, and what all parts need to raise it."""
 
 import difflib
 from collections.abc import Iterable
@@ -20,3 +20,18 @@ def did_you_mean(value: str, choices: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(value, list(choices), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def require_switch(argument: str, value: object, *, or_null: bool = False, advice: str = "") -> None:
+    """Raises `InputError` unless ``value`` is True or False: any text, also ``no``, would count as true.
+
+    Args:
+        argument: As the user gives it.
+        value: What was given.
+        or_null: Whether None is one of the values, too.
+        advice: How to mend it, at the end of the message.
+    """
+    if not isinstance(value, bool) and not (or_null and value is None):
+        rule = "true, false or null" if or_null else "true or false"
+        mended = f". {advice}" if advice else ""
+        raise InputError(f"Expected argument `{argument}` to be {rule}, but got {value!r}{mended}")

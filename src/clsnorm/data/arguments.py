@@ -21,13 +21,6 @@ def require_share(name: str, value: float) -> None:
         raise InputError(f"Expected argument `data.{name}` to be a share in [0, 1], but got {value!r}")
 
 
-def require_switch(argument: str, value: object, *, or_null: bool = False) -> None:
-    """Raises InputError unless ``value`` is True or False: any text, also ``no``, would count as true."""
-    if not isinstance(value, bool) and not (or_null and value is None):
-        rule = "true, false or null" if or_null else "true or false"
-        raise InputError(f"Expected argument `{argument}` to be {rule}, but got {value!r}")
-
-
 def require_seeds(seeds: Mapping[str, int]) -> None:
     """Raises InputError unless all are at least 0."""
     if min(seeds.values()) < 0:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
-from clsnorm.data.arguments import require_switch
 from clsnorm.data.faults import Faults, require_columns, require_rows
 from clsnorm.data.readers import CHUNK, Column, Columns, FileReader
 from clsnorm.data.text_files import open_lines, refuse_empty, text_lines
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_switch
 
 Row = tuple[int, list[str]]  # the line it starts on, and its cells
 

@@ -9,10 +9,10 @@ SHOWN = 5
 MOST_COLUMNS, MOST_LETTERS = 20, 80  # a wide table, or a file that ends its lines otherwise, has thousands
 
 
-def names_of(files: Iterable[str]) -> str:
-    """Returns files as messages name them together: the first five, and how many more."""
-    names = list(files)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+def names_of(things: Iterable[str], *, most: int = SHOWN) -> str:
+    """Returns things as messages name them together: the first ``most``, and how many more."""
+    names = list(things)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 class Faults:
@@ -53,7 +53,6 @@ def require_columns(wanted: Sequence[str | int], existing: Sequence[str | int], 
         raise InputError(f"Expected column names to differ in {shown}, but these stand there twice: {names_of(twice)}")
     for column in wanted:
         if column not in existing:
-            known = ", ".join(str(name)[:MOST_LETTERS] for name in existing[:MOST_COLUMNS])
-            known += f" and {len(existing) - MOST_COLUMNS} more" if len(existing) > MOST_COLUMNS else ""
+            known = names_of((str(name)[:MOST_LETTERS] for name in existing), most=MOST_COLUMNS)
             near = did_you_mean(str(column), [str(name) for name in existing])
             raise InputError(f"Expected column {column!r} in {shown}, but it has: {known}.{near}")

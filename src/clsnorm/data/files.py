@@ -12,7 +12,7 @@ from typing import Any
 from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.data.arguments import TASKS, require_choice, require_switch
+from clsnorm.data.arguments import TASKS, require_choice
 from clsnorm.data.delimited import Delimited
 from clsnorm.data.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
 from clsnorm.data.module import DataModule
@@ -20,7 +20,7 @@ from clsnorm.data.readers import Column, ParquetFile
 from clsnorm.data.roles import infer_roles
 from clsnorm.data.sources import FilesSource
 from clsnorm.data.text_files import COMPRESSED
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_switch
 from clsnorm.files import matching
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")

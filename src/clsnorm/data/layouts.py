@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from clsnorm.data.arguments import require_switch
 from clsnorm.data.faults import Faults, require_columns
 from clsnorm.data.readers import CHUNK, Column, Columns, FileReader, Reader
 from clsnorm.data.text_files import text_lines
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_switch
 
 Row = tuple[int, Sequence[Any]]  # where it starts, and its cells
 

@@ -22,7 +22,6 @@ from clsnorm.data.arguments import (
     require_positive,
     require_seeds,
     require_share,
-    require_switch,
     require_untrained,
     require_workers,
 )
@@ -33,7 +32,7 @@ from clsnorm.data.sampling import GlobalBatches
 from clsnorm.data.sources import Source, Unavailable
 from clsnorm.data.subsets import LabelNoise, Subset
 from clsnorm.data.tokens import Tokens
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_switch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from statistics import mean
 from typing import Any
 
-from clsnorm.data.faults import MOST_COLUMNS
+from clsnorm.data.faults import MOST_COLUMNS, names_of
 from clsnorm.data.labels import spell
 from clsnorm.data.readers import Column
 from clsnorm.errors import InputError
@@ -91,10 +90,7 @@ def infer_roles(
 
 def _one(candidates: Sequence[Column], what: str, columns: Mapping[Column, Sequence[Any]], shown: str) -> Column:
     if len(candidates) != 1:
-        listed = ", ".join(
-            f"{_short([name])} ({_short(cells)})" for name, cells in islice(columns.items(), MOST_COLUMNS)
-        )
-        listed += f" and {len(columns) - MOST_COLUMNS} more" if len(columns) > MOST_COLUMNS else ""
+        listed = names_of((f"{_short([name])} ({_short(cells)})" for name, cells in columns.items()), most=MOST_COLUMNS)
         raise InputError(
             f"Cannot tell which column of {shown} holds the {what}: it has {listed}. Set data.{what}, and "
             f"data.{'text' if what == 'label' else 'label'} if need be"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clsnorm.data.arguments import require_positive, require_share
+from clsnorm.data.faults import names_of
 from clsnorm.data.splits import draws, shuffled, strata, stratified_order
 from clsnorm.errors import InputError
 
@@ -85,10 +86,9 @@ def shots(
     """
     sizes = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
     if short := [f"{name} ({size})" for name, size in sizes.items() if size < count and name not in untrained]:
-        more = f" and {len(short) - 5} more" if len(short) > 5 else ""
         raise InputError(
             f"Expected at least data.shots_per_class={count} training rows of each class, but these have fewer: "
-            f"{', '.join(short[:5])}{more}. Ask for fewer shots"
+            f"{names_of(short)}. Ask for fewer shots"
         )
     order = shuffled(len(labels), seed)
     return np.sort(np.concatenate([order[labels[order] == c][:count] for c in range(len(names))]))

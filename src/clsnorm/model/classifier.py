@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
-from clsnorm.errors import InputError, did_you_mean
+from clsnorm.errors import InputError, did_you_mean, require_switch
 from clsnorm.model.encoder import Encoder
 from clsnorm.model.head import first_step, match_function
 from clsnorm.normalizers import Normalizer
@@ -170,11 +170,7 @@ def _check_controls(init: str, rate_matched: bool) -> None:
             f"Expected argument `classifier.init` to be one of {INITS}, but got {init!r}."
             f"{did_you_mean(str(init), INITS)}"
         )
-    if not isinstance(rate_matched, bool):
-        raise InputError(
-            f"Expected argument `classifier.rate_matched` to be true or false, but got {rate_matched!r}. "
-            "Set classifier.rate_matched=true"
-        )
+    require_switch("classifier.rate_matched", rate_matched, advice="Set classifier.rate_matched=true")
 
 
 def _check_recalibration(every: int, normalizer: Normalizer) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_switch
 
 
 class Normalizer(nn.Module, ABC):
@@ -198,10 +198,7 @@ def check_floor(name: str, value: float) -> None:
 
 def check_flag(name: str, value: bool) -> None:
     """Raises `InputError` unless ``value``, the argument ``name``, is true or false."""
-    if not isinstance(value, bool):
-        raise InputError(
-            f"Expected argument `{name}` to be true or false, but got {value!r}. Give normalizer.{name}=true"
-        )
+    require_switch(name, value, advice=f"Give normalizer.{name}=true")
 
 
 def check_quantiles(low: float, high: float) -> None:
