@@ -5,7 +5,7 @@ Step by step, dropout off: with the same first weights, batches and recipe the l
 Over seeds, dropout on: mean, spread and a 90 % interval of the difference of report scores.
     python benchmarks/hf_trainer.py --mode seeds --data rotten_tomatoes --seeds 10
 
-Needs `pip install accelerate`. The recipe is BERT's head: tap `pooler`, dropout, linear layer.
+Needs `pip install -e '.[benchmarks]'`. The recipe is BERT's head: tap `pooler`, dropout, linear layer.
 """
 
 from __future__ import annotations

@@ -17,3 +17,8 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Names what can be had, although it is not loaded yet: notebooks complete it."""
+    return sorted([*globals(), *_LAZY])
