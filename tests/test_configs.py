@@ -83,6 +83,8 @@ def nodes(path: Path) -> list[dict[str, Any]]:
 
 def arguments(kind: type) -> set[str]:
     """The constructor's arguments; where it passes on ``**options``, the base class's too."""
+    if kind.__init__ is object.__init__:
+        return set()
     signature = inspect.signature(kind.__init__)
     names = {key for key, p in signature.parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):

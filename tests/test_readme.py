@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,6 +40,8 @@ COMMANDS = sorted(
     | {f"python train.py {words}" for words in re.findall(r"`python train\.py ([^`]*=[^`]*)`", README)}
 )
 
+MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(BLOCKS), flags=re.MULTILINE)))
+
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_tables_are_those_of_the_configuration(name: str) -> None:
@@ -59,7 +64,7 @@ def test_make_commands_exist() -> None:
 
 def jobs(command: str) -> list[list[str]]:
     """The override lists of a command; several for a sweep."""
-    words = [word for word in shlex.split(command)[2:] if word != "-m"]
+    words = [word for word in shlex.split(command)[2:] if word not in ("-m", "clsnorm.analyze")]
     parser = OverridesParser.create()
     choices = []
     for override in parser.parse_overrides(words):
@@ -110,6 +115,18 @@ def test_commands_run(
     assert len(list(workspace.glob("*/**/results.json"))) == expected
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("words", MODULES)
+def test_other_commands_run(words: str, workspace: Path, tiny_bert: Path) -> None:
+    """As typed, but an analysis takes a tiny model and few rows."""
+    small = [f"model.path={tiny_bert}", "model.sha256=null", "data.max_train_examples=64", "data.max_length=32"]
+    typed = [sys.executable, *shlex.split(words), *(small if "analyze" in words else [])]
+    done = subprocess.run(typed, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(workspace.glob("analysis/*/analysis.html"))) == (len(jobs(words)) if "analyze" in words else 0)
+    assert done.stdout
+
+
 def code(language: str, start: str) -> str:
     """The README's block of ``language`` that starts with ``start``."""
     (block,) = [b for b in re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL) if b.startswith(start)]
@@ -155,6 +172,43 @@ def test_observer_of_the_readme_works(train: Callable[..., SimpleNamespace], mon
     node = yaml.safe_load(code("yaml", "# The norm of the head"))
     run = train(f"+callbacks.head_norm._target_={node['head_norm']['_target_']}")
     assert "head/weight_norm" in (run.folder / "metrics.csv").read_text().splitlines()[0]
+
+
+def add(path: Path, text: str, *, before: str = "") -> None:
+    """Puts ``text`` into a file: above the first line that begins with ``before``, or at the end."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    places = [number for number, line in enumerate(lines) if before and line.startswith(before)]
+    lines.insert(places[0] if places else len(lines), text.rstrip())
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_what_the_readme_adds_passes_the_tests_that_find_it(tmp_path: Path) -> None:
+    """In a copy, with nothing but the README's blocks: its normalizer, data set and observer keep the contracts."""
+    for name in ("src", "conf", "tests", "docs", "README.md", "Makefile", "pyproject.toml", "requirements.txt"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    package, conf, tests = tmp_path / "src" / "clsnorm", tmp_path / "conf", tmp_path / "tests"
+    exports = "__init__.py"
+    add(package / "normalizers" / "softsign.py", code("python", "from torch import Tensor"))
+    add(package / "normalizers" / exports, "from clsnorm.normalizers.softsign import Softsign\n", before="__all__")
+    add(package / "callbacks" / "head_norm.py", code("python", "import pytorch_lightning"))
+    add(package / "callbacks" / exports, "from clsnorm.callbacks.head_norm import HeadNorm\n", before="__all__")
+    add(conf / "normalizer" / "softsign.yaml", code("yaml", "# Softsign"))
+    add(conf / "callbacks" / "head_norm.yaml", code("yaml", "# The norm of the head"))
+    add(conf / "data" / "reviews.yaml", code("yaml", "# Reviews"))
+    page = tmp_path / "docs" / "normalizers" / "per_sample.md"
+    add(page, code("markdown", "| `softsign`"), before="| `dyt`")
+    add(tests / "normalizers" / "test_reference_per_sample.py", code("python", "def test_reference_of_softsign"))
+    path = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    made = subprocess.run([sys.executable, "-m", "clsnorm.catalogue"], cwd=tmp_path, env=path, check=False)
+    assert made.returncode == 0
+    found = ("softsign", "head_norm", "reviews", "pages", "tables", "held_against", "own_formula", "stands_in_one")
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", " or ".join(found), "-m", "not slow"]
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert all(done.stdout.count(name) == 0 for name in ("failed", "error"))
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) > 60, done.stdout
 
 
 @pytest.mark.slow
