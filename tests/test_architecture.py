@@ -22,11 +22,12 @@ ALLOWED = {
     "statistics": {"distributed"},
     "normalizers": {"statistics", "distributed"},
     "metrics": set(),
-    "data": {"catalogue", "command", "distributed", "instantiation"},  # all but one for `python -m clsnorm.data`
+    "data": {"catalogue", "command", "distributed", "instantiation", "options"},  # most for `python -m clsnorm.data`
     "model": {"normalizers", "distributed"},
     "gradients": {"distributed", "model"},
     "callbacks": {"gradients", "model", "normalizers", "statistics", "distributed"},
     "naming": set(),
+    "options": set(),
     "instantiation": set(),
     "markdown": set(),
     "found": {"markdown"},
@@ -41,12 +42,14 @@ ALLOWED = {
     "unchanged": {"data", "instantiation", "records"},
     "dashboard": set(),
     "analysis": {"building", "data", "distributed", "loading", "model", "records", "statistics"},
-    "analyze": {"analysis", "catalogue", "checks", "command", "launch", "loading", "naming", "sweeping"},
-    "command": {"naming", "sweeping"},
+    "analyze": {
+        "analysis", "catalogue", "checks", "command", "launch", "loading", "naming", "options", "sweeping",
+    },
+    "command": {"naming", "options", "sweeping"},
     "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},
     "experiment": {
-        "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "records",
-        "sweeping", "unchanged",
+        "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "options",
+        "records", "sweeping", "unchanged",
     },
 }  # fmt: skip
 

@@ -144,7 +144,9 @@ def test_help_imports_nothing_heavy(workspace: Path) -> None:
     words = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "--help"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
-    assert "normalizer" in done.stdout
+    assert "\nnormalizer=abtt, batchnorm" in done.stdout
+    assert "\nlogger=mlflow, none, tensorboard, wandb\n" in done.stdout
+    assert " _glue" not in done.stdout  # parts of other options are none
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "clsnorm.naming" in imported
     assert not imported & {"torch", "numpy", "pytorch_lightning", "transformers", "datasets", "wandb", "pandas"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,6 @@ import pytest
 import torch
 
 import clsnorm
-from clsnorm import naming
 from clsnorm.errors import InputError
 
 Train = Callable[..., SimpleNamespace]
@@ -166,8 +166,11 @@ def test_memory_is_the_runs_own(train: Train) -> None:
     assert results(train("trainer.max_steps=1"))["peak_memory_mb"] < whole_process - 100
 
 
-def test_load_run_predicts_as_the_run_did(train: Train) -> None:
-    run = train("normalizer=standardize")
+def test_load_run_predicts_as_the_run_did(
+    train: Train, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train("normalizer=standardize", f"model.path={os.path.relpath(tiny_bert)}")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where the relative path leads nowhere
     loaded = clsnorm.load_run(run.folder)
     assert loaded.config["choices"]["normalizer"] == "standardize"
     predictions = pd.read_parquet(run.folder / "predictions.parquet").set_index("example_id")
@@ -187,6 +190,7 @@ def test_load_run_predicts_as_the_run_did(train: Train) -> None:
     with torch.no_grad():
         probability = loaded.classifier(batch).logits.softmax(-1)[0, 1].item()
     assert probability == pytest.approx(row.p1, abs=1e-5)
+    assert {"Batch", "InputError", "load_run"} <= set(dir(clsnorm))
 
 
 def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
@@ -387,20 +391,9 @@ def test_a_stopped_run_does_not_go_on_with_files_that_changed(
     (folder,) = Path("runs").iterdir()
     before = (folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()
     with pytest.raises(
-        InputError, match=r"'cb' \(published/CB/train.jsonl, .*when this run began, but it changed since"
+        InputError, match=r"'cb' \(/.*/published/CB/train.jsonl, .*when this run began, but it changed since"
     ):
         published("two")
     assert ((folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()) == before
     assert results(published("one"))["status"] == "completed"
     assert results(published("two", "force=true"))["status"] == "completed"
-
-
-def test_the_digest_of_files_is_of_all_that_a_path_stands_for_and_of_nothing_else(workspace: Path) -> None:
-    bracketed, part = Path("br[1].csv"), Path("parts", "a.csv")
-    part.parent.mkdir()
-    for given, file in (("br[1].csv", bracketed), ("parts/*.csv", part), ("parts", part)):
-        file.write_text("one")
-        before = naming.content_digest(given)
-        file.write_text("another")
-        assert naming.content_digest([given], None) != before
-    assert naming.content_digest("", 5, None, [""]) == naming.content_digest()

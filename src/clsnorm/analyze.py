@@ -15,11 +15,11 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm import naming, plotting, sweeping
+from clsnorm import naming, options, plotting, sweeping
 from clsnorm.errors import InputError
+from clsnorm.options import CONF
 
 log = logging.getLogger(__name__)
-CONF = Path(__file__).parents[2] / "conf"
 OF_THE_RUN = ("data", "model", "seed", "seeds")  # what a fine-tuned run has settled
 ACCELERATORS = ("cpu", "gpu", "auto")
 
@@ -35,6 +35,7 @@ def main(config: DictConfig) -> None:
     folder = AnalysisFolder(Path(HydraConfig.get().runtime.output_dir))
     with sweeping.failure_told(folder.path.name):
         try:
+            options.require_known(config, "analyze")
             plain = resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
             processes = check(plain, list(HydraConfig.get().overrides.task))
         except (OmegaConfBaseException, InputError):
@@ -59,7 +60,9 @@ def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     from clsnorm.catalogue import description
     from clsnorm.loading import read_run
 
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    plain: dict[str, Any] = OmegaConf.to_container(
+        naming.with_absolute_paths(config), resolve=True, throw_on_missing=True
+    )  # type: ignore[assignment]
     plain["config_hash"] = naming.analysis_hash(config)
     chosen = read_run(plain["run"])[0]["choices"] if plain["run"] else choices
     plain["choices"] = {key: chosen[key] for key in ("data", "model")}

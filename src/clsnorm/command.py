@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from clsnorm import naming, sweeping
+from clsnorm import naming, options, sweeping
 from clsnorm.errors import InputError
 
 OK, CRASHED, REFUSED = 0, 1, 2
@@ -22,11 +22,15 @@ def run_command(task: Callable[[], Any]) -> int:
 
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would otherwise end the process by itself, with status 1
     naming.register()
+    options.register()
     try:
         with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)):
             task()
+            sys.stdout.flush()
     except (InputError, HydraException, OmegaConfBaseException) as error:
         return _refuse(error) if not sweeping.failures else _conclude_sweep()
+    except BrokenPipeError:  # of `--help | head`; what Python has left to say at its end goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception:
         if not sweeping.failures:
             raise
@@ -62,6 +66,6 @@ def _refuse(error: BaseException) -> int:
     while cause.__cause__ is not None and not isinstance(cause, InputError):
         cause = cause.__cause__
     told = cause if isinstance(cause, InputError) else error
-    text = str(told).partition("Config search path:")[0]  # Hydra's list of where its files are
+    text = options.explain(told) or str(told).partition("Config search path:")[0]  # Hydra's list of its folders
     print("error: " + " ".join(text.split()), file=sys.stderr)
     return REFUSED

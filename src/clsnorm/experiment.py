@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm import checks, distributed, launch, naming, sweeping, unchanged
+from clsnorm import checks, distributed, launch, naming, options, sweeping, unchanged
 from clsnorm.building import Experiment, build
 from clsnorm.calibration import Recalibration, calibrate, match_head
 from clsnorm.data import DataModule
@@ -42,8 +42,9 @@ def run(config: DictConfig) -> float | None:
     folder = RunFolder(Path(hydra.output_dir))
     with sweeping.failure_told(folder.path.name):
         try:
+            options.require_known(config, "train")
             plain = resolve(config, OmegaConf.to_container(hydra.choices))  # type: ignore[arg-type]
-        except OmegaConfBaseException:
+        except (OmegaConfBaseException, InputError):
             folder.discard_if_empty()
             raise
         results = _results_of(plain, folder)
@@ -65,7 +66,9 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     """Returns ``config`` as plain values, with its hash and the chosen option of each group."""
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    plain: dict[str, Any] = OmegaConf.to_container(
+        naming.with_absolute_paths(config), resolve=True, throw_on_missing=True
+    )  # type: ignore[assignment]
     plain["config_hash"] = naming.config_hash(config)
     plain["choices"] = {key: value for key, value in choices.items() if key in plain or key == "experiment"}
     return plain

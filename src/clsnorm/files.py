@@ -1,11 +1,15 @@
-"""Which files a pattern stands for, and writing so that a reader never meets half of a file."""
+"""Which files a pattern stands for, what they hold, and writing so that a reader never meets half of a file."""
 
 import contextlib
+import hashlib
 import json
 import uuid
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+VISIBLE = "[!_]*"  # what writes files in parts keeps its own notes beside them, under names with an underscore
 
 
 def matching(path: Path) -> list[Path]:
@@ -18,6 +22,18 @@ def matching(path: Path) -> list[Path]:
     folder = next(parent for parent in path.parents if "*" not in str(parent))
     found = (file for file in folder.glob(str(path.relative_to(folder))) if file.is_file())
     return sorted(file for file in found if not _is_hidden(file.relative_to(folder))) or [path]
+
+
+def digest(path: Path) -> str:
+    """Returns the sha256 of a file; computed once in a process as long as the file does not change."""
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 16)  # some data sets are a file a text
+def _digest(path: Path, size: int, changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_hidden(path: Path) -> bool:

@@ -3,15 +3,15 @@
 import copy
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from clsnorm.errors import InputError
-from clsnorm.files import matching
+from clsnorm.files import VISIBLE, digest, matching
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of one name.
@@ -31,12 +31,24 @@ SPEED_ONLY_KEYS = {
         "strategy",
     ),
 }
+# A user's own files and folders: they may change under a path, or be given by another one, so what they hold is named.
+# With each stands which files of a folder count.
+NAMED_BY_CONTENT = {
+    "data": dict.fromkeys(("train", "select", "report"), f"**/{VISIBLE}"),
+    "model": {"path": VISIBLE},
+}
+OBSERVERS = "clsnorm.callbacks."  # all of them only look; any other callback may steer the training
 
 
 def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> dict[str, Any]:
-    """Returns the resolved ``groups`` of ``config`` that can change a result, with all of ``paths`` blanked."""
+    """Returns the resolved ``groups`` of ``config`` that can change a result.
+
+    All of ``paths`` is blanked, and in place of a user's own files stands what they hold.
+    """
     config = copy.deepcopy(config)
     OmegaConf.set_readonly(config, False)
+    for group, key, files in _own_files(config):
+        config[group][key] = _each(config[group][key], partial(_content, files=files))
     for key in config.paths:
         config.paths[key] = ""
     plain = {group: OmegaConf.to_container(config[group], resolve=True) for group in groups}
@@ -47,16 +59,69 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
 
 
 def config_hash(config: DictConfig) -> str:
-    """Returns 16 hexadecimal digits of the sha256 of `result_config` and of what ends training early."""
-    return _digest(result_config(config) | {"abort_on": sorted(config.abort_on)})
+    """Returns 16 hexadecimal digits of the sha256 of `result_config` and of callbacks that can steer a run."""
+    callbacks = OmegaConf.to_container(config.callbacks, resolve=True) if config.callbacks else {}
+    steering = {
+        name: node
+        for name, node in cast(dict[str, dict[str, Any]], callbacks).items()
+        if config.abort_on or not str(node.get("_target_", "")).startswith(OBSERVERS)
+    }
+    return _digest(result_config(config) | {"abort_on": sorted(config.abort_on), "callbacks": steering})
+
+
+def with_absolute_paths(config: DictConfig) -> DictConfig:
+    """Returns a copy in which a user's paths are absolute, so that what is recorded holds in any working directory."""
+    config = copy.deepcopy(config)
+    OmegaConf.set_readonly(config, False)
+    for key, path in config.paths.items():
+        config.paths[key] = _absolute(path)
+    for group, key, _ in _own_files(config):
+        config[group][key] = _each(config[group][key], lambda path: _absolute(path) if _is_there(path) else path)
+    return config
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _is_there(path: str) -> bool:
+    return all(found.exists() for found in matching(Path(path).expanduser()))
+
+
+def _own_files(config: DictConfig) -> list[tuple[str, str, str]]:
+    """Group, key and pattern of what may name a user's own files, where it is given."""
+    return [
+        (group, key, files)
+        for group, keys in NAMED_BY_CONTENT.items()
+        for key, files in keys.items()
+        if isinstance(config[group], DictConfig) and key in config[group]
+    ]
+
+
+def _each(given: Any, change: Callable[[str], Any]) -> Any:
+    """Applies ``change`` to a path, or to each of a list; what is no path, or an empty one, is for others to refuse."""
+    if isinstance(given, ListConfig):
+        return [_each(value, change) for value in given]
+    return change(given) if isinstance(given, str) and given else given
+
+
+def _content(path: str, files: str) -> Any:
+    """What a file, a pattern with ``*`` or a folder holds: extensions and digests; a path where nothing is, itself."""
+    if not _is_there(path):
+        return path  # a hub's name, an installed package, or told when it is read
+    found = matching(Path(path).expanduser())
+    below = [file for place in found for file in ([place] if place.is_file() else matching(place / files))]
+    try:
+        return [["".join(file.suffixes[-2:]), digest(file)] for file in below if file.is_file()]
+    except OSError as error:
+        raise InputError(f"Cannot read {error.filename}: {error.strerror}") from None
 
 
 def analysis_hash(config: DictConfig) -> str:
     """Returns the same of what can change an analysis; of a run, its folder and what ``results.json`` holds."""
     if config.run:
         folder = Path(config.run).resolve()
-        results = content_digest(str(folder / "results.json"))
-        return _digest({"run": str(folder), "results": results})
+        return _digest({"run": str(folder), "results": _content(str(folder / "results.json"), files="")})
     return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
 
 
@@ -108,40 +173,8 @@ def _choices(root: DictConfig) -> DictConfig:
     return HydraConfig.get().runtime.choices
 
 
-def content_digest(*given: Any) -> str:
-    """Resolver ``${content_digest:...}``: 16 hexadecimal digits that stand for the content of files.
-
-    Runs are named by their configuration; a user's own file may change under the same path, and must then make another
-    run. Paths, patterns with ``*`` and folders are taken, singly or in lists; what is not there, or is no path, is told
-    when it is read.
-    """
-    digest = hashlib.sha256()
-    for pattern in _flat(given):
-        found = matching(Path(pattern).expanduser())
-        files = [file for path in found for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
-        for file in filter(Path.is_file, files):
-            status = file.stat()
-            digest.update(_file_digest(file, status.st_size, status.st_mtime_ns))
-    return digest.hexdigest()[:16]
-
-
-def _flat(given: Iterable[Any]) -> Iterator[str]:
-    for value in given:
-        if isinstance(value, str):
-            yield from [value] if value else []  # an empty path would be the working directory
-        elif isinstance(value, Iterable):
-            yield from _flat(value)
-
-
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, size: int, changed: int) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
-
-
 def register() -> None:
     """Makes the resolvers known to OmegaConf; may be called again."""
-    OmegaConf.register_new_resolver("content_digest", content_digest, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("analysis_name", analysis_name, replace=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,8 +17,8 @@ from clsnorm.command import run_command
 from clsnorm.data.listing import listing, without_places
 from clsnorm.data.recording import notes_on_rows
 from clsnorm.errors import InputError, did_you_mean
+from clsnorm.options import CONF
 
-CONF = Path(__file__).parents[3] / "conf"
 NONE = "–"
 WIDTH = 200  # where the output goes to a file or a pipe
 
@@ -159,13 +158,5 @@ def _examples(one: dict[str, Any]) -> Table:
     return table
 
 
-def _print_until_nobody_reads() -> None:
-    try:
-        main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:  # of `| head`; what Python has left to say at its end goes nowhere
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 if __name__ == "__main__":
-    sys.exit(run_command(_print_until_nobody_reads))
+    sys.exit(run_command(lambda: main(sys.argv[1:])))

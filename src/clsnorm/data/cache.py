@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from clsnorm.data.sources import file_hash
 from clsnorm.errors import InputError
+from clsnorm.files import digest
 
 FORMAT = 2  # raise it when the meaning of what is stored changes
 RECORD = "record.json"
@@ -49,7 +49,7 @@ class Cache:
         entry = self._place(key)
         try:
             stored = json.loads((entry / RECORD).read_text(encoding="utf-8"))
-            kept = {name: file_hash(entry / name) for name in stored["files"]}
+            kept = {name: digest(entry / name) for name in stored["files"]}
             sound = stored["key"] == key and stored["files"] == kept
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -72,7 +72,7 @@ class Cache:
         try:
             with self._refusing():
                 yield draft, record
-            hashes = {path.name: file_hash(path) for path in sorted(draft.iterdir())}
+            hashes = {path.name: digest(path) for path in sorted(draft.iterdir())}
             stored = {"key": key, "files": hashes, "record": record}
             (draft / RECORD).write_text(json.dumps(stored, indent=1), encoding="utf-8")
             self._move(draft, key)

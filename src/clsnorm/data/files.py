@@ -21,11 +21,10 @@ from clsnorm.data.roles import infer_roles
 from clsnorm.data.sources import FilesSource
 from clsnorm.data.text_files import COMPRESSED
 from clsnorm.errors import InputError, require_switch
-from clsnorm.files import matching
+from clsnorm.files import VISIBLE, matching
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 SAME = {".ndjson": ".jsonl"}  # two names of one kind
-VISIBLE = "[!_]*"  # what writes tables in parts keeps its own notes beside them, under names with an underscore
 
 DELIMITERS = {r"\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}  # easier to type than themselves
 
@@ -43,7 +42,6 @@ class UserFiles(DataModule):
         train: The training split.
         report: The report split; None: carved from train.
         select: The select split; None: carved from train.
-        digest: Stands for the files' content in the configuration, from which the run's name is made.
         text: A column or two; numbers from 0 in files without a header. None: inferred.
         label: The column of classes, or of the number to predict. None: inferred.
         task: ``classification`` or ``regression``.
@@ -66,7 +64,6 @@ class UserFiles(DataModule):
         train: str | Sequence[str],
         report: str | Sequence[str] | None,
         select: str | Sequence[str] | None,
-        digest: str = "",
         text: Column | Sequence[Column] | None,
         label: Column | None,
         task: str,
@@ -78,7 +75,6 @@ class UserFiles(DataModule):
         monitor: str | None,
         **options: Any,
     ) -> None:
-        self.digest = digest
         require_switch("data.quoting", quoting, or_null=True)
         require_switch("data.header", header, or_null=True)
         given = {"train": train, "select": select, "report": report}

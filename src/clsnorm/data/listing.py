@@ -16,10 +16,10 @@ from clsnorm.catalogue import data_sets, kind, metric_names
 from clsnorm.data import leakage
 from clsnorm.data.cache import cache_key
 from clsnorm.data.rows import Rows
-from clsnorm.data.sources import Source, Unavailable, file_hash
+from clsnorm.data.sources import Source, Unavailable
 from clsnorm.data.storing import store
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.files import write_json
+from clsnorm.files import digest, write_json
 
 WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")  # a Chinese character, or what stands between spaces
 SHOWN = 160  # characters of an example
@@ -57,7 +57,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
 
 def _composed(conf: Path, cache: Path) -> list[tuple[str, str, dict[str, Any]]]:
     """Returns `data_sets`, from the cache if no file has changed: composing all of them takes seconds."""
-    files = {path.name: file_hash(path) for path in sorted((conf / "data").glob("*.yaml"))}
+    files = {path.name: digest(path) for path in sorted((conf / "data").glob("*.yaml"))}
     return _kept(cache / f"sets-{cache_key(files)[:32]}.json", lambda: list(data_sets(conf)))
 
 

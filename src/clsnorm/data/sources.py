@@ -7,14 +7,13 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from clsnorm.data.labels import spell
 from clsnorm.data.readers import Column, Columns, Reader
 from clsnorm.errors import InputError
-from clsnorm.files import matching
+from clsnorm.files import digest, matching
 
 
 class Unavailable(Exception):  # noqa: N818 -- not an error yet: the next source may have the rows
@@ -192,18 +191,6 @@ def describe(part: Any) -> Any:
     return part
 
 
-@lru_cache(maxsize=1 << 16)  # some data sets are a file a text
-def _hash(path: Path, size: int, changed: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Returns the sha256 of a file; computed once in a process as long as the file does not change."""
-    status = path.stat()
-    return _hash(path, status.st_size, status.st_mtime_ns)
-
-
 @dataclass(frozen=True, kw_only=True)
 class FilesSource(Source):
     """Published files below the folder ``paths.data``, or a user's own files.
@@ -259,4 +246,4 @@ class FilesSource(Source):
 
 def _identity(path: Path) -> tuple[str, str]:
     """Returns the folder's name, which some layouts take for the label, and the hash of the content."""
-    return path.parent.name, file_hash(path)
+    return path.parent.name, digest(path)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clsnorm.data.readers import Reader
-from clsnorm.data.sources import Source, Table, Unavailable, file_hash
+from clsnorm.data.sources import Source, Table, Unavailable
 from clsnorm.errors import InputError
+from clsnorm.files import digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class WheelSource(Source):
     def fingerprint(self, root: Path) -> str:
         for split in self.splits:
             for path in self.paths(split):
-                if (found := file_hash(path)) != self.sha256:
+                if (found := digest(path)) != self.sha256:
                     raise InputError(
                         f"Expected {self.location(root, split)} to have sha256 {self.sha256[:12]}..., but got "
                         f"{found[:12]}...: it is of another version. Run `pip install {self.requirement}`"

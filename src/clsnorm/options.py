@@ -1,0 +1,104 @@
+"""What a user can choose: the options that are there, and the nearest to one that is not; imports no torch."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from clsnorm.errors import InputError, did_you_mean
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def require_known(config: DictConfig, primary: str) -> None:
+    """Refuses a key that nothing reads, such as one added with ``+`` by a slip of the pen: it would change nothing.
+
+    The keys of a part, such as ``optimizer``, are for its constructor to refuse.
+
+    Args:
+        config: Composed.
+        primary: The file of `CONF` it was composed from, ``train`` or ``analyze``.
+
+    Raises:
+        InputError: If the top level, ``seeds`` or ``paths`` has a key that ``primary`` does not.
+    """
+    node = OmegaConf.load(CONF / f"{primary}.yaml")
+    groups = [str(key) for default in node.defaults if isinstance(default, DictConfig) for key in default]
+    known = {
+        "": [*map(str, node), *(group for group in groups if not group.startswith("override "))],
+        "seeds": [str(key) for key in node.seeds],
+        "paths": [str(key) for key in OmegaConf.load(CONF / "paths" / "default.yaml")],
+    }
+    for place, keys in known.items():
+        for key in config[place] if place else config:
+            if key not in keys:
+                raise InputError(_no_such_key(str(key), place, keys))
+
+
+def choices(*groups: str) -> str:
+    """Resolver ``${choices:data,model}``: a paragraph for each group with its options, for ``--help``.
+
+    Example:
+        >>> print(choices("logger", "scheduler"))
+        logger=mlflow, none, tensorboard, wandb
+        scheduler=constant, cosine, linear
+    """
+    paragraphs = (f"{group}={', '.join(_options(group))}" for group in groups)
+    return "\n".join(textwrap.fill(text, 120, subsequent_indent="    ", break_on_hyphens=False) for text in paragraphs)
+
+
+def register() -> None:
+    """Makes the resolver known to OmegaConf; may be called again."""
+    OmegaConf.register_new_resolver("choices", choices, replace=True)
+
+
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
+
+
+def explain(error: BaseException) -> str | None:
+    """Returns one line for an option or a key that Hydra did not find; None for any other error."""
+    from hydra.errors import MissingConfigException
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        return _no_such_option(group, name) if (CONF / group).is_dir() and group else None
+    cause = error.__cause__
+    if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.full_key, str):
+        return _from_parent(cause.full_key, cause.parent_node)
+    return None
+
+
+def _no_such_option(group: str, name: str) -> str:
+    there = _options(group)
+    return f"Expected an option of `{group}`, but got {name!r}.{_nearest(name, there)} There are {', '.join(there)}"
+
+
+def _from_parent(full_key: str, parent: Any) -> str:
+    place, _, key = full_key.rpartition(".")
+    groups = [] if place else [path.name for path in CONF.iterdir() if path.is_dir()]
+    keys = dict.fromkeys(str(key) for key in (*parent, *groups) if not str(key).startswith("_"))
+    target = str(parent.get("_target_", "clsnorm."))  # of this package's classes the files name all arguments
+    further = "" if target.startswith("clsnorm.") else f". +{full_key}=... gives {target} a further one"
+    return _no_such_key(key, place, list(keys)) + further
+
+
+def _no_such_key(key: str, place: str, keys: list[str]) -> str:
+    there = [key for key in keys if key not in ("defaults", "hydra")]
+    full_key, holder = (f"{place}.{key}", f"`{place}`") if place else (key, "The configuration")
+    return (
+        f"Expected an argument that exists, but got `{full_key}`.{_nearest(key, there)} "
+        f"{holder} has {', '.join(there) or 'none: it is a value'}"
+    )
+
+
+def _nearest(given: str, there: Iterable[str]) -> str:
+    """As `did_you_mean`; what only lacks its ending, such as ``l2`` for ``l2norm``, is nearest."""
+    there = list(there)
+    longer = [name for name in there if given and name.startswith(given)]
+    return did_you_mean(longer[0] if len(longer) == 1 else given, there)
