@@ -28,7 +28,8 @@ ALLOWED = {
     "callbacks": {"gradients", "model", "normalizers", "statistics", "distributed"},
     "naming": set(),
     "options": set(),
-    "instantiation": set(),
+    "annotations": set(),
+    "instantiation": {"annotations"},
     "markdown": set(),
     "found": {"markdown"},
     "catalogue": {"dashboard", "found", "instantiation", "markdown", "statistics"},
@@ -43,12 +44,14 @@ ALLOWED = {
     "dashboard": set(),
     "analysis": {"building", "data", "distributed", "loading", "model", "records", "statistics"},
     "analyze": {
-        "analysis", "catalogue", "checks", "command", "launch", "loading", "naming", "options", "sweeping",
+        "analysis", "catalogue", "checks", "command", "instantiation", "launch", "loading", "naming", "options",
+        "sweeping",
     },
     "command": {"naming", "options", "sweeping"},
     "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},
     "experiment": {
-        "building", "calibration", "callbacks", "checks", "data", "distributed", "launch", "naming", "options",
+        "building", "calibration", "callbacks", "checks", "data", "distributed", "instantiation", "launch", "naming",
+        "options",
         "records", "sweeping", "unchanged",
     },
 }  # fmt: skip

@@ -55,6 +55,7 @@ def test_good_configuration_passes() -> None:
         ("trainer.precision", "bf16-true"),
         ("trainer.precision", 16),
         ("trainer.num_nodes", 2),
+        ("trainer.accelerator", "tpu"),
         ("trainer.devices", 0),
         ("trainer.devices", "two"),
     ],

@@ -27,7 +27,7 @@ Command = Callable[..., Any]
         ("trainer.max_epochs=abc", ["trainer.max_epochs", "abc"]),
         ("data.train=gone.tsv", ["gone.tsv"]),
         ("normalizer=[identity,layernorm]", ["one option for `normalizer`", "-m normalizer="]),
-        ("optimizer.lr=abc", ["optimizer", "lr='abc'"]),
+        ("optimizer.lr=abc", ["`optimizer.lr`", "a number", "'abc'"]),
         ("data.label=???", ["data.label"]),
         ("trainer.val_check_interval=0", ["trainer.val_check_interval", "0"]),
         ("trainer.devices=4096", ["trainer.devices", "4096"]),

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from clsnorm import naming
-from clsnorm.instantiation import ROLES, check_targets, locate
+from clsnorm.instantiation import ROLES, check_node, locate
 
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = sorted(path for path in CONF.glob("*/[!_]*.yaml"))
@@ -76,7 +76,7 @@ def test_composes_and_resolves(path: Path) -> None:
 def nodes(path: Path) -> list[dict[str, Any]]:
     """The objects that an option describes: itself, or its named entries."""
     group = path.parent.name
-    node = OmegaConf.to_container(composed(path)[group], resolve=False) or {}
+    node = OmegaConf.to_container(composed(path)[group], resolve=True) or {}
     assert isinstance(node, dict)
     return [node] if "_target_" in node else list(node.values())
 
@@ -96,7 +96,7 @@ def arguments(kind: type) -> set[str]:
 def test_keys_are_the_constructor_s_arguments(path: Path) -> None:
     for node in nodes(path):
         role = path.parent.name
-        check_targets(node, role)
+        check_node(node, role)
         assert {key for key in node if not key.startswith("_")} == arguments(locate(node["_target_"], role)) - GIVEN[
             role
         ] - FILLED_IN.get(path.stem, set())

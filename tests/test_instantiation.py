@@ -3,9 +3,14 @@ from pathlib import Path
 import pytest
 
 from clsnorm.errors import InputError
-from clsnorm.instantiation import check_targets, instantiate
+from clsnorm.instantiation import check_groups, check_node, instantiate
 
 IDENTITY = {"_target_": "clsnorm.normalizers.Identity", "_partial_": True}
+ADAMW = {"_target_": "clsnorm.model.optimizers.AdamW"}
+LINEAR = {"_target_": "clsnorm.model.schedules.Linear"}
+TRAINER = {"_target_": "pytorch_lightning.Trainer"}
+FILES = {"_target_": "clsnorm.data.UserFiles"}
+ACCURACY = {"_target_": "torchmetrics.classification.MulticlassAccuracy"}
 
 
 @pytest.mark.parametrize(
@@ -23,7 +28,57 @@ IDENTITY = {"_target_": "clsnorm.normalizers.Identity", "_partial_": True}
 )
 def test_role_decides_what_may_be_built(node: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        check_targets(node, "normalizer")
+        check_node(node, "normalizer")
+
+
+@pytest.mark.parametrize(
+    ("node", "place", "message"),
+    [
+        ({"_target_": None}, "normalizer", "target of `normalizer`.*None"),
+        ({"_target_": "torch"}, "normalizer", "'torch' of `normalizer` cannot be imported"),
+        (None, "logger.wandb", "`logger.wandb` to be a mapping that names a class"),
+        (ADAMW | {"eps": None}, "optimizer", "`optimizer.eps` to be a number, but got None"),
+        (ADAMW | {"lr": True}, "optimizer", "`optimizer.lr` to be a number, but got True"),
+        (ADAMW | {"betas": 0.9}, "optimizer", "`optimizer.betas` to be a list of 2, each value a number, but got 0.9"),
+        (ADAMW | {"betas": [0.9]}, "optimizer", "`optimizer.betas` to be a list of 2"),
+        (LINEAR | {"warmup_steps": 1.5}, "scheduler", "`scheduler.warmup_steps` to be a whole number or null"),
+        (
+            {"_target_": "clsnorm.model.Classifier", "init_std": "abc"},
+            "classifier",
+            "`classifier.init_std` to be a n",
+        ),
+        (TRAINER | {"deterministic": "maybe"}, "trainer", "to be true or false or 'warn' or null, but got 'maybe'"),
+        (FILES | {"rows": 240}, "data", "`data.rows` to be a mapping or null, but got 240"),
+        (FILES | {"max_length": None}, "data", "`data.max_length` to be a whole number, but got None"),
+        (
+            FILES | {"metrics": {"f1": ACCURACY | {"average": "m"}}},
+            "data",
+            "`data.metrics.f1.average` to be 'micro'",
+        ),
+        ({"_target_": "clsnorm.records.WandbRun", "tags": "abc"}, "logger.wandb", "`logger.wandb.tags` to be a list"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_named(node: dict, place: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_node(node, place)
+
+
+def test_what_works_is_not_refused() -> None:
+    check_node(ADAMW | {"lr": 1, "betas": (0, 0.999), "weight_decay": 0}, "optimizer")
+    check_node(LINEAR | {"warmup_ratio": 0, "warmup_steps": 3}, "scheduler")
+    check_node(TRAINER | {"devices": "auto", "profiler": "simple", "limit_train_batches": 3}, "trainer")
+    check_node(FILES | {"text": ["a", 1], "label": 0, "rows": {"train": 3}, "about": None}, "data")
+    check_node({"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0}, "optimizer")
+
+
+@pytest.mark.parametrize("group", ["callbacks", "logger", "data"])
+def test_a_group_that_is_no_mapping_is_refused(group: str) -> None:
+    with pytest.raises(InputError, match=f"`{group}` to be a mapping.*but got 5"):
+        check_groups({group: 5}, [group])
+
+
+def test_a_group_of_several_may_be_empty_or_missing() -> None:
+    check_groups({"callbacks": None}, ["callbacks", "logger"])
 
 
 def test_refused_arguments_become_one_sentence() -> None:

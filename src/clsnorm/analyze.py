@@ -21,7 +21,6 @@ from clsnorm.options import CONF
 
 log = logging.getLogger(__name__)
 OF_THE_RUN = ("data", "model", "seed", "seeds")  # what a fine-tuned run has settled
-ACCELERATORS = ("cpu", "gpu", "auto")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="analyze")
@@ -30,6 +29,7 @@ def main(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from clsnorm.analysis.run import AnalysisFolder, execute
+    from clsnorm.instantiation import check_groups
     from clsnorm.launch import launch
 
     folder = AnalysisFolder(Path(HydraConfig.get().runtime.output_dir))
@@ -38,6 +38,7 @@ def main(config: DictConfig) -> None:
             options.require_known(config, "analyze")
             plain = resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
             processes = check(plain, list(HydraConfig.get().overrides.task))
+            check_groups(plain, ("data", "model"))
         except (OmegaConfBaseException, InputError):
             folder.discard_if_empty()
             raise
@@ -85,10 +86,6 @@ def check(config: dict[str, Any], overrides: list[str]) -> int:
         raise InputError(
             f"Expected run={config['run']} to come without {' '.join(settled)}: data and model are those of the run. "
             "Leave one of them out"
-        )
-    if config["accelerator"] not in ACCELERATORS:
-        raise InputError(
-            f"Expected argument `accelerator` to be one of {ACCELERATORS}, but got {config['accelerator']!r}"
         )
     return count_processes(config, prefix="")
 

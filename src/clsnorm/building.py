@@ -14,7 +14,7 @@ from clsnorm import distributed
 from clsnorm.callbacks import Observer
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
-from clsnorm.instantiation import instantiate, instantiate_partial
+from clsnorm.instantiation import instantiate, instantiate_partial, nodes_of
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import (
     Abort,
@@ -103,8 +103,10 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
         scheduler=scheduler,
         seed_dropout=config["seeds"]["dropout"],
     )
-    callbacks = {name: instantiate(node, "callbacks") for name, node in (config["callbacks"] or {}).items()}
-    observers = {name: callback for name, callback in callbacks.items() if isinstance(callback, Observer)}
+    callbacks = {place: instantiate(node, place) for place, node in nodes_of(config, "callbacks").items()}
+    observers = {
+        place.partition(".")[2]: callback for place, callback in callbacks.items() if isinstance(callback, Observer)
+    }
     records = _build_records(config, folder, data, observers, stopwatch=stopwatch, memory=memory)
     trainer = _build_trainer(config, folder, records.metrics_csv, [*callbacks.values(), *records.callbacks])
     records.events.loggers = [logger for logger in trainer.loggers if logger is not records.metrics_csv]
@@ -221,7 +223,8 @@ def _build_trainer(
     config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     loggers = [
-        instantiate(node, "logger", folder=folder.path, config=config) for node in (config["logger"] or {}).values()
+        instantiate(node, place, folder=folder.path, config=config)
+        for place, node in nodes_of(config, "logger").items()
     ]
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}

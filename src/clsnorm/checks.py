@@ -10,6 +10,13 @@ from clsnorm.errors import InputError
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+ACCELERATORS = {
+    "auto": "auto",
+    "cpu": "cpu",
+    "gpu": "gpu",
+    "cuda": "gpu",
+    "mps": "mps",
+}  # what each is
 MIN_PROCESSES = 2  # trainer=ddp_cpu works on one core, too
 
 
@@ -83,17 +90,22 @@ def count_processes(trainer: dict[str, Any], *, prefix: str = "trainer.") -> int
         prefix: What stands before these names on the command line, for the message.
 
     Raises:
-        InputError: If there are not that many devices.
+        InputError: If there is no such accelerator, or if there are not that many devices.
     """
     import torch
 
     gpus, cores = torch.cuda.device_count(), max(MIN_PROCESSES, os.cpu_count() or 1)
-    accelerator, devices = trainer["accelerator"], trainer["devices"]
+    devices, accelerator = trainer["devices"], ACCELERATORS.get(str(trainer["accelerator"]))
+    if accelerator is None:
+        raise InputError(
+            f"Expected argument `{prefix}accelerator` to be one of {', '.join(ACCELERATORS)}, but got "
+            f"{trainer['accelerator']!r}"
+        )
     if accelerator == "auto":
         accelerator = "gpu" if gpus else "cpu"
     if accelerator == "gpu" and gpus == 0:
         raise InputError(
-            f"{prefix}accelerator=gpu needs a GPU that PyTorch can use, but there is none. "
+            f"{prefix}accelerator={trainer['accelerator']} needs a GPU that PyTorch can use, but there is none. "
             f"Use {prefix}accelerator=cpu; to train on several processes without GPUs, trainer=ddp_cpu"
         )
     if devices == "auto":

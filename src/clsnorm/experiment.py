@@ -16,6 +16,7 @@ from clsnorm.calibration import Recalibration, calibrate, match_head
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
+from clsnorm.instantiation import check_groups
 from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import count_events, position
 from clsnorm.records.results import at_or_below, majority_score, print_table
@@ -58,7 +59,9 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
         if finished is not None:
             _say_finished(finished, config, folder)
         else:
-            _execute_or_launch(config, folder, checks.check(config))
+            processes = checks.check(config)
+            check_groups(config)
+            _execute_or_launch(config, folder, processes)
         results = folder.read_results()
     assert results is not None
     return results

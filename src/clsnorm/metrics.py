@@ -1,6 +1,7 @@
 """What metrics are fed, how they are kept from asking other processes, and those that torchmetrics lacks."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,39 @@ def predictions(logits: Tensor, *, regression: bool) -> Tensor:
     """Returns what metrics take: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
     logits = logits.detach().float()
     return logits.squeeze(-1) if regression else logits.softmax(-1)
+
+
+def build_metrics(
+    given: Mapping[str, Metric | Callable[..., Metric]], *, num_outputs: int, regression: bool
+) -> dict[str, Metric]:
+    """Returns the metrics by name, each tried on a few right predictions.
+
+    Args:
+        given: By name: metrics, or partials that are called with ``num_classes``.
+        num_outputs: Number of classes, or 1.
+        regression: Whether metrics are fed values and targets, ``(B,)``, instead of probabilities ``(B, C)`` and class
+            ids.
+
+    Raises:
+        InputError: If one refuses its arguments or what it is fed, or does not give one number.
+    """
+    rows = max(2, num_outputs)
+    targets = torch.arange(rows) % num_outputs
+    fed = (torch.arange(2.0), torch.arange(2.0)) if regression else (torch.eye(num_outputs)[targets], targets)
+    built = {}
+    for name, metric in given.items():
+        try:
+            built[name] = metric if isinstance(metric, Metric) else metric(num_classes=num_outputs)
+            with warnings.catch_warnings(action="ignore"):  # of so few rows
+                float(alone(built[name])(*fed))
+        except (TypeError, ValueError, RuntimeError, IndexError) as error:
+            if isinstance(error, InputError):
+                raise
+            takes = "values and targets" if regression else "probabilities of the classes and class ids"
+            raise InputError(
+                f"Expected `data.metrics.{name}` to be a metric of {takes} that gives one number, but it says: {error}"
+            ) from error
+    return built
 
 
 def alone(metric: Metric) -> Metric:

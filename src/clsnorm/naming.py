@@ -51,11 +51,21 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
         config[group][key] = _each(config[group][key], partial(_content, files=files))
     for key in config.paths:
         config.paths[key] = ""
-    plain = {group: OmegaConf.to_container(config[group], resolve=True) for group in groups}
+    plain = {group: OmegaConf.to_container(_group(config, group), resolve=True) for group in groups}
     return {
         group: {key: value for key, value in node.items() if key not in SPEED_ONLY_KEYS.get(group, ())}
         for group, node in cast(dict[str, dict[str, Any]], plain).items()
     }
+
+
+def _group(config: DictConfig, group: str) -> DictConfig:
+    node = config.get(group)
+    if not OmegaConf.is_dict(node):
+        raise InputError(
+            f"Expected `{group}` to be one of its options, but got {node!r}. `python train.py --help` lists them; leave "
+            "it out for the usual one"
+        )
+    return node
 
 
 def config_hash(config: DictConfig) -> str:

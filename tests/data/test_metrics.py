@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
+from torchmetrics import MeanSquaredError, PearsonCorrCoef
+from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.errors import InputError
-from clsnorm.metrics import ClassF1, Matthews, MeanClassF1
+from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -46,6 +51,29 @@ def test_mean_class_f1_is_that_of_scikit_learn() -> None:
 def test_class_indices_must_be_classes_once_each(indices: list[int]) -> None:
     with pytest.raises(InputError, match=r"Expected argument `class_indices`"):
         MeanClassF1(3, class_indices=indices)
+
+
+@pytest.mark.parametrize(
+    ("metric", "says"),
+    [
+        (partial(MulticlassAccuracy, foo=1), "foo"),
+        (partial(MulticlassAccuracy, average="none"), "one number"),
+        (partial(MeanSquaredError), "num_classes"),
+        (PearsonCorrCoef(), "one number"),
+        (3, "not callable"),
+    ],
+)
+def test_a_metric_that_cannot_score_classes_is_refused_by_name(metric: Any, says: str) -> None:
+    with pytest.raises(InputError, match=rf"`data\.metrics\.mine` to be a metric of probabilities.*{says}"):
+        build_metrics({"mine": metric}, num_outputs=3, regression=False)
+
+
+def test_trying_a_metric_leaves_nothing_in_it() -> None:
+    built = build_metrics({"r": PearsonCorrCoef()}, num_outputs=1, regression=True)
+    assert built["r"].update_count == 0
+    assert build_metrics({"f": partial(ClassF1, class_index=1)}, num_outputs=2, regression=False)["f"].num_classes == 2
+    with pytest.raises(InputError, match="`class_index`"):
+        build_metrics({"f": partial(ClassF1, class_index=2)}, num_outputs=2, regression=False)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

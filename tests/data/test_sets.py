@@ -29,7 +29,7 @@ from clsnorm.data import (
 )
 from clsnorm.data.labels import class_ids, values
 from clsnorm.errors import InputError
-from clsnorm.instantiation import check_targets
+from clsnorm.instantiation import check_node
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 PUBLISHED = Path(os.environ.get("CLSNORM_DATA") or "no folder")
@@ -55,7 +55,7 @@ SETS = configurations()
 def files_source(node: dict[str, Any]) -> FilesSource:
     from hydra.utils import instantiate
 
-    check_targets(node, "data")
+    check_node(node, "data")
     return instantiate(node["sources"]["files"], _convert_="all")
 
 

@@ -33,6 +33,7 @@ from clsnorm.data.sources import Source, Unavailable
 from clsnorm.data.subsets import LabelNoise, Subset
 from clsnorm.data.tokens import Tokens
 from clsnorm.errors import InputError, require_switch
+from clsnorm.metrics import build_metrics
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -196,10 +197,7 @@ class DataModule(pl.LightningDataModule):
             labels[self._kept] = self.noise.applied(labels[self._kept], self._trained(labels))
         self._changed = int((labels != train.labels).sum())
         self._tokens = {**prepared.tokens, "train": dataclasses.replace(train, labels=labels)}
-        self.metrics = {
-            name: metric if isinstance(metric, Metric) else metric(num_classes=self.num_outputs)
-            for name, metric in self._metrics.items()
-        }
+        self.metrics = build_metrics(self._metrics, num_outputs=self.num_outputs, regression=self.regression)
         digest = hashlib.sha256(prepared.key.encode())
         for array in (train.example_ids, labels):
             digest.update(array[self._kept].tobytes())

@@ -1,0 +1,98 @@
+"""Whether the values of a configuration are of the kinds that a constructor's annotations ask for."""
+
+import builtins
+import inspect
+import types
+from collections import ChainMap, abc, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", type(None): "null"}
+UNIONS = (Union, types.UnionType)
+LISTS = (list, tuple, abc.Sequence, abc.Collection, abc.Iterable)
+MAPPINGS = (dict, abc.Mapping)
+
+
+def misfits(kind: type, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields the name and the rule of each given argument that is not what its annotation asks for.
+
+    Annotations with a class of which a configuration holds no values are taken to fit: the class itself must tell. So
+    do defaults, whatever their annotation says.
+
+    Example:
+        >>> class Warm:
+        ...     def __init__(self, steps: int | None, betas: tuple[float, float] = (0.9, 0.999)) -> None: ...
+        >>> list(misfits(Warm, {"steps": None, "betas": [1, 0.5]}))
+        []
+        >>> list(misfits(Warm, {"steps": 1.5, "betas": 0.9}))
+        [('steps', 'a whole number or null'), ('betas', 'a list of 2, each value a number')]
+    """
+    for name, (hint, default) in _arguments(kind).items():
+        if name in given and not (_fits(given[name], hint) or given[name] == default):
+            yield name, _rule(hint)
+
+
+def _arguments(kind: type) -> dict[str, tuple[Any, Any]]:
+    """Annotation and default of each argument; where a constructor passes on ``**options``, the base class's too."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for owner in kind.__mro__:
+        constructor = vars(owner).get("__init__")
+        if not inspect.isfunction(constructor):
+            continue
+        parameters, hints = inspect.signature(constructor).parameters, _hints(constructor)
+        found = {name: (hints[name], parameters[name].default) for name in parameters if name in hints} | found
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return found
+
+
+def _hints(function: types.FunctionType) -> dict[str, Any]:
+    """Annotations as types; a name that only type checkers import stands for anything."""
+    known = inspect.unwrap(function).__globals__
+    scope = ChainMap(known, vars(builtins), defaultdict(lambda: Any))
+    try:
+        return get_type_hints(function, localns=scope)
+    except (NameError, TypeError, AttributeError):  # an annotation that cannot be read as a type
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin, parts = get_origin(hint), get_args(hint)
+    if isinstance(value, dict) and "_target_" in value:  # an object by the time the constructor gets it
+        return True
+    if origin in UNIONS:
+        return any(_fits(value, part) for part in parts)
+    if origin is Literal:
+        return value in parts
+    if origin in LISTS or hint in LISTS:
+        return isinstance(value, list | tuple) and _list_fits(value, origin, parts)
+    if origin in MAPPINGS or hint in MAPPINGS:
+        return isinstance(value, dict)
+    if hint in (int, float):
+        return isinstance(value, int | hint) and not isinstance(value, bool)
+    return hint not in WORDS or isinstance(value, hint)
+
+
+def _list_fits(value: list[Any] | tuple[Any, ...], origin: Any, parts: tuple[Any, ...]) -> bool:
+    if _is_fixed(origin, parts):
+        return len(value) == len(parts) and all(map(_fits, value, parts))
+    return all(_fits(one, part) for one in value for part in parts[:1])
+
+
+def _is_fixed(origin: Any, parts: tuple[Any, ...]) -> bool:
+    """Whether the annotation is of a tuple that says how many values it has."""
+    return origin is tuple and Ellipsis not in parts
+
+
+def _rule(hint: Any) -> str:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin in UNIONS:
+        return " or ".join(_rule(part) for part in parts if not (part is int and float in parts))
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin in LISTS or hint in LISTS:
+        length = f" of {len(parts)}" if _is_fixed(origin, parts) else ""
+        return f"a list{length}{f', each value {_rule(parts[0])}' if parts and parts[0] in WORDS else ''}"
+    if origin in MAPPINGS or hint in MAPPINGS:
+        return "a mapping"
+    return WORDS.get(hint, getattr(hint, "__name__", str(hint)))
