@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import json
 import os
 import signal
@@ -13,6 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf.errors import OmegaConfBaseException
+
+from clsnorm import sweeping
+from clsnorm.command import run_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,12 +30,12 @@ Command = Callable[..., Any]
     [
         ("normalizer=layernrom", ["layernrom", "layernorm", "identity"]),
         ("data.max_lenght=3", ["max_lenght"]),
-        ("trainer.max_epochs=abc", ["trainer.max_epochs", "abc"]),
+        ("logger=null", ["logger=null", "name an option", "none"]),
         ("data.train=gone.tsv", ["gone.tsv"]),
         ("normalizer=[identity,layernorm]", ["one option for `normalizer`", "-m normalizer="]),
         ("optimizer.lr=abc", ["`optimizer.lr`", "a number", "'abc'"]),
         ("data.label=???", ["data.label"]),
-        ("trainer.val_check_interval=0", ["trainer.val_check_interval", "0"]),
+        ("paths.output=/dev/null", ["/dev/null", "paths.output="]),
         ("trainer.devices=4096", ["trainer.devices", "4096"]),
     ],
 )
@@ -59,12 +65,12 @@ def test_sweep_survives_a_crash_and_a_refusal_and_goes_on(
     (workspace / "own.py").write_text(BOOM)
     monkeypatch.setenv("PYTHONPATH", f"{workspace}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.setenv("CLSNORM_PACKAGES", "own")
-    targets = ",".join(["own.Boom", "clsnorm.normalizers.Gone", "clsnorm.normalizers.Identity"])
+    targets = ",".join(["own.Boom", "${gone}", "clsnorm.normalizers.Identity"])  # the second has no name
     sweep = ["-m", *tiny_overrides, "trainer.max_epochs=1", f"normalizer._target_={targets}"]
     done = command(*sweep)
     assert done.returncode == 1, done.stderr  # a crash outweighs a refusal
     assert "crashed: ZeroDivisionError: a normalizer of one's own" in done.stderr
-    assert "refused: The target 'clsnorm.normalizers.Gone'" in done.stderr
+    assert "job-1: refused: Interpolation key 'gone' not found" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: 2 of the sweep's runs failed")
     (result,) = (workspace / "multirun" / "adhoc").glob("*/results.json")
     (crash,) = (workspace / "multirun" / "adhoc").glob("*/error.json")
@@ -77,6 +83,71 @@ def test_sweep_survives_a_crash_and_a_refusal_and_goes_on(
     assert result.stat().st_mtime_ns == stamp
     assert (crash.parent / "results.json").exists()
     assert not crash.exists()
+
+
+def hydra_main(hydra: Callable[[], None], task: Callable[[], None]) -> Callable[[], None]:
+    """What ``@hydra.main`` makes of ``task``, which ``hydra`` may not come to call."""
+
+    @functools.wraps(task)
+    def main() -> None:
+        hydra()
+        task()
+
+    return main
+
+
+def do_nothing() -> None:
+    pass
+
+
+def fail(error: Exception) -> Callable[[], None]:
+    def failing() -> None:
+        raise error
+
+    return failing
+
+
+def test_a_fault_is_the_user_s_before_the_run_and_a_crash_within(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    unwritable = PermissionError(errno.EACCES, "Permission denied", "/etc/runs")
+    assert run_command(hydra_main(fail(unwritable), do_nothing)) == 2
+    assert capsys.readouterr().err.startswith("error: Cannot make a folder for the run: Permission denied: /etc/runs.")
+    with pytest.raises(PermissionError):
+        run_command(hydra_main(do_nothing, fail(unwritable)))
+
+
+@pytest.mark.parametrize("word", ["hydra.job.chdir=true", "+hydra.job.chdir=True", "hydra.output_subdir=.hydra"])
+def test_what_hydra_must_leave_alone_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "seed=1", word])
+    assert run_command(hydra_main(do_nothing, fail(AssertionError()))) == 2
+    assert f"Expected {word.strip('+').partition('=')[0]} to stay" in capsys.readouterr().err
+
+
+def test_what_hydra_must_leave_alone_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py", "hydra.job.chdir=False", "hydra.output_subdir=null"])
+    assert run_command(hydra_main(do_nothing, do_nothing)) == 0
+
+
+def test_a_refused_sweep_leaves_no_folder(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used, empty = Path("sweeps/used"), Path("sweeps/deep/down/empty")
+    monkeypatch.setattr(sweeping, "folders", [used, empty, Path("never/made")])
+    (used / "job").mkdir(parents=True)
+    empty.mkdir(parents=True)
+    for folder in (used, empty):
+        (folder / "multirun.yaml").touch()
+    refusal = OmegaConfBaseException("a typo")
+    monkeypatch.setattr(sweeping, "failures", [refusal])
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    assert run_command(hydra_main(fail(refusal), do_nothing)) == 2
+    assert [str(path) for path in sorted(Path("sweeps").rglob("*"))] == [
+        "sweeps/used",
+        "sweeps/used/job",
+        "sweeps/used/multirun.yaml",
+    ]
 
 
 @pytest.mark.slow

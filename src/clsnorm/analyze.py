@@ -13,7 +13,6 @@ from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm import naming, options, plotting, sweeping
 from clsnorm.errors import InputError
@@ -39,7 +38,7 @@ def main(config: DictConfig) -> None:
             plain = resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
             processes = check(plain, list(HydraConfig.get().overrides.task))
             check_groups(plain, ("data", "model"))
-        except (OmegaConfBaseException, InputError):
+        except sweeping.REFUSALS:
             folder.discard_if_empty()
             raise
         with folder.claim(plain) as finished:

@@ -3,13 +3,18 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clsnorm import naming, options, sweeping
 from clsnorm.errors import InputError
 
 OK, CRASHED, REFUSED = 0, 1, 2
+SETTLED = {  # options of Hydra that a run's folder and paths rely on, and why
+    "hydra.job.chdir": ("false", "paths are relative to where the command is typed"),
+    "hydra.output_subdir": ("null", "a run keeps its whole configuration in config.yaml"),
+}
 
 
 def run_command(task: Callable[[], Any]) -> int:
@@ -17,35 +22,65 @@ def run_command(task: Callable[[], Any]) -> int:
 
     A refusal is one line on standard error. A crash keeps its traceback: it is a fault to report.
     """
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would otherwise end the process by itself, with status 1
     naming.register()
     options.register()
     try:
+        _require_settled(sys.argv[1:])
         with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)):
             task()
             sys.stdout.flush()
-    except (InputError, HydraException, OmegaConfBaseException) as error:
-        return _refuse(error) if not sweeping.failures else _conclude_sweep()
     except BrokenPipeError:  # of `--help | head`; what Python has left to say at its end goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Exception:
-        if not sweeping.failures:
-            raise
-        return _conclude_sweep()
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
+    except Exception as error:
+        sweeping.discard_empty()
+        if error in sweeping.failures:
+            return _conclude_sweep()
+        if isinstance(error, sweeping.REFUSALS):
+            return _refuse(error)
+        if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
+            return _refuse(_of_hydra(error))
+        raise
     return OK
+
+
+def _require_settled(words: Sequence[str]) -> None:
+    for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        wanted, reason = SETTLED.get(key, (value.lower(), ""))
+        if value.lower() != wanted:
+            raise InputError(f"Expected {key} to stay {wanted}, since {reason}, but got {value}. Leave it out")
+
+
+def _has_begun(task: Callable[[], Any], error: BaseException) -> bool:
+    """Whether Hydra had handed over to ``task`` when the error arose."""
+    code = getattr(task, "__wrapped__", task).__code__
+    return any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _of_hydra(error: OSError | ValueError) -> InputError:
+    """Says in the user's words what Hydra could not do before the task began."""
+    if isinstance(error, OSError):
+        return InputError(
+            f"Cannot make a folder for the run: {error.strerror}: {error.filename}. Choose another, such as "
+            "paths.output=runs, or in a sweep paths.multirun=multirun"
+        )
+    if groups := [word for word in sys.argv[1:] if word.endswith("=null") and "." not in word]:
+        return InputError(
+            f"Expected {' '.join(groups)} to name an option instead of null. Leave it out for the usual one; "
+            "--help lists the others, `none` among them where there may be none"
+        )
+    return InputError(str(error))
 
 
 def _conclude_sweep() -> int:
     """Counts a sweep's failed jobs, each of which has been told, and returns the status: a crash outweighs refusals."""
     failures = sweeping.failures
     print(f"error: {len(failures)} of the sweep's runs failed; the same command goes on with these", file=sys.stderr)
-    return REFUSED if all(isinstance(error, InputError) for error in failures) else CRASHED
+    return REFUSED if all(isinstance(error, sweeping.REFUSALS) for error in failures) else CRASHED
 
 
 class _WithoutHydraNotice:

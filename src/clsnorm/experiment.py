@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm import checks, distributed, launch, naming, options, sweeping, unchanged
 from clsnorm.building import Experiment, build
@@ -45,7 +44,7 @@ def run(config: DictConfig) -> float | None:
         try:
             options.require_known(config, "train")
             plain = resolve(config, OmegaConf.to_container(hydra.choices))  # type: ignore[arg-type]
-        except (OmegaConfBaseException, InputError):
+        except sweeping.REFUSALS:
             folder.discard_if_empty()
             raise
         results = _results_of(plain, folder)
@@ -73,6 +72,8 @@ def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
         naming.with_absolute_paths(config), resolve=True, throw_on_missing=True
     )  # type: ignore[assignment]
     plain["config_hash"] = naming.config_hash(config)
+    for group in naming.NAMED:
+        naming.chosen(choices, group)
     plain["choices"] = {key: value for key, value in choices.items() if key in plain or key == "experiment"}
     return plain
 

@@ -1,8 +1,9 @@
-"""Which files a pattern stands for, what they hold, and writing so that a reader never meets half of a file."""
+"""Which files a pattern stands for, what they hold, writing so that no reader meets half of a file, and removing."""
 
 import contextlib
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Iterator
 from functools import lru_cache
@@ -64,3 +65,20 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` as indented JSON, atomically; non-finite numbers become ``NaN`` and ``Infinity``."""
     write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def remove(folder: Path) -> None:
+    """Removes a folder with all in it, and what then is empty above it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    remove_empty(folder.absolute().parent)
+
+
+def remove_empty(folder: Path) -> None:
+    """Removes a folder if it is empty, and what then is empty above it; never the working directory."""
+    for empty in (folder.absolute(), *folder.absolute().parents):
+        if Path.cwd().is_relative_to(empty):
+            return
+        try:
+            empty.rmdir()
+        except OSError:
+            return

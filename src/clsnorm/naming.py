@@ -3,12 +3,13 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError
 from clsnorm.files import VISIBLE, digest, matching
@@ -16,6 +17,7 @@ from clsnorm.files import VISIBLE, digest, matching
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of one name.
 RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "trainer", "seeds")
+NAMED = ("data", "model", "normalizer")  # whose chosen option stands in a run's name
 # Named one by one, so that an option nobody thought of, such as `+trainer.limit_train_batches`, makes another run.
 SPEED_ONLY_KEYS = {
     "data": ("num_workers", "eval_batch_size", "about"),
@@ -62,8 +64,8 @@ def _group(config: DictConfig, group: str) -> DictConfig:
     node = config.get(group)
     if not OmegaConf.is_dict(node):
         raise InputError(
-            f"Expected `{group}` to be one of its options, but got {node!r}. `python train.py --help` lists them; leave "
-            "it out for the usual one"
+            f"Expected `{group}` to be one of its options, but got {node!r}. `python train.py --help` lists them; "
+            "leave it out for the usual one"
         )
     return node
 
@@ -144,7 +146,7 @@ def run_name(*, _root_: DictConfig) -> str:
 
     Example: ``rotten_tomatoes-minilm-layernorm-s0-1f6c0a77``.
     """
-    data, model, normalizer = (_choice(_root_, group) for group in ("data", "model", "normalizer"))
+    data, model, normalizer = (chosen(_choices(_root_), group) for group in NAMED)
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     return f"{data}-{model}-{normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
 
@@ -154,7 +156,23 @@ def analysis_name(*, _root_: DictConfig) -> str:
     if _root_.run:
         return f"run-{Path(_root_.run).resolve().name}-{analysis_hash(_root_)[:8]}"
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    return f"{_choice(_root_, 'data')}-{_choice(_root_, 'model')}-{analysis_hash(config)[:8]}"
+    data, model = (chosen(_choices(_root_), group) for group in ("data", "model"))
+    return f"{data}-{model}-{analysis_hash(config)[:8]}"
+
+
+def numbered(name: Callable[..., str]) -> Callable[..., str]:
+    """Returns ``name`` for a job of a sweep, which has its number instead where ``name`` refuses it.
+
+    A sweep ends if a folder has no name; a job that is run tells by itself what is wrong, and the others go on.
+    """
+
+    def name_or_number(*, _root_: DictConfig) -> str:
+        try:
+            return name(_root_=_root_)
+        except (InputError, OmegaConfBaseException):
+            return f"job-{_root_.hydra.job.num}"
+
+    return name_or_number
 
 
 def sweep_name(*, _root_: DictConfig) -> str:
@@ -163,9 +181,13 @@ def sweep_name(*, _root_: DictConfig) -> str:
     return "adhoc" if sweep in (None, "none") else str(sweep)
 
 
-def _choice(root: DictConfig, group: str) -> str:
-    """The one chosen option of a group; of a list of options Hydra merges the files and records no choice."""
-    choice = _choices(root).get(group)
+def chosen(choices: Mapping[str, Any], group: str) -> str:
+    """Returns the one chosen option of a group.
+
+    Raises:
+        InputError: If there is none: of a list of options Hydra merges the files and records no choice.
+    """
+    choice = choices.get(group)
     if choice is None:
         raise InputError(
             f"Expected one option for `{group}`, but got none or a list. For several runs use a sweep: "
@@ -174,7 +196,7 @@ def _choice(root: DictConfig, group: str) -> str:
     return str(choice)
 
 
-def _choices(root: DictConfig) -> DictConfig:
+def _choices(root: DictConfig) -> Mapping[str, Any]:
     """The chosen option of each group; a job's own configuration has no ``hydra`` node, so Hydra is asked then."""
     if "hydra" in root:
         return root.hydra.runtime.choices
@@ -186,5 +208,7 @@ def _choices(root: DictConfig) -> DictConfig:
 def register() -> None:
     """Makes the resolvers known to OmegaConf; may be called again."""
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("job_name", numbered(run_name), replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("analysis_name", analysis_name, replace=True)
+    OmegaConf.register_new_resolver("analysis_job_name", numbered(analysis_name), replace=True)

@@ -5,11 +5,38 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError
+from clsnorm.files import remove
 
 log = logging.getLogger(__name__)
+REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # of a user's mistake, whoever tells it
+RECORD = "multirun.yaml"  # Hydra writes it before the first job
 failures: list[Exception] = []  # of this process's sweep; Hydra itself hands on the first one alone
+folders: list[Path] = []  # of this process's sweeps
+
+
+class SweepFolder(Callback):
+    """Notes where a sweep is to lie, before Hydra makes the folder."""
+
+    def on_multirun_start(self, config: DictConfig, **named: Any) -> None:
+        """Called by Hydra; what cannot be resolved here is told by the sweep itself."""
+        with contextlib.suppress(OmegaConfBaseException):
+            folders.append(Path(config.hydra.sweep.dir))
+
+
+def discard_empty() -> None:
+    """Removes the folder of a sweep none of whose jobs has left anything."""
+    for folder in folders:
+        if folder.is_dir() and [path.name for path in folder.iterdir()] == [RECORD]:
+            remove(folder)
 
 
 @contextlib.contextmanager
@@ -26,6 +53,6 @@ def failure_told(job: str) -> Iterator[None]:
     except Exception as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             failures.append(error)
-            kind = "refused" if isinstance(error, InputError) else f"crashed: {type(error).__name__}"
+            kind = "refused" if isinstance(error, REFUSALS) else f"crashed: {type(error).__name__}"
             log.error("%s: %s: %s", job, kind, " ".join(str(error).split())[:400])
         raise

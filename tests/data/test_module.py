@@ -384,7 +384,8 @@ def test_a_sound_entry_that_another_process_wrote_first_stays(tmp_path: Path) ->
 
 
 def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache")
+    (tmp_path / "other").touch()
+    cache = Cache(tmp_path / "cache" / "rows")
 
     def interrupted() -> None:
         with cache.draft("k") as (folder, _):
@@ -394,7 +395,7 @@ def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert cache.get("k") is None
-    assert list(cache.folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [tmp_path / "other"]
 
 
 def test_a_full_disk_is_told_in_one_line(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:

@@ -12,10 +12,11 @@ CONFIG = {"config_hash": "a", "force": False}
 
 
 def test_refusal_of_input_leaves_nothing_behind(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "runs" / "one")
+    (tmp_path / "other").touch()
+    folder = RunFolder(tmp_path / "out" / "of" / "runs" / "one")
     with pytest.raises(InputError, match="typo"), folder.claim(CONFIG):
         raise InputError("typo")
-    assert not (tmp_path / "runs").exists()
+    assert list(tmp_path.iterdir()) == [tmp_path / "other"]
 
 
 def test_refusal_never_removes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

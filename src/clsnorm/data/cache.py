@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import digest
+from clsnorm.files import digest, remove_empty
 
 FORMAT = 2  # raise it when the meaning of what is stored changes
 RECORD = "record.json"
@@ -78,6 +78,7 @@ class Cache:
             self._move(draft, key)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+            remove_empty(self.folder)
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:

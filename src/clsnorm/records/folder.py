@@ -16,7 +16,7 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from clsnorm.errors import InputError
-from clsnorm.files import write_json, write_text
+from clsnorm.files import remove, remove_empty, write_json, write_text
 
 log = logging.getLogger(__name__)
 PARENT_LOCK = ".lock"
@@ -118,8 +118,7 @@ class RunFolder:
 
     def discard_if_empty(self) -> None:
         """Removes the folder that Hydra made for a run that is refused before it has claimed it."""
-        if self.path.is_dir() and not any(self.path.iterdir()):
-            self._remove()
+        remove_empty(self.path)
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
         self._check_same_config(config)
@@ -197,18 +196,10 @@ class RunFolder:
         if self.last.exists() or self.selected.exists():
             return
         if new:
-            self._remove()
+            remove(self.path)
         elif self._replaced.exists():
             for path in self._content():
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
             for path in self._replaced.iterdir():
                 path.rename(self.path / path.name)
             self._replaced.rmdir()
-
-    def _remove(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)
-        for parent in self.path.parents[:2]:  # what Hydra made on the way, if nothing else lives there
-            if Path.cwd().is_relative_to(parent):
-                break
-            with contextlib.suppress(OSError):
-                parent.rmdir()
