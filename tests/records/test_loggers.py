@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from clsnorm.errors import InputError
-from clsnorm.records import SelectedWeights, TensorBoardRun
+from clsnorm.records import MlflowRun, SelectedWeights, TensorBoardRun, WandbRun
 from wandb_file import wandb_records
 
 Train = Callable[..., SimpleNamespace]
@@ -95,7 +96,13 @@ def test_mlflow_and_tensorboard_together(train: Train) -> None:
     (row,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert row.info.status == "FINISHED"
     assert row.info.run_name == run.folder.name
-    assert row.data.metrics["select/accuracy"] == pytest.approx(run.score)
+    results = json.loads((run.folder / "results.json").read_text())
+    for name, value in results["metrics"].items():
+        assert row.data.metrics[name] == pytest.approx(value, nan_ok=True), name
+    for name in ("collapsed", "majority", "selected_step", "examples_per_second"):
+        assert row.data.metrics[name] == pytest.approx(float(results[name]))
+    assert row.data.tags["status"] == "completed"
+    assert float(row.data.params["optimizer/lr"]) == 3e-3
     assert list((run.folder / "tensorboard").iterdir())
 
 
@@ -126,12 +133,15 @@ def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
 
 @pytest.mark.slow
 def test_a_refused_run_leaves_none_in_mlflow(train: Train) -> None:
-    import mlflow
-
     with pytest.raises(InputError, match="batchnorm"):
         train("logger=mlflow", "normalizer=batchnorm", "data.max_train_examples=33", "callbacks=none")
-    mlflow.set_tracking_uri(f"sqlite:///{Path('runs').absolute()}/mlflow.db")
-    assert not mlflow.search_runs(search_all_experiments=True, output_format="list")
+    assert not Path("runs").exists()  # the store neither
+
+
+@pytest.mark.slow
+def test_a_store_that_mlflow_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"`logger\.mlflow\.tracking_uri`.*'foo://'"):
+        MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri="foo://")
 
 
 def test_wandb_that_is_missing_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +157,48 @@ def test_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         TensorBoardRun(folder=Path(), config={})
 
 
-def test_unknown_mode_of_wandb(train: Train) -> None:
-    with pytest.raises(InputError, match="'onlin'"):
-        train("logger=wandb", "logger.wandb.mode=onlin")
+WANDB = {"config": {"choices": {"data": "d", "normalizer": "n"}}, "project": "p", "entity": None, "group": "g"}
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "words"),
+    [
+        ({"mode": "onlin"}, "offline", "`logger.wandb.mode` .*'onlin'"),
+        ({}, "foo", "WANDB_MODE to be one of online, offline, disabled, but got 'foo'"),
+        ({"project": "a/b"}, "offline", "Invalid project name 'a/b'"),
+        ({"tags": ["t" * 65]}, "offline", "Tags must be between 1 and 64"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_when_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], environment: str, words: str
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", environment)
+    with pytest.raises(InputError, match=words):
+        WandbRun(folder=tmp_path, **{**WANDB, "mode": None, "tags": [], **options})
+    assert not list(tmp_path.iterdir())
+
+
+def test_wandb_out_of_reach_goes_on_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import wandb
+
+    asked = []
+
+    def init(**options: Any) -> SimpleNamespace:
+        asked.append(options)
+        if options["mode"] == "online":
+            raise wandb.errors.CommError("no such host\nand more")
+        return SimpleNamespace(log=logged.append)
+
+    logged: list[dict[str, float]] = []
+    monkeypatch.setattr(wandb, "init", init)
+    monkeypatch.setattr(wandb, "teardown", lambda: None)
+    WandbRun(folder=tmp_path, **WANDB, mode="online", tags=[]).log_metrics({"loss": 1.0}, 3)
+    assert [options["mode"] for options in asked] == ["online", "offline"]
+    assert asked[0]["id"] == asked[1]["id"]
+    assert not [options for options in asked if "anonymous" in options]
+    assert logged == [{"loss": 1.0, "trainer/global_step": 3}]
+    assert [record.message for record in caplog.records] == [
+        "W&B: no such host. The run is kept offline; `wandb sync` sends it later"
+    ]

@@ -4,8 +4,9 @@ from clsnorm.records.alarms import Abort, Divergence, SkippedSteps
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.events import Events
 from clsnorm.records.folder import RunFolder
-from clsnorm.records.loggers import MlflowRun, TensorBoardRun, WandbRun
+from clsnorm.records.loggers import TensorBoardRun, WandbRun
 from clsnorm.records.metrics_csv import MetricsCsv
+from clsnorm.records.mlflow_run import MlflowRun
 from clsnorm.records.predictions import Predictions
 from clsnorm.records.profile import Profile
 from clsnorm.records.watch import PeakMemory, Stopwatch

@@ -1,4 +1,4 @@
-"""External loggers, given a run's folder and configuration when it starts; ``metrics.csv`` depends on none of them."""
+"""W&B and TensorBoard, given a run's folder and configuration when it starts; ``metrics.csv`` needs neither."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
@@ -20,6 +21,8 @@ from clsnorm.files import write_json
 
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
+OLD_MODES = {"run": "online", "dryrun": "offline"}  # names that W&B still takes
+SECONDS = 30  # that W&B's server has to answer
 SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # beside the metrics
 
 
@@ -36,7 +39,7 @@ class WandbRun(WandbLogger):
         tags: Beside the names of data set and normalizer.
 
     Raises:
-        InputError: If ``mode`` is none of these, or wandb is not installed.
+        InputError: If ``mode`` is none of these, W&B would refuse a name, or wandb is not installed.
     """
 
     def __init__(
@@ -50,9 +53,9 @@ class WandbRun(WandbLogger):
         mode: str | None,
         tags: list[str],
     ) -> None:
-        _require("wandb")
-        if mode is not None and mode not in WANDB_MODES:
-            raise InputError(f"Expected argument `mode` of logger.wandb to be one of {WANDB_MODES}, but got {mode!r}")
+        require_package("wandb")
+        mode = _wandb_mode(mode)
+        _require_settings(project=project, entity=entity, run_group=group, run_tags=tags)
         choices = config["choices"]
         super().__init__(
             name=folder.name,
@@ -62,12 +65,29 @@ class WandbRun(WandbLogger):
             entity=entity,
             group=group,
             job_type="train",
-            mode=mode or _wandb_mode(),
+            mode=mode,
             tags=[choices["data"], choices["normalizer"], *tags],
             config=config,
             resume="allow",
-            settings={"silent": True, "console": "off"},
+            settings={"silent": True, "console": "off", "init_timeout": SECONDS},
         )
+        del self._wandb_init["anonymous"]  # Lightning's; W&B says of it in each run that it has no effect
+
+    @property
+    @override
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run, started when first asked for; where the server does not answer or take the key, offline."""
+        import wandb
+
+        try:
+            return super().experiment
+        except (wandb.errors.CommError, wandb.errors.UsageError) as error:
+            reason = str(error).partition("\n")[0]
+            log.warning("W&B: %s. The run is kept offline; `wandb sync` sends it later", reason)
+            wandb.teardown()  # it still holds the run's id
+            self._wandb_init["mode"] = "offline"
+            return super().experiment
 
     @rank_zero_only
     def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
@@ -102,7 +122,7 @@ class TensorBoardRun(TensorBoardLogger):
     """
 
     def __init__(self, *, folder: Path, config: dict[str, Any]) -> None:
-        _require("tensorboard")
+        require_package("tensorboard")
         super().__init__(save_dir=folder, name="tensorboard", version="", default_hp_metric=False)
 
     @override
@@ -113,46 +133,6 @@ class TensorBoardRun(TensorBoardLogger):
     def close(self, results: Mapping[str, Any] | None) -> None:
         """Closes the event file."""
         self.experiment.close()
-
-
-class MlflowRun(MLFlowLogger):
-    """An MLflow run, by default in a local store.
-
-    Args:
-        folder: The run's folder.
-        config: The resolved configuration, logged as parameters.
-        experiment: Name of the MLflow experiment.
-        tracking_uri: Where the store is; None for ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` beside the runs.
-    """
-
-    def __init__(self, *, folder: Path, config: dict[str, Any], experiment: str, tracking_uri: str | None) -> None:
-        _require("mlflow")
-        local = f"sqlite:///{folder.parent.absolute()}/mlflow.db"
-        super().__init__(
-            experiment_name=experiment,
-            run_name=folder.name,
-            tracking_uri=tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", local),
-            run_id=known_id(folder, "mlflow"),
-        )
-        self._folder, self._parameters = folder, {key: config[key] for key in ("choices", "seeds", "config_hash")}
-
-    @override
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._begin()
-        super().log_metrics(metrics, step)
-
-    @rank_zero_only
-    def _begin(self) -> None:
-        """Starts the run with its first number, not before: a refused configuration leaves none behind."""
-        if self._parameters and known_id(self._folder, "mlflow") is None:
-            self.log_hyperparams(self._parameters)
-            kept_id(self._folder, "mlflow", lambda: str(self.run_id))
-        self._parameters = {}
-
-    def close(self, results: Mapping[str, Any] | None) -> None:
-        """Ends the run with its true status, if it has begun; without ``results`` it has crashed."""
-        if not self._parameters:
-            self.finalize("failed" if results is None else "success")
 
 
 def known_id(folder: Path, logger: str) -> str | None:
@@ -172,9 +152,13 @@ def kept_id(folder: Path, logger: str, make: Callable[[], str]) -> str:
     return made
 
 
-def _wandb_mode() -> str:
-    """Returns what ``WANDB_MODE`` says, else ``online`` if a key is known and ``offline`` if none is."""
-    if mode := os.environ.get("WANDB_MODE"):
+def _wandb_mode(given: str | None) -> str:
+    """Returns the mode given here or in ``WANDB_MODE``, else ``online`` with a known key and ``offline`` without."""
+    if mode := given or os.environ.get("WANDB_MODE"):
+        mode = OLD_MODES.get(mode, mode)
+        if mode not in WANDB_MODES:
+            told = "argument `logger.wandb.mode`" if given else "the environment variable WANDB_MODE"
+            raise InputError(f"Expected {told} to be one of {', '.join(WANDB_MODES)}, but got {mode!r}")
         return mode
     if os.environ.get("WANDB_API_KEY") or _netrc_has_wandb():
         return "online"
@@ -182,12 +166,23 @@ def _wandb_mode() -> str:
     return "offline"
 
 
+def _require_settings(**settings: Any) -> None:
+    """Raises InputError for what W&B would refuse only when the run starts."""
+    import wandb
+
+    try:
+        wandb.Settings(**settings)
+    except (wandb.errors.UsageError, ValueError) as error:
+        raise InputError(f"logger.wandb: {error}. Choose another name") from None
+
+
 def _netrc_has_wandb() -> bool:
     path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
     return path.exists() and "api.wandb.ai" in path.read_text(errors="ignore")
 
 
-def _require(package: str) -> None:
+def require_package(package: str) -> None:
+    """Raises InputError unless the package of a logger is installed."""
     from importlib.util import find_spec
 
     if find_spec(package) is None:
