@@ -49,7 +49,7 @@ class Records:
     resume_point: ResumePoint
 
     def recalibrated(self, step: int, seconds: float) -> None:
-        """Notes that the normalizer was calibrated anew before step ``step + 1``, and what that cost."""
+        """Notes that the normalizer was calibrated anew before optimizer step number ``step``, and what that cost."""
         self.stopwatch.calibration_seconds += seconds
         if distributed.rank() == 0:
             self.events.add(step=step, kind="recalibrated", value=round(seconds, 3))
@@ -107,6 +107,8 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     observers = {
         place.partition(".")[2]: callback for place, callback in callbacks.items() if isinstance(callback, Observer)
     }
+    for observer in observers.values():
+        observer.check(dim=encoder.dim)
     records = _build_records(config, folder, data, observers, stopwatch=stopwatch, memory=memory)
     trainer = _build_trainer(config, folder, records.metrics_csv, [*callbacks.values(), *records.callbacks])
     records.events.loggers = [logger for logger in trainer.loggers if logger is not records.metrics_csv]

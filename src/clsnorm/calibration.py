@@ -101,7 +101,7 @@ class Recalibration(pl.Callback):
 
     Args:
         data: Prepared data.
-        tell: Called after each with the optimizer step and the seconds that it cost.
+        tell: Called after each with the number of the optimizer step that comes next and the seconds that it cost.
     """
 
     def __init__(self, data: DataModule, tell: Callable[[int, float], None]) -> None:

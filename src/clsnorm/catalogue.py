@@ -175,7 +175,17 @@ def key_page(conf: Path) -> str:
     from clsnorm.dashboard import KEYS
 
     rows = [[f"`{key.name}`", key.unit, key.meaning] for key in KEYS]
-    head = "# Logged numbers\n\nNames in `metrics.csv`, in `results.json` and in every logger.\n\n"
+    head = """# Logged numbers
+
+Names in `metrics.csv`, in `results.json` and in every logger.
+
+The column `step` of `metrics.csv` and of `events.csv`, and the steps that loggers are told, number optimizer steps from
+0: row n holds what was seen in step n, and in the validation that follows it. What is measured before training
+(`cls/start/...`) stands at 0, what is measured after it (`report/...`) at the number of all steps. `steps` and
+`selected_step` in `results.json` count steps: weights selected after 40 of them were validated in row 39. An event of a
+resume or of a recalibration has the number of the step that comes next.
+
+"""
     return head + markdown_table(["name", "unit", "says"], rows)
 
 

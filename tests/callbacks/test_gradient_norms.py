@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.plugins import MixedPrecision
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from clsnorm.building import build
 from clsnorm.calibration import calibrate
+from clsnorm.callbacks import GradientNorms
+from clsnorm.errors import InputError
 from clsnorm.model.scores import example_losses
 from clsnorm.records import RunFolder
+from clsnorm.steps import step_number
 
 Train = Callable[..., SimpleNamespace]
 # weights that stay where they are, so that every step's gradients can be made again
@@ -69,14 +75,51 @@ def test_rows_are_gradients_of_each_examples_own_loss(
         np.testing.assert_allclose(ours[point], norms, rtol=2e-4, atol=1e-7)
 
 
-def test_two_processes_see_the_gradients_of_one(train: Train) -> None:
+@pytest.fixture
+def spike(monkeypatch: pytest.MonkeyPatch, root: Path) -> Callable[[int, float], list[str]]:
+    """Options that multiply a step's gradients, on all processes."""
+    monkeypatch.setenv("CLSNORM_PACKAGES", "spike")
+    monkeypatch.setenv("PYTHONPATH", str(root / "tests"), prepend=os.pathsep)
+
+    def options(step: int, factor: float) -> list[str]:
+        values = {"_target_": "spike.Spike", "step": step, "factor": factor}
+        return [f"+callbacks.spike.{name}={value}" for name, value in values.items()]
+
+    return options
+
+
+def events(folder: Path) -> list[dict[str, str]]:
+    with (folder / "events.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_explosion_between_two_logged_steps_is_found_in_its_step(
+    train: Train, spike: Callable[[int, float], list[str]]
+) -> None:
+    alarms = ["callbacks.gradient_norms.window=8", "callbacks.gradient_norms.deviations=1000"]
+    options = ["callbacks=gradient_norms", *alarms, "trainer.log_every_n_steps=5", "trainer.max_epochs=1"]
+    run = train(*options, *spike(6, 1e6))
+    (event,) = events(run.folder)  # told when training ends: no step was logged after it
+    assert (event["step"], event["kind"], event["place"]) == ("6", "explosion", "grad/h/max")
+    results = json.loads((run.folder / "results.json").read_text())["metrics"]
+    assert float(event["value"]) == results["grad/run/h/max"]
+
+
+def test_two_processes_see_the_gradients_of_one(train: Train, spike: Callable[[int, float], list[str]]) -> None:
     moving = [*STILL, "normalizer=layernorm", "optimizer.lr=1e-4", "optimizer.eps=0.01", "trainer.log_every_n_steps=2"]
+    alarmed = ["callbacks.gradient_norms.window=4", "callbacks.gradient_norms.deviations=1000", *spike(2, 1e6)]
+    moving += alarmed
     one = train(*moving, "paths.output=one").folder
+    (told,) = events(one)
+    assert (told["step"], told["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
     for trainer in ("ddp_cpu", "fsdp"):
         where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
         two = train(*moving, *where).folder
         for point, norms in kept(one).items():
             np.testing.assert_allclose(kept(two)[point], norms, rtol=2e-4, atol=1e-7)
+        (event,) = events(two)
+        assert {**event, "value": ""} == {**told, "value": ""}
+        assert float(event["value"]) == pytest.approx(float(told["value"]), rel=1e-3)
         assert len(columns(one)) == 2
         for ours, theirs in zip(columns(two), columns(one), strict=True):
             assert float(ours["grad/update_ratio/layer01/attention"]) > 0
@@ -114,6 +157,10 @@ def test_logged_numbers_hang_together(train: Train) -> None:
         total = number["grad/parameters/total"]
         assert np.linalg.norm(parts) == pytest.approx(total, rel=1e-6)
         assert number["grad/clipped/total"] == pytest.approx(min(total, 0.5), rel=1e-3)
+        assert number["grad/clip_coefficient"] == pytest.approx(min(1.0, 0.5 / total), rel=1e-3)
+        for name in ("head", "embeddings", "layer01/ffn"):
+            clipped = number["grad/clip_coefficient"] * number[f"grad/parameters/{name}"]
+            assert number[f"grad/clipped/{name}"] == pytest.approx(clipped, rel=1e-5)
         assert 0 < number["grad/update_ratio/head"] < 1
     results = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert results["grad/run/h/max"] >= max(float(row["grad/h/max"]) for row in rows)
@@ -144,6 +191,59 @@ def test_a_normalizer_without_a_bound_logs_none(train: Train) -> None:
     run = train(*STILL, "normalizer=iternorm", "data.max_train_examples=32")
     assert not any(row.get("grad/gain_bound") for row in columns(run.folder))
     assert set(kept(run.folder)) == {"h_of_sum", "z"}
+
+
+class Reads(TorchFunctionMode):
+    """Counts how often the host reads of what an observer was given: there it would wait for a device.
+
+    What is made of host values alone is on the host; what `READING` returns is, too.
+    """
+
+    READING: ClassVar[set[str]] = {
+        "cpu", "item", "tolist", "numpy", "nonzero", "unique", "__bool__", "__float__", "__int__", "__index__",
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self._host: dict[int, torch.Tensor] = {}  # kept alive, so that no id is given twice
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        on_host, reads = all(id(tensor) in self._host for tensor in given), func.__name__ in self.READING
+        self.count += reads and not on_host
+        if on_host or reads:
+            self._host |= {id(leaf): leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)}
+        return result
+
+
+def test_the_host_waits_for_the_device_once_a_logged_step_and_never_else(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: dict[int, int] = {}
+
+    def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(self: Any, *arguments: Any) -> Any:
+            with Reads() as reads:
+                result = method(self, *arguments)
+            found[steps[-1]] = found.get(steps[-1], 0) + reads.count
+            return result
+
+        return call
+
+    steps = [0]
+    for name in ("_see", "_take", "on_before_optimizer_step", "on_train_batch_end"):
+        monkeypatch.setattr(GradientNorms, name, counted(getattr(GradientNorms, name)))
+    start = GradientNorms.on_train_batch_start
+
+    def begin(self: Any, trainer: Any, *arguments: Any) -> None:
+        steps.append(step_number(trainer))
+        start(self, trainer, *arguments)
+
+    monkeypatch.setattr(GradientNorms, "on_train_batch_start", begin)
+    train("callbacks=gradient_norms", "trainer.log_every_n_steps=3", "trainer.max_steps=7", "normalizer=layernorm")
+    assert found == {step: int(step % 3 == 2) for step in range(7)}
 
 
 def test_watching_changes_nothing(train: Train) -> None:
@@ -177,21 +277,52 @@ def test_resumed_run_has_the_rows_and_norms_of_the_whole(train: Train, monkeypat
         np.testing.assert_array_equal(kept(resumed)[point], norms)
 
 
-def test_the_scale_of_amp_is_undone(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def scale_losses(monkeypatch: pytest.MonkeyPatch) -> torch.amp.GradScaler:
     """float16 with a scale that grows while training, as on a GPU; on the CPU Lightning would take bfloat16."""
-    exact = kept(train(*STILL, "normalizer=layernorm").folder)
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)
     monkeypatch.setattr(
         "pytorch_lightning.trainer.connectors.accelerator_connector._AcceleratorConnector._check_and_init_precision",
         lambda connector: MixedPrecision("16-mixed", device="cpu", scaler=scaler),
     )
+    return scaler
+
+
+def test_the_scale_of_amp_is_undone(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = kept(train(*STILL, "normalizer=layernorm").folder)
+    scaler = scale_losses(monkeypatch)
     half = kept(train(*STILL, "normalizer=layernorm", "trainer.precision=16-mixed").folder)
     assert scaler.get_scale() > 1024
     for point in ("h", "z"):
         np.testing.assert_allclose(half[point], exact[point], rtol=0.05, atol=1e-3)
 
 
+def test_a_step_that_amp_skips_is_that_and_no_explosion(
+    train: Train, monkeypatch: pytest.MonkeyPatch, spike: Callable[[int, float], list[str]]
+) -> None:
+    scale_losses(monkeypatch)
+    options = ["trainer.precision=16-mixed", "trainer.log_every_n_steps=4", *spike(3, float("inf"))]
+    run = train(*STILL, *options, "normalizer=layernorm", "callbacks.gradient_norms.updates=false")
+    assert [(event["step"], event["kind"]) for event in events(run.folder)] == [("3", "skipped_step")]
+    assert {len(norms) for norms in kept(run.folder).values()} == {37 - 8}
+    metrics = json.loads((run.folder / "results.json").read_text())["metrics"]
+    assert all(np.isfinite(metrics[f"grad/run/{point}/max"]) for point in ("h", "z"))
+    (row,) = columns(run.folder)  # the skipped step itself
+    assert np.isfinite(float(row["grad/h/max"]))
+    assert row["grad/parameters/total"] == row["grad/clipped/head"] == "nan"
+
+
 def test_bf16_gradients_are_close(train: Train) -> None:
     exact = kept(train(*STILL, "normalizer=layernorm").folder)
     half = kept(train(*STILL, "normalizer=layernorm", "trainer.precision=bf16-mixed").folder)
     np.testing.assert_allclose(half["h"], exact["h"], rtol=0.1, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("option", "rule"),
+    [("top=33", "at most 32"), ("top=0", "positive"), ("window=3", "at least 4"), ("deviations=0", "positive")],
+)
+def test_what_does_not_fit_is_refused_before_training(train: Train, option: str, rule: str) -> None:
+    name = option.partition("=")[0]
+    with pytest.raises(InputError, match=f"`{name}`.*{rule}"):
+        train("callbacks=gradient_norms", f"callbacks.gradient_norms.{option}")
+    assert not Path("runs").exists()

@@ -41,7 +41,8 @@ def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor
         classifier=SimpleNamespace(encoder=encoder, normalizer=normalizer),
         log=lambda name, value, rank_zero_only: logged.update({name: float(value)}),
     )
-    observer, trainer = Saturation(), SimpleNamespace(global_step=3)
+    loop = SimpleNamespace(_batches_that_stepped=3)
+    observer, trainer = Saturation(), SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop))
     observer.tell = lambda **event: told.append(event)  # type: ignore[method-assign]
     observer.on_validation_start(trainer, module)  # type: ignore[arg-type]
     for number, h in enumerate(batches):

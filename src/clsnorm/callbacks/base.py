@@ -56,6 +56,13 @@ class Observer(Callback):
         """Time in its methods so far: within training steps (``steps``) and anywhere else (``passes``)."""
         return {"steps": 0.0, "passes": 0.0}
 
+    def check(self, *, dim: int) -> None:
+        """Refuses, before a run starts, what does not fit a [CLS] embedding of ``dim`` dimensions.
+
+        Raises:
+            InputError: If an argument does not.
+        """
+
     def summary(self) -> dict[str, float]:
         """Returns the last value of each logged number."""
         return {}

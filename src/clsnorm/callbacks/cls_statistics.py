@@ -19,6 +19,7 @@ from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.errors import InputError
 from clsnorm.statistics import Collection, Snapshot, find, save
+from clsnorm.steps import ends_step, step_number
 
 POINTS = ("h", "z")  # before and after the normalizer
 
@@ -103,14 +104,14 @@ class ClsStatistics(Observer):
         if trainer.global_step > 0:  # resumed: the start is past, measured or not
             return
         walked = self._walk(trainer, pl_module, "select", trainer.strategy.validation_step, points=POINTS)
-        _log_directly(trainer, self._finish(trainer, "start", walked), step=trainer.global_step)
+        _log_directly(trainer, self._finish(trainer, "start", walked), step=step_number(trainer))
 
     # Training batches
 
     def _open_window(self, trainer: pl.Trainer) -> None:
         if self._every is None:
             return
-        every: int = max(1, trainer.log_every_n_steps)  # type: ignore[attr-defined]
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         names = (*POINTS, "labels", "example_ids")
         self._window = TrainWindow(names, period=self._every * every, length=self._length)
         if self._saved_window is not None:
@@ -123,16 +124,15 @@ class ClsStatistics(Observer):
     ) -> None:
         if self._window is None:
             return
-        stepped = not trainer.fit_loop.epoch_loop._should_accumulate()
-        step = trainer.global_step if stepped else trainer.global_step + 1
+        step = step_number(trainer)
         self._window.add(outputs, step=step)
-        if stepped and self._window.is_due(step):
+        if ends_step(trainer) and self._window.is_due(step):
             collection = Collection(**_shape(trainer, pl_module), places=POINTS)
             for rows in self._window.take(pl_module.device):
                 points = {point: rows[point] for point in POINTS}
                 collection.update(points, rows["labels"], rows["example_ids"])
             collection.all_reduce()
-            _log_directly(trainer, self._finish(trainer, "train", collection.snapshots), step=step - 1)
+            _log_directly(trainer, self._finish(trainer, "train", collection.snapshots), step=step)
 
     # Validation and test passes
 
@@ -170,7 +170,7 @@ class ClsStatistics(Observer):
         _log(pl_module, self._finish(trainer, "select", snapshots) | moved)
         if trainer.is_global_zero and trainer.current_epoch > self._drawn_epoch:
             for logger in able(trainer.loggers):
-                logger.log_histograms(histograms(snapshots, prefix="cls/select"), step=trainer.global_step)
+                logger.log_histograms(histograms(snapshots, prefix="cls/select"), step=step_number(trainer))
         self._drawn_epoch = max(self._drawn_epoch, trainer.current_epoch)
 
     @override
@@ -181,7 +181,7 @@ class ClsStatistics(Observer):
             if trainer.is_global_zero:
                 columns, rows = dimension_table(snapshots)
                 for logger in able(trainer.loggers):
-                    logger.log_table(f"cls/{name}/dimensions", columns, rows, step=trainer.global_step)
+                    logger.log_table(f"cls/{name}/dimensions", columns, rows, step=step_number(trainer))
 
     @override
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -190,7 +190,7 @@ class ClsStatistics(Observer):
         for part, name in enumerate(data.report_names if self._layers else ()):
             step = partial(trainer.strategy.test_step, dataloader_idx=part)
             walked = self._walk(trainer, pl_module, name, step, points=())
-            _log_directly(trainer, self._finish(trainer, name, walked), step=trainer.global_step)
+            _log_directly(trainer, self._finish(trainer, name, walked), step=step_number(trainer))
 
     # What these share
 

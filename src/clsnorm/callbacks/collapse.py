@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from clsnorm.callbacks.base import Observer
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.steps import step_number
 
 
 class Collapse(Observer):
@@ -63,4 +64,4 @@ class Collapse(Observer):
             rank_zero_only=True,
         )
         if share == 1.0:
-            self.tell(step=trainer.global_step, kind="majority_collapse", place="predictions/select", value=share)
+            self.tell(step=step_number(trainer), kind="majority_collapse", place="predictions/select", value=share)

@@ -19,19 +19,18 @@ from clsnorm.distributed import world_size
 from clsnorm.errors import InputError
 from clsnorm.files import replacing
 from clsnorm.gradients import (
-    ExampleGradients,
-    Explosion,
+    Examples,
+    GradientAlarms,
+    GradientWindow,
     ParameterNorms,
-    Vanishing,
-    depth_profile,
     direction_numbers,
     norm_numbers,
     overlap_numbers,
 )
+from clsnorm.steps import StepWatch, ends_step, is_logged, step_number
 
 EMBEDDING = "embedding"  # h itself, beside its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer
-FLOORS = {"depth/bottom_to_top": 1e-4, "depth/bottom": 1e-8}  # gradients below these move nothing from the start
 
 
 class GradientNorms(Observer):
@@ -40,8 +39,10 @@ class GradientNorms(Observer):
     A row of the gradient that reaches [CLS] is that of one example; it is brought to the scale of the gradient of the
     *example's own loss*: AMP's scale, gradient accumulation, the mean over the global batch and DDP's factor are
     undone. Where the normalizer mixes the batch's gradients, a row at ``h`` is a gradient of the *sum* of all losses,
-    and its point is called ``h_of_sum``. Observing costs no second backward pass and no waiting for the device between
-    two logged steps; numbers are of all the steps since the last logged one, exact on any number of devices.
+    and its point is called ``h_of_sum``. Observing costs no second backward pass, and the host waits for the device
+    once in a logged step and never in another; numbers are of all the steps since the last logged one, exact on any
+    number of devices. A step that AMP's gradient scaler skipped does not count: neither its examples, nor, if it is a
+    logged one, its parameters' gradients, which are then logged as NaN.
 
     Logged every ``log_every_n_steps``:
 
@@ -53,15 +54,17 @@ class GradientNorms(Observer):
       ``grad/gain_bound``: what the latter cannot exceed, nor the former where the normalizer does not mix the batch:
       the largest singular value of an example's Jacobian (`Normalizer.gain_bound`; absent where none is known).
     - ``grad/parameters/{part}`` and ``grad/parameters/total``: norm of the step's gradients (after accumulation, AMP
-      and DDP), before clipping; ``grad/clipped/total``: after it; ``grad/update_ratio/{part}``: norm of the step's
-      change over the norm of the weights. Parts are named by `clsnorm.gradients.part_names`.
+      and DDP), before clipping; ``grad/clipped/...``: after it; ``grad/clip_coefficient``: the latter total over the
+      former; ``grad/update_ratio/{part}``: norm of the step's change over the norm of the weights. Parts are named by
+      `clsnorm.gradients.part_names`.
     - ``grad/depth/{bottom,bottom_to_top,log_slope}``: `clsnorm.gradients.depth_profile`.
 
-    Events (``events.csv``), judged at each logged step: ``explosion`` where ``grad/h/max`` or
-    ``grad/parameters/total`` is not finite or, after 16 logged steps, above ``median + deviations * MAD`` of the last
-    ``window`` ones, and ``vanishing`` where ``grad/depth/bottom_to_top`` or ``grad/depth/bottom`` stays below a
-    hundredth of its first values, or from the start below a floor (1e-4 and 1e-8). Explosion is judged at h, since the
-    coordinates of z are the normalizer's.
+    Events (``events.csv``): ``explosion`` where the largest norm at h of any step (``grad/h/max``), or the
+    ``grad/parameters/total`` of a logged one, is not finite or, once there have been 16, above
+    ``median + deviations * MAD`` of the last ``window`` ones; and ``vanishing`` where ``grad/depth/bottom_to_top`` or
+    ``grad/depth/bottom`` stays below a hundredth of its first values, or from the start below a floor (1e-4 and 1e-8).
+    They bear the number of the step that they are of, and are told at the next logged one. Explosion is judged at h,
+    since the coordinates of z are the normalizer's.
 
     The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``, and ``gain_bound`` of each
     example); their percentiles stand in the results as ``grad/run/{point}/...``.
@@ -69,26 +72,32 @@ class GradientNorms(Observer):
     Args:
         top: Dimensions in the energy share and the overlap.
         updates: Whether to log ``update_ratio``; holds a copy of the weights.
-        window: Logged steps that say what is usual.
+        window: Steps (for the parameters: logged ones) that say what is usual.
         deviations: Median absolute deviations above the median that make an explosion.
 
     Raises:
-        InputError: If ``top`` is not positive, or `Explosion` refuses an argument.
+        InputError: If ``top`` is not positive, or `GradientAlarms` refuses an argument.
     """
 
-    kinds = ("explosion", "vanishing")
+    kinds = GradientAlarms.kinds
 
     def __init__(self, *, top: int, updates: bool, window: int, deviations: float) -> None:
-        if top < 1:
-            raise InputError(f"Expected argument `top` to be a positive number of dimensions, but got {top}")
+        if not isinstance(top, int) or top < 1:
+            raise InputError(f"Expected argument `top` to be a positive whole number of dimensions, but got {top!r}")
         self._top, self._updates = top, updates
-        self._explosions = {name: Explosion(window=window, k=deviations) for name in ("h/max", "parameters/total")}
-        self._vanishing = {name: Vanishing(window=10, share=0.01, floor=floor) for name, floor in FLOORS.items()}
-        self._windows: dict[str, ExampleGradients] = {}
+        self._alarms = GradientAlarms(window=window, deviations=deviations)
         self._run: dict[str, list[np.ndarray]] = {}
         self._numbers: dict[str, float] = {}
-        self._saved: dict[str, dict[str, Tensor]] = {}
+        self._saved: dict[str, Any] | None = None
         self._handle: RemovableHandle | None = None
+
+    @override
+    def check(self, *, dim: int) -> None:
+        if self._top > dim:
+            raise InputError(
+                f"Expected argument `top` of gradient_norms to be at most {dim}, the dimensions of [CLS], "
+                f"but got {self._top}"
+            )
 
     @override
     def summary(self) -> dict[str, float]:
@@ -102,37 +111,31 @@ class GradientNorms(Observer):
     @override
     def state_dict(self) -> dict[str, Any]:
         norms = {point: torch.from_numpy(np.concatenate(parts)) for point, parts in self._run.items()}
-        windows = {point: window.state_dict() for point, window in self._windows.items()}
-        detectors = {name: detector.state() for name, detector in self._detectors.items()}
-        return {"norms": norms, "numbers": dict(self._numbers), "windows": windows, "detectors": detectors}
+        window, alarms = self._window.state_dict(), self._alarms.state_dict()
+        return {"norms": norms, "numbers": dict(self._numbers), "window": window, "alarms": alarms}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._run = {point: [norms.numpy()] for point, norms in state_dict["norms"].items()}
         self._numbers = dict(state_dict["numbers"])
-        self._saved = state_dict["windows"]
-        for name, detector in self._detectors.items():
-            detector.restore(state_dict["detectors"][name])
-
-    @property
-    def _detectors(self) -> dict[str, Any]:
-        return {**self._explosions, **self._vanishing}
+        self._saved = state_dict["window"]
+        self._alarms.load_state_dict(state_dict["alarms"])
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         classifier: Any = pl_module.classifier
-        self._dim = classifier.encoder.dim
         self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_gradients else "h", "z": "z"}
         self._normalizer = classifier.normalizer
         self._norms = ParameterNorms(classifier)
-        self._restart()
+        self._window = GradientWindow({**dict.fromkeys((*self._names, EMBEDDING), classifier.encoder.dim), BOUND: 1})
         self._handle = classifier.normalizer.register_forward_hook(self._see)
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Some strategies have read the checkpoint by now only.
-        for point, state in self._saved.items():
-            self._windows[point].load_state_dict(state)
+        self._steps = StepWatch(trainer.optimizers[0])
+        if self._saved is not None:  # some strategies have read the checkpoint by now only
+            self._window.load_state_dict(self._saved)
+            self._saved = None
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -144,8 +147,7 @@ class GradientNorms(Observer):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        self._due = (trainer.global_step + 1) % every == 0
+        self._due = is_logged(trainer)
         self._factor = batch.global_size * trainer.accumulate_grad_batches / world_size()
         self._scaler = getattr(trainer.precision_plugin, "scaler", None)
 
@@ -154,9 +156,9 @@ class GradientNorms(Observer):
         if not (module.training and z.requires_grad):
             return
         h = inputs[0]
-        self._windows[EMBEDDING].update(h)
+        self._window.update(EMBEDDING, h)
         if (bound := self._normalizer.gain_bound(h)) is not None:
-            self._windows[BOUND].update(bound[:, None])
+            self._window.update(BOUND, bound[:, None])
         for point, tensor in (("h", h), ("z", z)):
             if tensor.requires_grad:
                 tensor.register_hook(lambda gradient, point=point: self._take(point, gradient))
@@ -164,7 +166,7 @@ class GradientNorms(Observer):
     def _take(self, point: str, gradient: Tensor) -> None:
         # The scale is read on the device: `get_scale` would wait for it.
         factor = self._factor if self._scaler is None else self._factor / self._scaler._get_scale_async()
-        self._windows[point].update(gradient.float() * factor)
+        self._window.update(point, gradient.float() * factor)
 
     @override
     def on_before_optimizer_step(
@@ -179,72 +181,68 @@ class GradientNorms(Observer):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        stepped = not trainer.fit_loop.epoch_loop._should_accumulate()
-        if self._due and stepped:
-            numbers = self._example_numbers() | self._parameter_numbers()
-            self._restart()
-            self._judge(trainer, numbers)
-            self._numbers = numbers
-            exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}
+        if not ends_step(trainer):
+            return
+        step, made = step_number(trainer), self._steps.take()
+        self._window.end_step(step, made=made)
+        if self._due:
+            seen, measured = self._window.take(self._measure())
+            self._numbers = self._example_numbers(seen) | self._parameter_numbers(measured, made=made)
+            exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in self._numbers.items()}
             pl_module.log_dict(exact, rank_zero_only=True, batch_size=1)
+            self._judge_examples(seen)
+            for event in self._alarms.of_parameters(step, self._numbers) if made else ():
+                self.tell(**event)
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._example_numbers()  # steps after the last logged one count for the run
-        self._restart()
+        self._steps.remove()
+        seen, _ = self._window.take(torch.zeros(0, dtype=torch.float64))  # steps after the last logged one
+        self._keep(seen)
+        self._judge_examples(seen)
         if trainer.is_global_zero and self._run:
             with replacing(Path(trainer.default_root_dir) / "statistics" / "gradients.npz") as draft:
                 np.savez(draft, **{point: np.concatenate(norms) for point, norms in self._run.items()})  # type: ignore[arg-type]
 
-    def _judge(self, trainer: pl.Trainer, numbers: dict[str, float]) -> None:
-        """Writes what is out of the ordinary to ``events.csv``."""
-        for name, detector in self._explosions.items():
-            place = f"grad/{name}".replace("grad/h/", f"grad/{self._names['h']}/")
-            if detector.sees(numbers[place]):
-                self.tell(step=trainer.global_step, kind="explosion", place=place, value=numbers[place])
-        for name, vanishing in self._vanishing.items():
-            if vanishing.sees(numbers[place := f"grad/{name}"]):
-                self.tell(step=trainer.global_step, kind="vanishing", place=place, value=numbers[place])
+    def _judge_examples(self, seen: dict[str, Examples]) -> None:
+        for event in self._alarms.of_examples(f"grad/{self._names['h']}/max", seen["h"].largest()):
+            self.tell(**event)
 
-    def _restart(self) -> None:
-        self._windows = {point: ExampleGradients(self._dim) for point in (*self._names, EMBEDDING)}
-        self._windows[BOUND] = ExampleGradients(1)
+    def _keep(self, seen: dict[str, Examples]) -> None:
+        """Keeps the norms for the run."""
+        for point, name in {**self._names, BOUND: BOUND}.items():
+            if len(seen[point].norms):
+                self._run.setdefault(name, []).append(seen[point].norms.numpy())
 
-    def _example_numbers(self) -> dict[str, float]:
-        """Reads the window, on all processes, and keeps its norms for the run."""
+    def _example_numbers(self, seen: dict[str, Examples]) -> dict[str, float]:
+        """Names what a window says."""
+        self._keep(seen)
         numbers: dict[str, float] = {}
-        means: dict[str, float] = {}
-        squares: dict[str, float] = {}
-        energies: dict[str, Tensor] = {}
         for point, name in self._names.items():
-            norms, sums = self._windows[point].read()
-            self._run.setdefault(name, []).append(norms.numpy())
-            found = norm_numbers(norms)
-            means[point], squares[point], energies[point] = found["mean"], float(norms.norm()), sums["square"]
-            found |= direction_numbers(norms, sums, top=min(self._top, self._dim))
+            found = norm_numbers(seen[point].norms)
+            found |= direction_numbers(seen[point].norms, seen[point].sums, top=self._top)
             numbers |= {f"grad/{name}/{key}": value for key, value in found.items()}
-        _, embeddings = self._windows[EMBEDDING].read()
-        overlap = overlap_numbers(energies["h"], embeddings["square"], top=min(self._top, self._dim))
+        h, z = (seen[point] for point in self._names)
+        overlap = overlap_numbers(h.sums["square"], seen[EMBEDDING].sums["square"], top=self._top)
         numbers |= {f"grad/{self._names['h']}/{key}": value for key, value in overlap.items()}
-        numbers["grad/gain"] = means["h"] / means["z"] if means["z"] else float("nan")
-        numbers["grad/rms_gain"] = squares["h"] / squares["z"] if squares["z"] else float("nan")
-        bounds, _ = self._windows[BOUND].read()
-        if len(bounds):
-            self._run.setdefault(BOUND, []).append(bounds.numpy())
+        numbers["grad/gain"] = _over(*(numbers[f"grad/{name}/mean"] for name in self._names.values()))
+        numbers["grad/rms_gain"] = _over(float(h.norms.norm()), float(z.norms.norm()))
+        if len(bounds := seen[BOUND].norms):
             numbers["grad/gain_bound"] = norm_numbers(bounds)["max"]
         return numbers
 
-    def _parameter_numbers(self) -> dict[str, float]:
-        """Norms by part, with one transfer for all of them."""
-        clipped, weights = self._norms.of_gradients(), self._norms.of_weights()
-        updates = self._norms.of_updates() if self._updates else torch.zeros_like(weights)
-        raw, clipped, weights, updates = torch.stack([self._raw, clipped, weights, updates]).cpu()
-        parts = self._norms.parts
-        by_part = dict(zip(parts, raw.tolist(), strict=True))
-        numbers = {f"grad/parameters/{part}": norm for part, norm in by_part.items()}
-        numbers |= {"grad/parameters/total": float(raw.norm()), "grad/clipped/total": float(clipped.norm())}
-        numbers |= {f"grad/depth/{name}": value for name, value in depth_profile(by_part).items()}
-        if self._updates:
-            ratios = torch.where(weights > 0, updates / weights, torch.nan)
-            numbers |= {f"grad/update_ratio/{p}": r for p, r in zip(parts, ratios.tolist(), strict=True)}
-        return numbers
+    def _measure(self) -> Tensor:
+        """Returns the step's norms by part, on the device: gradients before and after clipping, weights, updates."""
+        measured = [self._raw, self._norms.of_gradients(), self._norms.of_weights()]
+        return torch.cat([*measured, self._norms.of_updates()] if self._updates else measured)
+
+    def _parameter_numbers(self, measured: Tensor, *, made: bool) -> dict[str, float]:
+        """Names them; gradients that overflowed in a step that was not made are no numbers."""
+        raw, clipped, weights, *updates = measured.view(-1, len(self._norms.parts))
+        if not made:
+            raw, clipped = (torch.full_like(raw, torch.nan) for _ in range(2))
+        return self._norms.numbers(raw, clipped, weights, updates[0] if updates else None)
+
+
+def _over(h: float, z: float) -> float:
+    return h / z if z else float("nan")

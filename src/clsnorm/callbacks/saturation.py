@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from clsnorm.callbacks.base import Observer
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.steps import step_number
 
 ALARM = 0.9  # share that is an event
 
@@ -63,4 +64,4 @@ class Saturation(Observer):
             self._numbers[name] = share
             pl_module.log(name, torch.tensor(share, dtype=torch.float64), rank_zero_only=True)
             if share > ALARM:
-                self.tell(step=trainer.global_step, kind="saturation", place=name, value=share)
+                self.tell(step=step_number(trainer), kind="saturation", place=name, value=share)

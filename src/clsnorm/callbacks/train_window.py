@@ -20,7 +20,7 @@ class TrainWindow:
 
     Args:
         names: Outputs of a training step to keep, rows ``(B, ...)`` of detached tensors.
-        period: Optimizer steps between two measurements, which are at its multiples.
+        period: Optimizer steps between two measurements, the first of which is after as many.
         length: Optimizer steps in the window.
     """
 
@@ -29,12 +29,12 @@ class TrainWindow:
         self._parts: list[Rows] = []
 
     def is_due(self, step: int) -> bool:
-        """Whether there is a measurement after optimizer step ``step``, counted from 1."""
-        return step % self._period == 0
+        """Whether there is a measurement after optimizer step number ``step``."""
+        return (step + 1) % self._period == 0
 
     def add(self, outputs: Mapping[str, Any], *, step: int) -> None:
-        """Keeps the outputs of a batch of optimizer step ``step``, counted from 1, if they are in the window."""
-        if -step % self._period < self._length:
+        """Keeps the outputs of a batch of optimizer step number ``step`` if they are in the window."""
+        if -(step + 1) % self._period < self._length:
             # A copy: [CLS] may be a view that holds the hidden states of the whole batch.
             self._parts.append({name: outputs[name].clone() for name in self._names})
 

@@ -195,9 +195,15 @@ KEYS = (
         "grad/parameters/{part}",
         rf"grad/parameters/({PART}|total)",
         "norm",
-        "Norm of the step's parameter gradients before clipping, by part.",
+        "Norm of the step's parameter gradients before clipping, by part; NaN in a step that AMP skipped.",
     ),
-    Key("grad/clipped/total", "grad/clipped/total", "norm", "Norm of all parameter gradients after clipping."),
+    Key("grad/clipped/{part}", rf"grad/clipped/({PART}|total)", "norm", "The same after clipping."),
+    Key(
+        "grad/clip_coefficient",
+        "grad/clip_coefficient",
+        "ratio",
+        "Norm of all parameter gradients after clipping over that before it: 1 where nothing was clipped.",
+    ),
     Key(
         "grad/update_ratio/{part}",
         rf"grad/update_ratio/{PART}",

@@ -88,6 +88,7 @@ SECTIONS = (
         "Gradients of the parameters",
         (
             Panel("Before and after clipping", ("grad/parameters/total", "grad/clipped/total"), "norm", log=True),
+            Panel("Clipped to", ("grad/clip_coefficient",), "ratio", log=True),
             Panel("Embeddings and what follows [CLS]", _each("grad/parameters/", ENDS), "norm", log=True),
             Panel("Attention, by layer", ("grad/parameters/*/attention",), "norm", log=True),
             Panel("Feed-forward, by layer", ("grad/parameters/*/ffn",), "norm", log=True),

@@ -1,13 +1,16 @@
 """Gradients as a run sees them: of each example at [CLS], of each part's parameters, and what is wrong with them."""
 
-from clsnorm.gradients.detectors import Explosion, Vanishing
-from clsnorm.gradients.examples import ExampleGradients
+from clsnorm.gradients.detectors import Explosion, GradientAlarms, Vanishing
+from clsnorm.gradients.examples import ExampleGradients, Examples, GradientWindow
 from clsnorm.gradients.parameters import ParameterNorms, depth_profile, part_names
 from clsnorm.gradients.summary import direction_numbers, norm_numbers, overlap_numbers
 
 __all__ = [
     "ExampleGradients",
+    "Examples",
     "Explosion",
+    "GradientAlarms",
+    "GradientWindow",
     "ParameterNorms",
     "Vanishing",
     "depth_profile",

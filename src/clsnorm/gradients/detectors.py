@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clsnorm.errors import InputError
 
 ENOUGH = 16  # numbers whose median and deviation say what is usual
+TOTAL = "grad/parameters/total"
+FLOORS = {"grad/depth/bottom_to_top": 1e-4, "grad/depth/bottom": 1e-8}  # below these nothing moves from the start
 
 
 class Explosion:
-    """A number explodes when it is not finite, or above ``median + k * MAD`` of the last ``window`` ones.
+    """A number explodes when it is not finite, or above ``median + deviations * MAD`` of the last ``window`` ones.
 
     MAD is the median absolute deviation. Finite numbers are judged once `ENOUGH` have been seen, or half a window if
     that is fewer; numbers that explode do not enter the window, so that a burst is seen to its end.
 
     Args:
         window: How many numbers are remembered.
-        k: How many deviations are too many.
+        deviations: How many of them above the median are too many.
 
     Raises:
         InputError: If an argument is out of its range.
     """
 
-    def __init__(self, *, window: int, k: float) -> None:
-        if window < 4:
-            raise InputError(f"Expected argument `window` to be at least 4 steps, but got {window}")
-        if not k > 0:
-            raise InputError(f"Expected argument `k` to be positive, but got {k}")
+    def __init__(self, *, window: int, deviations: float) -> None:
+        if not isinstance(window, int) or window < 4:
+            raise InputError(f"Expected argument `window` to be a whole number of at least 4 steps, but got {window!r}")
+        if not deviations > 0:
+            raise InputError(f"Expected argument `deviations` to be positive, but got {deviations}")
         self._seen: deque[float] = deque(maxlen=window)
         self._enough = min(ENOUGH, window // 2)
-        self._k = k
+        self._deviations = deviations
 
     def sees(self, value: float) -> bool:
         """Takes the next number and tells whether it explodes."""
@@ -45,7 +48,7 @@ class Explosion:
 
     def _limit(self) -> float:
         middle = _median(self._seen)
-        return middle + self._k * _median(abs(value - middle) for value in self._seen)
+        return middle + self._deviations * _median(abs(value - middle) for value in self._seen)
 
     def state(self) -> list[float]:
         """Returns what is remembered."""
@@ -99,6 +102,51 @@ class Vanishing:
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` returned."""
         self._first, self._small = list(state["first"]), state["small"]
+
+
+class GradientAlarms:
+    """The rules of a run: at [CLS] on the largest norm of each step, for the parameters on what is logged.
+
+    Args:
+        window: As in `Explosion`.
+        deviations: As in `Explosion`.
+
+    Raises:
+        InputError: If an argument is out of its range.
+    """
+
+    kinds = ("explosion", "vanishing")
+
+    def __init__(self, *, window: int, deviations: float) -> None:
+        self._examples, self._total = (Explosion(window=window, deviations=deviations) for _ in range(2))
+        self._vanishing = {name: Vanishing(window=10, share=0.01, floor=floor) for name, floor in FLOORS.items()}
+
+    def of_examples(self, place: str, largest: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+        """Yields the events of what is logged as ``place``, from the largest norm of each step by its number."""
+        for step, value in largest.items():
+            if self._examples.sees(value):
+                yield {"step": step, "kind": "explosion", "place": place, "value": value}
+
+    def of_parameters(self, step: int, numbers: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+        """Yields the events of a logged step's numbers (`ParameterNorms.numbers`)."""
+        if self._total.sees(numbers[TOTAL]):
+            yield {"step": step, "kind": "explosion", "place": TOTAL, "value": numbers[TOTAL]}
+        for place, rule in self._vanishing.items():
+            if rule.sees(numbers[place]):
+                yield {"step": step, "kind": "vanishing", "place": place, "value": numbers[place]}
+
+    @property
+    def _rules(self) -> dict[str, Any]:
+        return {"examples": self._examples, TOTAL: self._total, **self._vanishing}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what the rules remember."""
+        return {name: rule.state() for name, rule in self._rules.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up what `state_dict` returned."""
+        for name, rule in self._rules.items():
+            rule.restore(state[name])
 
 
 def _median(values: Any) -> float:

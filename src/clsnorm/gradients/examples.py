@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +14,38 @@ from clsnorm import distributed
 SUMS = ("total", "square", "unit")
 
 
-class ExampleGradients:
-    """What a window of training steps says of the gradients of single examples at one point, ``g_i`` in ``R^dim``.
+@dataclass(frozen=True)
+class Examples:
+    """What a window of optimizer steps says of the gradients ``g_i`` of n examples at one point, on the host.
 
-    `update` takes rows; everything stays on their device, in float64, until `read` moves it to the host at once.
+    Attributes:
+        norms: ``||g_i||``, ``(n,)``, in the order of the processes, and within one of the steps.
+        steps: Number of the optimizer step of each, ``(n,)``.
+        sums: ``(dim,)`` sums over finite rows, of ``g_i`` (``total``), of its squares (``square``) and of
+            ``g_i / ||g_i||`` (``unit``).
+    """
+
+    norms: Tensor
+    steps: Tensor
+    sums: dict[str, Tensor]
+
+    @classmethod
+    def join(cls, parts: Sequence[Examples]) -> Examples:
+        """Returns what several processes have seen together."""
+        sums = {name: torch.stack([part.sums[name] for part in parts]).sum(0) for name in SUMS}
+        return cls(torch.cat([part.norms for part in parts]), torch.cat([part.steps for part in parts]), sums)
+
+    def largest(self) -> dict[int, float]:
+        """Returns the largest norm of each step, by its number; infinite where one is not a number."""
+        norms = torch.nan_to_num(self.norms, nan=torch.inf, posinf=torch.inf)
+        numbers, index = self.steps.unique(return_inverse=True)
+        largest = torch.zeros(len(numbers), dtype=norms.dtype).scatter_reduce(0, index, norms, "amax")
+        return dict(zip(numbers.tolist(), largest.tolist(), strict=True))
+
+
+class ExampleGradients:
+    """Collects rows of gradients at one point, in float64 on their device.
+
     Rows that are not finite keep their norm (infinite, or not a number) and are left out of the sums.
 
     Args:
@@ -25,53 +54,99 @@ class ExampleGradients:
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
+        self.steps: list[int] = []  # of each row
         self._norms: list[Tensor] = []
-        self._sums: Tensor | None = None
+        self._sums = torch.zeros(len(SUMS), dim, dtype=torch.float64)
+        self._open: list[tuple[Tensor, Tensor]] = []  # norms and sums of a step that may yet be left out
 
     def update(self, rows: Tensor) -> None:
-        """Adds rows ``(B, dim)``; B may be 0."""
+        """Adds rows ``(B, dim)``; B may be 0. They count once `end_step` says so."""
         rows = rows.detach().double()
         norms = rows.norm(dim=1)
         rows = torch.where(norms.isfinite()[:, None], rows, 0.0)
         lengths = torch.where(norms.isfinite() & (norms > 0), norms, 1.0)
         sums = torch.stack([rows.sum(0), rows.square().sum(0), (rows / lengths[:, None]).sum(0)])
-        self._norms.append(norms)
-        self._sums = sums if self._sums is None else self._sums.to(sums.device) + sums
+        self._open.append((norms, sums))
 
-    def read(self) -> tuple[Tensor, dict[str, Tensor]]:
-        """Returns the norms of all rows and the sums over them, on the host, joined over all processes.
+    def end_step(self, step: int, *, made: bool) -> None:
+        """Ends optimizer step number ``step``; unless it was ``made``, its rows do not count."""
+        opened, self._open = self._open, []
+        for norms, sums in opened if made else ():
+            self.steps += [step] * len(norms)
+            self._norms.append(norms)
+            self._sums = self._sums.to(sums.device) + sums
+
+    def packed(self) -> Tensor:
+        """Returns sums and norms as one vector, on their device."""
+        return torch.cat([self._sums.flatten(), *(norms.to(self._sums.device) for norms in self._norms)])
+
+    def unpack(self, packed: Tensor) -> Examples:
+        """Returns what `packed` returned, once it is on the host."""
+        norms = packed[self._sums.numel() :]
+        sums = packed[: self._sums.numel()].view(self._sums.shape)
+        return Examples(norms, torch.tensor(self.steps, dtype=torch.int64), dict(zip(SUMS, sums, strict=True)))
+
+    def restore(self, seen: Examples) -> None:
+        """Takes up what `unpack` returned."""
+        self.steps, self._norms = seen.steps.tolist(), [seen.norms]
+        self._sums = torch.stack([seen.sums[name] for name in SUMS])
+
+
+class GradientWindow:
+    """Collects rows at several points until they are taken: one transfer to the host for all of them.
+
+    Args:
+        dims: Dimensions of a row, by point.
+    """
+
+    def __init__(self, dims: Mapping[str, int]) -> None:
+        self._dims = dict(dims)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._points = {point: ExampleGradients(dim) for point, dim in self._dims.items()}
+
+    def update(self, point: str, rows: Tensor) -> None:
+        """Adds rows ``(B, dim)`` at ``point``."""
+        self._points[point].update(rows)
+
+    def end_step(self, step: int, *, made: bool) -> None:
+        """Ends an optimizer step, as `ExampleGradients.end_step`."""
+        for rows in self._points.values():
+            rows.end_step(step, made=made)
+
+    def take(self, others: Tensor) -> tuple[dict[str, Examples], Tensor]:
+        """Returns what all processes have seen at each point, and ``others`` on the host; the window starts anew.
 
         Collective: every process must call it.
 
-        Returns:
-            ``(n,)`` norms, in the order of the processes, and within one of the steps; and ``(dim,)`` sums of ``g_i``
-            (``total``), of its squares (``square``) and of ``g_i / ||g_i||`` (``unit``), over finite rows.
+        Args:
+            others: Float64 numbers ``(n,)`` that are wanted on the host at the same time.
         """
-        norms, sums = self._unpacked(distributed.gather_objects(self._packed()))
-        return norms, dict(zip(SUMS, sums, strict=True))
+        seen, others = self._read(others)
+        self._restart()
+        parts = distributed.gather_objects(seen)
+        return {point: Examples.join([part[point] for part in parts]) for point in self._dims}, others
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what all processes have seen. Collective."""
-        return {"parts": [torch.from_numpy(part) for part in distributed.gather_objects(self._packed())]}
+        seen, _ = self._read(torch.zeros(0, dtype=torch.float64))
+        return {"parts": distributed.gather_objects({point: vars(part) for point, part in seen.items()})}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up this process's share of what `state_dict` returned."""
-        parts = distributed.own_parts(state["parts"])
-        norms, self._sums = self._unpacked([part.numpy() for part in parts])
-        self._norms = [norms]
+        if parts := distributed.own_parts(state["parts"]):
+            for point, rows in self._points.items():
+                rows.restore(Examples.join([Examples(**part[point]) for part in parts]))
 
-    def _packed(self) -> np.ndarray:
-        """Returns sums and norms of this process, with one transfer to the host."""
-        device = self._norms[-1].device if self._norms else "cpu"
-        norms = torch.cat([part.to(device) for part in self._norms] or [torch.zeros(0, dtype=torch.float64)])
-        sums = torch.zeros(len(SUMS), self.dim, dtype=torch.float64) if self._sums is None else self._sums
-        packed: np.ndarray = torch.cat([sums.flatten().to(device), norms]).cpu().numpy()
-        return packed
+    def _read(self, others: Tensor) -> tuple[dict[str, Examples], Tensor]:
+        packed = [rows.packed() for rows in self._points.values()]
+        *read, others = to_host([*packed, others])
+        return {p: rows.unpack(part) for (p, rows), part in zip(self._points.items(), read, strict=True)}, others
 
-    def _unpacked(self, parts: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-        """Returns norms and sums of several processes."""
-        split = len(SUMS) * self.dim
-        empty = np.zeros(split)
-        norms = torch.from_numpy(np.concatenate([part[split:] for part in (*parts, empty)]))
-        total = torch.stack([torch.from_numpy(part[:split]) for part in parts or [empty]]).sum(0)
-        return norms, total.view(len(SUMS), self.dim)
+
+def to_host(vectors: Sequence[Tensor]) -> list[Tensor]:
+    """Returns vectors of one dtype on the host, moved there in one piece: the host waits for a device once."""
+    device = next((vector.device for vector in vectors if vector.device.type != "cpu"), torch.device("cpu"))
+    sizes = [len(vector) for vector in vectors]
+    return list(torch.cat([vector.to(device) for vector in vectors]).cpu().split(sizes))

@@ -80,6 +80,24 @@ class ParameterNorms:
         torch._foreach_sub_(self._kept, self._weights())
         return self._by_part(self._kept)
 
+    def numbers(self, raw: Tensor, clipped: Tensor, weights: Tensor, updates: Tensor | None) -> dict[str, float]:
+        """Names what was measured in a step: norms by part, ``(len(parts),)`` on the host.
+
+        ``grad/parameters/...`` and ``grad/clipped/...`` of each part and in ``total``, before and after clipping;
+        ``grad/clip_coefficient``, the latter total over the former: 1 where nothing was clipped; ``grad/depth/...``
+        (`depth_profile`); and ``grad/update_ratio/...`` of each part, unless ``updates`` is None.
+        """
+        by_part = dict(zip(self.parts, raw.tolist(), strict=True))
+        numbers = {f"grad/depth/{name}": value for name, value in depth_profile(by_part).items()}
+        for kind, norms in (("parameters", raw), ("clipped", clipped)):
+            numbers |= {f"grad/{kind}/{part}": norm for part, norm in zip(self.parts, norms.tolist(), strict=True)}
+            numbers[f"grad/{kind}/total"] = float(norms.norm())
+        numbers["grad/clip_coefficient"] = float(clipped.norm() / raw.norm())
+        if updates is not None:
+            ratios = torch.where(weights > 0, updates / weights, torch.nan)
+            numbers |= {f"grad/update_ratio/{p}": r for p, r in zip(self.parts, ratios.tolist(), strict=True)}
+        return numbers
+
     def _weights(self) -> list[Tensor]:
         return [_own(p) for p in self.parameters]
 

@@ -78,6 +78,8 @@ def overlap_numbers(gradient_energy: Tensor, energy: Tensor, *, top: int) -> dic
       share ``top^2 / dim`` dimensions on average.
     - ``rank_correlation``: Spearman's correlation of the two over all dimensions; 0 on average for unrelated ones.
 
+    NaN where one of the two is the same in all dimensions: none is the largest.
+
     Args:
         gradient_energy: ``(dim,)``, mean squares of the gradients.
         energy: ``(dim,)``, mean squares of the embeddings.
@@ -90,7 +92,8 @@ def overlap_numbers(gradient_energy: Tensor, energy: Tensor, *, top: int) -> dic
 
     if not 1 <= top <= len(energy):
         raise InputError(f"Expected argument `top` to be between 1 and {len(energy)} dimensions, but got {top}")
+    if any(float(values.min()) == float(values.max()) for values in (gradient_energy, energy)):
+        return {"top_overlap": math.nan, "rank_correlation": math.nan}
     ours, theirs = (set(values.topk(top).indices.tolist()) for values in (gradient_energy, energy))
-    constant = any(float(values.min()) == float(values.max()) for values in (gradient_energy, energy))
-    correlation = math.nan if constant else float(spearman_corrcoef(gradient_energy, energy))
+    correlation = float(spearman_corrcoef(gradient_energy, energy))
     return {"top_overlap": len(ours & theirs) / len(ours | theirs), "rank_correlation": correlation}

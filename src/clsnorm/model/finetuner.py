@@ -21,6 +21,7 @@ from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.optimizers import apply_rates, matrices, parameter_groups
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
+from clsnorm.steps import is_logged
 
 StepOutput = dict[str, Tensor]
 
@@ -110,9 +111,7 @@ class FineTuner(pl.LightningModule):
 
     def _log_training_loss(self, losses: Tensor, batch: Batch) -> None:
         """Logs the global batch's mean loss; several processes reduce it only on steps that loggers write."""
-        every = max(1, self.trainer.log_every_n_steps)  # type: ignore[attr-defined]  # set by a connector
-        due = (self.trainer.global_step + 1) % every == 0
-        if due or world_size() == 1:
+        if is_logged(self.trainer) or world_size() == 1:
             value = all_reduce_sum(losses.sum()) / batch.global_size
             self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.global_size)
 

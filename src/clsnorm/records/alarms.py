@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from clsnorm import distributed
 from clsnorm.errors import InputError, did_you_mean
+from clsnorm.steps import StepWatch, ends_step, is_logged, step_number
 
 Tell = Callable[..., None]
 
@@ -20,13 +21,14 @@ class Divergence(Callback):
     """Stops training when a loss is not finite, and keeps that as a fact of the run.
 
     A value of [CLS] that is not finite, before (``h``) or after (``z``) the normalizer, is an event as well, also where
-    the loss hides it. The flags stay on the device and are read when the trainer logs: no step waits for the host.
+    the loss hides it. An event's value is how many values were not finite, on its process, in the first such step since
+    the last logged one. The counts stay on the device and are read when the trainer logs: no step waits for the host.
 
     Args:
-        tell: Takes ``step``, ``kind``, ``place`` and ``rank`` of an event; called alike on all processes.
+        tell: Takes ``step``, ``kind``, ``place``, ``value`` and ``rank`` of an event; called alike on all processes.
 
     Attributes:
-        step: First optimizer step at which the loss was seen not to be finite, or -1.
+        step: Number of the first optimizer step whose loss was seen not to be finite, or -1.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("non_finite",)
@@ -35,15 +37,18 @@ class Divergence(Callback):
     def __init__(self, tell: Tell) -> None:
         self.step = -1
         self._tell = tell
-        self._bad: torch.Tensor | None = None
+        self._counts: dict[int, torch.Tensor] = {}  # by step, one of each place
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step}
+        counts = {step: counts.cpu() for step, counts in self._counts.items()}
+        return {"step": self.step, "counts": distributed.gather_objects(counts)}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.step = state_dict["step"]
+        for counts in distributed.own_parts(state_dict["counts"]):
+            self._counts |= counts
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,33 +59,34 @@ class Divergence(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        bad = torch.stack([~torch.isfinite(outputs[name].detach()).all() for name in self._PLACES])
-        self._bad = bad if self._bad is None else self._bad | bad
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if trainer.global_step % every == 0 or trainer.is_last_batch:
+        bad = torch.stack([(~torch.isfinite(outputs[name].detach())).sum() for name in self._PLACES])
+        step = step_number(trainer)
+        self._counts[step] = self._counts[step] + bad if step in self._counts else bad
+        if ends_step(trainer) and (is_logged(trainer) or trainer.is_last_batch):
             self._read(trainer)
 
     def _read(self, trainer: pl.Trainer) -> None:
-        assert self._bad is not None
-        by_rank = torch.zeros(distributed.world_size(), len(self._PLACES), device=self._bad.device)
-        by_rank[distributed.rank()] = self._bad.float()
-        self._bad = None
-        for rank, found in enumerate(distributed.all_reduce_sum(by_rank).tolist()):
-            for place, bad in zip(self._PLACES.values(), found, strict=True):
-                if bad:
-                    self._tell(step=trainer.global_step, kind="non_finite", place=place, rank=rank)
-                    self._stop(trainer, place)
+        own = torch.stack([counts.double() for counts in self._counts.values()])
+        by_rank = own.new_zeros(distributed.world_size(), *own.shape)
+        by_rank[distributed.rank()] = own
+        steps, self._counts = list(self._counts), {}
+        for rank, counts in enumerate(distributed.all_reduce_sum(by_rank).tolist()):
+            for place, column in zip(self._PLACES.values(), zip(*counts, strict=True), strict=True):
+                if any(column):
+                    step, value = next((s, int(count)) for s, count in zip(steps, column, strict=True) if count)
+                    self._tell(step=step, kind="non_finite", place=place, value=value, rank=rank)
+                    self._stop(trainer, place, step)
 
-    def _stop(self, trainer: pl.Trainer, place: str) -> None:
+    def _stop(self, trainer: pl.Trainer, place: str, step: int) -> None:
         if place == self._PLACES["loss"] and self.step < 0:
-            self.step = trainer.global_step
+            self.step = step
             trainer.should_stop = True
 
 
 class SkippedSteps(Callback):
     """Tells of optimizer steps that AMP's gradient scaler skipped because a gradient overflowed.
 
-    A scale that has shrunk since the last logged step says so; it is read then alone.
+    An event's value is the loss scale that comes after: the scaler is asked for it then alone.
 
     Args:
         tell: As in `Divergence`.
@@ -90,32 +96,22 @@ class SkippedSteps(Callback):
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
-        self._scale: float | None = None
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {"scale": self._scale}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._scale = state_dict["scale"]
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        scaler = getattr(trainer.precision_plugin, "scaler", None)
-        self._scale = float(scaler.get_scale()) if scaler is not None and self._scale is None else self._scale
+        self._steps = StepWatch(trainer.optimizers[0])
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if self._scale is None or not (trainer.global_step % every == 0 or trainer.is_last_batch):
-            return
-        scale = float(trainer.precision_plugin.scaler.get_scale())  # type: ignore[attr-defined]
-        if scale < self._scale:
-            self._tell(step=trainer.global_step, kind="skipped_step", place="loss_scale", value=scale)
-        self._scale = scale
+        if ends_step(trainer) and not self._steps.take():
+            scale = float(trainer.precision_plugin.scaler.get_scale())  # type: ignore[attr-defined]
+            self._tell(step=step_number(trainer), kind="skipped_step", place="loss_scale", value=scale)
+
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._steps.remove()
 
 
 class Abort(Callback):

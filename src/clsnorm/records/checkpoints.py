@@ -12,6 +12,8 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
+from clsnorm.steps import ends_step
+
 
 class SelectedWeights(Checkpoint):
     """Keeps the weights of the validation with the best monitored score (the earliest, if several tie).
@@ -99,8 +101,7 @@ class ResumePoint(Checkpoint):
     ) -> None:
         loop = trainer.fit_loop.epoch_loop
         validation_is_due = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
-        between_steps = not loop._should_accumulate()
-        if between_steps and not validation_is_due and trainer.global_step - self._saved_at >= self.every:
+        if ends_step(trainer) and not validation_is_due and trainer.global_step - self._saved_at >= self.every:
             self._save(trainer)
 
     @override
@@ -115,7 +116,7 @@ class ResumePoint(Checkpoint):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit" and not trainer.fit_loop.epoch_loop._should_accumulate():
+        if trainer.state.fn == "fit" and ends_step(trainer):
             self._save(trainer)
             self._publish(trainer)  # a validation is logged before this hook
 

@@ -16,8 +16,10 @@ class Events:
     """Rows of a step, the process it was seen on, a kind of event, where it was seen, and the value that says so.
 
     ``place`` is a logged name, or the tap of a value. ``rank`` is empty where a number of all processes is judged. Each
-    row is written at once. ``step`` counts the optimizer steps done by then. A resumed run drops what it will see
-    again: the rows after those that its resume point counts.
+    row is written at once. ``step`` is the number of the row of ``metrics.csv`` that it belongs to
+    (`clsnorm.steps.step_number`); of a resumed run, that of the step it goes on with. Rows stand as they were told,
+    so that one of an earlier step may follow. A resumed run drops what it will see again: the rows after those that
+    its resume point counts.
 
     Args:
         path: The CSV file; made with its heading when the run starts.

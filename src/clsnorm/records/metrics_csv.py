@@ -1,4 +1,4 @@
-"""``metrics.csv``: every logged number of a run, one row a step, whatever other logger is chosen."""
+"""``metrics.csv``: every logged number of a run, one row a step (`clsnorm.steps.step_number`), whatever is chosen."""
 
 import csv
 from collections.abc import Mapping
