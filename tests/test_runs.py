@@ -243,8 +243,13 @@ def test_an_event_that_nobody_tells_of_is_refused(train: Train) -> None:
 
 def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:
     run = train("classifier.init_std=0", "callbacks=collapse", "trainer.max_steps=1")  # warm-up begins at a rate of 0
-    assert results(run)["metrics"]["predictions/select/largest_share"] == 1.0
-    assert [event["kind"] for event in events(run)] == ["majority_collapse"]
+    found = results(run)
+    assert found["metrics"]["predictions/select/largest_share"] == 1.0
+    assert found["collapsed"]
+    assert found["collapsed_selected"]
+    (event,) = events(run)
+    assert (event["kind"], event["place"]) == ("majority_collapse", "select/accuracy")
+    assert float(event["value"]) == found["metrics"]["select/accuracy"]
 
 
 def crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from clsnorm import checks, distributed, launch, naming, options, sweeping, unchanged
 from clsnorm.building import Experiment, build
 from clsnorm.calibration import Recalibration, calibrate, match_head
-from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
 from clsnorm.instantiation import check_groups
+from clsnorm.metrics import has_collapsed
 from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import count_events, position
-from clsnorm.records.results import at_or_below, majority_score, print_table
+from clsnorm.records.results import print_table
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for those who call it themselves
@@ -170,12 +170,12 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
     """Evaluates the last and the selected weights on the report split and gathers the results."""
     trainer, selected = experiment.trainer, experiment.records.selected
     steps = trainer.global_step
-    at_end = _test(experiment, quietly=steps != selected.step)
-    chosen = at_end
+    majority = experiment.data.majority_score("report")
+    at_end = chosen = _test(experiment, quietly=steps != selected.step)
+    collapsed = collapsed_selected = _has_collapsed(experiment, at_end, majority)
     if steps != selected.step:
         chosen = _test(experiment, weights=experiment.folder.selected)
-    monitor, mode = f"report/{experiment.data.monitor}", experiment.data.mode
-    majority = _majority(experiment.data)
+        collapsed_selected = _has_collapsed(experiment, chosen, majority)
     metrics = (
         _first_steps(experiment)
         | dict(selected.metrics)
@@ -187,8 +187,8 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
     return _results(experiment) | {
         "metrics": metrics,
         "majority": majority,
-        "collapsed": at_or_below(at_end[monitor], majority, mode=mode),
-        "collapsed_selected": at_or_below(chosen[monitor], majority, mode=mode),
+        "collapsed": collapsed,
+        "collapsed_selected": collapsed_selected,
         "steps": steps,
     }
 
@@ -213,14 +213,10 @@ def _test(experiment: Experiment, *, quietly: bool = False, weights: Path | None
     return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("report")}
 
 
-def _majority(data: DataModule) -> float:
-    return majority_score(
-        data.metrics[data.monitor],
-        data.labels_of("report"),
-        constant=data.majority(),
-        num_outputs=data.num_outputs,
-        regression=data.regression,
-    )
+def _has_collapsed(experiment: Experiment, scores: dict[str, float], majority: float) -> bool:
+    """Judges the test pass that has just been made."""
+    score, share = scores[f"report/{experiment.data.monitor}"], experiment.records.predictions.largest_share
+    return has_collapsed(score, majority, mode=experiment.data.mode, largest_share=share)
 
 
 def _status(experiment: Experiment) -> str:

@@ -1,5 +1,6 @@
 """What metrics are fed, how they are kept from asking other processes, and those that torchmetrics lacks."""
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -63,6 +64,45 @@ def alone(metric: Metric) -> Metric:
 
 def _never() -> bool:
     return False
+
+
+def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs: int, regression: bool) -> float:
+    """Returns the score of the constant prediction on a split.
+
+    Args:
+        metric: The monitored metric; left as it is.
+        labels: Labels of the split.
+        constant: Most frequent class of the training split, or its mean label for regression.
+        num_outputs: Number of classes.
+        regression: Whether ``constant`` is a value. A correlation with a constant is undefined and counts as 0.
+    """
+    target = torch.as_tensor(labels)
+    if regression:
+        prediction = torch.full_like(target, constant, dtype=torch.float32)
+    else:
+        prediction = (
+            torch.nn.functional.one_hot(torch.tensor(int(constant)), num_outputs).float().expand(len(target), -1)
+        )
+    # Every rank has all labels, and gathering the CPU's states fails under NCCL.
+    score = float(alone(metric)(prediction, target))
+    return 0.0 if math.isnan(score) else score
+
+
+def has_collapsed(score: float, majority: float, *, mode: str, largest_share: float) -> bool:
+    """Tells whether a classifier has collapsed: the one rule for a run's end and for each of its validations.
+
+    It has if it is no better than the constant prediction (Mosbach et al., 2021, https://arxiv.org/abs/2006.04884), or
+    has no score, or gives one answer to all: a class other than the training split's most frequent one may score
+    higher.
+
+    Args:
+        score: Monitored metric on a split.
+        majority: `majority_score` on it.
+        mode: Whether the best score is the largest (``max``) or the smallest (``min``).
+        largest_share: Share of the split that gets the most frequent answer; NaN in regression.
+    """
+    better = score > majority if mode == "max" else score < majority
+    return not better or largest_share == 1.0
 
 
 class ClassF1(MulticlassF1Score):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from torchmetrics import MeanSquaredError, PearsonCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.errors import InputError
-from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics
+from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics, has_collapsed
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -89,3 +90,19 @@ def test_matthews_is_that_of_scikit_learn(classes: int, constant: str) -> None:
     expected = matthews_corrcoef(labels, predictions)
     assert (expected == 0) == (constant != "neither")
     assert metric.compute().item() == pytest.approx(expected, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("score", "mode", "largest_share", "collapsed"),
+    [
+        (0.51, "max", 0.9, False),
+        (0.50, "max", 0.9, True),  # as good as the constant prediction
+        (0.51, "max", 1.0, True),  # one answer to all, of another class than training has most of
+        (0.49, "min", math.nan, False),
+        (0.51, "min", math.nan, True),
+        (math.nan, "max", 0.9, True),
+        (math.nan, "min", math.nan, True),
+    ],
+)
+def test_collapse(score: float, mode: str, largest_share: float, collapsed: bool) -> None:
+    assert has_collapsed(score, 0.5, mode=mode, largest_share=largest_share) == collapsed

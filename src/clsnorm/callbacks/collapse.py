@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,15 +12,19 @@ from typing_extensions import override
 
 from clsnorm.callbacks.base import Observer
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.metrics import has_collapsed
 from clsnorm.steps import step_number
+
+SHARE = "predictions/select/largest_share"
 
 
 class Collapse(Observer):
-    """Logs which share of the select split gets the most frequent answer; where it is all, that is an event.
+    """Logs which share of the select split gets the most frequent answer; a collapse is an event.
 
-    ``predictions/select/largest_share`` stands beside each validation, exact on any number of devices; 1 is written to
-    ``events.csv`` as ``majority_collapse``. Whether a *run* has collapsed is judged on the report split, by its score
-    (``collapsed`` in the results, after Mosbach et al., 2021). Regression has no classes, and logs nothing.
+    ``predictions/select/largest_share`` stands beside each validation, exact on any number of devices; regression has
+    no classes, and logs nothing. A validation that `clsnorm.metrics.has_collapsed` finds collapsed is told as
+    ``majority_collapse``, with its score, by the rule by which ``collapsed`` in the results judges the report split at
+    the end. A run may have a few of these events before it has learned anything.
     """
 
     kinds = ("majority_collapse",)
@@ -27,6 +32,7 @@ class Collapse(Observer):
     def __init__(self) -> None:
         self._counts: Tensor | None = None
         self._numbers: dict[str, float] = {}
+        self._majority: float | None = None
 
     @override
     def summary(self) -> dict[str, float]:
@@ -58,10 +64,18 @@ class Collapse(Observer):
             return
         counts = all_reduce_sum(self._counts)
         share = float(counts.max() / counts.sum())
-        self._numbers = {"predictions/select/largest_share": share}
+        self._numbers = {SHARE: share}
         pl_module.log_dict(
             {name: torch.tensor(value, dtype=torch.float64) for name, value in self._numbers.items()},
             rank_zero_only=True,
         )
-        if share == 1.0:
-            self.tell(step=step_number(trainer), kind="majority_collapse", place="predictions/select", value=share)
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if self._majority is None:
+            self._majority = data.majority_score("select")
+        place = f"select/{data.monitor}"
+        score, share = float(trainer.callback_metrics[place]), self._numbers.get(SHARE, math.nan)
+        if has_collapsed(score, self._majority, mode=data.mode, largest_share=share):
+            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score)

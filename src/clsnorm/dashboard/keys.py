@@ -115,7 +115,7 @@ KEYS = (
         "predictions/select/largest_share",
         "(last/)?predictions/select/largest_share",
         "share",
-        "Share of the select split that gets the most frequent answer; 1: the classifier has collapsed.",
+        "Share of the select split that gets the most frequent answer; 1: one answer to all.",
     ),
     Key(
         "head/{first_step,first_step_of_identity}",

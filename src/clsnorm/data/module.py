@@ -33,7 +33,7 @@ from clsnorm.data.sources import Source, Unavailable
 from clsnorm.data.subsets import LabelNoise, Subset
 from clsnorm.data.tokens import Tokens
 from clsnorm.errors import InputError, require_switch
-from clsnorm.metrics import build_metrics
+from clsnorm.metrics import build_metrics, majority_score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -257,6 +257,16 @@ class DataModule(pl.LightningDataModule):
         """Returns the best constant prediction from train: the most frequent class, or the mean."""
         labels = self.labels_of("train")
         return float(labels.mean(dtype=np.float64)) if self.regression else int(np.bincount(labels).argmax())
+
+    def majority_score(self, split: str) -> float:
+        """Returns the monitored metric of that prediction on ``split``."""
+        return majority_score(
+            self.metrics[self.monitor],
+            self.labels_of(split),
+            constant=self.majority(),
+            num_outputs=self.num_outputs,
+            regression=self.regression,
+        )
 
     def resume_at(self, epoch: int, start: int) -> None:
         """Makes the next training loader begin with batch ``start`` of ``epoch``; call it before ``trainer.fit``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +29,15 @@ class Predictions(Callback):
         path: The Parquet file.
         regression: Whether the model predicts a number.
         parts: Names of the test loaders, in order.
+
+    Attributes:
+        largest_share: Share of the first part that got the most frequent answer in the last pass; NaN in regression.
     """
 
     def __init__(self, path: Path, *, regression: bool, parts: list[str]) -> None:
         self._path, self._regression, self._parts = path, regression, parts
         self._frames: list[pd.DataFrame] = []
+        self.largest_share = math.nan
 
     @override
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -63,6 +68,9 @@ class Predictions(Callback):
 
         mine = pd.concat(self._frames, ignore_index=True)
         everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True)
+        if not self._regression:
+            first = everyone[everyone["part"] == self._parts[0]].filter(regex=r"^p\d+$")
+            self.largest_share = float(np.bincount(first.to_numpy().argmax(1)).max() / len(first))
         if trainer.is_global_zero:
             with replacing(self._path) as draft:
                 everyone.sort_values(["part", "example_id"]).to_parquet(draft, index=False)

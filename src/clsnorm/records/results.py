@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
-
-import torch
-from torchmetrics import Metric
-
-from clsnorm.metrics import alone
 
 NOT_MEASURED = "–"
 BIAS = {
     "centred_share": "mean in mean square",
     "top_energy_share": "top-5 energy share",
 }
-
-
-def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs: int, regression: bool) -> float:
-    """Returns the monitored metric of the constant prediction on the report split.
-
-    Args:
-        metric: The monitored metric; left as it is.
-        labels: Labels of the report split.
-        constant: Most frequent class of the training split, or its mean label for regression.
-        num_outputs: Number of classes.
-        regression: Whether ``constant`` is a value. A correlation with a constant is undefined and counts as 0.
-    """
-    target = torch.as_tensor(labels)
-    if regression:
-        prediction = torch.full_like(target, constant, dtype=torch.float32)
-    else:
-        prediction = (
-            torch.nn.functional.one_hot(torch.tensor(int(constant)), num_outputs).float().expand(len(target), -1)
-        )
-    # Every rank has all labels, and gathering the CPU's states fails under NCCL.
-    score = float(alone(metric)(prediction, target))
-    return 0.0 if math.isnan(score) else score
-
-
-def at_or_below(score: float, majority: float, *, mode: str) -> bool:
-    """Whether a run has collapsed: no better than the constant prediction (Mosbach et al., 2021), or not a number."""
-    return not (score > majority if mode == "max" else score < majority)
 
 
 def print_table(results: dict[str, Any], folder: Path) -> None:
