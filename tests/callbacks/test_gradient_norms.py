@@ -75,15 +75,18 @@ def test_rows_are_gradients_of_each_examples_own_loss(
         np.testing.assert_allclose(ours[point], norms, rtol=2e-4, atol=1e-7)
 
 
+Probe = Callable[..., list[str]]
+
+
 @pytest.fixture
-def spike(monkeypatch: pytest.MonkeyPatch, root: Path) -> Callable[[int, float], list[str]]:
-    """Options that multiply a step's gradients, on all processes."""
-    monkeypatch.setenv("CLSNORM_PACKAGES", "spike")
+def probe(monkeypatch: pytest.MonkeyPatch, root: Path) -> Probe:
+    """Options that add a callback of probes.py on all processes."""
+    monkeypatch.setenv("CLSNORM_PACKAGES", "probes")
     monkeypatch.setenv("PYTHONPATH", str(root / "tests"), prepend=os.pathsep)
 
-    def options(step: int, factor: float) -> list[str]:
-        values = {"_target_": "spike.Spike", "step": step, "factor": factor}
-        return [f"+callbacks.spike.{name}={value}" for name, value in values.items()]
+    def options(kind: str, **values: Any) -> list[str]:
+        values = {"_target_": f"probes.{kind}", **values}
+        return [f"+callbacks.{kind}.{name}={value}" for name, value in values.items()]
 
     return options
 
@@ -93,34 +96,42 @@ def events(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_an_explosion_between_two_logged_steps_is_found_in_its_step(
-    train: Train, spike: Callable[[int, float], list[str]]
-) -> None:
+def test_an_explosion_between_two_logged_steps_is_found_in_its_step(train: Train, probe: Probe) -> None:
     alarms = ["callbacks.gradient_norms.window=8", "callbacks.gradient_norms.deviations=1000"]
     options = ["callbacks=gradient_norms", *alarms, "trainer.log_every_n_steps=5", "trainer.max_epochs=1"]
-    run = train(*options, *spike(6, 1e6))
+    run = train(*options, *probe("Spike", step=6, factor=1e6))
     (event,) = events(run.folder)  # told when training ends: no step was logged after it
     assert (event["step"], event["kind"], event["place"]) == ("6", "explosion", "grad/h/max")
     results = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert float(event["value"]) == results["grad/run/h/max"]
 
 
-def test_two_processes_see_the_gradients_of_one(train: Train, spike: Callable[[int, float], list[str]]) -> None:
+def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_path: Path) -> None:
     moving = [*STILL, "normalizer=layernorm", "optimizer.lr=1e-4", "optimizer.eps=0.01", "trainer.log_every_n_steps=2"]
-    alarmed = ["callbacks.gradient_norms.window=4", "callbacks.gradient_norms.deviations=1000", *spike(2, 1e6)]
+    alarmed = [
+        "callbacks.gradient_norms.window=4",
+        "callbacks.gradient_norms.deviations=1000",
+        *probe("Spike", step=2, factor=1e6),
+    ]
     moving += alarmed
     one = train(*moving, "paths.output=one").folder
     (told,) = events(one)
     assert (told["step"], told["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
     for trainer in ("ddp_cpu", "fsdp"):
         where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
-        two = train(*moving, *where).folder
+        two = train(*moving, *where, *probe("NaiveNorm", path=tmp_path / trainer)).folder
         for point, norms in kept(one).items():
             np.testing.assert_allclose(kept(two)[point], norms, rtol=2e-4, atol=1e-7)
         (event,) = events(two)
         assert {**event, "value": ""} == {**told, "value": ""}
         assert float(event["value"]) == pytest.approx(float(told["value"]), rel=1e-3)
         assert len(columns(one)) == 2
+        naive = [np.loadtxt(tmp_path / f"{trainer}{rank}")[1::2] for rank in range(2)]  # in the logged steps
+        total = np.array([float(row["grad/parameters/total"]) for row in columns(one)])
+        if trainer == "fsdp":  # `.item()` of a sharded gradient is of the shard alone
+            assert all((norms < 0.95 * total).all() for norms in naive)
+        else:
+            np.testing.assert_allclose(naive, [total, total], rtol=1e-3)
         for ours, theirs in zip(columns(two), columns(one), strict=True):
             assert float(ours["grad/update_ratio/layer01/attention"]) > 0
             assert ours.keys() == theirs.keys()
@@ -296,11 +307,25 @@ def test_the_scale_of_amp_is_undone(train: Train, monkeypatch: pytest.MonkeyPatc
         np.testing.assert_allclose(half[point], exact[point], rtol=0.05, atol=1e-3)
 
 
+def test_a_norm_read_after_backward_is_scaled_and_of_one_batch(
+    train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe, tmp_path: Path
+) -> None:
+    """The wrong number beside ours, under AMP; hooks on parameters, as wandb.watch has, see that one, too."""
+    scale_losses(monkeypatch)
+    options = ["trainer.precision=16-mixed", "trainer.accumulate_grad_batches=2", "trainer.log_every_n_steps=1"]
+    run = train(*STILL, *options, *probe("NaiveNorm", path=tmp_path / "naive"))
+    naive = np.loadtxt(tmp_path / "naive0")
+    first = columns(run.folder)[0]
+    assert len(naive) == 5  # one a batch, in three steps
+    assert naive[1] == pytest.approx(1024 * float(first["grad/parameters/total"]), rel=1e-3)
+    assert naive[0] < naive[1]
+
+
 def test_a_step_that_amp_skips_is_that_and_no_explosion(
-    train: Train, monkeypatch: pytest.MonkeyPatch, spike: Callable[[int, float], list[str]]
+    train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe
 ) -> None:
     scale_losses(monkeypatch)
-    options = ["trainer.precision=16-mixed", "trainer.log_every_n_steps=4", *spike(3, float("inf"))]
+    options = ["trainer.precision=16-mixed", "trainer.log_every_n_steps=4", *probe("Spike", step=3, factor="inf")]
     run = train(*STILL, *options, "normalizer=layernorm", "callbacks.gradient_norms.updates=false")
     assert [(event["step"], event["kind"]) for event in events(run.folder)] == [("3", "skipped_step")]
     assert {len(norms) for norms in kept(run.folder).values()} == {37 - 8}
