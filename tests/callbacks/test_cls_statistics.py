@@ -21,7 +21,14 @@ from clsnorm.model import FineTuner
 from clsnorm.statistics import CATALOGUE, find, load
 
 Train = Callable[..., SimpleNamespace]
-OPTIONS: dict[str, Any] = {"numbers": [], "max_examples": None, "every": None, "window": 8, "layers": False}
+OPTIONS: dict[str, Any] = {
+    "numbers": [],
+    "max_examples": None,
+    "every": None,
+    "window": 8,
+    "layers": False,
+    "keep_validations": False,
+}
 # Two runs whose embeddings differ by float32's error alone; that the accumulators add none is in test_split_pass.py.
 ALIKE = (
     "normalizer=standardize",
@@ -50,6 +57,12 @@ def rows_with(run: SimpleNamespace, name: str) -> list[tuple[int, float]]:
 def test_options_out_of_range(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"`{name}` .* a positive whole number, but got {value!r}"):
         ClsStatistics(**{**OPTIONS, name: value})
+
+
+@pytest.mark.parametrize("name", ["layers", "keep_validations"])
+def test_a_switch_is_true_or_false(name: str) -> None:
+    with pytest.raises(InputError, match=f"`{name}` to be true or false, but got 'no'"):
+        ClsStatistics(**{**OPTIONS, name: "no"})
 
 
 def test_a_single_number_is_no_list() -> None:
@@ -204,20 +217,28 @@ def test_batches_and_processes_change_nothing(train: Train, options: list[str]) 
 
 def test_layers_are_seen_and_change_nothing(train: Train) -> None:
     options = ("model.tap=pooler_pre", "trainer.max_epochs=1", "force=true")
-    plain = train(*options)
+    plain = train(*options, "trainer.val_check_interval=0.5")
     predictions = pd.read_parquet(plain.folder / "predictions.parquet")
-    run = train(*options, "callbacks.cls_statistics.layers=true")
+    seen = [f"callbacks.cls_statistics.{name}=true" for name in ("layers", "keep_validations")]
+    run = train(*options, *seen, "trainer.val_check_interval=0.5")
     assert pd.read_parquet(run.folder / "predictions.parquet").equals(predictions)
     metrics = metrics_of(run)
     places = {"layer00", "layer01", "layer02", "pooler_pre", "pooler"}
-    for split in ("start", "report"):
+    for split in ("start", "select", "report"):
         found = {name.split("/")[2] for name in metrics if name.startswith(f"cls/{split}/")}
         assert found == places | {"h", "z"}
         for number in ("centred_share", "isoscore"):
             here, tapped = (metrics[f"cls/{split}/{place}/{number}"] for place in ("h", "pooler_pre"))
             assert tapped == pytest.approx(here, rel=1e-4)
     assert rows_with(run, "cls/report/layer01/isoscore")[0][0] == rows_with(run, "cls/report/h/isoscore")[0][0]
-    assert {f"report_{place}.npz" for place in places} <= {path.name for path in (run.folder / "statistics").iterdir()}
+    statistics = run.folder / "statistics"
+    assert {f"report_{place}.npz" for place in places} <= {path.name for path in statistics.iterdir()}
+    validated = rows_with(run, "cls/select/layer01/isoscore")
+    assert len(validated) == 2
+    for step, value in validated:  # those of each validation
+        kept = load(statistics / "validations" / f"step{step:06d}_layer01.npz")
+        assert find("isoscore", argument="x").value(kept) == pytest.approx(value, rel=1e-12)
+    assert len(list((statistics / "validations").iterdir())) == 2 * len(places | {"h", "z"})
 
 
 def test_staleness_is_how_far_the_select_split_has_moved(train: Train) -> None:

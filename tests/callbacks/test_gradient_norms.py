@@ -153,6 +153,7 @@ def test_logged_numbers_hang_together(train: Train) -> None:
     run = train(
         "callbacks=gradient_norms",
         "normalizer=layernorm",
+        "model.tap=pooler",  # all parts have parameters
         "trainer.gradient_clip_val=0.5",
         "trainer.log_every_n_steps=4",
         "trainer.max_epochs=1",
@@ -162,6 +163,9 @@ def test_logged_numbers_hang_together(train: Train) -> None:
     assert [int(row["step"]) for row in rows] == list(range(3, steps, 4))
     for row in rows:
         number = {name: float(value) for name, value in row.items() if value}
+        payload = {name: value for name, value in number.items() if name.startswith("grad/")}
+        assert len(payload) == 45 + 9 * 2  # what the documentation says is the most, for two layers
+        assert len(json.dumps(payload)) <= 75 * len(payload)
         assert number["grad/h/median"] <= number["grad/h/p95"] <= number["grad/h/p99"] <= number["grad/h/max"]
         assert number["grad/gain"] == pytest.approx(number["grad/h/mean"] / number["grad/z/mean"])
         parts = [value for name, value in number.items() if name.startswith("grad/parameters/") and "total" not in name]

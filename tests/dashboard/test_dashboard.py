@@ -39,14 +39,14 @@ def run(train: Any, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return found
 
 
+def names_of(record: Any) -> set[str]:
+    """Names of what a record of a W&B file logs."""
+    return {"/".join(item.nested_key) or item.key for item in record.history.item}
+
+
 def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: SimpleNamespace) -> None:
     (path,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
-    logged = {
-        "/".join(item.nested_key) or item.key
-        for record in wandb_records(path)
-        if record.HasField("history")  # type: ignore[attr-defined]
-        for item in record.history.item  # type: ignore[attr-defined]
-    }
+    logged = {name for record in wandb_records(path) for name in names_of(record)}
     logged = {name for name in logged if not name.startswith("_") and name not in ("epoch", "trainer/global_step")}
     media = {name.removesuffix("/_type") for name in logged if name.endswith("/_type")}
     logged = {name for name in logged if not any(name.startswith(f"{medium}/") for medium in media)}
@@ -54,6 +54,9 @@ def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: S
     assert logged == columns
     points = {f"cls/select/{point}/distribution/{name}" for point in "hz" for name in ("mean", "std", "norm")}
     assert media == {*points, "cls/report/dimensions"}
+    histograms = [record for record in wandb_records(path) if any("distribution" in name for name in names_of(record))]
+    assert len(histograms) == 1  # one epoch
+    assert sum(len(item.value_json) for item in histograms[0].history.item) < 12_000  # type: ignore[attr-defined]
     assert not [name for name in media if key_of(name) is None]
     for section in SECTIONS:
         for panel in section.panels:

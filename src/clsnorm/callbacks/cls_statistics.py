@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from typing_extensions import override
 
 from clsnorm.batches import Batch
 from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.distributions import able, dimension_table, histograms
+from clsnorm.callbacks.logs import log, log_directly
 from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 from clsnorm.callbacks.train_window import TrainWindow
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_switch
 from clsnorm.statistics import Collection, Snapshot, find, save
 from clsnorm.steps import ends_step, step_number
 
@@ -40,7 +40,8 @@ class ClsStatistics(Observer):
 
     In the results ``cls/select/...`` and ``cls/report/...`` are of the selected weights, as the scores are, and
     ``last/cls/select/...`` of the last ones. All accumulators are kept in ``statistics/{split}_{point}.npz``, of the
-    last time; `clsnorm.statistics.load` reads them, and any other statistic can be made from them.
+    last time, and if asked for in ``statistics/validations/step{number}_{point}.npz`` of each validation;
+    `clsnorm.statistics.load` reads them, and any other statistic can be made from them.
 
     Exact on any number of devices and for any batch size: accumulators are added up, never averaged. No training step
     waits for the device, but those that log.
@@ -55,26 +56,38 @@ class ClsStatistics(Observer):
         max_examples: At most this many of a split, those with the smallest hashes of their ids: a random sample, the
             same one each time, for any order, batch size and number of processes; None: all.
         every: Logged steps between two measurements of training batches; None: no such measurements.
-        window: Optimizer steps whose batches such a measurement takes.
-        layers: Whether ``start`` and ``report`` also look at each layer (``layer00``, ...) and at the pooler
-            (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of each report split.
+        window: Optimizer steps whose batches such a measurement takes: at most all since the last one.
+        layers: Whether ``start``, ``select`` and ``report`` also look at each layer (``layer00``, ...) and at the
+            pooler (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of each split.
+        keep_validations: Whether the accumulators of each validation are kept, ``8 * dim^2`` bytes a place and more.
 
     Raises:
-        InputError: If a number is not in the catalogue, or ``max_examples``, ``every`` or ``window`` is not a positive
-            whole number.
+        InputError: If a number is not in the catalogue, ``max_examples``, ``every`` or ``window`` is not a positive
+            whole number, or a switch is not true or false.
     """
 
     def __init__(
-        self, *, numbers: list[str], max_examples: int | None, every: int | None, window: int, layers: bool
+        self,
+        *,
+        numbers: list[str],
+        max_examples: int | None,
+        every: int | None,
+        window: int,
+        layers: bool,
+        keep_validations: bool,
     ) -> None:
         for name, value in (("max_examples", max_examples), ("every", every), ("window", window)):
             if value is not None and (not isinstance(value, int) or value < 1):
                 rule = "a positive whole number"
                 raise InputError(f"Expected argument `{name}` of cls_statistics to be {rule}, but got {value!r}")
+        for name, switch in (("layers", layers), ("keep_validations", keep_validations)):
+            require_switch(name, switch)
         if isinstance(numbers, str):
             raise InputError(f"Expected argument `numbers` to be a list of names, but got {numbers!r}: use [{numbers}]")
         self._statistics = [find(name, argument="numbers") for name in numbers]
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
+        self._keeps_validations = keep_validations
+        self._layer_snapshots: dict[str, Snapshot] = {}  # of the validation that is being made
         self._numbers: dict[str, float] = {}
         self._chosen: dict[str, np.ndarray] = {}  # places of the examples of a split that are looked at
         self._passes: dict[str, SplitPass] = {}  # by split, in the order of the loaders
@@ -104,7 +117,7 @@ class ClsStatistics(Observer):
         if trainer.global_step > 0:  # resumed: the start is past, measured or not
             return
         walked = self._walk(trainer, pl_module, "select", trainer.strategy.validation_step, points=POINTS)
-        _log_directly(trainer, self._finish(trainer, "start", walked), step=step_number(trainer))
+        log_directly(trainer, self._finish(trainer, "start", walked), step=step_number(trainer))
 
     # Training batches
 
@@ -132,7 +145,7 @@ class ClsStatistics(Observer):
                 points = {point: rows[point] for point in POINTS}
                 collection.update(points, rows["labels"], rows["example_ids"])
             collection.all_reduce()
-            _log_directly(trainer, self._finish(trainer, "train", collection.snapshots), step=step)
+            log_directly(trainer, self._finish(trainer, "train", collection.snapshots), step=step)
 
     # Validation and test passes
 
@@ -141,6 +154,10 @@ class ClsStatistics(Observer):
         classifier: Any = pl_module.classifier
         select = self._new_pass(trainer, pl_module, "select", points=POINTS, normalizer=classifier.normalizer)
         self._passes = {"select": select}
+        if self._layers:  # before the pass that is scored, whose scores this one would enter
+            self._layer_snapshots = self._walk(
+                trainer, pl_module, "select", trainer.strategy.validation_step, points=()
+            )
 
     @override
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -167,7 +184,9 @@ class ClsStatistics(Observer):
         snapshots = _reduced(select)
         moved = {f"cls/select/staleness/{name}": value for name, value in select.staleness().items()}
         self._numbers.update(moved)
-        _log(pl_module, self._finish(trainer, "select", snapshots) | moved)
+        log(pl_module, self._finish(trainer, "select", snapshots | self._layer_snapshots) | moved)
+        if self._keeps_validations:
+            _save(trainer, f"validations/step{step_number(trainer):06d}", snapshots | self._layer_snapshots)
         if trainer.is_global_zero and trainer.current_epoch > self._drawn_epoch:
             for logger in able(trainer.loggers):
                 logger.log_histograms(histograms(snapshots, prefix="cls/select"), step=step_number(trainer))
@@ -177,7 +196,7 @@ class ClsStatistics(Observer):
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for name, finished in self._passes.items():
             snapshots = _reduced(finished)
-            _log(pl_module, self._finish(trainer, name, snapshots))
+            log(pl_module, self._finish(trainer, name, snapshots))
             if trainer.is_global_zero:
                 columns, rows = dimension_table(snapshots)
                 for logger in able(trainer.loggers):
@@ -190,7 +209,7 @@ class ClsStatistics(Observer):
         for part, name in enumerate(data.report_names if self._layers else ()):
             step = partial(trainer.strategy.test_step, dataloader_idx=part)
             walked = self._walk(trainer, pl_module, name, step, points=())
-            _log_directly(trainer, self._finish(trainer, name, walked), step=step_number(trainer))
+            log_directly(trainer, self._finish(trainer, name, walked), step=step_number(trainer))
 
     # What these share
 
@@ -226,9 +245,7 @@ class ClsStatistics(Observer):
             for statistic in self._statistics
             if statistic.applies_to(snapshot)
         }
-        if trainer.is_global_zero:
-            for place, snapshot in snapshots.items():
-                save(Path(trainer.default_root_dir) / "statistics" / f"{split}_{place}.npz", snapshot)
+        _save(trainer, split, snapshots)
         self._numbers.update(numbers)
         return numbers
 
@@ -239,23 +256,14 @@ def _reduced(finished: SplitPass) -> dict[str, Snapshot]:
     return finished.collection.snapshots
 
 
+def _save(trainer: pl.Trainer, name: str, snapshots: Mapping[str, Snapshot]) -> None:
+    if trainer.is_global_zero:
+        for place, snapshot in snapshots.items():
+            save(Path(trainer.default_root_dir) / "statistics" / f"{name}_{place}.npz", snapshot)
+
+
 def _shape(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
     """Dimensions and classes of what is collected; regression has no classes."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     classifier: Any = pl_module.classifier
     return {"dim": classifier.encoder.dim, "num_classes": 0 if data.regression else data.num_outputs}
-
-
-def _log(pl_module: pl.LightningModule, numbers: Mapping[str, float]) -> None:
-    exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}
-    pl_module.log_dict(exact, rank_zero_only=True, batch_size=1)
-
-
-def _log_directly(trainer: pl.Trainer, numbers: dict[str, float], *, step: int) -> None:
-    """Past Lightning, which takes no numbers before the first step and after a test, and repeats those of a step.
-
-    What is given to it in a training step it logs again at each logged step until the epoch ends.
-    """
-    if trainer.is_global_zero:
-        for logger in trainer.loggers:
-            logger.log_metrics(numbers, step=step)

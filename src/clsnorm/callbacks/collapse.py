@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from clsnorm.callbacks.base import Observer
+from clsnorm.callbacks.logs import log
 from clsnorm.distributed import all_reduce_sum
 from clsnorm.metrics import has_collapsed
 from clsnorm.steps import step_number
@@ -65,10 +66,7 @@ class Collapse(Observer):
         counts = all_reduce_sum(self._counts)
         share = float(counts.max() / counts.sum())
         self._numbers = {SHARE: share}
-        pl_module.log_dict(
-            {name: torch.tensor(value, dtype=torch.float64) for name, value in self._numbers.items()},
-            rank_zero_only=True,
-        )
+        log(pl_module, self._numbers)
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
