@@ -151,6 +151,21 @@ def test_other_encodings_are_read(tmp_path: Path) -> None:
         read(FilePerClass(classes=["bad"]), [path], ["text"])
 
 
+@pytest.mark.parametrize("layout", ["lines", "class"])
+def test_groups_of_files_follow_each_other(tmp_path: Path, layout: str) -> None:
+    content = {"a": ["x", "y"], "al": ["1", "0"], "b": ["z"], "bl": ["1"]}
+    files = [write_lines(tmp_path / name, lines) for name, lines in content.items()]
+    if layout == "lines":
+        rows, lines = read(LineAligned(columns=[["text"], ["label"]]), files, ["text", "label"])
+        assert rows == [("x", "1"), ("y", "0"), ("z", "1")]
+        assert lines == [1, 2, 1]
+    else:
+        rows, _ = read(FilePerClass(classes=["bad", "good"]), files, ["text", "label"])
+        assert [label for _, label in rows] == ["bad", "bad", "good", "good", "bad", "good"]
+    with pytest.raises(InputError, match=r"or a multiple of that, but got 3: a, al, b"):
+        read(LineAligned(columns=[["text"], ["label"]]), files[:3], ["text"])
+
+
 def test_a_shorter_file_is_refused(tmp_path: Path) -> None:
     texts, labels = write_lines(tmp_path / "t", ["a", "b", "c"]), write_lines(tmp_path / "l", ["0", "1"])
     with pytest.raises(InputError, match=r"as many lines in each of t, l, but l ends before line 3"):
@@ -172,7 +187,7 @@ def test_a_line_with_other_cells_is_refused(tmp_path: Path, monkeypatch: pytest.
 )
 def test_the_number_of_files_must_fit(reader: Reader, tmp_path: Path) -> None:
     path = write_lines(tmp_path / "t", ["a"])
-    with pytest.raises(InputError, match=r"2, but got 1: t\. List them in the split"):
+    with pytest.raises(InputError, match=r"Expected 2 files a split.*but got 1: t\. List them in the split"):
         read(reader, [path], ["text"])
 
 

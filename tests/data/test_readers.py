@@ -237,6 +237,7 @@ def test_a_delimiter_is_one_character_that_ends_no_line(delimiter: str) -> None:
         lambda: Delimited(header="no"),
         lambda: Delimited(quoting="off"),
         lambda: Delimited(drop_malformed=1),
+        lambda: Delimited(ragged="yes"),
         lambda: FilePerText(head="no"),
     ],
 )
@@ -253,3 +254,13 @@ def test_malformed_rows_can_be_dropped_and_are_counted(tmp_path: Path) -> None:
     path.write_text("x\ty\n1\n2\n")
     (found,) = chunks(Delimited(drop_malformed=True), [path], ["x"])
     assert (found.lines, found.drops) == ([], {"malformed": 2})
+
+
+def test_rows_may_have_more_cells_than_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("a\tb\t1\nc\td\ne\tf\t2\t3\n")
+    assert read(Delimited(header=False, ragged=True), path, [1, 0]) == [("b", "a"), ("d", "c"), ("f", "e")]
+    with pytest.raises(InputError, match=r"3 cells or more a row in a.tsv, but found line 2: 2 cells. Mend"):
+        read(Delimited(header=False, ragged=True), path, [2])
+    with pytest.raises(InputError, match=r"Expected 3 cells a row in a.tsv, but found line 2: 2 cells; line 3: 4"):
+        read(Delimited(header=False), path, [1])

@@ -79,6 +79,8 @@ def write_delimited(reader: Delimited, paths: list[Path], rows: list[Row]) -> No
     header = ["other", *named, "more"] if named else None
     width = 0 if named else max(rows[0]) + 1
     lines = [[row.get(name, "-") for name in header or range(width)] for row in rows]
+    if reader.ragged:
+        lines[1::2] = [[*line, "one", "more"] for line in lines[1::2]]
     with paths[0].open("w", encoding=reader.encoding, newline="") as file:
         if reader.quoting:
             csv.writer(file, delimiter=reader.delimiter, quoting=csv.QUOTE_ALL).writerows(
@@ -100,8 +102,11 @@ def write_json_lines(reader: JsonLines, paths: list[Path], rows: list[Row]) -> N
 
 
 def write_line_aligned(reader: LineAligned, paths: list[Path], rows: list[Row]) -> None:
-    for path, names in zip(paths, reader.columns, strict=True):
-        lines = [reader.delimiter.join(row.get(name, "-") for name in names) for row in rows]
+    groups = len(paths) // len(reader.columns)
+    for at, path in enumerate(paths):
+        group, part = divmod(at, len(reader.columns))
+        own = rows[group * len(rows) // groups : (group + 1) * len(rows) // groups]
+        lines = [reader.delimiter.join(row.get(name, "-") for name in reader.columns[part]) for row in own]
         path.write_text("".join(line + "\n" for line in lines), encoding=reader.encoding)
 
 

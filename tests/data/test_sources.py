@@ -228,6 +228,22 @@ def test_the_hub_s_splits_can_be_put_together(hub_folder: Path) -> None:
     assert texts[-1] == ("sentence validation 5",)
 
 
+def test_configurations_of_the_hub_can_be_put_together(tmp_path: Path) -> None:
+    import datasets
+
+    folder = tmp_path / "stance"
+    for config, rows in {"b": 2, "a": 3}.items():
+        columns = {"sentence": [f"{config} {i}" for i in range(rows)], "label": list(range(rows))}
+        datasets.Dataset.from_dict(columns).to_parquet(folder / config / "train.parquet")
+    configs = "".join(f"- config_name: {name}\n  data_files: {name}/train.parquet\n" for name in "ab")
+    (folder / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+    source = reviews(folder, splits={"train": "train"}, config=["b", "a"])
+    texts, labels, _ = tables(source, Path())
+    assert texts == [("b 0",), ("b 1",), ("a 0",), ("a 1",), ("a 2",)]
+    assert labels == [0, 1, 0, 1, 2]
+    assert source.location(Path(), "train") == f"hub:{folder}/b:train, hub:{folder}/a:train"
+
+
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, tokenizer: Any, monkeypatch: Any) -> None:
     path = tmp_path / "data" / "a.tsv"
     write_rows(path, [("s", "l"), *((f"sentence {i}", str(i % 2)) for i in range(30))])

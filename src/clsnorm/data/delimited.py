@@ -31,6 +31,7 @@ class Delimited(FileReader):
         header: Whether the first line names the columns. If not, columns are numbers from 0.
         encoding: Of the file.
         drop_malformed: True: rows with too few or too many cells are left out and counted, not refused.
+        ragged: True: rows may have any number of cells, as long as those that are read are among them.
 
     Raises:
         InputError: If ``delimiter`` is not one character, or one that ends lines or cells already, or if a switch is
@@ -42,9 +43,10 @@ class Delimited(FileReader):
     header: bool = True
     encoding: str = "utf-8"
     drop_malformed: bool = False
+    ragged: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("quoting", "header", "drop_malformed"):
+        for name in ("quoting", "header", "drop_malformed", "ragged"):
             require_switch(name, getattr(self, name))
         if (
             not isinstance(self.delimiter, str)
@@ -71,23 +73,25 @@ class Delimited(FileReader):
     def _chunks(
         self, body: Iterable[Row], columns: Sequence[Column], names: Sequence[Column], shown: str
     ) -> Iterator[Columns]:
-        places, width, found = [names.index(column) for column in columns], len(names), 0
+        places, found = [names.index(column) for column in columns], 0
+        fewest, most = (max(places) + 1, sys.maxsize) if self.ragged else (len(names), len(names))
         faults, rows = Faults(shown, "line"), iter(body)
         while part := list(islice(rows, CHUNK)):
             filled = [row for row in part if row[1]]
-            good = [row for row in filled if len(row[1]) == width]
+            good = [row for row in filled if fewest <= len(row[1]) <= most]
             found += len(filled)
             drops = {"empty line": len(part) - len(filled)}
             if self.drop_malformed:
                 drops["malformed"] = len(filled) - len(good)
             elif len(good) < len(filled):
                 for line, cells in filled:
-                    if len(cells) != width:
+                    if not fewest <= len(cells) <= most:
                         faults.add(line, f"{len(cells)} cells")
             values = {column: [row[at] for _, row in good] for column, at in zip(columns, places, strict=True)}
             yield Columns(values, [line for line, _ in good], shown, drops={k: v for k, v in drops.items() if v})
         require_rows(found, shown)
-        faults.refuse(f"Expected {width} cells a row", "Mend these rows, or check the delimiter and the quoting")
+        expected = f"{fewest} cells or more" if self.ragged else f"{fewest} cells"
+        faults.refuse(f"Expected {expected} a row", "Mend these rows, or check the delimiter and the quoting")
 
     def _plain(self, path: Path, shown: str) -> Iterator[Row]:
         for number, line in text_lines(path, self.encoding, shown):

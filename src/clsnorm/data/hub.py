@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,13 +35,13 @@ class HubSource(Source):
 
     Args:
         id: Such as ``nyu-mll/glue``, or a local folder that `datasets` understands.
-        config: The configuration of that name, or null.
+        config: The configuration of that name, several whose rows follow each other, or null.
         revision: A commit, a branch, or null for the newest.
     """
 
     kind: ClassVar[str] = "hub"
     id: str
-    config: str | None = None
+    config: str | list[str] | None = None
     revision: str | None = None
 
     def fingerprint(self, root: Path) -> str:
@@ -64,12 +64,13 @@ class HubSource(Source):
         return False  # a commit stays as it is, and only a network knows where a branch stands
 
     def read(self, root: Path, split: str) -> Iterator[Table]:
-        loaded = _load(self.id, self.config, self.revision)
-        for name in self.files(split):
-            shown = f"{self._shown}:{name}"
-            if name not in loaded:
-                raise InputError(f"Expected split {name!r} in {shown}, but it has: {', '.join(loaded)}")
-            yield from self._read_part(loaded[name], shown)
+        for config in self._configs:
+            loaded = _load(self.id, config, self.revision)
+            for name in self.files(split):
+                shown = f"{self._shown(config)}:{name}"
+                if name not in loaded:
+                    raise InputError(f"Expected split {name!r} in {shown}, but it has: {', '.join(loaded)}")
+                yield from self._read_part(loaded[name], shown)
 
     def _read_part(self, part: Dataset, shown: str) -> Iterator[Table]:
         require_columns(self.columns, part.column_names, shown)
@@ -84,18 +85,21 @@ class HubSource(Source):
             yield self.table(read)
 
     def location(self, root: Path, split: str) -> str:
-        return ", ".join(f"{self._shown}:{name}" for name in self.files(split))
+        return ", ".join(f"{self._shown(config)}:{name}" for config in self._configs for name in self.files(split))
 
     @property
-    def _shown(self) -> str:
-        return f"hub:{self.id}{f'/{self.config}' if self.config else ''}"
+    def _configs(self) -> Sequence[str | None]:
+        return self.config if isinstance(self.config, list) else [self.config]
+
+    def _shown(self, config: str | None) -> str:
+        return f"hub:{self.id}{f'/{config}' if config else ''}"
 
     @property
     def cure(self) -> str:
         return "go online once: the rows are then kept"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _load(name: str, config: str | None, revision: str | None) -> DatasetDict:
     """Loads a data set; raises Unavailable with the reason."""
     import datasets

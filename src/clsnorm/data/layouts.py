@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice, zip_longest
+from itertools import chain, cycle, islice, zip_longest
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -22,8 +22,10 @@ Row = tuple[int, Sequence[Any]]  # where it starts, and its cells
 class LineAligned(Reader):
     """Files of which the same lines belong together, such as one of texts and one of labels.
 
+    A split may be several such groups of files: their rows follow each other.
+
     Args:
-        columns: For each file of a split, in their order, the names of its columns.
+        columns: For each file of a group, in their order, the names of its columns.
         delimiter: Between the cells of a file with several columns; a file with one is not cut.
         encoding: Of the files.
     """
@@ -33,11 +35,12 @@ class LineAligned(Reader):
     encoding: str = "utf-8"
 
     def read(self, files: Sequence[Path], columns: Sequence[Column], *, shown: Sequence[str]) -> Iterator[Columns]:
-        _require_files(files, shown, len(self.columns), "columns")
-        together = " and ".join(shown)
-        names = list(chain.from_iterable(self.columns))
-        require_columns(columns, names, together)
-        yield from _in_chunks(self._rows(files, shown), names, columns, together)
+        count, names = _group(files, shown, self.columns, "columns"), list(chain.from_iterable(self.columns))
+        for at in range(0, len(files), count):
+            named = shown[at : at + count]
+            together = " and ".join(named)
+            require_columns(columns, names, together)
+            yield from _in_chunks(self._rows(files[at : at + count], named), names, columns, together)
 
     def _rows(self, files: Sequence[Path], shown: Sequence[str]) -> Iterator[Row]:
         faults = [Faults(name, "line") for name in shown]
@@ -66,8 +69,10 @@ class LineAligned(Reader):
 class FilePerClass(Reader):
     """A file for each class with one text a line: columns ``text`` and ``label``. An empty line is an empty text.
 
+    A split may be several such groups of files: their rows follow each other.
+
     Args:
-        classes: The class of each file of a split, in their order.
+        classes: The class of each file of a group, in their order.
         encoding: Of the files.
     """
 
@@ -75,8 +80,8 @@ class FilePerClass(Reader):
     encoding: str = "utf-8"
 
     def read(self, files: Sequence[Path], columns: Sequence[Column], *, shown: Sequence[str]) -> Iterator[Columns]:
-        _require_files(files, shown, len(self.classes), "classes")
-        for path, name, label in zip(files, shown, self.classes, strict=True):
+        _group(files, shown, self.classes, "classes")
+        for path, name, label in zip(files, shown, cycle(self.classes), strict=False):
             require_columns(columns, ["text", "label"], name)
             rows = ((number, (text, label)) for number, text in text_lines(path, self.encoding, name))
             yield from _in_chunks(rows, ["text", "label"], columns, name)
@@ -232,9 +237,11 @@ def _in_chunks(
         yield Columns(values, [number for number, _ in part], shown, unit)
 
 
-def _require_files(files: Sequence[Path], shown: Sequence[str], count: int, argument: str) -> None:
-    if len(files) != count:
+def _group(files: Sequence[Path], shown: Sequence[str], parts: Sequence[Any], argument: str) -> int:
+    """Returns how many files belong together: one for each of ``parts``, which ``argument`` of the reader names."""
+    if not files or len(files) % len(parts):
         raise InputError(
-            f"Expected as many files a split as the reader has `{argument}`, {count}, but got {len(files)}: "
-            f"{', '.join(shown)}. List them in the split"
+            f"Expected {len(parts)} files a split, as the reader's `{argument}` has, or a multiple of that, but got "
+            f"{len(files)}: {', '.join(shown)}. List them in the split"
         )
+    return len(parts)
