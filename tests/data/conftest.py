@@ -29,8 +29,8 @@ def user_files(tmp_path: Path, tokenizer: Any) -> Callable[..., Any]:
             "delimiter": None, "quoting": None, "header": None, "encoding": None, "metrics": None, "monitor": None,
             "mode": "max", "max_length": 16, "batch_size": 8, "eval_batch_size": 16, "max_train_examples": None,
             "packed": True, "cache": str(tmp_path / "cache"), "num_workers": 0, "tokenizer": tokenizer,
-            "seed_order": 0, "seed_subset": 0, "seed_noise": 0, "untrained": [], "shots_per_class": None,
-            "label_noise": 0.0, "drop_leaked": False, "max_empty": 0.1, "about": None,
+            "seed_order": 0, "seed_subset": 0, "seed_noise": 0, "untrained": [], "allow_absent": False,
+            "shots_per_class": None, "label_noise": 0.0, "drop_leaked": False, "max_empty": 0.1, "about": None,
         }  # fmt: skip
         train = train if isinstance(train, list) else str(train)
         return UserFiles(train=train, report=report and str(report), **{**defaults, **options})

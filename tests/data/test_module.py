@@ -447,6 +447,31 @@ def test_a_small_subset_is_tokenized_alone(
     assert len(entries) == 5  # two subsets, all of train, select, report
 
 
+def test_a_subset_drawn_under_other_classes_that_may_lack_rows_is_another(user_files: Build, write_tsv: Build) -> None:
+    path = write_tsv("a.tsv", [*((f"film {i}", "ab"[i % 2]) for i in range(600)), ("rare", "c"), ("rarer", "c")])
+    names = ["a", "b", "c"]
+    few = user_files(path, labels=names, untrained=["c"], shots_per_class=20)
+    few.prepare()
+    assert np.bincount(few.labels_of("train"))[2] < 20
+    with pytest.raises(InputError, match=r"have fewer: c"):
+        user_files(path, labels=names, shots_per_class=20).prepare()
+
+
+def test_the_fingerprint_is_of_the_rows_and_not_of_where_they_came_from(
+    user_files: Build, write_tsv: Build, two_classes: Build
+) -> None:
+    def fingerprint(name: str, rows: list[tuple[str, str]], header: tuple[str, str] = ("text", "label")) -> str:
+        data = user_files(write_tsv(name, rows, header), text=header[0], label=header[1], max_train_examples=50)
+        data.prepare()
+        return data.fingerprint
+
+    rows = two_classes(60)
+    base = fingerprint("a.tsv", rows)
+    assert fingerprint("b.tsv", rows, ("sentence", "class")) == base
+    assert fingerprint("c.tsv", [("another film", "neg"), *rows[1:]]) != base
+    assert fingerprint("d.tsv", [(rows[0][0], "pos"), *rows[1:]]) != base
+
+
 def test_shots_and_noise_reach_all_that_asks_for_labels(
     user_files: Build, write_tsv: Build, two_classes: Build
 ) -> None:
@@ -561,10 +586,16 @@ def test_a_class_without_a_row_in_train_or_in_report(user_files: Build, write_ts
     names = ["neg", "pos", "other"]
     with pytest.raises(InputError, match="each class in the train split, but 30 rows hold none of: other"):
         user_files(train, report, labels=names).prepare()
-    data = user_files(train, report, labels=names, untrained=["other"])
+    data = user_files(train, report, labels=names, untrained=["other"], allow_absent=True)
     data.prepare()
     assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, and that is no fault
     assert data.num_outputs == 3
+    for cached in (False, True):
+        with pytest.raises(
+            InputError,
+            match=r"in the report split, but 2 rows hold none of: pos\. Give more.*set data.allow_absent=true",
+        ):
+            user_files(train, report, labels=names, untrained=["other"], max_length=16 + (not cached)).prepare()
 
 
 def test_a_class_of_one_row_stays_in_train_and_its_absence_elsewhere_is_told(

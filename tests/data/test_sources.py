@@ -49,7 +49,8 @@ def build(sources: dict[str, Any], tmp_path: Path, tokenizer: Any, **options: An
         "batch_size": 8, "eval_batch_size": 8, "max_train_examples": None, "packed": True,
         "data_root": str(tmp_path / "data"), "cache": str(tmp_path / "cache"), "num_workers": 0,
         "tokenizer": tokenizer, "seed_order": 0, "seed_subset": 0, "seed_noise": 0, "untrained": [],
-        "shots_per_class": None, "label_noise": 0.0, "drop_leaked": False, "max_empty": 0.01, "about": None,
+        "allow_absent": False, "shots_per_class": None, "label_noise": 0.0, "drop_leaked": False,
+        "max_empty": 0.01, "about": None,
     }  # fmt: skip
     return DataModule(sources, **{**defaults, **options})
 

@@ -195,12 +195,14 @@ def absent_classes(ids: np.ndarray, labels: Sequence[str]) -> list[str]:
     return [name for name, count in zip(labels, counts, strict=True) if count == 0]
 
 
-def require_classes(ids: np.ndarray, labels: Sequence[str], *, untrained: Collection[str] = ()) -> None:
-    """Raises InputError if a class has no row among those of train, but for those ``untrained``."""
+def require_classes(
+    ids: np.ndarray, labels: Sequence[str], split: str, cure: str, *, untrained: Collection[str] = ()
+) -> None:
+    """Raises InputError, which ends with ``cure``, if a class has no row in ``split``, but for those ``untrained``."""
     if absent := [name for name in absent_classes(ids, labels) if name not in untrained]:
         raise InputError(
-            f"Expected each class in the train split, but {len(ids)} rows hold none of: {names_of(absent)}. Give more "
-            "rows of it, or take it out of data.labels, if it stands there, or name it in data.untrained"
+            f"Expected each class in the {split} split, but {len(ids)} rows hold none of: {names_of(absent)}. Give "
+            f"more rows of it, or {cure}"
         )
 
 

@@ -35,11 +35,7 @@ class TokenDataset(Dataset[Batch]):
 
     def __getitems__(self, part: Part) -> Batch:
         rows = self.rows[part.rows]
-        first = self.tokens.offsets[rows]
-        lengths = self.tokens.offsets[rows + 1] - first
-        starts = np.cumsum(lengths) - lengths
-        positions = np.arange(lengths.sum()) - np.repeat(starts, lengths)
-        at = np.repeat(first, lengths) + positions
+        at, positions, lengths = self.tokens.places(rows)
         columns = [self.tokens.token_ids[at].astype(np.int64), positions, self.tokens.segment_ids[at].astype(np.int64)]
         if self.packed:
             columns = [column[None] for column in columns]

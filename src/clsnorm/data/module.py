@@ -56,6 +56,8 @@ class DataModule(pl.LightningDataModule):
         labels: Class names in the order of their ids; None for regression, or for the sorted names found in train.
         rows: Stated rows of the published splits, checked; None for any number.
         untrained: Classes of which train has no row, so that none can be learned; any other is refused.
+        allow_absent: Whether a published select or report split may lack a class, which is then told; else it is
+            refused.
         metrics: Metrics by name. A partial is called with ``num_classes``. They are fed probabilities ``(B, C)`` and
             class ids, or values and targets, both ``(B,)``.
         monitor: The metric that chooses the checkpoint.
@@ -94,6 +96,7 @@ class DataModule(pl.LightningDataModule):
         task: str,
         labels: Sequence[Any] | None,
         untrained: Sequence[Any],
+        allow_absent: bool,
         rows: Mapping[str, int | None] | None,
         metrics: Mapping[str, Metric | Callable[..., Metric]],
         monitor: str,
@@ -126,6 +129,7 @@ class DataModule(pl.LightningDataModule):
         require_choice("monitor", monitor, tuple(metrics))
         require_labels(labels, task)
         require_seeds({"order": seed_order, "subset": seed_subset, "noise": seed_noise})
+        require_switch("data.allow_absent", allow_absent)
         require_switch("data.drop_leaked", drop_leaked)
         require_switch("data.packed", packed)
         require_workers(num_workers)
@@ -150,6 +154,7 @@ class DataModule(pl.LightningDataModule):
             regression=self.regression,
             labels=self.stated_labels,
             untrained=self.untrained,
+            allow_absent=allow_absent,
             sizes=self.rows,
             max_empty=max_empty,
             drop_leaked=drop_leaked,
@@ -198,9 +203,10 @@ class DataModule(pl.LightningDataModule):
         self._changed = int((labels != train.labels).sum())
         self._tokens = {**prepared.tokens, "train": dataclasses.replace(train, labels=labels)}
         self.metrics = build_metrics(self._metrics, num_outputs=self.num_outputs, regression=self.regression)
-        digest = hashlib.sha256(prepared.key.encode())
-        for array in (train.example_ids, labels):
-            digest.update(array[self._kept].tobytes())
+        digest = hashlib.sha256(repr(self.labels).encode())
+        for split, part in sorted(self._tokens.items()):  # what they hold: another source of the same rows is no change
+            rows = self._kept if split == "train" else np.arange(len(part))
+            digest.update(split.encode() + part.digest(rows))
         self.fingerprint = digest.hexdigest()
 
     def _trained(self, labels: np.ndarray) -> np.ndarray:

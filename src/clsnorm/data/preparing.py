@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What can be done about a class that has no row.
+IN_TRAIN = "take it out of data.labels, if it stands there, or name it in data.untrained"
+ELSEWHERE = "set data.allow_absent=true"
 SPARSE = 0.5  # a training subset smaller than this share of train is tokenized alone
 
 
@@ -41,7 +44,6 @@ class Prepared:
         labels: Class names in the order of their ids; None for numbers.
         record: ``published``, ``drops``, ``sizes`` of the splits, ``copies``.
         content: Identifies what the source held.
-        key: Identifies what the tokens were made of and how, the subset aside.
     """
 
     tokens: dict[str, Tokens]
@@ -49,7 +51,6 @@ class Prepared:
     labels: list[str] | None
     record: dict[str, Any]
     content: str
-    key: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,8 @@ class Preparation:
         cache: Folder of the caches.
         regression: Whether labels are numbers.
         labels: Class names in the order of their ids; None: those of train, sorted.
-        untrained: Classes that need no row in train.
+        untrained: Classes that need no row.
+        allow_absent: Whether splits of the source but train may lack other classes.
         sizes: Stated row counts of the published splits; what is missing or None is not checked.
         max_empty: Largest share of rows of a split with an empty text.
         drop_leaked: Whether rows of train that stand in another split are left out.
@@ -80,6 +82,7 @@ class Preparation:
     regression: bool
     labels: Sequence[str] | None
     untrained: Sequence[str]
+    allow_absent: bool
     sizes: Mapping[str, int | None]
     max_empty: float
     drop_leaked: bool
@@ -109,9 +112,10 @@ class Preparation:
         loaded, record = {split: Tokens.load(folder) for split, (folder, _) in found.items()}, found["train"][1]
         train, names = loaded["train"], record["labels"]
         kept = np.arange(len(train)) if record["subset"] else self._drawn(subset, np.array(train.labels), names)
-        if names:
-            require_classes(train.labels[kept], names, untrained=self.untrained)
-        return Prepared(loaded, kept, names, record, content, key)
+        self._require_classes(
+            {split: part.labels for split, part in loaded.items()} | {"train": train.labels[kept]}, names
+        )
+        return Prepared(loaded, kept, names, record, content)
 
     def _rows_key(self, content: str) -> str:
         reading = {"regression": self.regression, "labels": self.labels, "sizes": dict(self.sizes)}
@@ -126,7 +130,7 @@ class Preparation:
         """Returns the entry of each split; of train, one of all rows is preferred to one of the subset."""
         found = {split: cache.get(_entry_key(key, split)) for split in split_names(self.source.splits)}
         if found["train"] is None and not subset.everything:
-            found["train"] = cache.get(_entry_key(key, "train", asdict(subset)))
+            found["train"] = cache.get(_entry_key(key, "train", self._drawing(subset)))
         return found
 
     def _rows(self, key: str, content: str) -> tuple[Path, dict[str, Any]]:
@@ -163,9 +167,9 @@ class Preparation:
         """Writes entries for the ``missing`` splits."""
         start, count = time.perf_counter(), 0
         parts, dropped = arrange({s: Rows(folder, s) for s in self.source.splits}, drop_leaked=self.drop_leaked)
-        rows, wanted = parts["train"]
-        if stored["labels"]:
-            require_classes(rows.labels[wanted], stored["labels"], untrained=self.untrained)
+        self._require_classes(
+            {split: leakage.column(part, "labels") for split, part in parts.items()}, stored["labels"]
+        )
         record = _record(parts, stored, dropped)
         for split in missing:
             rows, wanted = parts[split]
@@ -173,13 +177,25 @@ class Preparation:
             if split == "train" and not subset.everything:
                 kept = self._drawn(subset, rows.labels[wanted], stored["labels"])
                 if len(kept) < SPARSE * len(wanted):
-                    wanted, alone = wanted[kept], asdict(subset)
+                    wanted, alone = wanted[kept], self._drawing(subset)
             with cache.draft(_entry_key(key, split, alone)) as (draft, entry):
                 texts = self._shown(split, rows.texts(wanted), len(wanted))
                 tokens.write(draft, texts, rows.labels[wanted], rows.ids[wanted], self.tokenizer, self.max_length)
                 entry |= {**record, "subset": alone}
             count += len(wanted)
         logger.info("tokenized %d rows in %.1f s", count, time.perf_counter() - start)
+
+    def _require_classes(self, labels: Mapping[str, np.ndarray], names: Sequence[str] | None) -> None:
+        """Refuses a split that lacks a class; one that was carved from train is no fault of the files."""
+        if names is None:
+            return
+        require_classes(labels["train"], names, "train", IN_TRAIN, untrained=self.untrained)
+        for split in () if self.allow_absent else [name for name in self.source.splits if name != "train"]:
+            require_classes(labels[split], names, split, ELSEWHERE, untrained=self.untrained)
+
+    def _drawing(self, subset: Subset) -> dict[str, Any]:
+        """Returns all that steers `_drawn`: a part of the key of a subset that is tokenized alone."""
+        return {**asdict(subset), "untrained": list(self.untrained)}
 
     def _drawn(self, subset: Subset, labels: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
         return subset.rows(labels, names, untrained=self.untrained)

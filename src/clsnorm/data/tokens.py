@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 TYPES = {"token_ids": np.int32, "segment_ids": np.uint8, "offsets": np.int64, "truncated": np.bool_}
+PIECE = 1 << 16  # rows that are looked at at once
 SAMPLE = 1000  # rows that tell how much of a text the tokenizer knows
 
 
@@ -50,6 +51,34 @@ class Tokens:
     def load(cls, folder: Path) -> Tokens:
         """Maps what `write` wrote into memory: nothing is copied."""
         return cls(**{column.name: map_array(folder / f"{column.name}.npy") for column in fields(cls)})
+
+    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns of the tokens of ``rows``, end to end: where each stands, and its position in its row.
+
+        Returns:
+            int64 ``(N,)`` places in `token_ids`, int64 ``(N,)`` positions from 0, and the lengths of the rows.
+        """
+        first = self.offsets[rows]
+        lengths = self.offsets[rows + 1] - first
+        starts = np.cumsum(lengths) - lengths
+        positions = np.arange(lengths.sum()) - np.repeat(starts, lengths)
+        return np.repeat(first, lengths) + positions, positions, lengths
+
+    def digest(self, rows: np.ndarray) -> bytes:
+        """Returns the sha256 of tokens, labels and ids of ``rows``, the same wherever the rows came from."""
+        digest = hashlib.sha256()
+        for start in range(0, len(rows), PIECE):
+            part = rows[start : start + PIECE]
+            at, _, lengths = self.places(part)
+            for column in (
+                self.token_ids[at],
+                self.segment_ids[at],
+                lengths,
+                self.labels[part],
+                self.example_ids[part],
+            ):
+                digest.update(column.tobytes())
+        return digest.digest()
 
     def unknown_share(self, rows: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> float:
         """Returns the share of tokens unknown to the tokenizer, special ones aside, in a sample of the ``rows``."""
