@@ -19,10 +19,16 @@ def composed(word: str, primary: str = "train") -> None:
     ("word", "told"),
     [
         ("normalizer=layernrom", "Expected an option of `normalizer`, but got 'layernrom'. Did you mean 'layernorm'?"),
-        ("normalizer=l2", "but got 'l2'. Did you mean 'l2norm'? There are abtt, batchnorm"),
+        ("normalizer=l2", "but got 'l2'. Did you mean normalizer=l2norm? There are abtt, batchnorm"),
+        ("normalizer=syncbn", "Did you mean normalizer=batchnorm?"),
+        ("normalizer=qqqq", "but got 'qqqq'. There are"),
         ("normalizer=batch_norm", "Did you mean 'batchnorm'?"),
-        ("callbacks=[default,grad]", "an option of `callbacks`, but got 'grad'. Did you mean 'gradient_norms'?"),
+        (
+            "callbacks=[default,gradient_norm]",
+            "an option of `callbacks`, but got 'gradient_norm'. Did you mean 'gradient_norms'?",
+        ),
         ("experiment=quick", "Did you mean 'quickstart'?"),
+        ("data.delimiter=;", "or use a word for it"),
         ("data=", "an option of `data`, but got ''. There are 20_newsgroups, acl_arc"),
         ("normalise=layernorm", "but got `normalise`. Did you mean 'normalizer'? The configuration has seed, seeds"),
         ("optimzer.lr=1", "Did you mean 'optimizer'?"),
@@ -33,7 +39,7 @@ def composed(word: str, primary: str = "train") -> None:
     ],
 )
 def test_hydra_s_refusals_are_told_with_the_nearest(word: str, told: str) -> None:
-    with pytest.raises(Exception, match=r"Could not|In 'train'") as caught:
+    with pytest.raises(Exception, match=r"Could not|In 'train'|Lexer") as caught:
         composed(word)
     line = options.explain(caught.value)
     assert line is not None
@@ -67,3 +73,10 @@ def test_other_errors_are_not_explained() -> None:
     with pytest.raises(Exception, match="Ambiguous") as caught:
         composed("data=a,b")
     assert options.explain(caught.value) is None
+
+
+@pytest.mark.parametrize("alias", options.ALIASES)
+def test_aliases_are_of_options_that_exist_under_another_name(alias: str) -> None:
+    group, name = options.ALIASES[alias].split("=")
+    assert (options.CONF / group / f"{name}.yaml").exists()
+    assert not (options.CONF / group / f"{alias}.yaml").exists()

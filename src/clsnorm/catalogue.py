@@ -155,10 +155,8 @@ def data_page(conf: Path) -> str:
         " files, checked when they are read; – means carved from train, or any number. The first metric chooses the"
         " checkpoint. Licences are what the files or their authors say; ask them before you pass data on.\n\n"
         "`python -m clsnorm.data` lists what can be read here and now, with lengths, balance and leakage;"
-        " `python -m clsnorm.data NAME` shows examples.\n\n"
-        + markdown_table(head, rows)
-        + "\n"
-        + found_section(found, names)
+        " `python -m clsnorm.data NAME` shows examples. Subsets, label noise, leaked rows, files of your own: [options"
+        " of the data](data_options.md).\n\n" + markdown_table(head, rows) + "\n" + found_section(found, names)
     )
 
 

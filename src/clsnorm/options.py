@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,21 @@ from omegaconf import DictConfig, OmegaConf
 from clsnorm.errors import InputError, did_you_mean
 
 CONF = Path(__file__).parents[2] / "conf"
+ALIASES = {  # what people type for an option that has another name here, unless the spelling is near
+    "bn": "normalizer=batchnorm",
+    "cosine_head": "classifier=cosine",
+    "dynamic_tanh": "normalizer=dyt",
+    "l2": "normalizer=l2norm",
+    "ln": "normalizer=layernorm",
+    "none": "normalizer=identity",
+    "pca": "normalizer=pca_whiten",
+    "syncbn": "normalizer=batchnorm",  # synchronized over processes
+    "zca": "normalizer=zca_whitening",
+    "zca_whiten": "normalizer=zca_whitening",
+}
+QUOTING = (
+    """Put a value with marks of that grammar into quotes twice, as in 'data.delimiter=";"', or use a word for it"""
+)
 
 
 def require_known(config: DictConfig, primary: str) -> None:
@@ -61,10 +75,12 @@ def _options(group: str) -> list[str]:
 
 
 def explain(error: BaseException) -> str | None:
-    """Returns one line for an option or a key that Hydra did not find; None for any other error."""
-    from hydra.errors import MissingConfigException
+    """Returns one line for what Hydra did not find, or could not read; None for any other error."""
+    from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
+    if isinstance(error, OverrideParseException):
+        return f"{error}. {QUOTING}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return _no_such_option(group, name) if (CONF / group).is_dir() and group else None
@@ -76,7 +92,8 @@ def explain(error: BaseException) -> str | None:
 
 def _no_such_option(group: str, name: str) -> str:
     there = _options(group)
-    return f"Expected an option of `{group}`, but got {name!r}.{_nearest(name, there)} There are {', '.join(there)}"
+    near = f" Did you mean {ALIASES[name]}?" if name in ALIASES else did_you_mean(name, there)
+    return f"Expected an option of `{group}`, but got {name!r}.{near} There are {', '.join(there)}"
 
 
 def _from_parent(full_key: str, parent: Any) -> str:
@@ -92,13 +109,6 @@ def _no_such_key(key: str, place: str, keys: list[str]) -> str:
     there = [key for key in keys if key not in ("defaults", "hydra")]
     full_key, holder = (f"{place}.{key}", f"`{place}`") if place else (key, "The configuration")
     return (
-        f"Expected an argument that exists, but got `{full_key}`.{_nearest(key, there)} "
+        f"Expected an argument that exists, but got `{full_key}`.{did_you_mean(key, there)} "
         f"{holder} has {', '.join(there) or 'none: it is a value'}"
     )
-
-
-def _nearest(given: str, there: Iterable[str]) -> str:
-    """As `did_you_mean`; what only lacks its ending, such as ``l2`` for ``l2norm``, is nearest."""
-    there = list(there)
-    longer = [name for name in there if given and name.startswith(given)]
-    return did_you_mean(longer[0] if len(longer) == 1 else given, there)
