@@ -1,5 +1,6 @@
 """The LightningModule: what it optimizes, logs and saves, alone and over processes."""
 
+import contextlib
 import functools
 import importlib.util
 import os
@@ -12,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import transformers
+from pytorch_lightning.plugins import MixedPrecision
 from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
@@ -20,7 +22,7 @@ from clsnorm.model import Classifier, Encoder, FineTuner
 from clsnorm.model.optimizers import AdamW
 from clsnorm.model.schedules import Linear
 from clsnorm.model.scores import Scores
-from clsnorm.normalizers import Identity
+from clsnorm.normalizers import Identity, PowerNorm
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -238,6 +240,28 @@ def test_encoder_stays_in_training_mode_and_the_schedule_steps(tiny, shared):
     fitter.fit(tuner, shared.batches(0, index=0, count=1), shared.batches(100, index=0, count=1))
     assert modes == [True] * 8  # the second epoch too, after a validation
     assert rates == pytest.approx([0.05 * (1 - i / 8) for i in range(8)])
+
+
+class Scaled(MixedPrecision):
+    """Scales the loss as half precision does, and computes in float32 all the same."""
+
+    def __init__(self):
+        super().__init__("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=2.0**12, growth_interval=2))
+
+    def forward_context(self):
+        return contextlib.nullcontext()
+
+
+def test_powernorm_is_told_by_what_the_loss_is_scaled(tiny, shared):
+    averages = []
+    for plugins in ([], [Scaled()]):
+        tuner = shared.finetuner(tiny("bert"))
+        tuner.classifier.normalizer = PowerNorm(24, warmup_steps=1)
+        shared.trainer(plugins=plugins).fit(tuner, shared.batches(0, index=0, count=1))
+        averages.append(tuner.classifier.normalizer.nu)
+    assert float(tuner.classifier.normalizer.loss_scale) > 2.0**12  # it grew on the way
+    assert float(averages[0].abs().max()) > 1e-3
+    torch.testing.assert_close(averages[1], averages[0], rtol=1e-4, atol=1e-6)
 
 
 def test_finetuner_is_exported():

@@ -1,13 +1,16 @@
 """One of three gloo processes of test_ranks.py: ``python ranks_worker.py RANK FOLDER CONF``.
 
 Each first trains a small model alone on the whole global batches, then as one of three and of two processes under DDP,
-with the normalizer of every YAML file in CONF; it writes by how much the two differ.
+with the normalizer of every YAML file in CONF; it writes by how much the two differ. With gradients of two batches
+accumulated, statistics are still those of each batch, alone as under DDP.
 """
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from clsnorm import distributed
 from clsnorm.errors import InputError
 from clsnorm.normalizers import BatchNorm, Normalizer
+from conftest import encoder_norm
 
 INPUTS, DIM, CLASSES, ROUNDS = 7, 5, 3, 2
 # The parts of five global batches: uneven ones, empty ones, the first process's among them.
@@ -28,6 +32,9 @@ PARTS = {
     2: [(5, 3), (0, 7), (1, 1), (3, 0), (2, 4)],
     3: [(5, 2, 1), (0, 4, 3), (1, 1, 0), (3, 0, 0), (2, 2, 2)],
 }
+WAYS: dict[str, dict[str, Any]] = {"plain": {}, "float32": {"dtype": torch.float32}, "accumulated": {"accumulate": 2}}
+# For each number of processes, each of the settings of `broadcast_buffers` with a way to train.
+SPLITS = {3: [("plain", True), ("accumulated", False)], 2: [("float32", True), ("plain", False)]}
 Record = dict[str, Tensor]
 
 
@@ -42,14 +49,14 @@ class Model(nn.Module):
         return h, z, self.head(z)
 
 
-def batches(seed: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+def batches(seed: int, dtype: torch.dtype = torch.float64) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Yields this process's part of each global batch, and its number of examples over all processes."""
     generator = torch.Generator().manual_seed(seed)
     for sizes in PARTS[distributed.world_size()] * ROUNDS:
         x = torch.randn(sum(sizes), INPUTS, generator=generator, dtype=torch.float64) + 1
         y = torch.randint(CLASSES, (sum(sizes),), generator=generator)
         rank = distributed.rank()
-        yield x.split(sizes)[rank], y.split(sizes)[rank], sum(sizes)
+        yield x.split(sizes)[rank].to(dtype), y.split(sizes)[rank], sum(sizes)
 
 
 def whole(**parts: Tensor) -> Record:
@@ -58,39 +65,44 @@ def whole(**parts: Tensor) -> Record:
     return {name: torch.cat([theirs[name] for theirs in gathered]) for name in parts}
 
 
-def build(path: Path) -> Model:
+def build(path: Path, dtype: torch.dtype) -> Model:
     torch.manual_seed(0)
     config = OmegaConf.load(path)
     if "warmup_steps" in config:  # fewer than the steps made here
         config.warmup_steps = 3
-    model = Model(instantiate(config)(DIM)).double()
+    model = Model(instantiate(config)(DIM)).to(dtype)
+    model.normalizer.take_encoder_norm(encoder_norm(DIM))
     if model.normalizer.calibration is not None:
         accumulator = model.normalizer.calibration(DIM)
-        for x, _, _ in batches(seed=1):
+        for x, _, _ in batches(1, dtype):
             accumulator.update(model.encoder(x))
         accumulator.all_reduce()
         model.normalizer.calibrate(accumulator)
     return model
 
 
-def train(path: Path, **ddp: bool) -> list[Record]:
+def train(path: Path, *, dtype: torch.dtype = torch.float64, accumulate: int = 1, **ddp: bool) -> list[Record]:
     """Trains by the rule that a run follows, and returns what is to be the same however batches are split."""
-    model = build(path)
+    model = build(path, dtype)
     wrapped = DistributedDataParallel(model, **ddp) if distributed.is_active() else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     processes, records = distributed.world_size(), []
-    for x, y, global_size in batches(seed=2):
-        h, z, logits = wrapped(x)
-        h.retain_grad()
-        loss = F.cross_entropy(logits, y, reduction="sum") * processes / global_size
-        optimizer.zero_grad()
-        loss.backward()
+    for number, (x, y, global_size) in enumerate(batches(2, dtype), 1):
+        steps = number % accumulate == 0
+        with nullcontext() if steps or wrapped is model else wrapped.no_sync():
+            h, z, logits = wrapped(x)
+            h.retain_grad()
+            (F.cross_entropy(logits, y, reduction="sum") * processes / global_size).backward()
         record = whole(h=h, z=z, logits=logits, gradient=h.grad / processes)
-        record |= {f"gradient of {name}": p.grad.clone() for name, p in model.named_parameters()}
+        if steps:
+            record |= {f"gradient of {name}": p.grad.clone() for name, p in model.named_parameters()}
+            optimizer.step()
+            optimizer.zero_grad()
         record |= {f"buffer {name}": buffer.clone() for name, buffer in model.named_buffers()}
         records.append(record)
-        optimizer.step()
-    return records
+    model.eval()
+    x, _, _ = next(batches(3, dtype))
+    return [*records, whole(**{"evaluated z": model(x)[1]})]
 
 
 def deviation(records: list[Record], expected: list[Record]) -> dict[str, float]:
@@ -138,9 +150,11 @@ def main() -> None:
     torch.set_num_threads(1)
     rank, folder, conf = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
     paths = sorted(conf.glob("*.yaml"))
-    expected = {path.stem: train(path) for path in paths} if rank == 0 else None
+    expected = (
+        {(path.stem, way): train(path, **how) for path in paths for way, how in WAYS.items()} if not rank else None
+    )
     results: dict = {}
-    for size in (3, 2):
+    for size in SPLITS:
         if rank >= size:
             return
         dist.init_process_group(
@@ -148,12 +162,12 @@ def main() -> None:
         )
         expected = distributed.broadcast_object(expected)
         for path in paths:
-            for broadcast in (True, False):
-                records = train(path, broadcast_buffers=broadcast)
-                mine = deviation(records, expected[path.stem])
+            for way, broadcast in SPLITS[size]:
+                records = train(path, **WAYS[way], broadcast_buffers=broadcast)
+                mine = deviation(records, expected[path.stem, way])
                 everyone = distributed.gather_objects(mine)
                 worst = {name: max(theirs[name] for theirs in everyone) for name in mine}
-                results[size, path.stem, broadcast] = worst
+                results[size, path.stem, way] = worst
         results[size, "unsynchronized"] = distributed.gather_objects(unsynchronized())
         results[size, "single example"] = single_example()
         dist.barrier()

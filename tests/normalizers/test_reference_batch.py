@@ -65,7 +65,7 @@ def test_reference_of_ghostbn(build: Build, batches: list[Tensor], agree: Agree)
 
 def test_reference_of_batchrenorm(build: Build, batches: list[Tensor], agree: Agree) -> None:
     own = build("batchrenorm", dtype=batches[0].dtype, warmup_steps=2, r_max=1.2, q_max=0.3)
-    mean, variance = Average(), Average()
+    mean, variance, inside = Average(), Average(), np.array([False, False])
     for step, h in enumerate(batches):
         x = wide(h)
         batch_mean, deviation = x.mean(0), np.sqrt(x.var(0) + 1e-5)
@@ -75,9 +75,18 @@ def test_reference_of_batchrenorm(build: Build, batches: list[Tensor], agree: Ag
             r = np.clip(deviation / running, 1 / 1.2, 1.2)
             q = np.clip((batch_mean - mean.value()) / running, -0.3, 0.3)
             assert (r != deviation / running).any()
-        agree(own(h), (x - batch_mean) / deviation * r + q)
+            inside |= [(r == deviation / running).any(), (np.abs(q) < 0.3).any()]
+        upstream = np.random.default_rng(step).normal(size=h.shape)
+        h = h.clone().requires_grad_()
+        z = own(h)
+        z.backward(torch.tensor(upstream, dtype=z.dtype))
+        inner = (x - batch_mean) / deviation
+        agree(z, inner * r + q)
+        # That of batch normalization times r: r and q count as constants.
+        agree(h.grad, r / deviation * (upstream - upstream.mean(0) - inner * (inner * upstream).mean(0)))
         mean.add(batch_mean)
         variance.add(x.var(0))
+    assert inside.all()  # where r and q are cut off they are constants anyhow
     expected = (wide(batches[0]) - mean.value()) / np.sqrt(variance.value() + 1e-5)
     agree(own.eval()(batches[0]), expected)
 

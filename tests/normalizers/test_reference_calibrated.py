@@ -105,6 +105,13 @@ def test_reference_of_outlier_zero(build: Build, rows: Rows, dtype: torch.dtype,
     agree(build("outlier_zero", 40, on=h, dtype=dtype)(h), x)
 
 
+def test_outlier_zero_takes_the_standard_deviation_of_all_means(build: Build) -> None:
+    # Of 11 means, one of which differs, that one is sqrt(10) = 3.16 deviations off; with divisor 10 it would be 3.02.
+    h = torch.tensor([[-1.0], [1.0]]) + 5 * torch.eye(11)[4]
+    assert build("outlier_zero", 11, on=h, mean_deviations=3.1)(h)[:, 4].tolist() == [0, 0]
+    assert torch.equal(build("outlier_zero", 11, on=h, mean_deviations=3.2)(h), h)
+
+
 def test_reference_of_ln_strip(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
     norm = nn.LayerNorm(6).to(dtype)
     with torch.no_grad():

@@ -12,10 +12,11 @@ import torch.nn.functional as F  # noqa: N812
 from sklearn.preprocessing import normalize as sklearn_normalize
 from torch import Tensor, nn
 
-from clsnorm.normalizers import BatchNorm, IsoBN, IsoBNCompat, L2Norm, LayerNorm, Normalizer, RMSNorm
+from clsnorm.normalizers import BatchNorm, DynamicTanh, IsoBN, IsoBNCompat, L2Norm, LayerNorm, Normalizer, RMSNorm
 
 Build = Callable[..., Normalizer]
 Rows = Callable[..., Tensor]
+Agree = Callable[..., None]
 
 
 def gradients(module: nn.Module, h: Tensor, weights: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -124,18 +125,17 @@ def isobn_scale(cov: np.ndarray, std: np.ndarray, eps: float = 1e-3, beta: float
     return t * np.sqrt(np.trace(cov) / ((np.diag(cov) * t**2).sum() + eps))
 
 
-def test_isobn_compat_equals_the_released_formulas(rows: Rows) -> None:
-    normalizer, cov, std = IsoBNCompat(6), np.zeros((6, 6)), np.zeros(6)
+def test_reference_of_isobn_compat(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    normalizer, cov, std = build("isobn_compat", dtype=dtype), np.zeros((6, 6)), np.zeros(6)
     for step in range(30):
-        h = rows(16, seed=step)
+        h = rows(16, seed=step, dtype=dtype)
         x = h.double().numpy()
         cov += 0.05 * (np.cov(x.T, bias=True) - cov)
         std += 0.05 * (x.std(0) - std)
-        np.testing.assert_allclose(normalizer(h), isobn_scale(cov, std) * x, rtol=2e-5, atol=1e-6)
-    np.testing.assert_allclose(normalizer.cov, cov, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(normalizer.std, std, rtol=1e-5)
-    normalizer.eval()
-    np.testing.assert_allclose(normalizer(h), isobn_scale(cov, std) * x, rtol=2e-5, atol=1e-6)
+        agree(normalizer(h), isobn_scale(cov, std) * x)
+    agree(normalizer.cov, cov)
+    agree(normalizer.std, std)
+    agree(normalizer.eval()(h), isobn_scale(cov, std) * x)
 
 
 def test_isobn_compat_has_the_released_inflation() -> None:
@@ -152,15 +152,15 @@ def test_isobn_compat_has_the_released_inflation() -> None:
     assert shares[13] == pytest.approx(0.021, abs=0.001)
 
 
-def test_isobn_equals_the_corrected_formulas(rows: Rows) -> None:
-    normalizer, cov = IsoBN(6, warmup_steps=5), np.zeros((6, 6))
+def test_reference_of_isobn(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    normalizer, cov = build("isobn", dtype=dtype, warmup_steps=5), np.zeros((6, 6))
     for step in range(1, 30):
-        h = rows(16, seed=step)
+        h = rows(16, seed=step, dtype=dtype)
         x = h.double().numpy()
         cov += 0.05 * (np.cov(x.T, bias=True) - cov)
         corrected = cov / (1 - 0.95**step)
         expected = isobn_scale(corrected, np.sqrt(np.diag(corrected))) * x if step >= 5 else x
-        np.testing.assert_allclose(normalizer(h), expected, rtol=3e-5, atol=1e-6)
+        agree(normalizer(h), expected)
 
 
 def test_isobn_does_not_depend_on_the_step_where_nothing_changes(rows: Rows) -> None:
@@ -218,6 +218,7 @@ JACOBIANS: dict[str, tuple[Normalizer, Callable[[Tensor, Tensor], Tensor]]] = {
         L2Norm(6, temperature=0.2),
         lambda h, g: 5 / h.norm(dim=1, keepdim=True) * (g - per_example_projection(F.normalize(h), g)),
     ),
+    "dyt": (DynamicTanh(6, alpha=0.25), lambda h, g: 0.25 * (1 - torch.tanh(0.25 * h) ** 2) * g),
     "batchnorm": (
         BatchNorm(6, eps=1e-12, affine=False),
         lambda h, g: (

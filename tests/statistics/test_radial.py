@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from clsnorm.statistics import RadialMoments
+from clsnorm.errors import InputError
+from clsnorm.statistics import Moments, RadialMoments
 
 
 def rows(count: int, seed: int = 0) -> Tensor:
@@ -47,3 +48,14 @@ def test_state_is_complete() -> None:
     resumed.load_state_dict(filled(h[:20]).state_dict())
     resumed.update(h[20:])
     assert resumed.fourth_radius == pytest.approx(fourth_radius(h), rel=1e-11)
+
+
+def test_moments_without_fourth_ones_are_not_merged() -> None:
+    plain, moments = Moments(4), filled(rows(9))
+    plain.update(rows(5))
+    before = moments.state_dict()
+    with pytest.raises(InputError, match="RadialMoments to merge, but got Moments, without fourth moments"):
+        moments.merge(plain)
+    assert all(
+        torch.equal(torch.as_tensor(value), torch.as_tensor(before[k])) for k, value in moments.state_dict().items()
+    )
