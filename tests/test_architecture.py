@@ -34,7 +34,7 @@ ALLOWED = {
     "markdown": set(),
     "found": {"markdown"},
     "catalogue": {"dashboard", "found", "instantiation", "markdown", "statistics"},
-    "checks": set(),
+    "checks": {"instantiation"},
     "calibration": {"distributed", "data", "model"},
     "records": {"distributed"},
     "launch": set(),
@@ -48,12 +48,11 @@ ALLOWED = {
         "analysis", "catalogue", "checks", "command", "instantiation", "launch", "loading", "naming", "options",
         "sweeping",
     },
-    "command": {"naming", "options", "sweeping"},
+    "command": {"launch", "naming", "options", "sweeping"},
     "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},
     "experiment": {
         "building", "calibration", "callbacks", "checks", "data", "distributed", "instantiation", "launch", "naming",
-        "options",
-        "records", "sweeping", "unchanged",
+        "options", "records", "sweeping", "unchanged",
     },
 }  # fmt: skip
 

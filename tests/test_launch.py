@@ -10,9 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from clsnorm.command import run_command
+from clsnorm.launch import launch, status_of
 
 ROOT = Path(__file__).parents[1]
 TWO = ["trainer=ddp_cpu"]
@@ -47,6 +51,30 @@ def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
     assert "gone" in done.stderr.strip().splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert not (workspace / "runs").exists()
+
+
+def test_a_worker_s_crash_is_told_shortly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = {"kind": "ZeroDivisionError", "message": "by\nzero", "traceback": "Traceback (most recent call last) ..."}
+
+    def crash(*words: object, **options: object) -> SimpleNamespace:
+        (tmp_path / "error.json").write_text(json.dumps(error))
+        return SimpleNamespace(returncode=1)
+
+    monkeypatch.setattr(subprocess, "run", crash)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    assert run_command(lambda: launch(tmp_path, processes=2)) == 1
+    told = capsys.readouterr().err
+    assert told == f"error: a worker crashed: ZeroDivisionError: by zero (its traceback: {tmp_path / 'error.json'})\n"
+
+
+@pytest.mark.parametrize(
+    ("codes", "status"),
+    [([1, -15], 1), ([-9, 1], 137), ([-9, -15], 137), ([-15], 143), ([2, 2], 1)],
+)
+def test_status_is_of_the_worker_that_failed_by_itself(codes: list[int], status: int) -> None:
+    assert status_of(codes) == status
 
 
 @pytest.mark.slow

@@ -83,7 +83,10 @@ def test_same_command_shows_the_finished_run(train: Train, caplog: pytest.LogCap
     assert again.folder == first.folder
     assert again.score == first.score
     assert (first.folder / "results.json").stat().st_mtime_ns == stamp
-    assert "finished before" in caplog.text
+    assert "finished before: " in caplog.text
+    with caplog.at_level("INFO"):
+        train("callbacks=none")
+    assert "finished before, with another choice of callbacks than is asked now: " in caplog.records[-1].message
     train("force=true")
     assert (first.folder / "results.json").stat().st_mtime_ns != stamp
 
@@ -336,6 +339,34 @@ def test_crash_before_the_first_resume_point_starts_afresh(train: Train, monkeyp
             train()
     run = train()
     assert logged_steps(run) == sorted(set(logged_steps(run)))
+
+
+def test_the_commit_of_a_run_is_that_of_its_start(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.records import provenance
+
+    commits = iter(["at the start", "of an edit since"])
+    monkeypatch.setattr(provenance, "commit", lambda: next(commits))
+    assert results(train("trainer.max_steps=1", "callbacks=none"))["commit"] == "at the start"
+
+
+def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixture) -> None:
+    lines = ["text\tvalue", *(f"word {row}\t{row % 7}" for row in range(60))]
+    constant = ["text\tvalue", *(f"other {row}\t0.5" for row in range(20))]
+    Path("a.tsv").write_text("\n".join(lines) + "\n")
+    Path("b.tsv").write_text("\n".join(constant) + "\n")
+    files = ("data.train=a.tsv", "data.report=b.tsv", "data.text=text", "data.label=value", "data.task=regression")
+    found = results(train(*files, "trainer.max_steps=1", "callbacks=none"))
+    assert found["metrics"]["report/pearson"] is None
+    assert found["metrics"]["report/loss"] > 0
+    assert found["majority"] == 0
+    assert "null in results.json: " in caplog.text
+    assert "report/pearson" in caplog.text
+
+
+def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
+    with pytest.raises(InputError, match=r"`trainer.precision` to be one of 32-true, bf16-mixed with trainer=fsdp"):
+        train("trainer=fsdp", "trainer.devices=1", "trainer.precision=16-mixed")
+    assert not Path("runs").exists()
 
 
 def test_validation_that_never_comes_is_refused(train: Train) -> None:

@@ -29,6 +29,7 @@ from clsnorm.records import (
     SelectedWeights,
     SkippedSteps,
     Stopwatch,
+    provenance,
 )
 
 
@@ -71,8 +72,9 @@ class Records:
 
 @dataclass
 class Experiment:
-    """The built parts of a run."""
+    """The built parts of a run, and the commit of the code that builds and runs it."""
 
+    commit: str | None
     config: dict[str, Any]
     folder: RunFolder
     data: DataModule
@@ -89,6 +91,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
         InputError: If a part refuses its configuration.
     """
     stopwatch, memory = Stopwatch(time.perf_counter()), PeakMemory()
+    commit = provenance.commit()  # now: by the end of the run the files may be others
     pl.seed_everything(config["seeds"]["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
     encoder, tokenizer = load_pretrained(config)
@@ -112,7 +115,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     records = _build_records(config, folder, data, observers, stopwatch=stopwatch, memory=memory)
     trainer = _build_trainer(config, folder, records.metrics_csv, [*callbacks.values(), *records.callbacks])
     records.events.loggers = [logger for logger in trainer.loggers if logger is not records.metrics_csv]
-    return Experiment(config, folder, data, module, trainer, observers, records)
+    return Experiment(commit, config, folder, data, module, trainer, observers, records)
 
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:

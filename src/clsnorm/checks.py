@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from clsnorm.errors import InputError
+from clsnorm.instantiation import check_groups, locate
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
@@ -32,6 +33,24 @@ def check(config: dict[str, Any]) -> int:
             raise InputError(f"Expected argument `{key}` to be {rule}, but got {value!r}")
     _check_length(config["trainer"])
     return count_processes(config["trainer"])
+
+
+def check_parts(config: dict[str, Any]) -> None:
+    """Checks what each group describes, and that strategy and precision go together.
+
+    Raises:
+        InputError: If a part is refused.
+    """
+    check_groups(config)
+    trainer = config["trainer"]
+    strategy = trainer.get("strategy")
+    kind = locate(strategy["_target_"], "trainer.strategy") if isinstance(strategy, dict) else None
+    possible = getattr(kind, "precisions", PRECISIONS)
+    if trainer["precision"] not in possible:
+        raise InputError(
+            f"Expected argument `trainer.precision` to be one of {', '.join(possible)} with trainer="
+            f"{config['choices']['trainer']}, but got {trainer['precision']!r}"
+        )
 
 
 def _check_length(trainer: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from clsnorm import naming, options, sweeping
 from clsnorm.errors import InputError
+from clsnorm.launch import WorkerError
 
 OK, CRASHED, REFUSED = 0, 1, 2
 SETTLED = {  # options of Hydra that a run's folder and paths rely on, and why
@@ -20,7 +21,8 @@ SETTLED = {  # options of Hydra that a run's folder and paths rely on, and why
 def run_command(task: Callable[[], Any]) -> int:
     """Runs a Hydra ``main`` and returns its exit status: 0 all well, 1 a run crashed, 2 input refused.
 
-    A refusal is one line on standard error. A crash keeps its traceback: it is a fault to report.
+    A refusal is one line on standard error. A crash keeps its traceback, a worker's in a file: it is a fault to
+    report.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would otherwise end the process by itself, with status 1
     naming.register()
@@ -41,6 +43,9 @@ def run_command(task: Callable[[], Any]) -> int:
             return _conclude_sweep()
         if isinstance(error, sweeping.REFUSALS):
             return _refuse(error)
+        if isinstance(error, WorkerError):
+            print(f"error: {error}", file=sys.stderr)
+            return CRASHED
         if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
             return _refuse(_of_hydra(error))
         raise

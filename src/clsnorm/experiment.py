@@ -14,11 +14,10 @@ from clsnorm.building import Experiment, build
 from clsnorm.calibration import Recalibration, calibrate, match_head
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
-from clsnorm.instantiation import check_groups
 from clsnorm.metrics import has_collapsed
 from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import count_events, position
-from clsnorm.records.results import print_table
+from clsnorm.records.results import finite, print_table
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for those who call it themselves
@@ -56,10 +55,10 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, which it runs unless it has finished."""
     with folder.claim(config) as finished:
         if finished is not None:
-            _say_finished(finished, config, folder)
+            unchanged.tell_finished(finished, config, folder)
         else:
             processes = checks.check(config)
-            check_groups(config)
+            checks.check_parts(config)
             _execute_or_launch(config, folder, processes)
         results = folder.read_results()
     assert results is not None
@@ -85,15 +84,6 @@ def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int
         execute(config, folder)
 
 
-def _say_finished(results: dict[str, Any], config: dict[str, Any], folder: RunFolder) -> None:
-    here = provenance.commit()
-    differs = "" if here == results["commit"] else f", at commit {results['commit']} (here: {here})"
-    changed = unchanged.has_changed(config["data"], results["source"])
-    differs += f", on other rows than data={results['data']} has now: its files changed since" if changed else ""
-    tell = log.warning if changed else log.info
-    tell("finished before%s: %s; force=true runs it again", differs, folder.path)
-
-
 def execute(config: dict[str, Any], folder: RunFolder) -> None:
     """Trains, evaluates and writes ``results.json``, on this process alone or as one of several workers.
 
@@ -106,7 +96,7 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
         _train(experiment)
         results = _conclude(experiment)
     except BaseException as error:
-        folder.record_error(error, input_too=distributed.is_active())
+        folder.record_error(error, parent_tells=distributed.is_active())
         _close_loggers(experiment, None)
         if isinstance(error, SystemExit):  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from error
@@ -185,7 +175,7 @@ def _conclude(experiment: Experiment) -> dict[str, Any]:
     for observer in experiment.observers.values():  # what stands there already is of the selected weights
         metrics |= {f"last/{k}" if k in selected.metrics else k: v for k, v in observer.summary().items()}
     return _results(experiment) | {
-        "metrics": metrics,
+        "metrics": finite(metrics),
         "majority": majority,
         "collapsed": collapsed,
         "collapsed_selected": collapsed_selected,
@@ -249,7 +239,7 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "source": data.source_record,
         "devices": distributed.world_size(),
         "versions": provenance.versions(),
-        "commit": provenance.commit(),
+        "commit": experiment.commit,
     }
 
 

@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ SIGNALLED = 128  # added to a signal's number in the status of a process that it
 
 
 class WorkerError(RuntimeError):
-    """A worker crashed; the message holds its traceback."""
+    """A worker crashed; the message says of what, and where its traceback is."""
 
 
 def launch(folder: Path, *, processes: int, task: str = "train") -> None:
@@ -60,7 +61,8 @@ def _relayed_error(folder: Path, status: int) -> Exception:
         return WorkerError(f"a worker was ended by {name}{', perhaps for want of memory' if name == 'SIGKILL' else ''}")
     if error is None:
         return WorkerError(f"the workers ended with status {status} and left no error.json in {folder}")
-    return WorkerError(f"a worker crashed:\n{error['traceback']}")
+    message = " ".join(error["message"].split())[:400]
+    return WorkerError(f"a worker crashed: {error['kind']}: {message} (its traceback: {folder / 'error.json'})")
 
 
 def die_with_parent() -> None:
@@ -81,8 +83,18 @@ def supervise(folder: Path, *, processes: int, task: str) -> int:
     try:
         torchrun.main(["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.worker", str(folder), task])
     except ChildFailedError as error:
-        return next((SIGNALLED - failure.exitcode for failure in error.failures.values() if failure.exitcode < 0), 1)
+        return status_of(failure.exitcode for failure in error.failures.values())
     return 0
+
+
+def status_of(codes: Iterable[int]) -> int:
+    """Returns the status that tells of failed workers' exit codes: of a signal that one fell to, else 1.
+
+    torchrun itself ends by SIGTERM the workers that another one has left.
+    """
+    all_codes = set(codes)
+    own = all_codes - {-signal.SIGTERM} or all_codes
+    return next((SIGNALLED - code for code in own if code < 0), 1)
 
 
 if __name__ == "__main__":

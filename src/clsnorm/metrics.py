@@ -12,6 +12,8 @@ from torchmetrics.classification import MulticlassF1Score, MulticlassMatthewsCor
 
 from clsnorm.errors import InputError
 
+ROUNDING = 1e-6  # what float32 makes of a correlation that is 0
+
 
 def predictions(logits: Tensor, *, regression: bool) -> Tensor:
     """Returns what metrics take: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
@@ -85,7 +87,7 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         )
     # Every rank has all labels, and gathering the CPU's states fails under NCCL.
     score = float(alone(metric)(prediction, target))
-    return 0.0 if math.isnan(score) else score
+    return 0.0 if math.isnan(score) or (regression and abs(score) < ROUNDING) else score
 
 
 def has_collapsed(score: float, majority: float, *, mode: str, largest_share: float) -> bool:

@@ -1,7 +1,8 @@
-"""Whether data are still those of an earlier run: published files may change under a name that stays."""
+"""Whether an earlier run is still what is asked: what its name does not tell may have changed."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,11 @@ from typing import Any
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.instantiation import instantiate_partial
+from clsnorm.records import RunFolder, provenance
 from clsnorm.records.checkpoints import data_fingerprint
+
+log = logging.getLogger(__name__)
+WATCHING = ("callbacks", "logger")  # groups that do not change a result, but what is left of it
 
 
 def require_same_data(checkpoint: Path, data: DataModule) -> None:
@@ -18,7 +23,7 @@ def require_same_data(checkpoint: Path, data: DataModule) -> None:
         where = ", ".join(dict.fromkeys(data.source_record["location"].values()))
         raise InputError(
             f"Expected data set {data.name!r} ({where}) to be as it was when this run began, but it changed since. "
-            "Put it back, or set force=true to begin anew"
+            f"Put it back, or delete {checkpoint} to begin anew"
         )
 
 
@@ -34,3 +39,15 @@ def has_changed(node: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
     sources = instantiate_partial(dict(node), "data").keywords.get("sources", {})
     used = [source for source in sources.values() if source.kind == record["kind"]]
     return any(source.has_changed(Path(node["data_root"]), record["sha256"]) for source in used)
+
+
+def tell_finished(results: Mapping[str, Any], config: Mapping[str, Any], folder: RunFolder) -> None:
+    """Logs that the run in ``folder`` has finished, and in what it differs from what is asked now, in one line."""
+    here, stored = provenance.commit(), folder.read_config()
+    differs = "" if here == results["commit"] else f", at commit {results['commit']} (here: {here})"
+    others = [group for group in WATCHING if stored.get(group) != config.get(group)]
+    differs += f", with another choice of {' and '.join(others)} than is asked now" if others else ""
+    changed = has_changed(config["data"], results["source"])
+    differs += f", on other rows than data={results['data']} has now: its files changed since" if changed else ""
+    tell = log.warning if changed else log.info
+    tell("finished before%s: %s; force=true runs it again", differs, folder.path)

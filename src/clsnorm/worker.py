@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
-from clsnorm.launch import die_with_parent
+from clsnorm.launch import die_with_parent, read_error
 
 
 def train(config: dict[str, Any], folder: Path) -> None:
@@ -59,5 +59,7 @@ if __name__ == "__main__":
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         work(Path(sys.argv[1]), sys.argv[2])
-    except InputError:
-        sys.exit(2)  # told by the parent, from error.json
+    except Exception as error:
+        if read_error(Path(sys.argv[1])) is None:
+            raise
+        sys.exit(2 if isinstance(error, InputError) else 1)  # told by the parent, from error.json

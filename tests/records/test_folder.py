@@ -1,3 +1,4 @@
+import contextlib
 import json
 import subprocess
 import sys
@@ -67,6 +68,32 @@ def test_force_starts_afresh(tmp_path: Path) -> None:
     with folder.claim({**CONFIG, "force": True}) as results:
         assert results is None
         assert not folder.statistics.exists()
+
+
+def test_force_starts_what_was_interrupted_afresh_once(tmp_path: Path) -> None:
+    folder, forced = RunFolder(tmp_path / "one"), {**CONFIG, "force": True}
+
+    def interrupted(config: dict) -> bool:
+        """Whether there was a checkpoint to go on from."""
+        with contextlib.suppress(KeyboardInterrupt), folder.claim(config):
+            found = folder.last.exists()
+            folder.last.write_text("state")
+            raise KeyboardInterrupt
+        return found
+
+    assert [interrupted(CONFIG), interrupted(CONFIG)] == [False, True]
+    assert [interrupted(forced), interrupted(forced)] == [False, True]
+    with folder.claim(forced):
+        folder.results.write_text("{}")
+    with folder.claim(forced) as results:
+        assert results is None
+
+
+@pytest.mark.parametrize("parent_tells", [False, True])
+def test_a_crash_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, parent_tells: bool) -> None:
+    RunFolder(tmp_path).record_error(ZeroDivisionError("by zero"), parent_tells=parent_tells)
+    assert json.loads((tmp_path / "error.json").read_text())["kind"] == "ZeroDivisionError"
+    assert ("by zero" in caplog.text) != parent_tells
 
 
 def test_force_gives_a_finished_run_back_if_the_new_one_is_refused(tmp_path: Path) -> None:

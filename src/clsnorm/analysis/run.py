@@ -42,7 +42,7 @@ def execute(config: dict[str, Any], folder: Path) -> None:
     try:
         analyze(config, folder)
     except BaseException as error:
-        AnalysisFolder(folder).record_error(error, input_too=distributed.is_active())
+        AnalysisFolder(folder).record_error(error, parent_tells=distributed.is_active())
         raise
 
 

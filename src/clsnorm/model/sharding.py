@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import nn
@@ -22,7 +22,12 @@ class FullyShardedStrategy(ModelParallelStrategy):
     Each process holds a share of every parameter, its gradient and its optimizer state; a layer's parameters are
     gathered for as long as it computes. Gradients are those of DDP. Works wherever torch has collectives: NCCL on
     GPUs, gloo on CPUs. A checkpoint is one file of whole tensors, which any number of processes reads.
+
+    Attributes:
+        precisions: What it can train in; the scaled gradients of ``16-mixed`` are not among them in Lightning.
     """
+
+    precisions: ClassVar[tuple[str, ...]] = ("32-true", "bf16-mixed")
 
     def __init__(self) -> None:
         super().__init__(tensor_parallel_size=1, save_distributed_checkpoint=False)

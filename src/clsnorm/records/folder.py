@@ -78,28 +78,33 @@ class RunFolder:
         """Returns what ``results.json`` holds, or None if the run has not finished."""
         return json.loads(self.results.read_text()) if self.results.exists() else None
 
-    def record_error(self, error: BaseException, *, input_too: bool) -> None:
+    def read_config(self) -> dict[str, Any]:
+        """Returns what ``config.yaml`` holds; nothing if there is none."""
+        return OmegaConf.to_container(OmegaConf.load(self.config)) if self.config.exists() else {}  # type: ignore[return-value]
+
+    def record_error(self, error: BaseException, *, parent_tells: bool) -> None:
         """Writes ``error.json``, once: the first fault explains those that follow on other processes.
 
         Args:
             error: What happened; an interruption is no fault.
-            input_too: Also for a refusal of the user's input, which a parent process is to tell.
+            parent_tells: Whether a parent process tells it: then refusals of the user's input are written, too.
         """
         if self.error.exists() or isinstance(error, KeyboardInterrupt | SystemExit):
             return
         refused = isinstance(error, InputError)
-        if refused and not input_too:
+        if refused and not parent_tells:
             return
         text = "".join(traceback.format_exception(error))
         write_json(self.error, {"kind": type(error).__name__, "message": str(error), "traceback": text})
-        if not refused:
+        if not parent_tells:
             log.error("crashed: %s: %s (%s)", type(error).__name__, error, self.error)
 
     @contextlib.contextmanager
     def claim(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
         """Holds the folder for this process and yields the results if the run has finished, else None.
 
-        With ``config["force"]`` what an earlier run left is set aside first. If the work ends with an `InputError`
+        With ``config["force"]`` what an earlier run left is set aside first, unless it began with ``force`` as well and
+        has not finished. If the work ends with an `InputError`
         before a checkpoint is there, a folder that was new is removed again and any other is left as it was.
 
         Raises:
@@ -122,13 +127,17 @@ class RunFolder:
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
         self._check_same_config(config)
-        if config["force"]:
+        if config["force"] and not self._goes_on_by_force():
             self._set_aside()
         results = self.read_results()
         if results is None:
             self.error.unlink(missing_ok=True)
             write_text(self.config, OmegaConf.to_yaml(OmegaConf.create(config)))
         return results
+
+    def _goes_on_by_force(self) -> bool:
+        """Whether an unfinished run began with ``force`` itself: the same command, typed again, goes on with it."""
+        return self.read_results() is None and self.read_config().get("force") is True
 
     def _check_no_strangers(self) -> None:
         """Refuses a folder of somebody else before even a lock is written into it."""
@@ -142,7 +151,7 @@ class RunFolder:
     def _check_same_config(self, config: dict[str, Any]) -> None:
         if not self.config.exists():
             return
-        found = OmegaConf.select(OmegaConf.load(self.config), "config_hash")
+        found = self.read_config().get("config_hash")
         if found != config["config_hash"]:
             raise InputError(
                 f"Expected {self.path} to hold configuration {config['config_hash']}, but it holds {found}. "

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clsnorm import distributed
+
+log = logging.getLogger(__name__)
 NOT_MEASURED = "–"
 BIAS = {
     "centred_share": "mean in mean square",
     "top_energy_share": "top-5 energy share",
 }
+
+
+def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Returns ``metrics`` with None for what is not finite, which JSON has no word for, and tells of which.
+
+    A loss may have diverged; a correlation with labels or predictions that are all the same is not defined.
+    """
+    others = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if others and distributed.rank() == 0:
+        log.warning("not finite, so null in results.json: %s", ", ".join(others))
+    return {**metrics, **dict.fromkeys(others)}
 
 
 def print_table(results: dict[str, Any], folder: Path) -> None:
