@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from omegaconf.errors import InterpolationResolutionError
 
 import clsnorm
 from clsnorm.errors import InputError
@@ -361,6 +362,20 @@ def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixtu
     assert found["majority"] == 0
     assert "null in results.json: " in caplog.text
     assert "report/pearson" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("paths.output=null", "`paths.output` .*None"),
+        ("paths.output=", "`paths.output`"),
+        ("abort_on=3", "`abort_on`.*3"),
+    ],
+)
+def test_what_a_name_is_made_of_is_checked(train: Train, override: str, words: str) -> None:
+    with pytest.raises((InputError, InterpolationResolutionError), match=words):
+        train(override)
+    assert not Path("runs").exists()
 
 
 def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 
 from clsnorm import distributed
 from clsnorm.callbacks import Observer
@@ -94,6 +95,8 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     commit = provenance.commit()  # now: by the end of the run the files may be others
     pl.seed_everything(config["seeds"]["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
+    loggers = _all_of(config, "logger", folder=folder.path, config=config)
+    callbacks = _all_of(config, "callbacks")
     encoder, tokenizer = load_pretrained(config)
     _check_length(config["data"]["max_length"], encoder.max_length)
     data = build_data(config, tokenizer, packed=encoder.can_pack)
@@ -106,16 +109,26 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
         scheduler=scheduler,
         seed_dropout=config["seeds"]["dropout"],
     )
-    callbacks = {place: instantiate(node, place) for place, node in nodes_of(config, "callbacks").items()}
-    observers = {
-        place.partition(".")[2]: callback for place, callback in callbacks.items() if isinstance(callback, Observer)
-    }
+    observers = {name: callback for name, callback in callbacks.items() if isinstance(callback, Observer)}
     for observer in observers.values():
         observer.check(dim=encoder.dim)
     records = _build_records(config, folder, data, observers, stopwatch=stopwatch, memory=memory)
-    trainer = _build_trainer(config, folder, records.metrics_csv, [*callbacks.values(), *records.callbacks])
-    records.events.loggers = [logger for logger in trainer.loggers if logger is not records.metrics_csv]
+    records.events.loggers = [*loggers.values()]
+    trainer = _build_trainer(
+        config,
+        folder,
+        loggers=[records.metrics_csv, *loggers.values()],
+        callbacks=[*callbacks.values(), *records.callbacks],
+    )
     return Experiment(commit, config, folder, data, module, trainer, observers, records)
+
+
+def _all_of(config: dict[str, Any], group: str, /, **named: Any) -> dict[str, Any]:
+    """Returns what a group of several describes, by name; before data are read: it may refuse a typed value."""
+    return {
+        place.removeprefix(f"{group}."): instantiate(node, place, **named)
+        for place, node in nodes_of(config, group).items()
+    }
 
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
@@ -225,19 +238,15 @@ def _build_records(
 
 
 def _build_trainer(
-    config: dict[str, Any], folder: RunFolder, metrics_csv: MetricsCsv, callbacks: list[pl.Callback]
+    config: dict[str, Any], folder: RunFolder, *, loggers: list[Logger], callbacks: list[pl.Callback]
 ) -> pl.Trainer:
-    loggers = [
-        instantiate(node, place, folder=folder.path, config=config)
-        for place, node in nodes_of(config, "logger").items()
-    ]
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
     return instantiate(
         node,
         "trainer",
         default_root_dir=folder.path,
-        logger=[metrics_csv, *loggers],
+        logger=loggers,
         callbacks=callbacks,
         enable_progress_bar=shows_progress,
         enable_model_summary=False,

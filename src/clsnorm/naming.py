@@ -51,7 +51,9 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
     OmegaConf.set_readonly(config, False)
     for group, key, files in _own_files(config):
         config[group][key] = _each(config[group][key], partial(_content, files=files))
-    for key in config.paths:
+    for key, path in config.paths.items():
+        if path in (None, ""):  # a folder "None", or one at the root of the disk
+            raise InputError(f"Expected argument `paths.{key}` to be a folder, but got {path!r}. Leave it out")
         config.paths[key] = ""
     plain = {group: OmegaConf.to_container(_group(config, group), resolve=True) for group in groups}
     return {
@@ -72,13 +74,15 @@ def _group(config: DictConfig, group: str) -> DictConfig:
 
 def config_hash(config: DictConfig) -> str:
     """Returns 16 hexadecimal digits of the sha256 of `result_config` and of callbacks that can steer a run."""
-    callbacks = OmegaConf.to_container(config.callbacks, resolve=True) if config.callbacks else {}
-    steering = {
-        name: node
-        for name, node in cast(dict[str, dict[str, Any]], callbacks).items()
-        if config.abort_on or not str(node.get("_target_", "")).startswith(OBSERVERS)
-    }
-    return _digest(result_config(config) | {"abort_on": sorted(config.abort_on), "callbacks": steering})
+    kinds, callbacks = config.get("abort_on"), config.get("callbacks")  # or a mistake that is told later
+    ends = sorted(kinds, key=str) if OmegaConf.is_list(kinds) else kinds
+    plain = OmegaConf.to_container(callbacks, resolve=True) if OmegaConf.is_dict(callbacks) else {}
+    steering = {name: node for name, node in cast(dict[str, Any], plain).items() if kinds or not _only_looks(node)}
+    return _digest(result_config(config) | {"abort_on": ends, "callbacks": steering})
+
+
+def _only_looks(callback: Any) -> bool:
+    return isinstance(callback, dict) and str(callback.get("_target_")).startswith(OBSERVERS)
 
 
 def with_absolute_paths(config: DictConfig) -> DictConfig:
@@ -86,7 +90,7 @@ def with_absolute_paths(config: DictConfig) -> DictConfig:
     config = copy.deepcopy(config)
     OmegaConf.set_readonly(config, False)
     for key, path in config.paths.items():
-        config.paths[key] = _absolute(path)
+        config.paths[key] = _absolute(path) if path else path
     for group, key, _ in _own_files(config):
         config[group][key] = _each(config[group][key], lambda path: _absolute(path) if _is_there(path) else path)
     return config
@@ -106,7 +110,7 @@ def _own_files(config: DictConfig) -> list[tuple[str, str, str]]:
         (group, key, files)
         for group, keys in NAMED_BY_CONTENT.items()
         for key, files in keys.items()
-        if isinstance(config[group], DictConfig) and key in config[group]
+        if isinstance(config.get(group), DictConfig) and key in config[group]
     ]
 
 
