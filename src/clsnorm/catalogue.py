@@ -185,7 +185,8 @@ resume or of a recalibration has the number of the step that comes next.
 
 What is sent at once is bounded, for a model of L layers, in JSON with 75 bytes a number: `gradient_norms` at most
 45 + 9 L numbers a logged step (153, or 12 kB, for 12 layers); `cls_statistics` its numbers at two places (L + 5 with
-`layers`) and 3 more a validation; W&B alone six histograms of 64 bins, 12 kB, at most once an epoch.
+`layers`) and 3 more a validation, and before training what noise shows; W&B alone six histograms of 64 bins, 12 kB, at
+most once an epoch.
 
 """
     return head + markdown_table(["name", "unit", "says"], rows)

@@ -135,7 +135,9 @@ def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None
 def test_regression_has_no_numbers_of_classes(train: Train) -> None:
     numbers = "callbacks.cls_statistics.numbers=[classes/fisher_ratio,isoscore]"
     metrics = metrics_of(train("data.labels=null", "data.task=regression", numbers, "trainer.max_steps=2"))
-    assert {name.split("/", 3)[3] for name in metrics if name.startswith("cls/")} == {"isoscore"}
+    found = [name for name in metrics if name.startswith("cls/")]
+    assert found
+    assert all(name.endswith("/isoscore") for name in found)
 
 
 @pytest.mark.parametrize("accumulated", [1, 2])
@@ -164,6 +166,16 @@ def test_training_batches_are_those_of_the_last_steps(
         assert value == pytest.approx(float(h.mean(0).square().sum() / h.square().sum(1).mean()), rel=1e-9)
     kept = load(run.folder / "statistics" / "train_h.npz")
     assert find("centred_share", argument="x").value(kept) == pytest.approx(logged[-1][1], rel=1e-12)
+
+
+def test_what_noise_shows_stands_beside_the_start(train: Train) -> None:
+    run = train("trainer.max_steps=1", "callbacks.cls_statistics.numbers=[isoscore,tails/kurtosis,cosine/rogue_1]")
+    start = load(run.folder / "statistics" / "start_h.npz")
+    for name in ("isoscore", "tails/kurtosis"):
+        null = find(name, argument="x").null
+        assert null is not None
+        assert rows_with(run, f"cls/noise/{name}") == [(0, pytest.approx(null(start), rel=1e-12))]
+    assert "cls/noise/cosine/rogue_1" not in metrics_of(run)  # not known
 
 
 def test_steps_before_a_measurement_look_at_no_value() -> None:
@@ -208,7 +220,8 @@ def numbers_of_cls(run: SimpleNamespace) -> dict[str, float]:
 def test_batches_and_processes_change_nothing(train: Train, options: list[str]) -> None:
     one = numbers_of_cls(train(*ALIKE, "paths.output=one"))
     other = numbers_of_cls(train(*ALIKE, *options, "paths.output=other"))
-    assert {name.split("/")[1] for name in one if name.startswith("cls/")} == {"start", "train", "select", "report"}
+    splits = {name.split("/")[1] for name in one if name.startswith("cls/")}
+    assert splits == {"start", "noise", "train", "select", "report"}
     assert one.keys() == other.keys()
     for name, value in one.items():
         if "layer00" not in name:  # one embedding for all texts: its spread is float error

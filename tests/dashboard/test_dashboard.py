@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from clsnorm.dashboard import KEYS, SECTIONS, Panel, key_of
+from clsnorm.dashboard import KEYS, Panel, key_of, sections_for
 from clsnorm.dashboard.__main__ import main
 from clsnorm.dashboard.figures import draw
 from clsnorm.dashboard.page import read_series, write_page
@@ -58,15 +58,17 @@ def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: S
     assert len(histograms) == 1  # one epoch
     assert sum(len(item.value_json) for item in histograms[0].history.item) < 12_000  # type: ignore[attr-defined]
     assert not [name for name in media if key_of(name) is None]
-    for section in SECTIONS:
+    sections = sections_for(sorted(logged))
+    for section in sections:
         for panel in section.panels:
             assert panel.among(logged), panel.title
     numbers = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert not [name for name in logged | set(numbers) if key_of(name) is None]
-    shown = {name for section in SECTIONS for panel in section.panels for name in panel.among(logged)}
+    shown = {name for section in sections for panel in section.panels for name in panel.among(logged)}
+    assert {name for name in logged - shown if not name.startswith(("report/", "cls/report/"))} == set()
     plots = [p for s in workspace(entity="e", project="p", names=sorted(logged)).sections for p in s.panels]
     assert {name for plot in plots for name in plot.y} == shown
-    assert sum(len(section.panels) for section in SECTIONS) == len(plots)
+    assert sum(len(section.panels) for section in sections) == len(plots)
 
 
 def test_page_stands_alone(run: SimpleNamespace) -> None:
@@ -75,7 +77,8 @@ def test_page_stands_alone(run: SimpleNamespace) -> None:
     assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
-    assert text.count("<svg") == sum(len(section.panels) for section in SECTIONS)
+    sections = sections_for(read_series(run.folder))
+    assert text.count("<svg") == sum(len(section.panels) for section in sections)
     score = json.loads((run.folder / "results.json").read_text())["metrics"]["report/accuracy"]
     assert f"{score:.4f}" in text
 
@@ -88,6 +91,43 @@ def test_a_value_that_is_not_finite_is_marked() -> None:
     mark = marked.find(".//*[@id='not-finite']")
     assert mark is not None
     assert len(list(mark.iter(f"{SVG}use"))) == 1
+
+
+def shown(panel: Panel, series: dict[str, list[tuple[int, float]]], **options: Any) -> ET.Element:
+    return ET.fromstring(draw(panel, series, **options))
+
+
+def test_start_noise_and_events_stand_in_the_figure() -> None:
+    panel = Panel("Share", ("cls/*",), "share")
+    line = {"cls/select/h/x": [(9, 0.5), (19, 0.4)]}
+    began = shown(panel, {**line, "cls/start/h/x": [(0, 0.9)], "cls/noise/x": [(0, 0.1)]}, events=[7, 7, 12])
+    plain = shown(panel, line)
+    for name, number in (("noise", 1), ("event", 2)):
+        assert (len(plain.findall(f".//*[@id='{name}']")), len(began.findall(f".//*[@id='{name}']"))) == (0, number)
+    texts = {element.text for element in began.iter(f"{SVG}text")}
+    assert {"Share (share)", "noise"} <= texts  # one line, so that no other name is needed
+    assert "h" not in texts
+    dots = [len(list(group.iter(f"{SVG}use"))) for group in (began, plain)]
+    assert dots[0] > dots[1]
+
+
+def test_steps_are_whole_numbers() -> None:
+    figure = shown(Panel("Loss", ("train/loss",), "nats"), {"train/loss": [(0, 1.0), (1, 0.5), (2, 0.2)]})
+    ticks = [element.text or "" for element in figure.iter(f"{SVG}text")]
+    assert {"0", "1", "2"} <= set(ticks)
+    assert "0.5" in ticks  # a loss may be a fraction
+    assert "1.5" not in ticks
+
+
+def test_what_has_no_panel_gets_one() -> None:
+    names = ["cls/select/h/tails/kurtosis", "cls/noise/tails/kurtosis", "cls/select/layer01/isoscore", "report/loss"]
+    names += ["cls/start/layer01/isoscore", "grad/parameters/layer01/norm", "grad/parameters/layer02/norm"]
+    *_, rest = sections_for(names)
+    assert {panel.title: panel.keys for panel in rest.panels} == {
+        "cls/select/*/isoscore": ("cls/select/layer01/isoscore", "cls/start/layer01/isoscore"),
+        "cls/select/*/tails/kurtosis": ("cls/select/h/tails/kurtosis", "cls/noise/tails/kurtosis"),
+        "grad/parameters/*/norm": ("grad/parameters/layer01/norm", "grad/parameters/layer02/norm"),
+    }
 
 
 def test_drawing_twice_gives_the_same_text() -> None:
@@ -108,6 +148,20 @@ def test_keys_do_not_shadow_each_other() -> None:
 def test_mistakes_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("missing", ["key", "package"])
+def test_a_workspace_without_an_account(
+    tmp_path: Path, missing: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metrics.csv").write_text("step,train/loss\n0,1.0\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    if missing == "package":
+        monkeypatch.setitem(sys.modules, "wandb_workspaces.workspaces", None)
+    assert main(["--wandb", "entity/project", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert {"key": "WANDB_API_KEY", "package": "pip install wandb-workspaces"}[missing] in line
 
 
 def test_it_imports_no_torch() -> None:

@@ -29,7 +29,8 @@ class ClsStatistics(Observer):
 
     Each of ``numbers`` is logged as ``cls/{split}/{point}/{number}``, where the split is
 
-    - ``start``: the select split before the first step; a calibrated normalizer is calibrated by then;
+    - ``start``: the select split before the first step; a calibrated normalizer is calibrated by then. Beside it,
+      ``cls/noise/{number}``, where it is known, is what as many rows of isotropic noise show, at any point;
     - ``train``: training batches as the step saw them, so with dropout: those of the last ``window`` optimizer steps
       before every ``every``-th logged step;
     - ``select``: the select split at each validation. A calibrated normalizer also has
@@ -117,7 +118,15 @@ class ClsStatistics(Observer):
         if trainer.global_step > 0:  # resumed: the start is past, measured or not
             return
         walked = self._walk(trainer, pl_module, "select", trainer.strategy.validation_step, points=POINTS)
-        log_directly(trainer, self._finish(trainer, "start", walked), step=step_number(trainer))
+        numbers = self._finish(trainer, "start", walked) | self._noise(walked["h"])
+        log_directly(trainer, numbers, step=step_number(trainer))
+
+    def _noise(self, snapshot: Snapshot) -> dict[str, float]:
+        """What noise shows, which depends on the number of rows, dimensions and classes alone."""
+        nulls = {s.key: s.null(snapshot) for s in self._statistics if s.null and s.applies_to(snapshot)}
+        numbers = {f"cls/noise/{key}": value for key, value in nulls.items()}
+        self._numbers.update(numbers)
+        return numbers
 
     # Training batches
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from clsnorm.accounts import has_wandb_key
 from clsnorm.dashboard.page import read_series, write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.errors import InputError
@@ -34,7 +35,16 @@ def _save_workspace(place: str, folders: list[Path]) -> None:
     if not (entity and slash and project):
         raise InputError(f"Expected argument `--wandb` to be ENTITY/PROJECT, but got {place!r}")
     names = dict.fromkeys(name for folder in folders for name in read_series(folder))
-    print(workspace(entity=entity, project=project, names=names).save().url)
+    made = workspace(entity=entity, project=project, names=names)
+    if not has_wandb_key():
+        raise InputError(
+            "`--wandb` needs a W&B account, but no API key was found: run `wandb login` or set WANDB_API_KEY"
+        )
+    try:
+        print(made.save().url)
+    except Exception as error:  # whatever W&B or the network answers
+        told = str(error).strip().partition("\n")[0]
+        raise InputError(f"W&B did not take the workspace for {place}: {told or type(error).__name__}") from error
 
 
 if __name__ == "__main__":

@@ -3,36 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clsnorm import plotting
 from clsnorm.dashboard.layout import Panel
 
 Series = Sequence[tuple[int, float]]
+START, SELECT, NOISE = "cls/start/", "cls/select/", "cls/noise/"
+GREY, ALARM = "#9a9a9a", "#b2182b"
 
 
-def draw(panel: Panel, series: Mapping[str, Series]) -> str:
+def draw(panel: Panel, series: Mapping[str, Series], *, events: Iterable[int] = ()) -> str:
     """Returns the panel as SVG text.
 
-    A value that is not finite leaves a gap, and a mark at the top edge of the plot: it is not silently dropped.
+    A value that is not finite leaves a gap, and a mark at the top edge of the plot: it is not silently dropped. What
+    was measured before training begins the line of the select split; what noise shows is a dashed line.
 
     Args:
         panel: What to draw.
         series: Steps and values by logged name.
+        events: Steps at which a dotted line stands.
     """
+    noise = [points for name, points in series.items() if name.startswith(NOISE)]
+    lines = _joined(series)
     with plotting.figure() as (figure, axes):
-        labels = short_names(list(series))
-        for colour, (name, points) in zip(plotting.colours(len(series)), series.items(), strict=True):
+        labels = short_names(list(lines))
+        for colour, (name, points) in zip(plotting.colours(len(lines)), lines.items(), strict=True):
             _draw_line(axes, points, labels[name], colour)
+        for points in noise:
+            axes.axhline(points[0][1], color=GREY, linestyle="--", label="noise", gid="noise")
+        for step in sorted(set(events)):
+            axes.axvline(step, color=ALARM, linestyle=":", linewidth=0.7, gid="event")
         if panel.log:
-            _scale(axes, [value for points in series.values() for _, value in points if math.isfinite(value)])
-        axes.set_xlabel("optimizer step")
-        axes.set_ylabel(panel.unit)
-        plotting.title(axes, panel.title)
-        if len(series) > 1:
-            axes.legend(ncols=2 if len(series) > 4 else 1)
+            _scale(axes, [value for points in lines.values() for _, value in points if math.isfinite(value)])
+        _label(axes, panel, legend=len(lines) + len(noise) > 1, columns=2 if len(lines) > 4 else 1)
         return plotting.finish(figure).svg
+
+
+def _label(axes: Any, panel: Panel, *, legend: bool, columns: int) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("optimizer step")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    plotting.title(axes, panel.heading)
+    if legend:
+        axes.legend(ncols=columns)
+
+
+def _joined(series: Mapping[str, Series]) -> dict[str, Series]:
+    """Puts what was measured before training in front of the line that it begins."""
+    lines: dict[str, Series] = {}
+    for name, points in sorted(series.items(), key=lambda item: not item[0].startswith(START)):
+        if not name.startswith(NOISE):
+            line = name.replace(START, SELECT)
+            lines[line] = [*lines.get(line, []), *points]
+    return lines
 
 
 def _scale(axes: Any, values: list[float]) -> None:

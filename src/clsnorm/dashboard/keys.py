@@ -82,6 +82,12 @@ KEYS = (
         "Any other [statistic of embeddings](statistics.md) that `callbacks.cls_statistics.numbers` names.",
     ),
     Key(
+        "cls/noise/{number}",
+        "cls/noise/[a-z0-9_/]+",
+        "see there",
+        "What as many rows of isotropic noise show of a statistic (for classes: labels at random), where it is known.",
+    ),
+    Key(
         "cls/select/staleness/shift",
         "(last/)?cls/select/staleness/shift",
         "ratio",

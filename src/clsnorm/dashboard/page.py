@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.dashboard.figures import Series, draw
-from clsnorm.dashboard.layout import SECTIONS, Section
+from clsnorm.dashboard.layout import Section, sections_for
 from clsnorm.errors import InputError
 from clsnorm.files import write_text
 
@@ -32,8 +32,9 @@ def write_page(folder: Path) -> Path:
     Raises:
         InputError: If the folder holds no run.
     """
-    results, series = read_results(folder), read_series(folder)
-    sections = "".join(filter(None, (_section(section, series) for section in SECTIONS)))
+    results, series, events = read_results(folder), read_series(folder), read_events(folder)
+    steps = [int(row["step"]) for row in events]
+    sections = "".join(_section(section, series, steps) for section in sections_for(series))
     title = f"{results['normalizer']} on {results['data']}"
     text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style></head><body>
@@ -41,7 +42,7 @@ def write_page(folder: Path) -> Path:
 <p class="sub">{html.escape(f"{results['model']}, seed {results['seed']}, {results['steps']} steps")}</p>
 {_headline(results)}
 {sections}
-{_events(folder)}
+{_events(events)}
 {_all_numbers(results)}
 </body></html>
 """
@@ -74,10 +75,19 @@ def read_series(folder: Path) -> dict[str, Series]:
     return dict(series)
 
 
-def _section(section: Section, series: dict[str, Series]) -> str:
+def read_events(folder: Path) -> list[dict[str, str]]:
+    """Returns the rows of ``events.csv``; none if it is missing."""
+    path = folder / "events.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _section(section: Section, series: dict[str, Series], events: list[int]) -> str:
     """The section's panels for which something was logged; nothing if there is none."""
     panels = [(panel, {name: series[name] for name in panel.among(series)}) for panel in section.panels]
-    drawn = "".join(f"<div>{draw(panel, found)}</div>" for panel, found in panels if found)
+    drawn = "".join(f"<div>{draw(panel, found, events=events)}</div>" for panel, found in panels if found)
     return f'<h2>{html.escape(section.title)}</h2><div class="panels">{drawn}</div>' if drawn else ""
 
 
@@ -85,7 +95,7 @@ def _headline(results: dict[str, Any]) -> str:
     metrics, monitor = results["metrics"], results["monitor"]
     rows = [
         (f"report {monitor}", _number(metrics.get(f"report/{monitor}"))),
-        (f"select {monitor} (chose step {results['selected_step']})", _number(metrics.get(f"select/{monitor}"))),
+        (f"select {monitor} (best after {results['selected_step']} steps)", _number(metrics.get(f"select/{monitor}"))),
         ("majority class", _number(results["majority"])),
         ("training examples", f"{results['train_examples']:,}"),
         ("training examples per second", _number(results["examples_per_second"])),
@@ -96,16 +106,11 @@ def _headline(results: dict[str, Any]) -> str:
     return f"<table>{body}</table>" + (f'<p class="warn">This run {state}.</p>' if state else "")
 
 
-def _events(folder: Path) -> str:
-    path = folder / "events.csv"
-    if not path.is_file():
-        return ""
-    with path.open(newline="", encoding="utf-8") as file:
-        head, *rows = list(csv.reader(file)) or [[]]
+def _events(rows: list[dict[str, str]]) -> str:
     if not rows:
         return "<h2>Events</h2><p>None.</p>"
-    lines = [_row("th", head), *(_row("td", row) for row in rows)]
-    return f"<h2>Events</h2><table>{''.join(lines)}</table>"
+    lines = [_row("th", list(rows[0])), *(_row("td", list(row.values())) for row in rows)]
+    return f"<h2>Events</h2><p>A dotted line stands at the step of each.</p><table>{''.join(lines)}</table>"
 
 
 def _row(tag: str, cells: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from clsnorm.dashboard.layout import SECTIONS
+from clsnorm.dashboard.layout import sections_for
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def workspace(*, entity: str, project: str, names: Iterable[str]) -> ws.Workspac
         ) from None
     names = list(names)
     sections = []
-    for section in SECTIONS:
+    for section in sections_for(names):
         panels = [
-            wr.LinePlot(title=panel.title, x=STEP, y=found, log_y=panel.log, title_y=panel.unit)
+            wr.LinePlot(title=panel.heading, x=STEP, y=found, log_y=panel.log)
             for panel in section.panels
             if (found := panel.among(names))
         ]

@@ -16,6 +16,7 @@ from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
+from clsnorm.accounts import has_wandb_key
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
 
@@ -160,7 +161,7 @@ def _wandb_mode(given: str | None) -> str:
             told = "argument `logger.wandb.mode`" if given else "the environment variable WANDB_MODE"
             raise InputError(f"Expected {told} to be one of {', '.join(WANDB_MODES)}, but got {mode!r}")
         return mode
-    if os.environ.get("WANDB_API_KEY") or _netrc_has_wandb():
+    if has_wandb_key():
         return "online"
     log.info("W&B: no API key found, so the run is kept offline; `wandb login` or WANDB_API_KEY changes that")
     return "offline"
@@ -174,11 +175,6 @@ def _require_settings(**settings: Any) -> None:
         wandb.Settings(**settings)
     except (wandb.errors.UsageError, ValueError) as error:
         raise InputError(f"logger.wandb: {error}. Choose another name") from None
-
-
-def _netrc_has_wandb() -> bool:
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    return path.exists() and "api.wandb.ai" in path.read_text(errors="ignore")
 
 
 def require_package(package: str) -> None:
