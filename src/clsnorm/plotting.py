@@ -6,9 +6,11 @@ import contextlib
 import io
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clsnorm.errors import InputError
+from clsnorm.files import replacing, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,6 +86,13 @@ def finish(made: Figure) -> Drawn:
     made.savefig(text, format="svg", metadata={"Date": None})
     made.savefig(image, format="png", dpi=200, metadata={"Software": None})
     return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue())
+
+
+def write_drawn(path: Path, drawn: Drawn) -> None:
+    """Writes a figure as ``path`` with the endings ``.svg`` and ``.png``."""
+    write_text(path.with_name(f"{path.name}.svg"), drawn.svg)
+    with replacing(path.with_name(f"{path.name}.png")) as draft:
+        draft.write_bytes(drawn.png)
 
 
 def colours(number: int) -> list[Any]:

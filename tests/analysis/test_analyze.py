@@ -173,6 +173,13 @@ def test_what_is_written(analyzed: Analyze) -> None:
     assert len(list((run.folder / "figures").glob("*.png"))) == len(list((run.folder / "figures").glob("*.svg")))
     joint = (run.folder.parent / "index.html").read_text()
     assert 'href="unit/analysis.html"' in joint
+    together = run.folder.parent / "figures"
+    assert joint.count("<svg") == len(list(together.glob("*.svg"))) == len(list(together.glob("*.png")))
+    with (together / "any_centre_centred_share.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    for place in ("layer01", LAST):
+        expected = run.record["sides"]["before"][place]["centre/centred_share"]["value"]
+        assert float(row[place]) == expected
 
 
 def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:

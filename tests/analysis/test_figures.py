@@ -26,6 +26,9 @@ def test_figures_are_svg_and_the_same_each_time() -> None:
         ]
 
     first = drawn()
+    undefined = figures.draw_table(np.array([[np.nan, 0.9]]), ["row"], ["0", "1"], unit="share", title="Table")
+    assert "nan" not in undefined.svg.casefold()
+    assert "–" in undefined.svg
     assert all(ET.fromstring(figure.svg).tag.endswith("svg") for figure in first)
     assert all(figure.png.startswith(b"\x89PNG") for figure in first)
     assert drawn() == first

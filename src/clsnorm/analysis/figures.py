@@ -157,7 +157,7 @@ def _label(name: str, series: Mapping[str, Sequence[float]]) -> str:
 
 
 def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str) -> plotting.Drawn:
-    """Draws a table of numbers as a heat map with the numbers in it: data sets by layers."""
+    """Draws a table of numbers as a heat map with the numbers in it: data sets by layers; – where one is undefined."""
     high, wide = 0.28 * len(rows) + 1.1, 0.52 * len(columns) + 1.8
     with plotting.figure(size=(wide, high)) as (figure, axes):
         image = axes.imshow(values, cmap="viridis", aspect="auto")
@@ -168,7 +168,8 @@ def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, un
         middle = np.nanmean([np.nanmin(values), np.nanmax(values)])
         for (row, column), value in np.ndenumerate(values):
             ink = "#ffffff" if value < middle else "#000000"
-            axes.text(column, row, f"{value:.2g}", ha="center", va="center", fontsize=6.5, color=ink)
+            text = f"{value:.2g}" if np.isfinite(value) else "–"
+            axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=ink)
         figure.colorbar(image, ax=axes, label=unit)
         plotting.title(axes, title)
         return plotting.finish(figure)

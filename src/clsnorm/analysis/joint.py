@@ -13,23 +13,23 @@ import numpy as np
 from clsnorm.analysis import figures
 from clsnorm.analysis.page import HEADLINES, TITLES, UNITS, as_float, document, number
 from clsnorm.files import write_text
-from clsnorm.plotting import Drawn
+from clsnorm.plotting import Drawn, write_drawn
 
 
 def write_joint_page(folder: Path) -> Path | None:
-    """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none."""
+    """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none.
+
+    Its heat maps of data sets by layers stand in ``figures``, too, as SVG, PNG and CSV files.
+    """
     paths = sorted(folder.glob("*/analysis.json"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if not records:
         return None
     body = [_joint_table(records, [path.parent.name for path in paths])]
     untuned = [record for record in records if not record["run"]]  # a run's "before" is a row of its own already
-    drawn = [
-        _heat_map(group, name)
-        for name in HEADLINES
-        for group in _by_layers(untuned)
-        if all(name in _last(record) for record in group)
-    ]
+    groups = _by_layers(untuned)
+    maps = [_HeatMap(group, name) for name in HEADLINES for group in groups if all(name in _last(r) for r in group)]
+    drawn = [heat_map.write(folder / "figures") for heat_map in maps if heat_map.says_something]
     body.append('<div class="panels">' + "".join(f"<div>{figure.svg}</div>" for figure in drawn) + "</div>")
     notes = dict.fromkeys(record["note"] for record in records)
     body += [f'<p class="note">{html.escape(note)}</p>' for note in notes]
@@ -68,11 +68,28 @@ def _by_layers(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(groups.values())
 
 
-def _heat_map(records: Sequence[dict[str, Any]], name: str) -> Drawn:
-    layers = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
-    values = [[as_float(record["sides"]["before"][place][name]["value"]) for place in layers] for record in records]
-    title = f"{TITLES[name]}\n{records[0]['model']}, before fine-tuning"
-    labels = [str(int(place.removeprefix("layer"))) for place in layers]
-    return figures.draw_table(
-        np.array(values), [record["data"] for record in records], labels, unit=UNITS[name], title=title
-    )
+class _HeatMap:
+    """One number of analyses of one model, data sets by layers."""
+
+    def __init__(self, records: Sequence[dict[str, Any]], name: str) -> None:
+        self._places = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
+        self._name, self._model = name, records[0]["model"]
+        self._data = [record["data"] for record in records]
+        points = [record["sides"]["before"] for record in records]
+        self._values = np.array([[as_float(p[place][name]["value"]) for place in self._places] for p in points])
+
+    @property
+    def says_something(self) -> bool:
+        return bool(np.isfinite(self._values).any())
+
+    def write(self, folder: Path) -> Drawn:
+        """Writes it as ``{model}_{number}`` in three forms and returns what is drawn."""
+        title = f"{TITLES[self._name]}\n{self._model}, before fine-tuning"
+        labels = [str(int(place.removeprefix("layer"))) for place in self._places]
+        drawn = figures.draw_table(self._values, self._data, labels, unit=UNITS[self._name], title=title)
+        lines = [["data", *self._places]]
+        lines += [[data, *map(repr, row)] for data, row in zip(self._data, self._values.tolist(), strict=True)]
+        name = f"{self._model}_{self._name.replace('/', '_')}"
+        write_drawn(folder / name, drawn)
+        write_text(folder / f"{name}.csv", "".join(",".join(line) + "\n" for line in lines))
+        return drawn

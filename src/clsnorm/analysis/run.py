@@ -19,6 +19,7 @@ from clsnorm.analysis.page import draw_figures, write_page
 from clsnorm.building import build_classifier, build_data
 from clsnorm.files import replacing, write_json, write_text
 from clsnorm.loading import load_run
+from clsnorm.plotting import write_drawn
 from clsnorm.records import RunFolder, provenance
 from clsnorm.statistics import Snapshot, describe
 
@@ -134,9 +135,7 @@ def _load(path: Path) -> Snapshots:
 def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) -> None:
     drawn = draw_figures(sides, record)
     for name, figure in drawn.items():
-        write_text(folder / "figures" / f"{name}.svg", figure.svg)
-        with replacing(folder / "figures" / f"{name}.png") as draft:
-            draft.write_bytes(figure.png)
+        write_drawn(folder / "figures" / name, figure)
     write_text(folder / "analysis.csv", _as_csv(record))
     write_page(folder, record, drawn)
     write_json(folder / "analysis.json", _finite(record))

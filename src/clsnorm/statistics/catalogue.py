@@ -102,6 +102,12 @@ OWN = "elementary"
 SAMPLED = f"a sample of {SAMPLE:,} rows"
 EIGEN, EIGEN_0, ENERGY_0 = numbers.eigenvalues, numbers.null_eigenvalues, numbers.null_energies
 
+
+def _largest(number: int, noun: str) -> str:
+    """Returns ``largest dimension``, ``3 largest dimensions``."""
+    return f"largest {noun}" if number == 1 else f"{number} largest {noun}s"
+
+
 CATALOGUE: tuple[Statistic, ...] = (
     Statistic("centre/centred_share", "share", "Share of the mean in the mean square, ||mu||² / E||h||².", ZHOU,
               lambda s: centred_share(s.moments), lambda s: 1 / s.count, alias="centred_share"),
@@ -110,7 +116,7 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("centre/sign_constant", "share", "Dimensions whose mean is over two standard deviations from zero.", OWN,
               numbers.sign_constant, lambda s: 0.0),
     *(
-        Statistic(f"energy/top_{k}", "share", f"Share of the {k} largest dimensions in the mean square.", ZHOU,
+        Statistic(f"energy/top_{k}", "share", f"Share of the {_largest(k, 'dimension')} in the mean square.", ZHOU,
                   of(shape.top_share, numbers.energy, k), of(shape.top_share, ENERGY_0, k),
                   alias="top_energy_share" if k == 5 else "")
         for k in (1, 3, 5, 10)
@@ -135,7 +141,8 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("correlation/mean_square", "share", "Mean r² over all pairs of dimensions.", ISOBN,
               lambda s: float(numbers.correlations(s).square().mean()), lambda s: 1 / (s.count - 1)),
     *(
-        Statistic(f"spectrum/explained_{k}", "share", f"Share of the {k} largest principal components in the variance.",
+        Statistic(f"spectrum/explained_{k}", "share",
+                  f"Share of the {_largest(k, 'principal component')} in the variance.",
                   "as scikit-learn's PCA.explained_variance_ratio_", of(spectrum.explained, EIGEN, k),
                   of(spectrum.explained, EIGEN_0, k))
         for k in (1, 2, 3, 5, 10)
@@ -174,7 +181,7 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("cosine/average", "cosine", "Mean cosine of two different examples.", COSINE,
               numbers.average_cosine, lambda s: 0.0, alias="average_cosine"),
     *(
-        Statistic(f"cosine/rogue_{k}", "share", f"Part of the {k} largest dimensions in the average cosine.", ROGUE,
+        Statistic(f"cosine/rogue_{k}", "share", f"Part of the {_largest(k, 'dimension')} in the average cosine.", ROGUE,
                   of(numbers.rogue, numbers.whole, k))
         for k in (1, 2, 3)
     ),
