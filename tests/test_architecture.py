@@ -36,7 +36,7 @@ ALLOWED = {
     "found": {"markdown"},
     "catalogue": {"dashboard", "found", "instantiation", "markdown", "statistics"},
     "checks": {"instantiation"},
-    "calibration": {"distributed", "data", "model"},
+    "calibration": {"distributed", "data", "model", "statistics"},
     "records": {"distributed"},
     "launch": set(),
     "worker": {"analysis", "distributed", "experiment", "launch", "records"},

@@ -23,6 +23,7 @@ from clsnorm.files import replacing
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
     from clsnorm.model import Classifier
+    from clsnorm.statistics import Accumulator
 
 log = logging.getLogger(__name__)
 MATCHED_EXAMPLES = 256  # on which a head's first step is measured
@@ -144,7 +145,7 @@ def _at(classifier: Classifier, device: torch.device | str) -> Iterator[None]:
         classifier.to(home)
 
 
-def _accumulate(accumulator: Any, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
+def _accumulate(accumulator: Accumulator, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
     loader = data.calibration_dataloader()
     with _at(classifier, device), classifier.evaluating():
         for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):
@@ -152,7 +153,7 @@ def _accumulate(accumulator: Any, classifier: Classifier, data: DataModule, devi
     accumulator.all_reduce()
 
 
-def _key(classifier: Classifier, data: DataModule, accumulator: Any) -> str:
+def _key(classifier: Classifier, data: DataModule, accumulator: Accumulator) -> str:
     parts = {
         "format": FORMAT,
         "accumulator": f"{type(accumulator).__module__}.{type(accumulator).__qualname__}",

@@ -16,6 +16,7 @@ import clsnorm.normalizers
 from clsnorm.errors import InputError
 from clsnorm.model import fold
 from clsnorm.normalizers import Normalizer
+from clsnorm.statistics import Accumulator
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 Build = Callable[..., Normalizer]
@@ -131,6 +132,7 @@ def test_calibration_is_what_it_says(key: str, build: Build, rows: Rows) -> None
         with pytest.raises(InputError, match="needs none"):
             normalizer.calibrate(object())
         return
+    assert isinstance(normalizer.calibration(6), Accumulator)
     calibrated = build(key, on=rows(64))
     folds = calibrated.as_affine() is not None
     for use in (lambda: normalizer(rows(4)), *([normalizer.as_affine] if folds else [])):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.errors import InputError, require_switch
+from clsnorm.statistics import Accumulator
 
 
 class Normalizer(nn.Module, ABC):
@@ -34,7 +35,7 @@ class Normalizer(nn.Module, ABC):
         InputError: ``dim`` is not a positive integer.
     """
 
-    calibration: ClassVar[type | None] = None
+    calibration: ClassVar[type[Accumulator] | None] = None
     mixes_batch: ClassVar[bool] = False
     mixes_gradients: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1

@@ -1,5 +1,6 @@
 """Exact statistics of [CLS] embeddings: accumulators, and functions from them to numbers."""
 
+from clsnorm.statistics.accumulator import Accumulator
 from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe, find
 from clsnorm.statistics.collection import Collection
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio, top_energy_share
@@ -13,6 +14,7 @@ from clsnorm.statistics.storage import load, save
 
 __all__ = [
     "CATALOGUE",
+    "Accumulator",
     "Collection",
     "Moments",
     "Quantiles",
