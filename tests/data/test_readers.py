@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from clsnorm.data import (
     delimited,
     readers,
 )
+from clsnorm.data.progress import bar
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -115,8 +117,6 @@ def test_json_round_trip(tmp_path: Path, rows: Any, ending: str) -> None:
 @QUICK
 @given(rows=st.lists(st.tuples(TEXT, st.floats(allow_nan=False)), min_size=1, max_size=8))
 def test_parquet_round_trip(tmp_path: Path, rows: Any) -> None:
-    import pyarrow.parquet as pq
-
     table = pa.table({"x": [x for x, _ in rows], "y": [y for _, y in rows], "z": [0] * len(rows)})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
     assert read(ParquetFile(), tmp_path / "a.parquet", ["x", "y"]) == rows
@@ -264,3 +264,23 @@ def test_rows_may_have_more_cells_than_are_read(tmp_path: Path) -> None:
         read(Delimited(header=False, ragged=True), path, [2])
     with pytest.raises(InputError, match=r"Expected 3 cells a row in a.tsv, but found line 2: 2 cells; line 3: 4"):
         read(Delimited(header=False), path, [1])
+
+
+def test_how_many_rows_are_to_come_is_seen_without_reading_them(tmp_path: Path) -> None:
+    lines, table = tmp_path / "a.jsonl", tmp_path / "a.parquet"
+    lines.write_text('{"x": 1}\n' * 5)
+    pq.write_table(pa.table({"x": [1, 2, 3]}), table)
+    assert JsonLines().expected([lines, lines]) == 10
+    assert ParquetFile().expected([table, table]) == 6
+    assert Delimited().expected([lines, write(tmp_path / "a.gz", b"x\n")]) is None
+    assert FilePerText().expected([lines]) is None
+
+
+def test_a_bar_asks_for_its_total_only_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    for seen, shown in ((False, True), (True, False), (True, True)):
+        monkeypatch.setattr("sys.stderr.isatty", lambda seen=seen: seen, raising=False)
+        with bar("Reading", lambda: asked.append(1) or 7, shown=shown) as done:
+            assert done.disable is not (seen and shown)
+    assert asked == [1]
+    assert done.total == 7

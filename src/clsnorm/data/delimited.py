@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from clsnorm.data.faults import Faults, require_columns, require_rows
-from clsnorm.data.readers import CHUNK, Column, Columns, FileReader
+from clsnorm.data.readers import CHUNK, Column, Columns, LineReader
 from clsnorm.data.text_files import open_lines, refuse_empty, text_lines
 from clsnorm.errors import InputError, require_switch
 
@@ -18,7 +18,7 @@ Row = tuple[int, list[str]]  # the line it starts on, and its cells
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delimited(FileReader):
+class Delimited(LineReader):
     r"""Rows of cells with a delimiter between them.
 
     A byte-order mark at the start is skipped; lines end at ``\n`` or ``\r\n`` alone, since text may hold other

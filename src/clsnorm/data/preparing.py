@@ -201,7 +201,7 @@ class Preparation:
         return subset.rows(labels, names, untrained=self.untrained)
 
     def _shown(self, split: str, chunks: Iterable[list[list[str]]], count: int) -> Iterator[list[list[str]]]:
-        with bar(f"Tokenizing {split}", count, shown=self.progress) as done:
+        with bar(f"Tokenizing {split}", lambda: count, shown=self.progress) as done:
             for chunk in chunks:
                 yield chunk
                 done.update(len(chunk[0]))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.data.faults import Faults, require_columns, require_rows
-from clsnorm.data.text_files import text_lines
+from clsnorm.data.text_files import count_lines, text_lines
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class Reader(ABC):
                 five are named with their line. Faults of rows may be told only after all rows of the file.
         """
 
+    def expected(self, files: Sequence[Path]) -> int | None:
+        """Returns about how many rows the ``files`` hold, where that is seen without reading them; else None."""
+        return None
+
 
 class FileReader(Reader):
     """A layout in which each file stands alone: files are read one after the other."""
@@ -88,8 +92,15 @@ def _without_empty(chunks: Iterable[Columns]) -> Iterator[Columns]:
         yield held
 
 
+class LineReader(FileReader):
+    """A layout of a row a line, or a few lines where cells hold line breaks."""
+
+    def expected(self, files: Sequence[Path]) -> int | None:
+        return count_lines(files)
+
+
 @dataclass(frozen=True, kw_only=True)
-class LabelledLines(FileReader):
+class LabelledLines(LineReader):
     """Lines of a label, a space, and a text: columns ``label`` and ``text``.
 
     Args:
@@ -112,7 +123,7 @@ class LabelledLines(FileReader):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JsonLines(FileReader):
+class JsonLines(LineReader):
     """One JSON object a line.
 
     Args:
@@ -170,6 +181,13 @@ def _empty_lines(count: int) -> dict[str, int]:
 @dataclass(frozen=True, kw_only=True)
 class ParquetFile(FileReader):
     """A Parquet file; only the wanted columns are read."""
+
+    def expected(self, files: Sequence[Path]) -> int | None:
+        total = 0
+        for path in files:
+            with open_parquet(path, str(path)) as file:
+                total += file.metadata.num_rows
+        return total
 
     def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
         with open_parquet(path, shown) as file:

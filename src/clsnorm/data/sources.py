@@ -121,6 +121,10 @@ class Source(ABC):
     def read(self, root: Path, split: str) -> Iterator[Table]:
         """Yields the rows of ``split`` chunk by chunk; raises as `fingerprint` and as the reader do."""
 
+    def expected(self, root: Path, split: str) -> int | None:
+        """Returns about how many rows ``split`` has, where that is seen without reading them; else None."""
+        return None
+
     @abstractmethod
     def location(self, root: Path, split: str) -> str:
         """Returns where ``split`` is, as the user would say it."""
@@ -234,6 +238,9 @@ class FilesSource(Source):
         shown = [str(path) for path in paths]
         for columns in self.reader_of(split).read(paths, self.columns, shown=shown):
             yield self.table(columns)
+
+    def expected(self, root: Path, split: str) -> int | None:
+        return self.reader_of(split).expected(self.paths(root, split))
 
     def location(self, root: Path, split: str) -> str:
         return ", ".join(str(root / name) for name in self.files(split))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def store(
     for split in train_first:
         coder = _coder(regression=regression, names=names, stated=labels is not None)
         writer = _Writer(folder, split, len(source.text), coder, max_empty)
-        with writer, bar(f"Reading {split}", sizes.get(split), shown=progress) as done:
+        total = partial(_total, source, root, split, sizes.get(split))
+        with writer, bar(f"Reading {split}", total, shown=progress) as done:
             for table in source.read(root, split):
                 writer.add(table)
                 done.update(len(table.lines))
@@ -72,6 +74,10 @@ def store(
         writer.finish(sizes.get(split))
         names = coder.labels
     return {"labels": names, "published": published, "drops": drops}
+
+
+def _total(source: Source, root: Path, split: str, stated: int | None) -> int | None:
+    return stated or source.expected(root, split)
 
 
 def _coder(*, regression: bool, names: Sequence[str] | None, stated: bool) -> labelling.Coder:

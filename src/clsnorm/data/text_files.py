@@ -9,7 +9,8 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -89,6 +90,17 @@ def text_lines(path: Path, encoding: str, shown: str) -> Iterator[tuple[int, str
             yield number, line.removesuffix("\n").removesuffix("\r")
     if blank:
         refuse_empty(shown)
+
+
+def count_lines(files: Sequence[Path]) -> int | None:
+    """Returns the line ends of ``files``; None if one is compressed, so that counting them would take long."""
+    if any(path.suffix.lower() in COMPRESSED for path in files):
+        return None
+    total = 0
+    for path in files:
+        with open_bytes(path, str(path)) as stream:
+            total += sum(block.count(b"\n") for block in iter(partial(stream.read, BLOCK), b""))
+    return total
 
 
 def refuse_empty(shown: str) -> None:
