@@ -41,11 +41,11 @@ def reviews(source_id: Any, **options: Any) -> HubSource:
 
 
 def build(sources: dict[str, Any], tmp_path: Path, tokenizer: Any, **options: Any) -> DataModule:
-    from torchmetrics.classification import BinaryAccuracy
+    from torchmetrics.classification import MulticlassAccuracy
 
     defaults: dict[str, Any] = {
         "name": "reviews", "task": "classification", "labels": ["good", "bad"], "rows": {"train": 30, "report": 6},
-        "metrics": {"accuracy": BinaryAccuracy()}, "monitor": "accuracy", "mode": "max", "max_length": 16,
+        "metrics": {"accuracy": MulticlassAccuracy(2)}, "monitor": "accuracy", "mode": "max", "max_length": 16,
         "batch_size": 8, "eval_batch_size": 8, "max_train_examples": None, "packed": True,
         "data_root": str(tmp_path / "data"), "cache": str(tmp_path / "cache"), "num_workers": 0,
         "tokenizer": tokenizer, "seed_order": 0, "seed_subset": 0, "seed_noise": 0, "untrained": [],
@@ -260,5 +260,5 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, tokeniz
     data = build({"files": source}, tmp_path, tokenizer, rows=None)
     with pytest.raises(InputError, match=r"Expected \S*a.tsv to stay as it is while it is read, but it changed"):
         data.prepare()
-    assert list((tmp_path / "cache" / "rows").iterdir()) == []
+    assert list((tmp_path / "cache" / "rows").glob("*")) == []
     assert list((tmp_path / "cache" / "tokens").glob("*")) == []
