@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+Build = Callable[..., Any]
+
 
 @pytest.fixture(scope="session")
 def tokenizer() -> Any:
@@ -53,3 +55,12 @@ def two_classes() -> Callable[[int], list[tuple[str, str]]]:
     return lambda rows: [
         (f"a {'good' if i % 3 else 'bad'} film number {i}", "pos" if i % 3 else "neg") for i in range(rows)
     ]
+
+
+@pytest.fixture
+def module(user_files: Build, write_tsv: Build, two_classes: Build) -> Any:
+    """Two balanced classes of own files, prepared."""
+    rows = two_classes(60)
+    data = user_files(write_tsv("train.tsv", rows), write_tsv("report.tsv", rows[:7]))
+    data.prepare()
+    return data
