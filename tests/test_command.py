@@ -46,6 +46,7 @@ def test_mistake_gets_one_line_and_status_2(
     assert done.returncode == 2, done.stderr
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
+    assert "Error raised" not in lines[0]
     assert all(word in lines[0] for word in words), lines[0]
     assert not (workspace / "runs").exists()
 

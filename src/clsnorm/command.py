@@ -102,10 +102,10 @@ class _WithoutHydraNotice:
 
 
 def _refuse(error: BaseException) -> int:
-    cause = error
-    while cause.__cause__ is not None and not isinstance(cause, InputError):
-        cause = cause.__cause__
-    told = cause if isinstance(cause, InputError) else error
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, InputError):
+        cause = cause.__cause__ or cause.__context__  # OmegaConf keeps what a resolver says as a context
+    told = cause or error
     text = options.explain(told) or str(told).partition("Config search path:")[0]  # Hydra's list of its folders
     print("error: " + " ".join(text.split()), file=sys.stderr)
     return REFUSED
