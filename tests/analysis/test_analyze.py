@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
 
 from clsnorm import analyze, naming, plotting
 from clsnorm.analysis import collect
@@ -25,6 +27,7 @@ from clsnorm.catalogue import description
 from clsnorm.command import REFUSED
 from clsnorm.errors import InputError
 from clsnorm.launch import launch
+from clsnorm.model import has_pooler
 from clsnorm.statistics import Snapshot, describe
 
 ROOT = Path(__file__).parents[2]
@@ -161,7 +164,7 @@ def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytes
 
 
 def test_what_is_written(analyzed: Analyze) -> None:
-    run = analyzed("model.tap=pooler")
+    run = analyzed()
     assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02", "pooler", "pooler_pre"}
     with (run.folder / "analysis.csv").open() as file:
         lines = list(csv.DictReader(file))
@@ -175,11 +178,21 @@ def test_what_is_written(analyzed: Analyze) -> None:
     assert 'href="unit/analysis.html"' in joint
     together = run.folder.parent / "figures"
     assert joint.count("<svg") == len(list(together.glob("*.svg"))) == len(list(together.glob("*.png")))
-    with (together / "any_centre_centred_share.csv").open() as file:
+    with (together / "any_2_layers_centre_centred_share.csv").open() as file:
         (row,) = csv.DictReader(file)
     for place in ("layer01", LAST):
         expected = run.record["sides"]["before"][place]["centre/centred_share"]["value"]
         assert float(row[place]) == expected
+
+
+def test_a_pooler_without_weights_is_no_place(analyzed: Analyze, tiny_bert: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(tiny_bert, tmp_path / "bare")
+    weights = bare / "model.safetensors"
+    kept = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("pooler.")}
+    save_file(kept, weights, metadata={"format": "pt"})
+    assert (has_pooler(str(tiny_bert)), has_pooler(str(bare))) == (True, False)
+    run = analyzed(f"model.path={bare}")
+    assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02"}
 
 
 def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:

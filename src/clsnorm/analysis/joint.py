@@ -64,7 +64,8 @@ def _by_layers(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Groups of analyses with the same model, whose layers can stand in one table."""
     groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for record in records:
-        groups.setdefault((record["model"], len(record["sides"]["before"])), []).append(record)
+        layers = sum(place.startswith("layer") for place in record["sides"]["before"])
+        groups.setdefault((record["model"], layers), []).append(record)
     return list(groups.values())
 
 
@@ -83,13 +84,13 @@ class _HeatMap:
         return bool(np.isfinite(self._values).any())
 
     def write(self, folder: Path) -> Drawn:
-        """Writes it as ``{model}_{number}`` in three forms and returns what is drawn."""
+        """Writes it in three forms, named by model, layers and number, and returns what is drawn."""
         title = f"{TITLES[self._name]}\n{self._model}, before fine-tuning"
         labels = [str(int(place.removeprefix("layer"))) for place in self._places]
         drawn = figures.draw_table(self._values, self._data, labels, unit=UNITS[self._name], title=title)
         lines = [["data", *self._places]]
         lines += [[data, *map(repr, row)] for data, row in zip(self._data, self._values.tolist(), strict=True)]
-        name = f"{self._model}_{self._name.replace('/', '_')}"
+        name = f"{self._model}_{len(labels) - 1}_layers_{self._name.replace('/', '_')}"
         write_drawn(folder / name, drawn)
         write_text(folder / f"{name}.csv", "".join(",".join(line) + "\n" for line in lines))
         return drawn

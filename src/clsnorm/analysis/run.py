@@ -19,6 +19,7 @@ from clsnorm.analysis.page import draw_figures, write_page
 from clsnorm.building import build_classifier, build_data
 from clsnorm.files import replacing, write_json, write_text
 from clsnorm.loading import load_run
+from clsnorm.model import has_pooler
 from clsnorm.plotting import write_drawn
 from clsnorm.records import RunFolder, provenance
 from clsnorm.statistics import Snapshot, describe
@@ -49,6 +50,8 @@ def execute(config: dict[str, Any], folder: Path) -> None:
 
 def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Analyzes [CLS] before fine-tuning, and after it if ``config["run"]`` names a run, and writes all into ``folder``.
+
+    At every layer, and at the pooler where the checkpoint has one; of a run where it was fine-tuned with it.
 
     Leaves ``analysis.json`` (written last), ``analysis.csv``, ``analysis.html``, ``figures`` and, for each side,
     the accumulators ``snapshots_<side>.pt`` from which any number can be made again.
@@ -82,7 +85,7 @@ def _collect_sides(config: dict[str, Any], folder: Path) -> tuple[dict[str, Snap
     on_gpu = config["accelerator"] != "cpu" and torch.cuda.is_available()
     device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
     tuned = load_run(config["run"]) if config["run"] else None
-    base = {**tuned.config, "callbacks": {}, "logger": {}} if tuned else {**config, **IDENTITY}
+    base = {**tuned.config, "callbacks": {}, "logger": {}} if tuned else {**_with_pooler(config), **IDENTITY}
     choices = base["choices"]
     untrained, tokenizer = build_classifier({**base, **IDENTITY}, num_outputs=1)
     data = build_data(base, tokenizer, packed=untrained.encoder.can_pack)
@@ -100,6 +103,12 @@ def _collect_sides(config: dict[str, Any], folder: Path) -> tuple[dict[str, Snap
             for draft in folder.glob(f"unfinished_{side}.*"):  # also of another number of processes
                 draft.unlink()
     return sides, {"data": choices["data"], "model": choices["model"], "rows": data.train_size}
+
+
+def _with_pooler(config: dict[str, Any]) -> dict[str, Any]:
+    """Reads the model at its pooler where it has one, so that its taps are places, too; the layers are the same."""
+    model = config["model"]
+    return {**config, "model": {**model, "tap": "pooler"}} if has_pooler(model["path"]) else config
 
 
 def _numbers(snapshot: Snapshot) -> dict[str, dict[str, float | None]]:

@@ -1,5 +1,6 @@
 """From a batch to a fine-tuned classifier: encoder, head, optimizers, schedules and the LightningModule."""
 
+from clsnorm.model.checkpoint import has_pooler
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.encoder import Embeddings, Encoder
 from clsnorm.model.finetuner import FineTuner
@@ -14,6 +15,7 @@ __all__ = [
     "FineTuner",
     "Output",
     "fold",
+    "has_pooler",
     "load_tokenizer",
     "locate",
 ]

@@ -14,7 +14,7 @@ from torch import nn
 
 from clsnorm.errors import InputError
 from clsnorm.model.families import Family, known_families
-from clsnorm.model.weights import fetch
+from clsnorm.model.weights import fetch, locate, weight_names
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,19 @@ def load_model(path: str, location: str, config: Any, tap: str, attention: str, 
         model, info = fetch(path, location, "model", load)
     _check_missing(path, config, sorted(info["missing_keys"]))
     return model
+
+
+def has_pooler(path: str) -> bool:
+    """Tells whether a model has a pooler whose weights its checkpoint holds.
+
+    Args:
+        path: As in `clsnorm.model.weights.locate`.
+
+    Raises:
+        InputError: If the model cannot be had.
+    """
+    location = locate(path)
+    return _takes_pooler(load_config(path, location)) and any("pooler." in name for name in weight_names(path))
 
 
 def _takes_pooler(config: Any) -> bool:

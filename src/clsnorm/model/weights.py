@@ -65,6 +65,21 @@ def load_tokenizer(path: str, sha256: str | None = None) -> Any:
     return fetch(path, location, "tokenizer", load)
 
 
+def weight_names(path: str) -> list[str]:
+    """Returns the names of the weights in ``model.safetensors``; none where the weights lie in other files."""
+    from safetensors import safe_open
+
+    folder = Path(locate(path))
+    try:
+        file = _weights_file(path, folder if folder.is_dir() else None)
+    except InputError:
+        return []
+    if not file.is_file():
+        return []
+    with safe_open(file, "pt") as weights:
+        return list(weights.keys())
+
+
 def fetch(path: str, location: str, what: str, load: Callable[[bool], T]) -> T:
     """Loads from the folder or the hub's cache, and only then from the hub.
 
