@@ -8,9 +8,9 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from torch import nn
 
 from clsnorm.normalizers import Normalizer
+from last_norm import encoder_norm
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 
@@ -18,15 +18,6 @@ CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "key" in metafunc.fixturenames:
         metafunc.parametrize("key", sorted(path.stem for path in CONF.glob("*.yaml")))
-
-
-def encoder_norm(dim: int) -> nn.LayerNorm:
-    """The encoder's last layer norm, with one large scale and one of nearly zero, as BERT's has."""
-    norm = nn.LayerNorm(dim)
-    with torch.no_grad():
-        norm.weight.copy_(torch.linspace(-0.5, 1.5, dim))
-        norm.bias.copy_(torch.linspace(1, -1, dim))
-    return norm
 
 
 @pytest.fixture

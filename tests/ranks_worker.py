@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from clsnorm import distributed
 from clsnorm.errors import InputError
 from clsnorm.normalizers import BatchNorm, Normalizer
-from conftest import encoder_norm
+from last_norm import encoder_norm
 
 INPUTS, DIM, CLASSES, ROUNDS = 7, 5, 3, 2
 # The parts of five global batches: uneven ones, empty ones, the first process's among them.
