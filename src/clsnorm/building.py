@@ -21,8 +21,8 @@ from clsnorm.records import (
     Abort,
     Divergence,
     Events,
+    Memory,
     MetricsCsv,
-    PeakMemory,
     Predictions,
     Profile,
     ResumePoint,
@@ -41,7 +41,7 @@ class Records:
     metrics_csv: MetricsCsv
     events: Events
     stopwatch: Stopwatch
-    memory: PeakMemory
+    memory: Memory
     divergence: Divergence
     skipped: SkippedSteps
     abort: Abort
@@ -61,6 +61,7 @@ class Records:
         """Those that Lightning calls, in this order: the resume point holds the state of all others."""
         return [
             self.stopwatch,
+            self.memory,
             self.divergence,
             self.skipped,
             self.abort,
@@ -91,7 +92,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     Raises:
         InputError: If a part refuses its configuration.
     """
-    stopwatch, memory = Stopwatch(time.perf_counter()), PeakMemory()
+    stopwatch, memory = Stopwatch(time.perf_counter()), Memory()
     commit = provenance.commit()  # now: by the end of the run the files may be others
     pl.seed_everything(config["seeds"]["init"], verbose=False)
     optimizer, scheduler = _optimization(config)
@@ -208,7 +209,7 @@ def _build_records(
     observers: dict[str, Observer],
     *,
     stopwatch: Stopwatch,
-    memory: PeakMemory,
+    memory: Memory,
 ) -> Records:
     """Returns what every run notes, and gives all that tell of events a way to."""
     events = Events(folder.events)

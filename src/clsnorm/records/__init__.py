@@ -5,19 +5,20 @@ from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.events import Events
 from clsnorm.records.folder import RunFolder
 from clsnorm.records.loggers import TensorBoardRun, WandbRun
+from clsnorm.records.memory import Memory
 from clsnorm.records.metrics_csv import MetricsCsv
 from clsnorm.records.mlflow_run import MlflowRun
 from clsnorm.records.predictions import Predictions
 from clsnorm.records.profile import Profile
-from clsnorm.records.watch import PeakMemory, Stopwatch
+from clsnorm.records.watch import Stopwatch
 
 __all__ = [
     "Abort",
     "Divergence",
     "Events",
+    "Memory",
     "MetricsCsv",
     "MlflowRun",
-    "PeakMemory",
     "Predictions",
     "Profile",
     "ResumePoint",

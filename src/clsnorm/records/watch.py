@@ -1,13 +1,9 @@
-"""What every run measures of itself: time and memory."""
+"""What every run measures of itself: time."""
 
 from __future__ import annotations
 
-import contextlib
-import resource
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -90,28 +86,3 @@ class Stopwatch(Callback):
     @property
     def examples_per_second(self) -> float:
         return self.examples / self.seconds if self.seconds else float("nan")
-
-
-class PeakMemory:
-    """The largest memory since this object was made: of the GPU where one is used, else of this process.
-
-    On Linux the kernel's high-water mark is set back at the start, so that a job of a sweep does not report that of the
-    job before it. Where that cannot be done, the mark of the whole process is all there is.
-    """
-
-    def __init__(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-
-    def mb(self) -> float:
-        """Returns it in MB (2^20 bytes)."""
-        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-            return torch.cuda.max_memory_allocated() / 2**20
-        with contextlib.suppress(OSError):
-            for line in Path("/proc/self/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 2**10
-        per_mb = 2**20 if sys.platform == "darwin" else 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_mb
