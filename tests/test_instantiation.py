@@ -81,6 +81,12 @@ def test_a_group_of_several_may_be_empty_or_missing() -> None:
     check_groups({"callbacks": None}, ["callbacks", "logger"])
 
 
+def test_what_the_program_gives_cannot_be_given() -> None:
+    node = {"_target_": "clsnorm.normalizers.Identity", "dim": 5}
+    with pytest.raises(InputError, match=r"Expected argument `normalizer.dim` to be left out"):
+        instantiate(node, "normalizer", dim=4)
+
+
 def test_refused_arguments_become_one_sentence() -> None:
     with pytest.raises(InputError, match=r"^normalizer: .*unexpected keyword argument 'epsilon'"):
         instantiate({**IDENTITY, "epsilon": 1.0}, "normalizer", 4)

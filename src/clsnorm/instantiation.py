@@ -83,8 +83,11 @@ def instantiate(node: dict[str, Any], place: str, *arguments: Any, **named: Any)
         named: The same, by name.
 
     Raises:
-        InputError: If the node is refused, or if the target refuses its arguments.
+        InputError: If the node is refused, if it gives what only the program knows, or if the target refuses its
+            arguments.
     """
+    for name in node.keys() & named.keys():
+        raise InputError(f"Expected argument `{place}.{name}` to be left out: it is given when the run is built")
     partial = instantiate_partial(node, place)
     with refusals_of(place, node):
         return partial(*arguments, **named)

@@ -129,7 +129,8 @@ def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None
         snapshot = load(run.folder / "statistics" / f"{file}.npz")
         for statistic in CATALOGUE:
             logged = metrics[f"cls/{file.replace('_', '/')}/{statistic.key}"]
-            assert statistic.value(snapshot) == pytest.approx(logged, rel=0, abs=0, nan_ok=True), statistic.name
+            value = statistic.value(snapshot)
+            assert (value if np.isfinite(value) else None) == logged, statistic.name  # null where it is not finite
 
 
 def test_regression_has_no_numbers_of_classes(train: Train) -> None:
@@ -277,7 +278,7 @@ def test_who_has_staleness(train: Train, normalizer: str) -> None:
 def test_a_diverged_run_has_no_numbers_that_look_like_some(train: Train) -> None:
     run = train("optimizer.lr=1e18", "normalizer=standardize", "trainer.gradient_clip_val=null", "scheduler=constant")
     assert json.loads((run.folder / "results.json").read_text())["status"] == "diverged"
-    assert np.isnan(metrics_of(run)["cls/report/h/isoscore"])
+    assert metrics_of(run)["cls/report/h/isoscore"] is None
 
 
 def test_load_refuses_what_is_no_snapshot(tmp_path: Path) -> None:
