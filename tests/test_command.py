@@ -154,7 +154,12 @@ def test_a_refused_sweep_leaves_no_folder(workspace: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], workspace: Path) -> None:
     words = [sys.executable, str(ROOT / "train.py"), *tiny_overrides, "hydra.run.dir=run", "trainer.max_epochs=60"]
-    first = subprocess.Popen([*words, "trainer.log_every_n_steps=1"], stderr=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        [*words, "trainer.log_every_n_steps=1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     metrics = workspace / "run" / "metrics.csv"
     while first.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 20):
         time.sleep(0.05)
