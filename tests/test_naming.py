@@ -104,9 +104,9 @@ def test_what_is_recorded_holds_in_any_working_directory(workspace: Path) -> Non
         Path(name).write_text("x")
     with initialize_config_dir(str(options.CONF), version_base="1.3"):
         config = compose("train", words)
-    recorded = naming.with_absolute_paths(config)
-    assert recorded.model.path == str(workspace / "model")
-    assert list(recorded.data.train) == [str(workspace / "a.csv"), str(workspace / "b.csv")]
-    assert recorded.paths.data == str(workspace / "there")
-    assert recorded.data.cache == recorded.paths.cache
+    recorded = naming.recorded(config)
+    assert recorded["model"]["path"] == str(workspace / "model")
+    assert recorded["data"]["train"] == [str(workspace / "a.csv"), str(workspace / "b.csv")]
+    assert recorded["paths"]["data"] == str(workspace / "there")
+    assert recorded["data"]["cache"] == recorded["paths"]["cache"]
     assert config.model.path == "model"

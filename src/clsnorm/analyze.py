@@ -60,9 +60,7 @@ def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     from clsnorm.catalogue import description
     from clsnorm.loading import read_run
 
-    plain: dict[str, Any] = OmegaConf.to_container(
-        naming.with_absolute_paths(config), resolve=True, throw_on_missing=True
-    )  # type: ignore[assignment]
+    plain = naming.recorded(config)
     plain["config_hash"] = naming.analysis_hash(config)
     chosen = read_run(plain["run"])[0]["choices"] if plain["run"] else choices
     plain["choices"] = {key: chosen[key] for key in ("data", "model")}

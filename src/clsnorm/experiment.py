@@ -67,9 +67,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
     """Returns ``config`` as plain values, with its hash and the chosen option of each group."""
-    plain: dict[str, Any] = OmegaConf.to_container(
-        naming.with_absolute_paths(config), resolve=True, throw_on_missing=True
-    )  # type: ignore[assignment]
+    plain = naming.recorded(config)
     plain["config_hash"] = naming.config_hash(config)
     for group in naming.NAMED:
         naming.chosen(choices, group)

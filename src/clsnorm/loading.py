@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from omegaconf import OmegaConf
 
 from clsnorm.building import build_classifier
 from clsnorm.errors import InputError
@@ -44,8 +43,7 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     results = records.read_results()
     if results is None:
         raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
-    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(records.config))  # type: ignore[assignment]
-    return config, results
+    return records.read_config(), results
 
 
 def load_run(folder: str | Path) -> LoadedRun:

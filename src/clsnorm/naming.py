@@ -85,15 +85,15 @@ def _only_looks(callback: Any) -> bool:
     return isinstance(callback, dict) and str(callback.get("_target_")).startswith(OBSERVERS)
 
 
-def with_absolute_paths(config: DictConfig) -> DictConfig:
-    """Returns a copy in which a user's paths are absolute, so that what is recorded holds in any working directory."""
+def recorded(config: DictConfig) -> dict[str, Any]:
+    """Returns ``config`` resolved, as plain values; a user's paths are absolute, to hold in any working directory."""
     config = copy.deepcopy(config)
     OmegaConf.set_readonly(config, False)
     for key, path in config.paths.items():
         config.paths[key] = _absolute(path) if path else path
     for group, key, _ in _own_files(config):
         config[group][key] = _each(config[group][key], lambda path: _absolute(path) if _is_there(path) else path)
-    return config
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
 def _absolute(path: str) -> str:

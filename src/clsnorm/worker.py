@@ -40,9 +40,10 @@ def work(folder: Path, task: str) -> None:
     # Imported here: they take seconds, in which a killed parent would leave a worker that nobody told to die.
     import torch
     import torch.distributed as dist
-    from omegaconf import OmegaConf
 
-    config: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(folder / "config.yaml"))  # type: ignore[assignment]
+    from clsnorm.records import RunFolder
+
+    config = RunFolder(folder).read_config()
     on_gpu = config.get("trainer", config)["accelerator"] != "cpu" and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))

@@ -39,7 +39,7 @@ def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor
     logged: dict[str, float] = {}
     module: Any = SimpleNamespace(
         classifier=SimpleNamespace(encoder=encoder, normalizer=normalizer),
-        log=lambda name, value, rank_zero_only: logged.update({name: float(value)}),
+        log_dict=lambda values, **_: logged.update({name: float(value) for name, value in values.items()}),
     )
     loop = SimpleNamespace(_batches_that_stepped=3)
     observer, trainer = Saturation(), SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop))

@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from clsnorm.callbacks.base import Observer
+from clsnorm.callbacks.logs import log
 from clsnorm.distributed import all_reduce_sum
 from clsnorm.steps import step_number
 
@@ -62,6 +63,6 @@ class Saturation(Observer):
             count, total = all_reduce_sum(sums.double()).tolist()
             name, share = f"saturation/select/{place}", count / total
             self._numbers[name] = share
-            pl_module.log(name, torch.tensor(share, dtype=torch.float64), rank_zero_only=True)
+            log(pl_module, {name: share})
             if share > ALARM:
                 self.tell(step=step_number(trainer), kind="saturation", place=name, value=share)

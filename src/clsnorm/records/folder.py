@@ -104,8 +104,8 @@ class RunFolder:
         """Holds the folder for this process and yields the results if the run has finished, else None.
 
         With ``config["force"]`` what an earlier run left is set aside first, unless it began with ``force`` as well and
-        has not finished. If the work ends with an `InputError`
-        before a checkpoint is there, a folder that was new is removed again and any other is left as it was.
+        has not finished. If the work ends with an `InputError` before a checkpoint is there, a folder that was new is
+        removed again and any other is left as it was.
 
         Raises:
             InputError: If a living process uses the folder, or it holds another configuration.

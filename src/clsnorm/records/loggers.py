@@ -23,6 +23,7 @@ from clsnorm.files import write_json
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
 OLD_MODES = {"run": "online", "dryrun": "offline"}  # names that W&B still takes
+IDS = "logger_ids.json"  # in the run's folder: under which id each logger knows it
 SECONDS = 30  # that W&B's server has to answer
 SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # beside the metrics
 
@@ -138,19 +139,22 @@ class TensorBoardRun(TensorBoardLogger):
 
 def known_id(folder: Path, logger: str) -> str | None:
     """Returns the id under which ``logger`` knows the run in ``folder``, or None."""
-    path = folder / "logger_ids.json"
-    return json.loads(path.read_text()).get(logger) if path.exists() else None
+    return _known_ids(folder).get(logger)
 
 
 def kept_id(folder: Path, logger: str, make: Callable[[], str]) -> str:
     """Returns that id, made and kept if there is none: a resumed run goes on under it, a new one gets its own."""
-    if (known := known_id(folder, logger)) is not None:
-        return known
-    path, made = folder / "logger_ids.json", make()
-    others = json.loads(path.read_text()) if path.exists() else {}
-    if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-        write_json(path, {**others, logger: made})
-    return made
+    ids = _known_ids(folder)
+    if logger not in ids:
+        ids[logger] = make()
+        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+            write_json(folder / IDS, ids)
+    return ids[logger]
+
+
+def _known_ids(folder: Path) -> dict[str, str]:
+    path = folder / IDS
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _wandb_mode(given: str | None) -> str:
