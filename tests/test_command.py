@@ -51,6 +51,17 @@ def test_mistake_gets_one_line_and_status_2(
     assert not (workspace / "runs").exists()
 
 
+@pytest.mark.parametrize("folder", ["paths.multirun", "hydra.run.dir"])
+def test_refusal_leaves_a_user_s_empty_folders(
+    command: Command, tiny_overrides: list[str], workspace: Path, folder: str
+) -> None:
+    (workspace / "mine" / "empty").mkdir(parents=True)
+    sweep = ["-m"] if folder == "paths.multirun" else []
+    assert command(*sweep, *tiny_overrides, "data.label=gone", f"{folder}=mine/empty").returncode == 2
+    assert (workspace / "mine" / "empty").is_dir()
+    assert not any((workspace / "mine" / "empty").iterdir())
+
+
 BOOM = """
 from clsnorm.normalizers import Identity
 

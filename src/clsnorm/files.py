@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 VISIBLE = "[!_]*"  # what writes files in parts keeps its own notes beside them, under names with an underscore
+_standing: set[Path] = set()  # folders that this process found where it then made others
 
 
 def matching(path: Path) -> list[Path]:
@@ -67,16 +68,34 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
+def note_standing(folder: Path) -> None:
+    """Notes which folder on the way to ``folder`` is there already: `remove` and `remove_empty` leave it in place."""
+    path = folder.absolute()
+    _standing.add(next(place for place in (path, *path.parents) if place.exists()))
+
+
 def remove(folder: Path) -> None:
-    """Removes a folder with all in it, and what then is empty above it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    remove_empty(folder.absolute().parent)
+    """Removes all that is in a folder, then the folder and what is empty above it, as `remove_empty` does."""
+    for path in folder.iterdir():
+        delete(path)
+    remove_empty(folder)
+
+
+def delete(path: Path) -> None:
+    """Removes a file, or a folder with all in it; a link alone, not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()
 
 
 def remove_empty(folder: Path) -> None:
-    """Removes a folder if it is empty, and what then is empty above it; never the working directory."""
+    """Removes a folder if it is empty, and what then is empty above it.
+
+    What `note_standing` has noted stays, and so does the working directory: a user made them.
+    """
     for empty in (folder.absolute(), *folder.absolute().parents):
-        if Path.cwd().is_relative_to(empty):
+        if any(kept.is_relative_to(empty) for kept in (Path.cwd(), *_standing)):
             return
         try:
             empty.rmdir()

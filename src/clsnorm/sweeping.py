@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError
-from clsnorm.files import remove
+from clsnorm.files import note_standing, remove
 
 log = logging.getLogger(__name__)
 REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # of a user's mistake, whoever tells it
@@ -23,12 +23,19 @@ failures: list[Exception] = []  # of this process's sweep; Hydra itself hands on
 folders: list[Path] = []  # of this process's sweeps
 
 
-class SweepFolder(Callback):
-    """Notes where a sweep is to lie, before Hydra makes the folder."""
+class OutputFolders(Callback):
+    """Notes what is there, and where a sweep is to lie, before Hydra makes folders.
+
+    Called by Hydra; what cannot be resolved here is told by the run or the sweep itself.
+    """
+
+    def on_run_start(self, config: DictConfig, **named: Any) -> None:
+        with contextlib.suppress(OmegaConfBaseException):
+            note_standing(Path(config.hydra.run.dir))
 
     def on_multirun_start(self, config: DictConfig, **named: Any) -> None:
-        """Called by Hydra; what cannot be resolved here is told by the sweep itself."""
         with contextlib.suppress(OmegaConfBaseException):
+            note_standing(Path(config.hydra.sweep.dir))
             folders.append(Path(config.hydra.sweep.dir))
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -142,6 +144,16 @@ def test_a_refused_run_leaves_none_in_mlflow(train: Train) -> None:
 def test_a_store_that_mlflow_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`logger\.mlflow\.tracking_uri`.*'foo://'"):
         MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri="foo://")
+
+
+@pytest.mark.slow
+def test_a_server_of_mlflow_has_to_answer_whatever_it_says(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # says 501 to all
+        uri = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri=uri)
+    with pytest.raises(InputError, match=rf"`logger\.mlflow\.tracking_uri` {uri}, but none answers: .*refused"):
+        MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri=uri)
 
 
 def test_wandb_that_is_missing_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import digest, remove_empty
+from clsnorm.files import digest, note_standing, remove_empty
 
 FORMAT = 2  # raise it when the meaning of what is stored changes
 RECORD = "record.json"
@@ -65,6 +65,7 @@ class Cache:
             InputError: If the folder cannot be written.
         """
         with self._refusing():
+            note_standing(self.folder)
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_abandoned()
             draft = Path(tempfile.mkdtemp(prefix=f"{DRAFT}{_machine()}-{os.getpid()}-", dir=self.folder))

@@ -16,7 +16,7 @@ from typing import IO, Any
 from omegaconf import OmegaConf
 
 from clsnorm.errors import InputError
-from clsnorm.files import remove, remove_empty, write_json, write_text
+from clsnorm.files import delete, remove, remove_empty, write_json, write_text
 
 log = logging.getLogger(__name__)
 PARENT_LOCK = ".lock"
@@ -208,7 +208,7 @@ class RunFolder:
             remove(self.path)
         elif self._replaced.exists():
             for path in self._content():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                delete(path)
             for path in self._replaced.iterdir():
                 path.rename(self.path / path.name)
             self._replaced.rmdir()

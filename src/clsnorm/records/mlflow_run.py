@@ -6,7 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
 
 from pytorch_lightning.loggers import Logger, MLFlowLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
@@ -17,6 +19,8 @@ from clsnorm.records.loggers import SUMMARY, kept_id, known_id, require_package
 
 BATCH = 1000  # most metrics that MLflow takes at once
 LOCAL = ("", "file", "sqlite")  # schemes of stores on this machine
+SERVERS = ("http", "https")
+PATIENCE = 10  # seconds for a server's answer
 
 
 class MlflowRun(Logger):
@@ -29,7 +33,7 @@ class MlflowRun(Logger):
         tracking_uri: Where the store is; None for ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` beside the runs.
 
     Raises:
-        InputError: If MLflow has no such store, or is not installed.
+        InputError: If MLflow has no such store, its server does not answer, or MLflow is not installed.
     """
 
     def __init__(self, *, folder: Path, config: dict[str, Any], experiment: str, tracking_uri: str | None) -> None:
@@ -91,11 +95,27 @@ def _require_store(uri: str) -> None:
     """Raises InputError unless MLflow has such a store; one on this machine is not opened: that would make it."""
     import mlflow
 
-    if urlsplit(uri).scheme in LOCAL:
+    scheme = urlsplit(uri).scheme
+    if scheme in LOCAL:
         return
     try:
         mlflow.MlflowClient(uri)
     except mlflow.exceptions.MlflowException as error:
         raise InputError(
             f"Expected `logger.mlflow.tracking_uri` to be a store of MLflow, but got {uri!r}: {error}"
+        ) from None
+    if scheme in SERVERS:
+        _require_answer(uri)
+
+
+def _require_answer(uri: str) -> None:
+    """Raises InputError unless a server answers, whatever it says: MLflow itself would try for minutes, in training."""
+    try:
+        urlopen(Request(uri, method="HEAD"), timeout=PATIENCE).close()
+    except HTTPError:
+        return
+    except OSError as error:
+        raise InputError(
+            f"Expected a server of MLflow at `logger.mlflow.tracking_uri` {uri}, but none answers: "
+            f"{getattr(error, 'reason', error)}. Start it, or leave the option out for a local store"
         ) from None
