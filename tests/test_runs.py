@@ -350,6 +350,23 @@ def test_the_commit_of_a_run_is_that_of_its_start(train: Train, monkeypatch: pyt
     assert results(train("trainer.max_steps=1", "callbacks=none"))["commit"] == "at the start"
 
 
+def test_the_commits_at_which_a_run_goes_on_are_told_and_kept(
+    train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from clsnorm.records import provenance
+
+    for number, commit in ((5, "first"), (9, "second"), (13, "second")):
+        monkeypatch.setattr(provenance, "commit", lambda commit=commit: commit)
+        with monkeypatch.context() as patch:
+            crash_at(number, patch)
+            with pytest.raises(RuntimeError, match="wire"):
+                train("checkpoint_every=2")
+    monkeypatch.setattr(provenance, "commit", lambda: "third")
+    found = results(train("checkpoint_every=2"))
+    assert (found["commit"], found["later_commits"]) == ("first", ["second", "third"])
+    assert "began at commit first and goes on at third" in caplog.text
+
+
 def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixture) -> None:
     lines = ["text\tvalue", *(f"word {row}\t{row % 7}" for row in range(60))]
     constant = ["text\tvalue", *(f"other {row}\t0.5" for row in range(20))]

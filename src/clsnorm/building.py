@@ -74,9 +74,8 @@ class Records:
 
 @dataclass
 class Experiment:
-    """The built parts of a run, and the commit of the code that builds and runs it."""
+    """The built parts of a run."""
 
-    commit: str | None
     config: dict[str, Any]
     folder: RunFolder
     data: DataModule
@@ -113,7 +112,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     observers = {name: callback for name, callback in callbacks.items() if isinstance(callback, Observer)}
     for observer in observers.values():
         observer.check(dim=encoder.dim)
-    records = _build_records(config, folder, data, observers, stopwatch=stopwatch, memory=memory)
+    records = _build_records(config, folder, data, observers, commit=commit, stopwatch=stopwatch, memory=memory)
     records.events.loggers = [*loggers.values()]
     trainer = _build_trainer(
         config,
@@ -121,7 +120,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
         loggers=[records.metrics_csv, *loggers.values()],
         callbacks=[*callbacks.values(), *records.callbacks],
     )
-    return Experiment(commit, config, folder, data, module, trainer, observers, records)
+    return Experiment(config, folder, data, module, trainer, observers, records)
 
 
 def _all_of(config: dict[str, Any], group: str, /, **named: Any) -> dict[str, Any]:
@@ -208,6 +207,7 @@ def _build_records(
     data: DataModule,
     observers: dict[str, Observer],
     *,
+    commit: str | None,
     stopwatch: Stopwatch,
     memory: Memory,
 ) -> Records:
@@ -234,7 +234,7 @@ def _build_records(
         Predictions(folder.predictions, regression=data.regression, parts=data.report_names),
         Profile({name: observer.seconds for name, observer in observers.items()}),
         SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode),
-        ResumePoint(folder.last, every=config["checkpoint_every"], data=data.fingerprint, events=events),
+        ResumePoint(folder.last, every=config["checkpoint_every"], data=data.fingerprint, events=events, commit=commit),
     )
 
 

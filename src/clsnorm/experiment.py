@@ -128,8 +128,9 @@ def _train(experiment: Experiment) -> None:
         cache = Path(config["paths"]["cache"]).expanduser() / "calibrations"
         records.stopwatch.calibrate(lambda: calibrate(experiment.module.classifier, data, cache=cache, device=device))
         match_head(experiment.module.classifier, data, device=device)
-        if distributed.rank() == 0:
-            provenance.write_diff(folder.path / "changes.diff")
+        step = 0
+    if distributed.rank() == 0:
+        provenance.write_diff(folder.path, step=step)
     experiment.trainer.callbacks.append(Recalibration(data, records.recalibrated))  # type: ignore[attr-defined]
     experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
     if records.selected.last_validated != experiment.trainer.global_step:
@@ -237,7 +238,8 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "source": data.source_record,
         "devices": distributed.world_size(),
         "versions": provenance.versions(),
-        "commit": experiment.commit,
+        "commit": records.resume_point.commits[0],
+        "later_commits": records.resume_point.commits[1:],
     }
 
 

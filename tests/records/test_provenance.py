@@ -28,7 +28,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_no_difference_no_file(repository: Path) -> None:
-    provenance.write_diff(repository / "runs" / "changes.diff")
+    provenance.write_diff(repository / "runs")
     assert not (repository / "runs").exists()
 
 
@@ -39,9 +39,8 @@ def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: 
     (repository / "runs").mkdir()
     (repository / "runs" / "ignored.txt").write_text("x")
     (repository / "src" / "huge.bin").write_text("x" * (provenance.LARGEST + 1))
-    diff = repository / "runs" / "changes.diff"
-    provenance.write_diff(diff)
-    text = diff.read_text()
+    provenance.write_diff(repository / "runs")
+    text = (repository / "runs" / "changes.diff").read_text()
     assert "+new = 2" in text
     assert "+fresh = 3" in text
     assert "ignored" not in text
@@ -49,12 +48,20 @@ def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: 
     assert len(text) < 2000
 
 
+def test_other_changes_of_a_run_that_goes_on_are_kept_beside_the_first(repository: Path) -> None:
+    runs, source = repository / "runs", repository / "src" / "provenance.py"
+    for step, text in ((0, "new = 2\n"), (10, "new = 2\n"), (20, "new = 3\n"), (30, "new = 2\n"), (40, "old = 1\n")):
+        source.write_text(text)
+        provenance.write_diff(runs, step=step)
+    assert sorted(path.name for path in runs.iterdir()) == ["changes.diff", "changes_20.diff"]
+    assert "+new = 3" in (runs / "changes_20.diff").read_text()
+
+
 def test_results_beside_the_code_are_no_difference(repository: Path) -> None:
     (repository / "results").mkdir()
     (repository / "results" / "metrics.csv").write_text("step\n")
-    diff = repository / "runs" / "changes.diff"
-    provenance.write_diff(diff)
-    assert not diff.exists()
+    provenance.write_diff(repository / "runs")
+    assert not (repository / "runs").exists()
     assert not provenance.commit().endswith("-dirty")
     (repository / "src" / "own.py").write_text("new = 1\n")
     assert provenance.commit().endswith("-dirty")

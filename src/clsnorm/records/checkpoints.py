@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sized
 from pathlib import Path
@@ -13,6 +14,8 @@ from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
 from clsnorm.steps import ends_step
+
+log = logging.getLogger(__name__)
 
 
 class SelectedWeights(Checkpoint):
@@ -80,20 +83,31 @@ class ResumePoint(Checkpoint):
         every: Optimizer steps between two resume points.
         data: Fingerprint of the data, kept in the file: a run may go on with no other.
         events: The events so far; their number is kept in the file, as those after it will be seen again.
+        commit: Of the code that runs.
+
+    Attributes:
+        commits: Of the code that has trained the run so far, the one at its start first.
     """
 
-    def __init__(self, path: Path, *, every: int, data: str, events: Sized) -> None:
-        self.path, self.every, self.data, self.events = path, every, data, events
+    def __init__(self, path: Path, *, every: int, data: str, events: Sized, commit: str | None) -> None:
+        self.path, self.every, self.data, self.events, self.commits = path, every, data, events, [commit]
         self._saved_at = 0
         self._waiting = False
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"data": self.data, "events": len(self.events)}
+        return {"data": self.data, "events": len(self.events), "commits": self.commits}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        before = state_dict.get("commits", [])  # a file from before they were kept has none
+        self.commits = before + [commit for commit in self.commits if [commit] != before[-1:]]
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = trainer.global_step
+        if len(self.commits) > 1 and trainer.is_global_zero:
+            log.warning("this run began at commit %s and goes on at %s", self.commits[0], self.commits[-1])
 
     @override
     def on_train_batch_end(

@@ -32,15 +32,21 @@ def commit() -> str | None:
     return f"{head}-dirty" if changed else head
 
 
-def write_diff(path: Path) -> None:
-    """Writes how this package's source differs from its commit to ``path``; no file where it does not.
+def write_diff(folder: Path, *, step: int = 0) -> None:
+    """Writes how this package's source differs from its commit to ``changes.diff``; no file where it does not.
 
     New files of code (`CODE`) that git does not know yet are part of it, as ``git add`` would take them; of those
     larger than 1 MB only the name is kept.
+
+    Args:
+        folder: Of a run.
+        step: At which the run goes on, if it is not 0: with other changes than are kept already, those of now become
+            ``changes_<step>.diff``.
     """
     parts = [_git("diff", "HEAD", "--no-ext-diff") or "", *map(_new_file, _untracked())]
-    if diff := "\n".join(filter(None, parts)):
-        write_text(path, diff + "\n")
+    diff = "\n".join([*filter(None, parts), ""])
+    if diff and diff not in [path.read_text(encoding="utf-8") for path in folder.glob("changes*.diff")]:
+        write_text(folder / (f"changes_{step}.diff" if step else "changes.diff"), diff)
 
 
 def _untracked() -> list[str]:
