@@ -56,6 +56,21 @@ def test_reference_of_scale(normalized: Callable[..., Tensor], train: Tensor, te
     agree(normalized("scale"), wide(test) * np.sqrt(6 / (np.linalg.norm(wide(train), axis=1) ** 2).mean()))
 
 
+def test_a_learned_scale_starts_as_the_other_and_folds(
+    build: Build, train: Tensor, test: Tensor, dtype: torch.dtype
+) -> None:
+    fixed, own = (build("scale", on=train, dtype=dtype, learned=learned) for learned in (False, True))
+    torch.testing.assert_close(own(test), fixed(test), rtol=0, atol=0)
+    own(test).sum().backward()
+    assert float(own.factor.grad) == pytest.approx(float(fixed(test).sum()))
+    with torch.no_grad():
+        own.factor.fill_(-3)
+    matrix, shift = own.as_affine()
+    torch.testing.assert_close(own(test).double(), test.double() * matrix + shift)
+    torch.testing.assert_close(own(test), -3 * fixed(test))
+    assert own.largest_gain(test).item() == pytest.approx(float(matrix.abs().max()))
+
+
 def test_reference_of_rotation(normalized: Callable[..., Tensor], test: Tensor, agree: Agree) -> None:
     # A map keeps all distances, also from the origin, exactly if it is orthogonal.
     z = np.vstack([normalized("rotation"), np.zeros(6)])

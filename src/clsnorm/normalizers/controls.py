@@ -1,7 +1,7 @@
 """Controls: maps that change one thing alone, so that an effect of a normalizer can be traced to it."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_flag, check_floor
 from clsnorm.normalizers.calibrated import CalibratedAffine
@@ -29,10 +29,21 @@ class Scale(CalibratedAffine):
 
     One number for all: what it changes is the size of the embeddings, and with it the head's step in function space. If
     all embeddings are zero, ``c = 1``.
+
+    Args:
+        dim: Dimensions of an embedding.
+        learned: Whether a factor of ``c``, one at first, is learned; `ScaleNorm` learns the length of each embedding.
+
+    Raises:
+        InputError: ``learned`` is neither true nor false.
     """
 
-    def __init__(self, dim: int) -> None:
+    factor: nn.Parameter | None
+
+    def __init__(self, dim: int, *, learned: bool = False) -> None:
         super().__init__(dim, diagonal=True)
+        check_flag("learned", learned)
+        self.register_parameter("factor", nn.Parameter(torch.ones(())) if learned else None)
 
     def compute_location(self, accumulator: Moments) -> Tensor:
         return torch.zeros_like(accumulator.mean)
@@ -40,6 +51,22 @@ class Scale(CalibratedAffine):
     def compute_transform(self, accumulator: Moments) -> Tensor:
         mean_square = accumulator.mean_square.mean()
         return torch.where(mean_square > 0, mean_square.rsqrt(), 1.0).expand(self.dim)
+
+    def normalize(self, h: Tensor) -> Tensor:
+        z = super().normalize(h)
+        return z if self.factor is None else z * self.factor.to(z.dtype)
+
+    def largest_gain(self, h: Tensor) -> Tensor:
+        """``c``, times the learned factor."""
+        gain = super().largest_gain(h)
+        return gain if self.factor is None else gain * self.factor.abs().to(gain.dtype)
+
+    def as_affine(self) -> tuple[Tensor, Tensor] | None:
+        affine = super().as_affine()
+        if affine is None or self.factor is None:
+            return affine
+        transform, shift = affine
+        return transform * self.factor.detach().double(), shift
 
 
 class Rotation(Normalizer):
