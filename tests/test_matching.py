@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,31 +15,11 @@ from clsnorm.calibration import Recalibration
 from clsnorm.errors import InputError
 from clsnorm.model import FineTuner
 from clsnorm.records import Events, RunFolder
+from runs import crashing_before, metrics, results, weights
 
 Train = Callable[..., SimpleNamespace]
 SHORT = ("data.max_train_examples=64", "callbacks=none")
 MATCHED = ("normalizer=zca_whitening", "classifier.init=function_matched", "classifier.rate_matched=true", *SHORT)
-
-
-def metrics(run: SimpleNamespace) -> dict[str, float]:
-    results = RunFolder(run.folder).read_results()
-    assert results is not None
-    return results["metrics"]
-
-
-def weights(run: SimpleNamespace) -> dict[str, torch.Tensor]:
-    return torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
-
-
-def interrupt_before(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = FineTuner.training_step
-
-    def step(self: Any, *arguments: Any) -> Any:
-        if self.trainer.fit_loop.total_batch_idx == batch:
-            raise RuntimeError("interrupted")
-        return original(self, *arguments)
-
-    monkeypatch.setattr(FineTuner, "training_step", step)
 
 
 def test_first_steps_stand_in_the_results(train: Train) -> None:
@@ -82,17 +61,13 @@ def test_a_refused_match_leaves_nothing_behind(train: Train, workspace: Path) ->
 
 
 @pytest.mark.parametrize("batch", [5, 8, 11])
-def test_a_matched_and_recalibrated_run_resumes_bit_equal(
-    train: Train, monkeypatch: pytest.MonkeyPatch, batch: int
-) -> None:
+def test_a_matched_and_recalibrated_run_resumes_bit_equal(train: Train, batch: int) -> None:
     overrides = (*MATCHED, "classifier.recalibrate_every=1", "trainer.max_epochs=3", "checkpoint_every=1")
     whole = train(*overrides)
     expected, numbers = weights(whole), metrics(whole)
     shutil.rmtree(whole.folder)
-    with monkeypatch.context() as patch:
-        interrupt_before(batch, patch)
-        with pytest.raises(RuntimeError, match="interrupted"):
-            train(*overrides)
+    with crashing_before(batch):
+        train(*overrides)
     resumed = train(*overrides)
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
     assert metrics(resumed)["head/rate"] == numbers["head/rate"] != 1
@@ -114,8 +89,8 @@ def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.Mon
     assert counts == [0, 0, 1, 0, 1]
     told = [row for row in Events(RunFolder(run.folder).events).read() if row["kind"] == "recalibrated"]
     assert len(told) == 2
-    cost = json.loads((run.folder / "results.json").read_text())["calibration_seconds"]
-    first = json.loads((once.folder / "results.json").read_text())["calibration_seconds"]
+    cost = results(run)["calibration_seconds"]
+    first = results(once)["calibration_seconds"]
     assert cost == pytest.approx(first + sum(float(row["value"]) for row in told), abs=2e-3)
     counts.clear()
     train("normalizer=standardize", "trainer.max_epochs=3", *SHORT)

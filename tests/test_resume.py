@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from clsnorm.model import FineTuner
+from runs import crashing_before, weights
 
 Train = Callable[..., SimpleNamespace]
 CADENCES = {
@@ -22,25 +22,10 @@ RECIPE = ("normalizer=batchnorm", "data.max_train_examples=72", "data.batch_size
 BATCHES = 18  # two epochs of nine
 
 
-def weights(run: SimpleNamespace) -> dict[str, torch.Tensor]:
-    return torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
-
-
-def interrupt_before(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = FineTuner.training_step
-
-    def step(self: Any, *arguments: Any) -> Any:
-        if self.trainer.fit_loop.total_batch_idx == batch:
-            raise RuntimeError("interrupted")
-        return original(self, *arguments)
-
-    monkeypatch.setattr(FineTuner, "training_step", step)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("cadence", CADENCES)
 def test_every_interruption_point_resumes_bit_equal(
-    train: Train, monkeypatch: pytest.MonkeyPatch, cadence: str, record_property: Callable[[str, Any], None]
+    train: Train, cadence: str, record_property: Callable[[str, Any], None]
 ) -> None:
     overrides = (*RECIPE, *CADENCES[cadence], "checkpoint_every=1")
     whole = train(*overrides)
@@ -48,10 +33,8 @@ def test_every_interruption_point_resumes_bit_equal(
     equal = 0
     for batch in range(1, BATCHES):
         shutil.rmtree(whole.folder)
-        with monkeypatch.context() as patch:
-            interrupt_before(batch, patch)
-            with pytest.raises(RuntimeError, match="interrupted"):
-                train(*overrides)
+        with crashing_before(batch):
+            train(*overrides)
         resumed = train(*overrides)
         found = weights(resumed)
         equal += resumed.score == score and all(torch.equal(expected[key], found[key]) for key in expected)

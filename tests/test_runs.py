@@ -1,9 +1,8 @@
-"""Whole runs of a tiny model in this process: records, seeds, resume."""
+"""Whole runs of a tiny model in this process: records, seeds, refusals."""
 
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -17,16 +16,9 @@ from omegaconf.errors import InterpolationResolutionError
 
 import clsnorm
 from clsnorm.errors import InputError
+from runs import events, results, weights
 
 Train = Callable[..., SimpleNamespace]
-
-
-def results(run: SimpleNamespace) -> dict[str, Any]:
-    return json.loads((run.folder / "results.json").read_text())
-
-
-def weights(run: SimpleNamespace) -> dict[str, torch.Tensor]:
-    return torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
 
 
 def test_run_leaves_what_it_promises(train: Train) -> None:
@@ -74,22 +66,6 @@ def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
     assert losses[-1] < losses[0]
     select = [float(row["select/accuracy"]) for row in rows if row["select/accuracy"]]
     assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
-
-
-def test_same_command_shows_the_finished_run(train: Train, caplog: pytest.LogCaptureFixture) -> None:
-    first = train()
-    stamp = (first.folder / "results.json").stat().st_mtime_ns
-    with caplog.at_level("INFO"):
-        again = train()
-    assert again.folder == first.folder
-    assert again.score == first.score
-    assert (first.folder / "results.json").stat().st_mtime_ns == stamp
-    assert "finished before: " in caplog.text
-    with caplog.at_level("INFO"):
-        train("callbacks=none")
-    assert "finished before, with another choice of callbacks than is asked now: " in caplog.records[-1].message
-    train("force=true")
-    assert (first.folder / "results.json").stat().st_mtime_ns != stamp
 
 
 def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
@@ -150,16 +126,6 @@ def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: 
     assert found["metrics"][f"last/{key}"] == pytest.approx(float(rows[-1][key]), rel=1e-6)
 
 
-def test_start_is_not_measured_in_the_middle(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        crash_at(12, patch)
-        with pytest.raises(RuntimeError, match="wire"):
-            train("checkpoint_every=1", "callbacks=none")
-    found = results(train("checkpoint_every=1"))["metrics"]
-    assert not [name for name in found if name.startswith("cls/start")]
-    assert "cls/select/h/centred_share" in found
-
-
 def test_memory_is_the_runs_own(train: Train) -> None:
     hoard = bytearray(600 * 2**20)
     hoard[::4096] = b"x" * len(hoard[::4096])
@@ -171,7 +137,7 @@ def test_memory_is_the_runs_own(train: Train) -> None:
 
 
 def test_load_run_predicts_as_the_run_did(
-    train: Train, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    train: Train, monkeypatch: pytest.MonkeyPatch, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     run = train("normalizer=standardize", f"model.path={os.path.relpath(tiny_bert)}")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where the relative path leads nowhere
@@ -203,11 +169,6 @@ def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
 
 
 DIVERGING = ("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
-
-
-def events(run: SimpleNamespace) -> list[dict[str, str]]:
-    with (run.folder / "events.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def test_diverged_run_is_data(train: Train) -> None:
@@ -256,115 +217,12 @@ def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:
     assert float(event["value"]) == found["metrics"]["select/accuracy"]
 
 
-def crash_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clsnorm.model import FineTuner
-
-    original = FineTuner.training_step
-
-    def explode(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.trainer.global_step == step:
-            raise RuntimeError("a wire came loose")
-        return original(self, batch, batch_idx)
-
-    monkeypatch.setattr(FineTuner, "training_step", explode)
-
-
-def logged_steps(run: SimpleNamespace) -> list[int]:
-    with (run.folder / "metrics.csv").open() as file:
-        return [int(row["step"]) for row in csv.DictReader(file)]
-
-
-def test_crash_is_recorded_and_the_same_command_goes_on(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = weights(train("paths.output=whole"))
-    with monkeypatch.context() as patch:
-        crash_at(12, patch)
-        with pytest.raises(RuntimeError, match="wire"):
-            train("checkpoint_every=1")
-    (folder,) = Path("runs").iterdir()
-    assert json.loads((folder / "error.json").read_text())["message"] == "a wire came loose"
-    assert not (folder / "results.json").exists()
-    resumed = train("checkpoint_every=1")
-    assert resumed.folder == folder.absolute()
-    assert not (folder / "error.json").exists()
-    again = weights(resumed)
-    assert all(torch.equal(whole[key], again[key]) for key in whole)
-    assert logged_steps(resumed) == sorted(set(logged_steps(resumed)))
-
-
-def test_no_event_is_lost_or_told_twice_by_a_resume(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    each_validation = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1")
-    options = (*each_validation, "optimizer.lr=1e-300", "trainer.max_steps=8", "checkpoint_every=1")  # nothing moves
-    run = train(*options, "paths.output=whole")
-    with (run.folder / "metrics.csv").open() as file:
-        validated = [row["step"] for row in csv.DictReader(file) if row["select/accuracy"]]
-    whole = events(run)
-    assert [event["step"] for event in whole] == validated == [str(step) for step in range(8)]
-    for step in (3, 5):
-        with monkeypatch.context() as patch:
-            crash_at(step, patch)
-            with pytest.raises(RuntimeError, match="wire"):
-                train(*options)
-    found = events(train(*options))
-    assert [event for event in found if event["kind"] != "resumed"] == whole
-    assert [event["step"] for event in found if event["kind"] == "resumed"] == ["3", "5"]
-
-
-@pytest.mark.parametrize("step", [1, 4, 6])
-def test_a_kill_between_a_step_and_its_row_loses_no_row(
-    train: Train, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    from clsnorm.records import MetricsCsv
-
-    options = ("checkpoint_every=1", "trainer.log_every_n_steps=1", "trainer.max_epochs=1")
-    whole = (train(*options, "paths.output=whole").folder / "metrics.csv").read_text()
-    original = MetricsCsv.log_metrics
-
-    def killed(self: Any, metrics: dict[str, float], step_: int | None = None, **named: Any) -> None:
-        at = named.get("step", step_)
-        if at == step and "train/loss" in metrics:
-            self.save = lambda: None  # a killed process writes nothing more
-            raise SystemError("killed")
-        original(self, metrics, at)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MetricsCsv, "log_metrics", killed)
-        with pytest.raises(SystemError):
-            train(*options)
-    assert (train(*options).folder / "metrics.csv").read_text() == whole
-
-
-def test_crash_before_the_first_resume_point_starts_afresh(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        crash_at(5, patch)
-        with pytest.raises(RuntimeError, match="wire"):
-            train()
-    run = train()
-    assert logged_steps(run) == sorted(set(logged_steps(run)))
-
-
 def test_the_commit_of_a_run_is_that_of_its_start(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from clsnorm.records import provenance
 
     commits = iter(["at the start", "of an edit since"])
     monkeypatch.setattr(provenance, "commit", lambda: next(commits))
     assert results(train("trainer.max_steps=1", "callbacks=none"))["commit"] == "at the start"
-
-
-def test_the_commits_at_which_a_run_goes_on_are_told_and_kept(
-    train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from clsnorm.records import provenance
-
-    for number, commit in ((5, "first"), (9, "second"), (13, "second")):
-        monkeypatch.setattr(provenance, "commit", lambda commit=commit: commit)
-        with monkeypatch.context() as patch:
-            crash_at(number, patch)
-            with pytest.raises(RuntimeError, match="wire"):
-                train("checkpoint_every=2")
-    monkeypatch.setattr(provenance, "commit", lambda: "third")
-    found = results(train("checkpoint_every=2"))
-    assert (found["commit"], found["later_commits"]) == ("first", ["second", "third"])
-    assert "began at commit first and goes on at third" in caplog.text
 
 
 def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixture) -> None:
@@ -411,60 +269,3 @@ def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
     with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
         train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")
     assert not Path("runs").exists()
-
-
-def test_changed_file_makes_another_run(train: Train, tiny_data: SimpleNamespace) -> None:
-    own = Path("own.tsv").absolute()
-    own.write_text(tiny_data.train.read_text())
-    short = (f"data.train={own}", "trainer.max_steps=1")
-    first = train(*short)
-    assert train(*short).folder == first.folder
-    own.write_text(own.read_text().replace("\t1\n", "\t0\n", 1))
-    assert train(*short).folder != first.folder
-
-
-@pytest.fixture
-def published(train: Train, tiny_overrides: list[str]) -> Train:
-    """Runs a published set of which each call first writes the files, with ``word`` in all texts."""
-
-    def run(word: str, *overrides: str) -> SimpleNamespace:
-        labels = ("entailment", "contradiction", "neutral")
-        rows = [{"premise": f"{word} {i}", "hypothesis": "so", "label": labels[i % 3]} for i in range(48)]
-        for name in ("train", "val"):
-            path = Path("published", "CB", f"{name}.jsonl")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("\n".join(map(json.dumps, rows)))
-        mine = [override for override in tiny_overrides if not override.startswith("data")]
-        options = ("data=cb", "data.rows=null", "data.max_length=16", "data.batch_size=4", "paths.data=published")
-        return train(*mine, *options, "paths.output=runs", "checkpoint_every=1", *overrides, tiny=False)
-
-    return run
-
-
-def test_a_finished_run_on_files_that_changed_since_says_so(published: Train, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO"):
-        first = published("one", "trainer.max_steps=1")
-        published("one", "trainer.max_steps=1")
-    assert "finished before" in caplog.text
-    assert "changed since" not in caplog.text
-    again = published("two", "trainer.max_steps=1")
-    assert again.folder == first.folder
-    assert "on other rows than data=cb has now: its files changed since" in caplog.records[-1].message
-
-
-def test_a_stopped_run_does_not_go_on_with_files_that_changed(
-    published: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as patch:
-        crash_at(3, patch)
-        with pytest.raises(RuntimeError, match="wire"):
-            published("one")
-    (folder,) = Path("runs").iterdir()
-    before = (folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()
-    with pytest.raises(
-        InputError, match=r"'cb' \(/.*/published/CB/train.jsonl, .*when this run began, but it changed since"
-    ):
-        published("two")
-    assert ((folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()) == before
-    assert results(published("one"))["status"] == "completed"
-    assert results(published("two", "force=true"))["status"] == "completed"

@@ -1,0 +1,59 @@
+"""What tests read of a run, and how they interrupt one."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from clsnorm.model import FineTuner
+
+CRASH = "a wire came loose"
+
+
+def results(run: SimpleNamespace) -> dict[str, Any]:
+    return json.loads((run.folder / "results.json").read_text())
+
+
+def metrics(run: SimpleNamespace) -> dict[str, float]:
+    return results(run)["metrics"]
+
+
+def weights(run: SimpleNamespace) -> dict[str, torch.Tensor]:
+    return torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
+
+
+def rows(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="") as opened:
+        return list(csv.DictReader(opened))
+
+
+def events(run: SimpleNamespace) -> list[dict[str, str]]:
+    return rows(run.folder / "events.csv")
+
+
+def logged_steps(run: SimpleNamespace) -> list[int]:
+    return [int(row["step"]) for row in rows(run.folder / "metrics.csv")]
+
+
+@contextlib.contextmanager
+def crashing_before(batch: int) -> Iterator[None]:
+    """Lets training crash before a batch, counted over all epochs; what runs within must end by that."""
+    original = FineTuner.training_step
+
+    def step(self: Any, *arguments: Any) -> Any:
+        if self.trainer.fit_loop.total_batch_idx == batch:
+            raise RuntimeError(CRASH)
+        return original(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FineTuner, "training_step", step)
+        with pytest.raises(RuntimeError, match=CRASH):
+            yield
