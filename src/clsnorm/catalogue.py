@@ -95,7 +95,7 @@ def _found_out(kind: Any, arguments: dict[str, Any]) -> list[str]:
     slope = (sizes[1] - sizes[0]) // 24
     terms = [f"{slope if slope > 1 else ''}d"] * bool(slope) + [str(sizes[0] - 24 * slope)] * (sizes[0] != 24 * slope)
     affine = normalizer.as_affine()
-    folds = NO if affine is None else ("diagonal" if affine[0].ndim == 1 else "matrix")
+    folds = f"no: it {kind.bends}" if affine is None else ("diagonal" if affine[0].ndim == 1 else "matrix")
     return [YES if runs else NO, kind.reduces or NO, " + ".join(terms) or NO, folds]
 
 

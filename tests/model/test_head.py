@@ -73,7 +73,7 @@ def test_function_matched_head_gives_the_logits_of_identity(kind: type[Normalize
     ("kind", "reason"),
     [
         (AllButTheTop, "keeps 23 of 24 directions"),
-        (LayerNorm, "is not affine"),
+        (LayerNorm, "is not: it divides each embedding by its own standard deviation"),
         (BatchNorm, "from each training batch"),
     ],
 )

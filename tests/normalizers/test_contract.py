@@ -203,6 +203,9 @@ def test_folds_into_a_linear_layer(key: str, ready: Build, rows: Rows) -> None:
     if affine is None:  # then it must not be affine: a midpoint goes elsewhere than the midpoint of the images
         a, b = normalizer(h[:25]), normalizer(h[25:])
         assert not torch.allclose(normalizer((h[:25] + h[25:]) / 2), (a + b) / 2, atol=1e-3)
+        with pytest.raises(InputError, match=f"is not: it {normalizer.bends}. Keep"):
+            fold(head, normalizer)
+        assert normalizer.bends
         return
     matrix, shift = affine
     assert matrix.shape in ((6,), (6, 6))

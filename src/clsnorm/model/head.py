@@ -67,8 +67,8 @@ def fold(head: nn.Module, normalizer: Normalizer) -> nn.Linear:
     affine = normalizer.as_affine()
     if affine is None:
         raise InputError(
-            f"Expected a normalizer that is affine in evaluation, to fold into the head, but {name} is not: keep it in "
-            "front of the head"
+            f"Expected a normalizer that is affine in evaluation, to fold into the head, but {name} is not: it "
+            f"{normalizer.bends}. Keep it in front of the head"
         )
     matrix, shift = affine
     weight = linear.weight.double()
@@ -99,7 +99,7 @@ def match_function(head: nn.Module, normalizer: Normalizer) -> None:
     name = type(normalizer).__name__
     affine = normalizer.as_affine()
     if affine is None or normalizer.mixes_batch:
-        reason = "is not affine" if affine is None else "takes its statistics from each training batch"
+        reason = f"is not: it {normalizer.bends}" if affine is None else "takes its statistics from each training batch"
         raise InputError(
             f"Expected an affine normalizer that is settled before training, for classifier.init=function_matched, but "
             f"{name} {reason}. Set classifier.init=drawn"

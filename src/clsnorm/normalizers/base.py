@@ -15,9 +15,9 @@ class Normalizer(nn.Module, ABC):
     """Maps embeddings ``(B, dim)`` to normalized embeddings ``(B, dim)`` of the same type.
 
     A new one writes `normalize`, and where they apply `calibrate` and `as_affine`; the class attributes say what it
-    needs. The base class checks shapes, computes in float32 or better with autocast off, and casts the result back.
-    Buffers keep float32 or better even if the module is cast to a half type. ``B`` may be zero on a process
-    whose part of the global batch is empty.
+    needs and does. The base class checks shapes, computes in float32 or better with autocast off, and casts the result
+    back. Buffers keep float32 or better even if the module is cast to a half type. ``B`` may be zero on a process whose
+    part of the global batch is empty.
 
     Attributes:
         calibration: The accumulator class to be filled with the training split before training and given to
@@ -27,6 +27,7 @@ class Normalizer(nn.Module, ABC):
             losses, too. As ``mixes_batch`` unless a class says otherwise, whose statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
         reduces: What of a batch is summed over processes in training, in words; empty if nothing is.
+        bends: What makes the map not affine in evaluation, in words that follow "it"; empty if `as_affine` gives one.
 
     Args:
         dim: Dimensions of an embedding.
@@ -40,6 +41,7 @@ class Normalizer(nn.Module, ABC):
     mixes_gradients: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1
     reduces: ClassVar[str] = ""
+    bends: ClassVar[str] = ""
     weight: nn.Parameter | None
     bias: nn.Parameter | None
 

@@ -210,6 +210,8 @@ class SwitchableWhitening(IterNorm):
     in `IterNorm`.
     """
 
+    bends = "has another matrix for each example"
+
     def __init__(
         self,
         dim: int,

@@ -23,6 +23,8 @@ class LayerNorm(Normalizer):
         InputError: ``eps`` is not positive.
     """
 
+    bends = "divides each embedding by its own standard deviation"
+
     def __init__(self, dim: int, *, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
@@ -54,6 +56,8 @@ class RMSNorm(Normalizer):
     Raises:
         InputError: ``eps`` is not positive.
     """
+
+    bends = "divides each embedding by its own root mean square"
 
     def __init__(self, dim: int, *, eps: float = 1e-6, affine: bool = True) -> None:
         super().__init__(dim)
@@ -87,6 +91,8 @@ class L2Norm(Normalizer):
         InputError: ``eps`` or ``temperature`` is not positive.
     """
 
+    bends = "divides each embedding by its own length"
+
     def __init__(self, dim: int, *, eps: float = 1e-6, temperature: float = 1.0) -> None:
         super().__init__(dim)
         check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-6")
@@ -117,6 +123,8 @@ class ScaleNorm(Normalizer):
     Raises:
         InputError: ``eps`` is not positive.
     """
+
+    bends = "divides each embedding by its own length"
 
     def __init__(self, dim: int, *, eps: float = 1e-5) -> None:
         super().__init__(dim)
@@ -152,6 +160,8 @@ class GroupNorm(Normalizer):
         InputError: ``groups`` does not cut ``dim`` into equal blocks of two dimensions or more, or ``eps`` is not
             positive.
     """
+
+    bends = "divides each block of an embedding by its own standard deviation"
 
     def __init__(self, dim: int, *, groups: int | None = None, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
@@ -193,6 +203,8 @@ class DynamicTanh(Normalizer):
     Raises:
         InputError: ``alpha`` is not positive.
     """
+
+    bends = "bends each value by a tanh"
 
     def __init__(self, dim: int, *, alpha: float = 0.5) -> None:
         super().__init__(dim)

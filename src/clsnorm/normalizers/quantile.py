@@ -22,6 +22,7 @@ class Clip(Calibrated):
         InputError: ``low`` is not between 0 and 0.5, or ``high`` not between 0.5 and 1, or both are 0.5.
     """
 
+    bends = "is flat beyond the quantiles"
     calibration = Quantiles
     bounds: Tensor
 
@@ -70,6 +71,7 @@ class QuantileToNormal(Calibrated):
         InputError: ``points`` is not a whole number of at least 2, or ``tail`` not between 1e-7 and 0.25.
     """
 
+    bends = "bends each value by the training split's distribution"
     calibration = Quantiles
     grid: Tensor
 

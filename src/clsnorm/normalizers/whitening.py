@@ -240,6 +240,8 @@ class TruncatedWhitening(PCAWhitening):
             ``unit`` neither true nor false.
     """
 
+    bends = "divides each embedding by its own length"
+
     def __init__(self, dim: int, *, components: int | None = None, unit: bool = True, eps: float = 1e-5) -> None:
         super().__init__(dim, eps=eps)
         if components is not None:
