@@ -1,14 +1,20 @@
 """What the observers of a run cost a training step.
 
-    python benchmarks/observers.py --rounds 5
-    python benchmarks/observers.py --rounds 5 --clock cpu    # on a machine that others use, too
-    python benchmarks/observers.py --rounds 5 model=bert_base trainer.accelerator=gpu
+    python benchmarks/observers.py --rounds 10
+    python benchmarks/observers.py --rounds 10 --clock cpu    # on a machine that others use, too
+    python benchmarks/observers.py --rounds 10 model=bert_base trainer.accelerator=gpu
 
-One run in one process: its steps are cut into blocks of one whole cadence (up to the rarest logged number), and each
-round has a block without observers, one with each, and one with both, in an order that moves on by one each round.
-A block's time includes loading and logging. `paired` is the median over rounds of the block's time over that of the
-round's block without observers, with the smallest and the largest; `counted` is what the observers say of themselves
-(`step_share` in the results). Validations and the passes before and after training are not in it.
+One run in one process, each of whose epochs is a block. A round has a block without observers, one with each, one with
+both, and one without any again, all over the same batches; each round has batches of its own, and the order of its
+blocks moves on by one. A block's first steps, to the first logged one, are for warming up. Then one whole cadence is
+timed, up to the rarest logged number, with logging.
+
+Batches are made before a round: loading is not in the time, which makes the observers' share larger. Nor are
+validations and what comes before and after the steps.
+
+`paired` is the median over rounds of the block's time over that of the round's first block without observers, with the
+smallest and the largest. `none again` shows the noise: its median should be 0. `counted` is what the observers say of
+themselves (`step_share` in the results).
 """
 
 from __future__ import annotations
@@ -17,14 +23,16 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
 
 from clsnorm import naming
 from clsnorm.building import build
@@ -35,61 +43,67 @@ from clsnorm.records import RunFolder
 CONF = Path(__file__).parents[1] / "conf"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 NAMES = ("cls_statistics", "gradient_norms")
+ARMS = {"none": (), **{name: (name,) for name in NAMES}, "both": NAMES, "none again": ()}
+WARM_UP = 1  # blocks before the first round
+
+
+class Block(NamedTuple):
+    """Time of a block's timed steps, and the observers' own share of their wall time."""
+
+    seconds: float
+    counted: float
 
 
 class Alternation(pl.Callback):
-    """Lets observers see the steps of their blocks alone, and times the blocks.
+    """Gives each epoch the observers of its arm, and times its steps.
 
     Args:
-        arms: Observers by the name of their arm.
-        period: Optimizer steps of a block. The first block is for warming up.
+        observers: By name.
+        first: Number of an epoch's first step that is timed.
         clock: Gives seconds: wall time, or the time that this process computes.
 
     Attributes:
-        blocks: Time of each round's block, and the observers' own share of its wall time, by arm.
+        blocks: Each round's, by arm.
     """
 
-    def __init__(self, arms: dict[str, list[Observer]], *, period: int, clock: Callable[[], float]) -> None:
-        self.blocks: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
-        self._arms, self._period, self._clock = arms, period, clock
-        self._started = self._started_wall = self._counted = 0.0
+    def __init__(self, observers: dict[str, Observer], *, first: int, clock: Callable[[], float]) -> None:
+        self.blocks: dict[str, list[Block]] = {arm: [] for arm in ARMS}
+        self._observers, self._first, self._clock = observers, first, clock
+        self._active: list[Observer] = []
 
-    def _name(self, step: int) -> str | None:
-        number = step // self._period - 1
-        names = list(self._arms)
-        return None if number < 0 else names[(number + number // len(names)) % len(names)]
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._arm = arm_of(trainer.current_epoch)
+        self._active = [self._observers[name] for name in ARMS[self._arm]]
+        for observer in self._active:
+            observer.on_fit_start(trainer, pl_module)
+            observer.on_train_start(trainer, pl_module)
+        trainer.callbacks = [self, *self._active]  # type: ignore[attr-defined]  # it times all calls of the others
 
-    def _active(self, step: int) -> Sequence[Observer]:
-        name = self._name(step)
-        return () if name is None else self._arms[name]
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, number: int) -> None:
+        if number == self._first:
+            self._started = self._read()
 
-    def on_train_batch_start(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        self._step = trainer.global_step
-        active = self._active(self._step)
-        if self._step % self._period == 0:
-            for observer in active:
-                observer.on_fit_start(trainer, arguments[0])
-                observer.on_train_start(trainer, arguments[0])
-            self._counted = sum(observer.seconds["steps"] for observer in active)
-            self._started, self._started_wall = self._clock(), time.perf_counter()
-        for observer in active:
-            observer.on_train_batch_start(trainer, *arguments)
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        seconds, wall, counted = (now - then for now, then in zip(self._read(), self._started, strict=True))
+        if trainer.current_epoch >= WARM_UP:
+            self.blocks[self._arm].append(Block(seconds, counted / wall))
+        trainer.callbacks = [self]  # type: ignore[attr-defined]
+        for observer in self._active:
+            observer.on_train_end(trainer, pl_module)
+            observer.teardown(trainer, pl_module, "fit")
 
-    def on_before_optimizer_step(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        for observer in self._active(self._step):
-            observer.on_before_optimizer_step(trainer, *arguments)
+    def _read(self) -> tuple[float, float, float]:
+        return self._clock(), time.perf_counter(), sum(observer.seconds["steps"] for observer in self._active)
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        active = self._active(self._step)
-        for observer in active:
-            observer.on_train_batch_end(trainer, *arguments)
-        if (self._step + 1) % self._period == 0:
-            seconds, wall = self._clock() - self._started, time.perf_counter() - self._started_wall
-            counted = sum(observer.seconds["steps"] for observer in active) - self._counted
-            for observer in active:
-                observer.teardown(trainer, arguments[0], "fit")
-            if name := self._name(self._step):
-                self.blocks[name].append((seconds, counted / wall))
+
+def round_of(epoch: int) -> int:
+    """Returns the number of an epoch's round; what is for warming up is before the first one."""
+    return (epoch - WARM_UP) // len(ARMS)
+
+
+def arm_of(epoch: int) -> str:
+    """Returns the name of an epoch's arm."""
+    return list(ARMS)[(epoch - WARM_UP + round_of(epoch)) % len(ARMS)]
 
 
 def configuration(overrides: list[str]) -> dict[str, Any]:
@@ -103,38 +117,39 @@ def configuration(overrides: list[str]) -> dict[str, Any]:
     return resolve(job, dict(config.hydra.runtime.choices))
 
 
-def measure(overrides: list[str], *, rounds: int, clock: Callable[[], float]) -> Alternation:
-    """Trains and returns the timed blocks."""
+def measure(overrides: list[str], *, rounds: int, clock: Callable[[], float]) -> dict[str, list[Block]]:
+    """Trains and returns each round's blocks by arm."""
     config = configuration(overrides)
-    every = config["callbacks"]["cls_statistics"]["every"] or 1
-    period = every * config["trainer"]["log_every_n_steps"]
-    steps = period * (1 + rounds * (len(NAMES) + 2))
-    config["trainer"] |= {"max_epochs": -1, "max_steps": steps, "limit_val_batches": 0}
+    logged = config["trainer"]["log_every_n_steps"]
+    steps = logged + logged * (config["callbacks"]["cls_statistics"]["every"] or 1)
+    epochs = WARM_UP + rounds * len(ARMS)
+    config["trainer"] |= {"max_epochs": epochs, "max_steps": -1, "limit_val_batches": 0}
+    config["trainer"]["reload_dataloaders_every_n_epochs"] = 1
     with tempfile.TemporaryDirectory(prefix="clsnorm-observers-") as folder:
         experiment = build(config, RunFolder(Path(folder)))
-        one = {name: [experiment.observers[name]] for name in NAMES}
-        arms: dict[str, list[Observer]] = {"none": [], **one, "both": [*experiment.observers.values()]}
-        alternation = Alternation(arms, period=period, clock=clock)
-        experiment.trainer.callbacks = [alternation]  # type: ignore[attr-defined]
-        experiment.trainer.fit(experiment.module, datamodule=experiment.data)
-    return alternation
+        trainer, data = experiment.trainer, experiment.data
+        passing = islice(cycle(data.train_dataloader()), steps * (1 + rounds))
+        batches = [list(islice(passing, steps)) for _ in range(1 + rounds)]
+        data.train_dataloader = lambda: DataLoader(batches[round_of(trainer.current_epoch)], batch_size=None)
+        alternation = Alternation(experiment.observers, first=logged, clock=clock)
+        trainer.callbacks = [alternation]  # type: ignore[attr-defined]
+        trainer.fit(experiment.module, datamodule=data)
+    return alternation.blocks
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("overrides", nargs="*", help="as for train.py")
     given = parser.parse_args()
-    alternation = measure(given.overrides, rounds=given.rounds, clock=CLOCKS[given.clock])
-    plain = [seconds for seconds, _ in alternation.blocks["none"]]
-    print("| observers | seconds a block | paired | counted |\n|---|---|---|---|")
-    for name, blocks in alternation.blocks.items():
-        shares = sorted(seconds / base - 1 for (seconds, _), base in zip(blocks, plain, strict=True))
-        counted = statistics.median(share for _, share in blocks)
-        middle = statistics.median(seconds for seconds, _ in blocks)
-        paired = f"{statistics.median(shares):.1%} ({shares[0]:.1%} to {shares[-1]:.1%})"
-        print(f"| {name} | {middle:.2f} | {paired} | {counted:.2%} |")
+    blocks = measure(given.overrides, rounds=given.rounds, clock=CLOCKS[given.clock])
+    print("| observers | seconds a cadence | paired | counted |\n|---|---|---|---|")
+    for arm, timed in blocks.items():
+        shares = sorted(ours.seconds / plain.seconds - 1 for ours, plain in zip(timed, blocks["none"], strict=True))
+        seconds, counted = (statistics.median(values) for values in zip(*timed, strict=True))
+        paired = f"{statistics.median(shares):.2%} ({shares[0]:.2%} to {shares[-1]:.2%})"
+        print(f"| {arm} | {seconds:.2f} | {paired} | {counted:.2%} |")
 
 
 if __name__ == "__main__":
