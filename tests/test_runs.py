@@ -193,12 +193,37 @@ def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train, monke
     assert found["steps"] == whole["steps"] < whole["epochs"] * 100
 
 
-def test_an_event_ends_training_if_asked_to(train: Train) -> None:
-    options = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
-    run = train(*options, "abort_on=[majority_collapse]")
+# Weights stay as good as zero, so that every validation is collapsed.
+STILL = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
+ABORTING = (*STILL, "abort_on=[majority_collapse]")
+
+
+def ending(run: SimpleNamespace) -> tuple[str, str | None, int]:
     found = results(run)
-    assert (found["status"], found["aborted_by"], found["steps"]) == ("aborted", "majority_collapse", 1)
-    assert results(train(*options, "trainer.max_steps=3"))["steps"] == 3
+    return found["status"], found["aborted_by"], found["steps"]
+
+
+def test_a_collapse_ends_training_if_asked_to_once_it_has_lasted(train: Train) -> None:
+    run = train(*ABORTING, "trainer.max_steps=6")
+    assert ending(run) == ("aborted", "majority_collapse", 3)  # half of the training
+    assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are told
+    assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
+
+
+def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.callbacks import collapse
+
+    found = iter([True, False, True, False, True, False])
+    monkeypatch.setattr(collapse, "has_collapsed", lambda *scores, **options: next(found))
+    assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 6)
+
+
+def test_a_collapse_lasts_over_an_interruption(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        crash_at(3, patch)
+        with pytest.raises(RuntimeError):
+            train(*ABORTING, "trainer.max_steps=8")
+    assert ending(train(*ABORTING, "trainer.max_steps=8")) == ("aborted", "majority_collapse", 4)
 
 
 def test_an_event_that_nobody_tells_of_is_refused(train: Train) -> None:

@@ -216,8 +216,9 @@ def _build_records(
     told = [kind for observer in observers.values() for kind in observer.kinds]
     abort = Abort(config["abort_on"], [*told, *Divergence.kinds, *SkippedSteps.kinds])
 
-    def tell(*, kind: str, **event: Any) -> None:
-        abort.hear(kind)
+    def tell(*, kind: str, decisive: bool = True, **event: Any) -> None:
+        if decisive:
+            abort.hear(kind)
         if distributed.rank() == 0:
             events.add(kind=kind, **event)
 

@@ -37,7 +37,7 @@ class Observer(Callback):
     Attributes:
         kinds: Kinds of events that it tells of, which ``abort_on`` may name.
         tell: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
-            alike on all processes: it may end training. The builder gives it.
+            alike on all processes: it may end training, unless it is given ``decisive=False``. The builder gives it.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()

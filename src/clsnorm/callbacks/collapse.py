@@ -25,7 +25,9 @@ class Collapse(Observer):
     ``predictions/select/largest_share`` stands beside each validation, exact on any number of devices; regression has
     no classes, and logs nothing. A validation that `clsnorm.metrics.has_collapsed` finds collapsed is told as
     ``majority_collapse``, with its score, by the rule by which ``collapsed`` in the results judges the report split at
-    the end. A run may have a few of these events before it has learned anything.
+    the end. A run may have a few of these events before it has learned anything, so that only a collapse that lasts can
+    end it (``abort_on``): one in the second half of the training, which the validation before has seen, too. A failed
+    run is one that ends collapsed (Mosbach et al., 2021); half of it shows that it is not merely slow to begin.
     """
 
     kinds = ("majority_collapse",)
@@ -34,10 +36,19 @@ class Collapse(Observer):
         self._counts: Tensor | None = None
         self._numbers: dict[str, float] = {}
         self._majority: float | None = None
+        self._collapsed = False  # at the last validation
 
     @override
     def summary(self) -> dict[str, float]:
         return dict(self._numbers)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"collapsed": self._collapsed}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._collapsed = state_dict["collapsed"]
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -75,5 +86,8 @@ class Collapse(Observer):
             self._majority = data.majority_score("select")
         place = f"select/{data.monitor}"
         score, share = float(trainer.callback_metrics[place]), self._numbers.get(SHARE, math.nan)
-        if has_collapsed(score, self._majority, mode=data.mode, largest_share=share):
-            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score)
+        before = self._collapsed
+        self._collapsed = has_collapsed(score, self._majority, mode=data.mode, largest_share=share)
+        if self._collapsed:
+            lasts = before and trainer.global_step >= trainer.estimated_stepping_batches / 2
+            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)

@@ -115,7 +115,7 @@ class SkippedSteps(Callback):
 
 
 class Abort(Callback):
-    """Ends training after the first event of some kinds.
+    """Ends training after the first decisive event of some kinds.
 
     Args:
         kinds: Those kinds.
@@ -139,7 +139,7 @@ class Abort(Callback):
         self._kinds = frozenset(kinds)
 
     def hear(self, kind: str) -> None:
-        """Is told of an event, on all processes."""
+        """Is told of a decisive event, on all processes."""
         if self.by is None and kind in self._kinds:
             self.by = kind
 
