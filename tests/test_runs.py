@@ -16,7 +16,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 import clsnorm
 from clsnorm.errors import InputError
-from runs import events, results, weights
+from runs import crashing_before, events, results, weights
 
 Train = Callable[..., SimpleNamespace]
 
@@ -218,11 +218,9 @@ def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: py
     assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
-def test_a_collapse_lasts_over_an_interruption(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        crash_at(3, patch)
-        with pytest.raises(RuntimeError):
-            train(*ABORTING, "trainer.max_steps=8")
+def test_a_collapse_lasts_over_an_interruption(train: Train) -> None:
+    with crashing_before(3):
+        train(*ABORTING, "trainer.max_steps=8")
     assert ending(train(*ABORTING, "trainer.max_steps=8")) == ("aborted", "majority_collapse", 4)
 
 

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 from torch import Tensor, nn
 
+from clsnorm.errors import InputError
 from clsnorm.normalizers import Normalizer
 
 Build = Callable[..., Normalizer]
@@ -125,6 +126,16 @@ def test_outlier_zero_takes_the_standard_deviation_of_all_means(build: Build) ->
     h = torch.tensor([[-1.0], [1.0]]) + 5 * torch.eye(11)[4]
     assert build("outlier_zero", 11, on=h, mean_deviations=3.1)(h)[:, 4].tolist() == [0, 0]
     assert torch.equal(build("outlier_zero", 11, on=h, mean_deviations=3.2)(h), h)
+    named = build("outlier_zero", 11, on=h, dims=[7, 0])(h)
+    assert torch.equal(named[:, [0, 7]], torch.zeros(2, 2))
+    assert torch.equal(named[:, 1:7], h[:, 1:7])
+    assert torch.equal(build("outlier_zero", 11, on=h, dims=[])(h), h)
+
+
+@pytest.mark.parametrize("dims", [[6], [-1], [1, 1], [True], [0.5]])
+def test_outlier_zero_wants_dimensions_that_there_are(build: Build, dims: list[int]) -> None:
+    with pytest.raises(InputError, match=r"`dims`.*but got"):
+        build("outlier_zero", dims=dims)
 
 
 def test_reference_of_ln_strip(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:

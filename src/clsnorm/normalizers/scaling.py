@@ -1,8 +1,11 @@
 """Calibrated affine normalizers that treat each dimension alone: ``z = a * (h - location)``."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from clsnorm.errors import InputError
 from clsnorm.normalizers.base import check_floor, check_positive, check_quantiles
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored
@@ -91,35 +94,59 @@ class OutlierZero(CalibratedAffine):
     An outlier dimension is one whose mean over the training split lies more than ``mean_deviations`` standard
     deviations away from the average mean (Kovaleva et al. 2021, arXiv:2105.06990), or whose variance is more than
     ``variance_ratio`` times the average variance (Rudman et al. 2023, arXiv:2310.17715). Both found such dimensions to
-    carry much of what a fine-tuned model knows: the map throws information away, and its rank shows that.
+    carry much of what a fine-tuned model knows: the map throws information away, and its rank shows that. Setting them
+    to their mean instead of 0 would add a constant, which the head's bias learns by itself.
 
     Args:
         dim: Dimensions of an embedding.
         mean_deviations: How far off a mean may be, in standard deviations of the means.
         variance_ratio: How large a variance may be, as a multiple of the average one.
+        dims: The outlier dimensions, from 0, if they are known from elsewhere; the other options then do nothing.
 
     Raises:
-        InputError: An option is not positive.
+        InputError: An option is not positive, or ``dims`` are not different whole numbers below ``dim``.
     """
 
-    def __init__(self, dim: int, *, mean_deviations: float = 3.0, variance_ratio: float = 5.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mean_deviations: float = 3.0,
+        variance_ratio: float = 5.0,
+        dims: Sequence[int] | None = None,
+    ) -> None:
         super().__init__(dim, diagonal=True)
         check_positive("mean_deviations", mean_deviations, "Give normalizer.mean_deviations=3")
         check_positive("variance_ratio", variance_ratio, "Give normalizer.variance_ratio=5")
         self.mean_deviations = mean_deviations
         self.variance_ratio = variance_ratio
+        self.dims = None if dims is None else list(dims)
+        if self.dims and not _are_dimensions(self.dims, dim):
+            raise InputError(
+                f"Expected argument `dims` to name different dimensions from 0 to {dim - 1}, but got {self.dims}. "
+                "Leave it out to look for them"
+            )
 
     def compute_location(self, accumulator: Moments) -> Tensor:
         return torch.zeros_like(accumulator.mean)
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
         mean, variance = accumulator.mean, accumulator.variance
+        if self.dims is not None:
+            kept = torch.ones_like(mean)
+            kept[self.dims] = 0.0
+            return kept
         far = (mean - mean.mean()).abs() > self.mean_deviations * mean.std(correction=0)
         wide = variance > self.variance_ratio * variance.mean()
         return torch.where(far | wide, 0.0, 1.0).to(mean.dtype)
 
     def extra_repr(self) -> str:
-        return f"mean_deviations={self.mean_deviations}, variance_ratio={self.variance_ratio}"
+        return f"mean_deviations={self.mean_deviations}, variance_ratio={self.variance_ratio}, dims={self.dims}"
+
+
+def _are_dimensions(given: Sequence[object], dim: int) -> bool:
+    """Returns whether ``given`` are whole numbers from 0 to ``dim - 1``, each once."""
+    return all(type(i) is int and 0 <= i < dim for i in given) and len({*given}) == len(given)
 
 
 def varies(moments: Moments) -> Tensor:
