@@ -32,8 +32,8 @@ def ends_step(trainer: pl.Trainer) -> bool:
 class StepWatch:
     """Knows whether the optimizer made its step, without asking a device.
 
-    AMP's gradient scaler leaves a step out in which a gradient overflowed. (It cannot keep an optimizer from stepping
-    that unscales by itself, as torch's fused ones do unless told otherwise; this package's do not.)
+    AMP's gradient scaler leaves a step out in which a gradient overflowed, unless the optimizer unscales by itself, as
+    torch's fused ones do: `clsnorm.model.FineTuner` has the scaler do it for all.
 
     Args:
         optimizer: It is watched until `remove`.

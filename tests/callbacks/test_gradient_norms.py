@@ -325,12 +325,16 @@ def test_a_norm_read_after_backward_is_scaled_and_of_one_batch(
     assert naive[0] < naive[1]
 
 
+OWN = ("optimizer._target_=torch.optim.AdamW", "~optimizer.layer_decay", "~optimizer.head_lr_factor")
+
+
+@pytest.mark.parametrize("optimizer", [(), (*OWN, "+optimizer.fused=true")], ids=["ours", "unscales_by_itself"])
 def test_a_step_that_amp_skips_is_that_and_no_explosion(
-    train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe
+    train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe, optimizer: tuple[str, ...]
 ) -> None:
     scale_losses(monkeypatch)
     options = ["trainer.precision=16-mixed", "trainer.log_every_n_steps=4", *probe("Spike", step=3, factor="inf")]
-    run = train(*STILL, *options, "normalizer=layernorm", "callbacks.gradient_norms.updates=false")
+    run = train(*STILL, *optimizer, *options, "normalizer=layernorm", "callbacks.gradient_norms.updates=false")
     assert [(event["step"], event["kind"]) for event in events(run.folder)] == [("3", "skipped_step")]
     assert {len(norms) for norms in kept(run.folder).values()} == {37 - 8}
     metrics = json.loads((run.folder / "results.json").read_text())["metrics"]

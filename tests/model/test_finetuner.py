@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 import torch
 import transformers
 from pytorch_lightning.plugins import MixedPrecision
+from pytorch_lightning.plugins.precision.amp import _optimizer_handles_unscaling
 from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
@@ -262,6 +263,15 @@ def test_powernorm_is_told_by_what_the_loss_is_scaled(tiny, shared):
     assert float(tuner.classifier.normalizer.loss_scale) > 2.0**12  # it grew on the way
     assert float(averages[0].abs().max()) > 1e-3
     torch.testing.assert_close(averages[1], averages[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [AdamW, functools.partial(torch.optim.AdamW, fused=True)])
+def test_unscaling_is_left_to_the_scaler(tiny, shared, optimizer):
+    """Lightning refuses to clip the gradients of an optimizer that unscales by itself, bf16-mixed included."""
+    tuner = shared.finetuner(tiny("bert"), optimizer=functools.partial(optimizer, lr=1e-3))
+    fitter = shared.trainer(plugins=[Scaled()], gradient_clip_val=1.0)
+    fitter.fit(tuner, shared.batches(0, index=0, count=1))
+    assert not _optimizer_handles_unscaling(fitter.optimizers[0])
 
 
 def test_finetuner_is_exported():

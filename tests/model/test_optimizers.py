@@ -163,10 +163,3 @@ def test_schedule_options_out_of_range_are_refused():
     ):
         with pytest.raises(InputError, match=message):
             Linear(sgd(), **options)
-
-
-def test_fused_adamw_leaves_unscaling_to_the_scaler() -> None:
-    """Lightning refuses to clip the gradients of an optimizer that unscales by itself, bf16-mixed included."""
-    from pytorch_lightning.plugins.precision.amp import _optimizer_handles_unscaling
-
-    assert not _optimizer_handles_unscaling(AdamW([torch.nn.Parameter(torch.zeros(2))], lr=1e-3))

@@ -88,6 +88,9 @@ class FineTuner(pl.LightningModule):
         """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
         groups = parameter_groups(self.classifier, self._matrices, head_rate=float(self.classifier.head_rate))
         optimizer = self._optimizer(groups)
+        # AMP's scaler can unscale for torch's fused optimizers, too: else Lightning would not clip, and none could see
+        # without waiting for the device which steps they leave out.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
         apply_rates(optimizer)
         steps = self.trainer.estimated_stepping_batches
         scheduler = self._scheduler(optimizer, num_training_steps=steps)

@@ -145,8 +145,6 @@ class AdamW(torch.optim.AdamW):
         # The fused kernel is several times faster on a CPU; on a GPU torch's default also works with gradient clipping.
         fused = True if _on_cpu(arranged) else None
         super().__init__(arranged, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused)
-        # Lightning will not clip what an optimizer unscales by itself; the scaler can for the fused kernel, too.
-        self._step_supports_amp_scaling = False
 
 
 class AdamWUncorrected(torch.optim.Optimizer):
