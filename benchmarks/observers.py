@@ -6,8 +6,9 @@
 
 One run in one process, each of whose epochs is a block. A round has a block without observers, one with each, one with
 both, and one without any again, all over the same batches; each round has batches of its own, and the order of its
-blocks moves on by one. A block's first steps, to the first logged one, are for warming up. Then one whole cadence is
-timed, up to the rarest logged number, with logging.
+blocks moves on by one, so that in a multiple of five rounds each has each place equally often. A block's first steps,
+to the first logged one, are for warming up. Then one whole cadence is timed, up to the rarest logged number, with
+logging.
 
 Batches are made before a round: loading is not in the time, which makes the observers' share larger. Nor are
 validations and what comes before and after the steps.
