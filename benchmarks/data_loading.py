@@ -5,7 +5,8 @@
 
 Three starts follow each other on one cache: 1,000 training rows (all rows are read, few are tokenized), all of train
 (the rows are there already), and all of train again (the tokens are there already). `MB before` is the peak of the
-process once everything is imported and the tokenizer is loaded.
+process once everything is imported and the tokenizer is loaded. `own MB` is the same without pages of files: the peak
+of what only the process itself can let go of, sampled a hundred times a second (Linux).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,16 +65,41 @@ def measure(overrides: Sequence[str]) -> None:
     assert isinstance(node, dict)
     seeds = {f"seed_{name}": 0 for name in ("order", "subset", "noise")}
     tokenizer = load_tokenizer(config.model.path)
-    before = _peak_mb()
+    before, own_before = _peak_mb(), _own_mb()
     began = time.perf_counter()
     data = instantiate(node, "data", tokenizer=tokenizer, **seeds)
-    data.prepare()
+    own = _peak_own_mb(data.prepare)
     seconds = time.perf_counter() - began
-    print(json.dumps({"rows": data.source_record["rows"], "seconds": seconds, "before": before, "peak": _peak_mb()}))
+    memory = {"before": before, "peak": _peak_mb(), "own_before": own_before, "own": own}
+    print(json.dumps({"rows": data.source_record["rows"], "seconds": seconds, **memory}))
 
 
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _own_mb() -> float:
+    """Returns the process's anonymous memory."""
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0]) / 1024
+
+
+def _peak_own_mb(work: Callable[[], object]) -> float:
+    """Returns the largest `_own_mb` seen during ``work``."""
+    done, seen = threading.Event(), [_own_mb()]
+
+    def watch() -> None:
+        while not done.wait(0.01):
+            seen.append(_own_mb())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        work()
+    finally:
+        done.set()
+        watcher.join()
+    return max(seen)
 
 
 def start(name: str, overrides: Sequence[str], starts: Mapping[str, Sequence[str]]) -> None:
@@ -84,7 +111,7 @@ def start(name: str, overrides: Sequence[str], starts: Mapping[str, Sequence[str
             found = json.loads(done.stdout.splitlines()[-1])
             print(
                 f"| {name} | {what} | {found['rows']['train']:,} | {found['seconds']:.1f} | {found['before']:.0f} | "
-                f"{found['peak']:.0f} |",
+                f"{found['peak']:.0f} | {found['own_before']:.0f} | {found['own']:.0f} |",
                 flush=True,
             )
 
@@ -108,7 +135,8 @@ def main() -> None:
 
 def tabulate(data: str | None, rows: int, work: Path, starts: Mapping[str, Sequence[str]]) -> None:
     """Prints the table of measurements."""
-    print("| data | what is asked | train | seconds | MB before | peak MB |\n|---|---|---|---|---|---|", flush=True)
+    head = ["data", "what is asked", "train", "seconds", "MB before", "peak MB", "own MB before", "own peak MB"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
     if data:
         start("SST-2", ["data=sst2", f"paths.data={data}"], starts)
     if rows:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clsnorm.data.leakage import free_of, report
-from clsnorm.data.rows import Rows
+from clsnorm.data.leakage import report, standing_in
+from clsnorm.data.rows import Part, Rows
 from clsnorm.data.texts import hashes, near_form
 
 TEXTS = st.lists(
@@ -28,8 +28,8 @@ def rows(folder: Path, split: str, texts: list[tuple[str, int]]) -> Rows:
 def test_counts_are_those_of_a_plain_search(
     tmp_path: Path, train: list[tuple[str, int]], other: list[tuple[str, int]]
 ) -> None:
-    parts = {"train": rows(tmp_path, "train", train), "report": rows(tmp_path, "report", other)}
-    found = report({name: (part, np.arange(len(part))) for name, part in parts.items()})
+    parts = {name: Part.whole(rows(tmp_path, name, texts)) for name, texts in (("train", train), ("report", other))}
+    found = report(parts)
     for name, form in (("exact", str), ("near", near_form)):
         seen = [(form(text), label) for text, label in train]
         looked = [(form(text), label) for text, label in other]
@@ -44,13 +44,10 @@ def test_counts_are_those_of_a_plain_search(
         )
     three = {**parts, "select": parts["train"], "train": parts["report"]}
     assert "near_select" not in found["report"]
-    assert (
-        report({name: (part, np.arange(len(part))) for name, part in three.items()})["report"]["near_select"]
-        == (found["report"]["near"])
-    )
-    kept = free_of(parts["train"], [parts["report"]])
+    assert report(three)["report"]["near_select"] == found["report"]["near"]
     taken = {near_form(text) for text, _ in other}
-    assert kept.tolist() == [i for i, (text, _) in enumerate(train) if near_form(text) not in taken]
+    leaked = [i for i, (text, _) in enumerate(train) if near_form(text) in taken]
+    assert standing_in(parts["train"], [parts["report"]]).tolist() == leaked
 
 
 def test_near_forms() -> None:

@@ -37,7 +37,7 @@ def test_shots_and_noise_reach_all_that_asks_for_labels(
         given = dict(
             zip(*(torch.cat([getattr(b, n) for b in loader]).tolist() for n in ("example_ids", "labels")), strict=True)
         )
-        ids = noisy._tokens["train"].example_ids[noisy._kept].tolist()
+        ids = noisy._tokens["train"].example_ids[noisy._used["train"][:]].tolist()
         assert [given[i] for i in ids] == noisy.labels_of("train").tolist()
     upside_down = prepared(label_noise=1.0)
     assert upside_down.majority() == 1 - prepared().majority()
@@ -90,8 +90,8 @@ def test_rows_cut_short_are_counted_among_those_used(
     with caplog.at_level("INFO", "clsnorm"):
         data.prepare()
     lengths = {i: len(data.tokenizer(text)["input_ids"]) for i, (text, _) in enumerate(rows)}
-    for split, rows_used in (("train", data._kept), ("report", slice(None))):
-        ids = data._tokens[split].example_ids[rows_used].tolist()
+    for split in ("train", "report"):
+        ids = data.ids_of(split).tolist()
         cut = sum(lengths[i] > 12 for i in ids)
         assert data.source_record["truncated"][split] == cut > 0
         assert data.source_record["truncated_share"][split] == pytest.approx(cut / len(ids))

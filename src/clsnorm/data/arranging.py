@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from clsnorm.data.leakage import Part, column, free_of
-from clsnorm.data.rows import Rows
+from clsnorm.data.leakage import standing_in
+from clsnorm.data.rows import Part, Rows
 from clsnorm.data.splits import carve
 from clsnorm.errors import InputError
 
@@ -32,18 +32,15 @@ def arrange(published: Mapping[str, Rows], *, drop_leaked: bool) -> tuple[dict[s
     Raises:
         InputError: If nothing is left of train.
     """
-    parts = {name: (rows, np.arange(len(rows))) for name, rows in published.items()}
-    train = published["train"]
-    if drop_leaked:
-        parts["train"] = train, free_of(train, [rows for name, rows in published.items() if name != "train"])
-    kept = parts.pop("train")[1]
-    dropped = len(train) - len(kept)
-    if not len(kept):
+    parts = {name: Part.whole(rows) for name, rows in published.items()}
+    train = parts.pop("train")
+    leaked = standing_in(train, list(parts.values())) if drop_leaked else np.empty(0, np.int64)
+    train = train.without(leaked)
+    if not len(train):
         raise InputError("Expected rows in train, but all stand in other splits too. Set data.drop_leaked=false")
     for name in ("report", "select"):
         if name not in parts:
-            same = column((train, kept), "near" if drop_leaked else "exact")
-            stay, off = carve(same, column((train, kept), "labels"), name)
-            parts[name], kept = (train, kept[off]), kept[stay]
-    parts["train"] = train, kept
-    return {name: parts[name] for name in split_names(published)}, dropped
+            off = carve(train.column("near" if drop_leaked else "exact"), train.column("labels"), name)
+            parts[name], train = train.only(off), train.without(off)
+    parts["train"] = train
+    return {name: parts[name] for name in split_names(published)}, len(leaked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -43,6 +45,15 @@ class ArrayFile:
             if kind is None:
                 self._file.seek(0)
                 self._write_header()
+
+
+def write_array(path: Path, pieces: Iterable[np.ndarray]) -> None:
+    """Writes a one-dimensional ``.npy`` file from its ``pieces``, of which there is one at least."""
+    rest = iter(pieces)
+    first = next(rest)
+    with ArrayFile(path, first.dtype) as file:
+        for piece in chain([first], rest):
+            file.append(piece)
 
 
 def map_array(path: Path) -> np.ndarray:

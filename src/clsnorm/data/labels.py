@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from clsnorm.data.columns import Column, length, tally
 from clsnorm.data.faults import Faults, names_of
 from clsnorm.errors import InputError, did_you_mean
 
@@ -189,19 +190,19 @@ def _whole(coder: Coder, table: Table) -> np.ndarray:
     return coded
 
 
-def absent_classes(ids: np.ndarray, labels: Sequence[str]) -> list[str]:
+def absent_classes(ids: Column, labels: Sequence[str]) -> list[str]:
     """Returns the classes of which no row is."""
-    counts = np.bincount(ids, minlength=len(labels))
+    counts = tally(ids, len(labels))
     return [name for name, count in zip(labels, counts, strict=True) if count == 0]
 
 
 def require_classes(
-    ids: np.ndarray, labels: Sequence[str], split: str, cure: str, *, untrained: Collection[str] = ()
+    ids: Column, labels: Sequence[str], split: str, cure: str, *, untrained: Collection[str] = ()
 ) -> None:
     """Raises InputError, which ends with ``cure``, if a class has no row in ``split``, but for those ``untrained``."""
     if absent := [name for name in absent_classes(ids, labels) if name not in untrained]:
         raise InputError(
-            f"Expected each class in the {split} split, but {len(ids)} rows hold none of: {names_of(absent)}. Give "
+            f"Expected each class in the {split} split, but {length(ids)} rows hold none of: {names_of(absent)}. Give "
             f"more rows of it, or {cure}"
         )
 

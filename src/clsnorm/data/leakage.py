@@ -7,10 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from clsnorm.data.rows import Rows
-from clsnorm.data.splits import among, repeated
-
-Part = tuple[Rows, np.ndarray]  # rows of a published part, and which of them are meant
+from clsnorm.data.columns import Column, find, placed, shares, starts
+from clsnorm.data.rows import Part
 
 
 @dataclass(frozen=True)
@@ -30,21 +28,14 @@ class Copies:
     near_relabelled: int
 
 
-def column(part: Part, name: str) -> np.ndarray:
-    """Returns a column of the rows that are meant: mapped from its file if all are, else a copy."""
-    rows, kept = part
-    whole: np.ndarray = getattr(rows, name)
-    return whole if len(kept) == len(whole) else whole[kept]
-
-
 def leaked(train: Part, other: Part) -> Copies:
     """Returns how many rows of ``other`` stand in ``train`` too."""
     counts = []
     for form in ("exact", "near"):
-        keys, labels = column(other, form), column(other, "labels")
-        known = _Known(train, form, np.unique(keys))
-        there = among(keys, known.keys)
-        counts += [int(there.sum()), known.relabelled(keys[there], labels[there])]
+        found = np.zeros(2, np.int64)
+        for _, keys, labels in shares(other.column(form), other.column("labels")):
+            found += _Known(train.column(form), train.column("labels"), keys[starts(keys)]).counts(keys, labels)
+        counts += found.tolist()
     return Copies(*counts)
 
 
@@ -52,8 +43,11 @@ def repeats(train: Part) -> Copies:
     """Returns how many rows of ``train`` repeat an earlier one, and how many of its rows stand there relabelled."""
     counts = []
     for form in ("exact", "near"):
-        known = _Known(train, form, repeated(column(train, form)))
-        counts += [int((known.counts - 1).sum()), int(known.counts[known.lowest != known.highest].sum())]
+        found = np.zeros(2, np.int64)
+        for _, keys, labels in shares(train.column(form), train.column("labels")):
+            texts = keys[starts(keys)]
+            found += _Known([keys], [labels], texts).counts(keys, labels) - [len(texts), 0]
+        counts += found.tolist()
     return Copies(*counts)
 
 
@@ -72,33 +66,31 @@ def report(splits: Mapping[str, Part]) -> dict[str, dict[str, int]]:
     return found
 
 
-def free_of(rows: Rows, others: Sequence[Rows]) -> np.ndarray:
-    """Returns which ``rows`` stand in none of ``others``, not even but for case, punctuation and spaces."""
-    taken = np.unique(np.concatenate([np.empty(0, np.uint64), *(other.near for other in others)]))
-    return np.flatnonzero(~among(rows.near, taken))
+def standing_in(train: Part, others: Sequence[Part]) -> np.ndarray:
+    """Returns the rows of ``train`` that stand in ``others`` too, but for case, punctuation and spaces; ascending."""
+    there = np.zeros(len(train), bool)
+    for other in others:
+        for _, keys in shares(other.column("near")):
+            taken = keys[starts(keys)]
+            for start, piece in placed(train.column("near")):
+                there[start : start + len(piece)] |= find(piece, taken)[0]
+    return np.flatnonzero(there)
 
 
 class _Known:
-    """Those of some texts that stand in train, with their rows counted and their smallest and largest labels there."""
+    """How some ``texts``, different and ascending, are labelled in columns of texts and labels."""
 
-    def __init__(self, train: Part, form: str, texts: np.ndarray) -> None:
-        keys = column(train, form)
-        there = among(keys, texts)
-        keys, labels = keys[there], column(train, "labels")[there]
-        order = np.argsort(keys)
-        keys, labels = keys[order], labels[order]
-        starts = np.flatnonzero(_changes(keys))
-        self.keys, self.counts = keys[starts], np.diff(starts, append=len(keys))
-        self.lowest, self.highest = (extreme.reduceat(labels, starts) for extreme in (np.minimum, np.maximum))
+    def __init__(self, keys: Column, labels: Column, texts: np.ndarray) -> None:
+        self._texts = texts
+        self._lowest, self._highest = np.full(len(texts), np.inf), np.full(len(texts), -np.inf)
+        for piece, values in zip(keys, labels, strict=True):
+            there, at = find(piece, texts)
+            np.minimum.at(self._lowest, at, values[there].astype(np.float64))
+            np.maximum.at(self._highest, at, values[there].astype(np.float64))
 
-    def relabelled(self, keys: np.ndarray, labels: np.ndarray) -> int:
-        """Returns how many of these texts, all of which are known, are known with another label than the given one."""
-        place = np.searchsorted(self.keys, keys)
-        return int(((self.lowest[place] != labels) | (self.highest[place] != labels)).sum())
-
-
-def _changes(keys: np.ndarray) -> np.ndarray:
-    """Returns which of some ``keys``, which ascend, differ from the one before; the first does."""
-    new = np.ones(len(keys), bool)
-    new[1:] = keys[1:] != keys[:-1]
-    return new
+    def counts(self, keys: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Returns how many of ``keys``, all of them among the texts, stand there, and how many with another label."""
+        at = np.searchsorted(self._texts, keys)
+        lowest, highest = self._lowest[at], self._highest[at]
+        there = lowest <= highest
+        return np.array([there.sum(), (there & ((lowest != labels) | (highest != labels))).sum()])

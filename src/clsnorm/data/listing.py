@@ -15,7 +15,8 @@ import numpy as np
 from clsnorm.catalogue import data_sets, kind, metric_names
 from clsnorm.data import leakage
 from clsnorm.data.cache import cache_key
-from clsnorm.data.rows import Rows
+from clsnorm.data.columns import tally
+from clsnorm.data.rows import Part, Rows
 from clsnorm.data.sources import Source, Unavailable
 from clsnorm.data.storing import store
 from clsnorm.errors import InputError, did_you_mean
@@ -153,18 +154,18 @@ def measure(
             progress=True,
             only=splits,
         )
-        parts = {split: Rows(Path(folder), split) for split in splits}
+        parts = {split: Part.whole(Rows(Path(folder), split)) for split in splits}
         train, names = parts.get("train", parts[splits[0]]), record.pop("labels")
-        copied = {split: (part, np.arange(len(part))) for split, part in parts.items()}
+        values = np.concatenate(list(train.column("labels")))
         return {
             **record,
             "rows": {split: len(part) for split, part in parts.items()},
-            "classes": None if regression else {s: _counts(part.labels, names) for s, part in parts.items()},
-            "range": [float(train.labels.min()), float(train.labels.max())] if regression else None,
-            "majority": None if regression else float(np.bincount(train.labels).max() / len(train)),
+            "classes": None if regression else {s: _counts(part, names) for s, part in parts.items()},
+            "range": [float(values.min()), float(values.max())] if regression else None,
+            "majority": None if regression else float(np.bincount(values).max() / len(train)),
             "words": _words(train),
-            "copies": leakage.report(copied) if "train" in copied else {},
-            "examples": _examples(train, names),
+            "copies": leakage.report(parts) if "train" in parts else {},
+            "examples": _examples(train, values, names),
         }
 
 
@@ -177,31 +178,29 @@ def without_places(one: dict[str, Any], root: Path) -> dict[str, Any]:
     return kept
 
 
-def _counts(labels: np.ndarray, names: list[str]) -> dict[str, int]:
-    return dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+def _counts(part: Part, names: list[str]) -> dict[str, int]:
+    return dict(zip(names, tally(part.column("labels"), len(names)).tolist(), strict=True))
 
 
-def _words(rows: Rows) -> dict[str, float]:
+def _words(part: Part) -> dict[str, float]:
     counts = [
-        sum(len(WORD.findall(text)) for text in row)
-        for texts in rows.texts(np.arange(len(rows)))
-        for row in zip(*texts, strict=True)
+        sum(len(WORD.findall(text)) for text in row) for texts in part.texts() for row in zip(*texts, strict=True)
     ]
     return {"median": float(np.median(counts)), "p95": float(np.quantile(counts, 0.95))}
 
 
-def _examples(rows: Rows, names: list[str] | None) -> dict[str, list[list[str]]]:
+def _examples(part: Part, labels: np.ndarray, names: list[str] | None) -> dict[str, list[list[str]]]:
     """Returns the first examples of each class, or those with the smallest, the middle and the largest number."""
     if names:
-        wanted = {name: np.flatnonzero(rows.labels == i)[:EXAMPLES] for i, name in enumerate(names)}
+        wanted = {name: np.flatnonzero(labels == i)[:EXAMPLES] for i, name in enumerate(names)}
     else:
-        order = np.argsort(rows.labels, kind="stable")[[0, len(rows) // 2, -1]]
-        wanted = {f"{rows.labels[row]:g}": np.array([row]) for row in order}
-    return {name: [[_short(text) for text in row] for row in _texts(rows, chosen)] for name, chosen in wanted.items()}
+        order = np.argsort(labels, kind="stable")[[0, len(labels) // 2, -1]]
+        wanted = {f"{labels[row]:g}": np.array([row]) for row in order}
+    return {name: [[_short(text) for text in row] for row in _texts(part, chosen)] for name, chosen in wanted.items()}
 
 
-def _texts(rows: Rows, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
-    for texts in rows.texts(chosen):
+def _texts(part: Part, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
+    for texts in part.only(chosen).texts():
         yield from zip(*texts, strict=True)
 
 

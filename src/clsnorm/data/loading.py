@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from clsnorm.batches import Batch
 from clsnorm.data.sampling import GlobalBatches, Part
+from clsnorm.data.selection import Selection
 from clsnorm.data.tokens import Tokens
 
 
@@ -23,9 +24,9 @@ class TokenDataset(Dataset[Batch]):
         padding: Token id that fills padded batches.
     """
 
-    def __init__(self, tokens: Tokens, *, rows: np.ndarray | None = None, packed: bool, padding: int) -> None:
+    def __init__(self, tokens: Tokens, *, rows: Selection | None = None, packed: bool, padding: int) -> None:
         self.tokens, self.packed, self.padding = tokens, packed, padding
-        self.rows = np.arange(len(tokens)) if rows is None else rows
+        self.rows = Selection.everything(len(tokens)) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -34,7 +35,7 @@ class TokenDataset(Dataset[Batch]):
         return self.__getitems__(Part(np.array([index]), 1))
 
     def __getitems__(self, part: Part) -> Batch:
-        rows = self.rows[part.rows]
+        rows = self.rows.rows(part.rows)
         at, positions, lengths = self.tokens.places(rows)
         columns = [self.tokens.token_ids[at].astype(np.int64), positions, self.tokens.segment_ids[at].astype(np.int64)]
         if self.packed:

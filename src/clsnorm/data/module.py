@@ -29,6 +29,7 @@ from clsnorm.data.loading import BatchLoader, TokenDataset
 from clsnorm.data.preparing import Preparation, Prepared
 from clsnorm.data.recording import notes, source_record, warnings
 from clsnorm.data.sampling import GlobalBatches
+from clsnorm.data.selection import Selection
 from clsnorm.data.sources import Source, Unavailable
 from clsnorm.data.subsets import LabelNoise, Subset
 from clsnorm.data.tokens import Tokens
@@ -194,20 +195,22 @@ class DataModule(pl.LightningDataModule):
         )
 
     def _adopt(self, prepared: Prepared) -> None:
-        self._kept, self.labels = prepared.kept, prepared.labels
+        self._used, self.labels = prepared.used, prepared.labels
         self.num_outputs = len(self.labels) if self.labels else 1
         train = prepared.tokens["train"]
-        labels = np.array(train.labels)
-        if self.noise.share:
-            labels[self._kept] = self.noise.applied(labels[self._kept], self._trained(labels))
-        self._changed = int((labels != train.labels).sum())
+        labels = self._noisy(train.labels) if self.noise.share else train.labels
+        self._changed = self.noise.count(self.train_size)
         self._tokens = {**prepared.tokens, "train": dataclasses.replace(train, labels=labels)}
         self.metrics = build_metrics(self._metrics, num_outputs=self.num_outputs, regression=self.regression)
         digest = hashlib.sha256(repr(self.labels).encode())
         for split, part in sorted(self._tokens.items()):  # what they hold: another source of the same rows is no change
-            rows = self._kept if split == "train" else np.arange(len(part))
-            digest.update(split.encode() + part.digest(rows))
+            digest.update(split.encode() + part.digest(self._used[split]))
         self.fingerprint = digest.hexdigest()
+
+    def _noisy(self, labels: np.ndarray) -> np.ndarray:
+        noisy, rows = np.array(labels), self._used["train"].numbers()
+        noisy[rows] = self.noise.applied(noisy[rows], self._trained(noisy))
+        return noisy
 
     def _trained(self, labels: np.ndarray) -> np.ndarray:
         """Returns the ids of the classes that have a row in train or should have one, ascending."""
@@ -242,7 +245,7 @@ class DataModule(pl.LightningDataModule):
     @property
     def train_size(self) -> int:
         """Training examples, of the subset if one is drawn."""
-        return len(self._kept)
+        return len(self._used["train"])
 
     @property
     def steps_per_epoch(self) -> int:
@@ -251,13 +254,15 @@ class DataModule(pl.LightningDataModule):
 
     def labels_of(self, split: str) -> np.ndarray:
         """Returns the class ids or values of ``split``, in the order of the data."""
-        labels = self._tokens[split].labels
-        return np.array(labels[self._kept] if split == "train" else labels)
+        return self._of(split, self._tokens[split].labels)
 
     def ids_of(self, split: str) -> np.ndarray:
         """Returns the example ids of ``split``, int64, each once, in the order of the data."""
-        ids = self._tokens[split].example_ids
-        return np.array(ids[self._kept] if split == "train" else ids)
+        return self._of(split, self._tokens[split].example_ids)
+
+    def _of(self, split: str, column: np.ndarray) -> np.ndarray:
+        """Returns a copy of those of a ``column`` of ``split`` whose rows are used."""
+        return np.asarray(column)[self._used[split][:]]
 
     def majority(self) -> int | float:
         """Returns the best constant prediction from train: the most frequent class, or the mean."""
@@ -302,9 +307,9 @@ class DataModule(pl.LightningDataModule):
     def _loader(
         self, split: str, batch_size: int, *, seed: int | None = None, rows: np.ndarray | None = None
     ) -> BatchLoader:
-        rows = self._kept if split == "train" else rows
-        padding = self.tokenizer.pad_token_id or 0
-        dataset = TokenDataset(self._tokens[split], rows=rows, packed=self.packed, padding=padding)
+        tokens, padding = self._tokens[split], self.tokenizer.pad_token_id or 0
+        used = self._used[split] if rows is None else Selection.of(len(tokens), rows)
+        dataset = TokenDataset(tokens, rows=used, packed=self.packed, padding=padding)
         batches = GlobalBatches(
             len(dataset), batch_size=batch_size, seed=seed, rank=self.rank, world_size=self.world_size
         )

@@ -9,14 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clsnorm.data import leakage, splits, tokens
 from clsnorm.data.arranging import arrange, split_names
 from clsnorm.data.cache import Cache, cache_key
+from clsnorm.data.columns import Chosen, Column
 from clsnorm.data.labels import require_classes
 from clsnorm.data.progress import bar
-from clsnorm.data.rows import Rows
+from clsnorm.data.rows import Part, Rows
+from clsnorm.data.selection import Selection
 from clsnorm.data.sources import Source
 from clsnorm.data.storing import store
 from clsnorm.data.subsets import Subset
@@ -40,14 +40,14 @@ class Prepared:
 
     Attributes:
         tokens: Of each split; of train perhaps of a subset only.
-        kept: The rows of the tokens of train that are used, ascending.
+        used: Of each split, which rows of its tokens are used.
         labels: Class names in the order of their ids; None for numbers.
         record: ``published``, ``drops``, ``sizes`` of the splits, ``copies``.
         content: Identifies what the source held.
     """
 
     tokens: dict[str, Tokens]
-    kept: np.ndarray
+    used: dict[str, Selection]
     labels: list[str] | None
     record: dict[str, Any]
     content: str
@@ -110,12 +110,12 @@ class Preparation:
         if len(found) < len(entries):
             raise RuntimeError(f"the tokens just written to {cache.folder} cannot be read back")
         loaded, record = {split: Tokens.load(folder) for split, (folder, _) in found.items()}, found["train"][1]
-        train, names = loaded["train"], record["labels"]
-        kept = np.arange(len(train)) if record["subset"] else self._drawn(subset, np.array(train.labels), names)
-        self._require_classes(
-            {split: part.labels for split, part in loaded.items()} | {"train": train.labels[kept]}, names
-        )
-        return Prepared(loaded, kept, names, record, content)
+        labels, names = {split: tokens.labels_in(folder) for split, (folder, _) in found.items()}, record["labels"]
+        used = {split: Selection.everything(len(part)) for split, part in loaded.items()}
+        if not record["subset"]:
+            used["train"] = self._drawn(subset, labels["train"], names)
+        self._require_classes({split: Chosen(column, used[split]) for split, column in labels.items()}, names)
+        return Prepared(loaded, used, names, record, content)
 
     def _rows_key(self, content: str) -> str:
         reading = {"regression": self.regression, "labels": self.labels, "sizes": dict(self.sizes)}
@@ -167,25 +167,22 @@ class Preparation:
         """Writes entries for the ``missing`` splits."""
         start, count = time.perf_counter(), 0
         parts, dropped = arrange({s: Rows(folder, s) for s in self.source.splits}, drop_leaked=self.drop_leaked)
-        self._require_classes(
-            {split: leakage.column(part, "labels") for split, part in parts.items()}, stored["labels"]
-        )
+        self._require_classes({split: part.column("labels") for split, part in parts.items()}, stored["labels"])
         record = _record(parts, stored, dropped)
         for split in missing:
-            rows, wanted = parts[split]
-            alone = None
+            part, alone = parts[split], None
             if split == "train" and not subset.everything:
-                kept = self._drawn(subset, rows.labels[wanted], stored["labels"])
-                if len(kept) < SPARSE * len(wanted):
-                    wanted, alone = wanted[kept], self._drawing(subset)
+                kept = self._drawn(subset, part.column("labels"), stored["labels"])
+                if len(kept) < SPARSE * len(part):
+                    part, alone = part.only(kept.numbers()), self._drawing(subset)
             with cache.draft(_entry_key(key, split, alone)) as (draft, entry):
-                texts = self._shown(split, rows.texts(wanted), len(wanted))
-                tokens.write(draft, texts, rows.labels[wanted], rows.ids[wanted], self.tokenizer, self.max_length)
+                texts, labels, ids = self._shown(split, part), part.column("labels"), part.column("ids")
+                tokens.write(draft, texts, labels, ids, self.tokenizer, self.max_length)
                 entry |= {**record, "subset": alone}
-            count += len(wanted)
+            count += len(part)
         logger.info("tokenized %d rows in %.1f s", count, time.perf_counter() - start)
 
-    def _require_classes(self, labels: Mapping[str, np.ndarray], names: Sequence[str] | None) -> None:
+    def _require_classes(self, labels: Mapping[str, Column], names: Sequence[str] | None) -> None:
         """Refuses a split that lacks a class; one that was carved from train is no fault of the files."""
         if names is None:
             return
@@ -197,12 +194,12 @@ class Preparation:
         """Returns all that steers `_drawn`: a part of the key of a subset that is tokenized alone."""
         return {**asdict(subset), "untrained": list(self.untrained)}
 
-    def _drawn(self, subset: Subset, labels: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
+    def _drawn(self, subset: Subset, labels: Column, names: Sequence[str] | None) -> Selection:
         return subset.rows(labels, names, untrained=self.untrained)
 
-    def _shown(self, split: str, chunks: Iterable[list[list[str]]], count: int) -> Iterator[list[list[str]]]:
-        with bar(f"Tokenizing {split}", lambda: count, shown=self.progress) as done:
-            for chunk in chunks:
+    def _shown(self, split: str, part: Part) -> Iterator[list[list[str]]]:
+        with bar(f"Tokenizing {split}", lambda: len(part), shown=self.progress) as done:
+            for chunk in part.texts():
                 yield chunk
                 done.update(len(chunk[0]))
 
@@ -211,9 +208,9 @@ def _entry_key(key: str, split: str, subset: Mapping[str, Any] | None = None) ->
     return cache_key({"tokens": key, "split": split, "subset": subset})
 
 
-def _record(parts: Mapping[str, leakage.Part], stored: dict[str, Any], dropped: int) -> dict[str, Any]:
+def _record(parts: Mapping[str, Part], stored: dict[str, Any], dropped: int) -> dict[str, Any]:
     drops = {split: dict(reasons) for split, reasons in stored["drops"].items()}
     if dropped:
         drops.setdefault("train", {})["leaked"] = dropped
-    sizes = {split: len(wanted) for split, (_, wanted) in parts.items()}
+    sizes = {split: len(part) for split, part in parts.items()}
     return {**stored, "drops": drops, "sizes": sizes, "copies": leakage.report(parts)}

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from clsnorm.data.faults import names_of
 from clsnorm.data.labels import absent_classes
 from clsnorm.data.preparing import Preparation, Prepared
@@ -31,8 +29,8 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
         used, and their ``truncated_share``; ``unknown_share`` of the tokens.
     """
     source, record, tokens = preparation.source, prepared.record, prepared.tokens
-    used = {split: prepared.kept if split == "train" else np.arange(len(part)) for split, part in tokens.items()}
-    cut = {split: int(part.truncated[used[split]].sum()) for split, part in tokens.items()}
+    used = prepared.used
+    cut = {split: part.truncated_rows(used[split]) for split, part in tokens.items()}
     tokenizer: PreTrainedTokenizerFast = preparation.tokenizer
     return {
         "kind": source.kind,
@@ -43,7 +41,7 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
         "rows": record["sizes"],
         **{key: record[key] for key in ("published", "drops", "copies")},
         "absent": {
-            split: absent_classes(np.array(part.labels), prepared.labels)
+            split: absent_classes([part.labels], prepared.labels)
             for split, part in tokens.items()
             if prepared.labels and split != "train"
         },

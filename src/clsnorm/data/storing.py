@@ -13,13 +13,15 @@ import numpy as np
 import pyarrow as pa
 
 from clsnorm.data import labels as labelling
-from clsnorm.data.arrays import ArrayFile
+from clsnorm.data.arrays import ArrayFile, write_array
+from clsnorm.data.columns import Stored
 from clsnorm.data.faults import SHOWN, names_of
 from clsnorm.data.progress import bar
 from clsnorm.data.rows import ARRAYS
 from clsnorm.data.sources import Source, Table
 from clsnorm.data.texts import Texts, hashes, near_form
 from clsnorm.errors import InputError
+from clsnorm.files import replacing
 
 
 def store(
@@ -133,7 +135,8 @@ class _Writer(contextlib.ExitStack):
         self._texts.finish()
         self._coder.finish()
         np.save(self._path("starts"), np.array(self._starts, np.int64))
-        np.save(self._path("labels"), self._coder.final(np.load(self._path("labels"))))
+        with replacing(self._path("labels")) as draft:
+            write_array(draft, map(self._coder.final, Stored(self._path("labels"))))
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self._split}.{name}.npy"

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from clsnorm.data.arguments import require_positive, require_share
+from clsnorm.data.columns import Column, length, tally
 from clsnorm.data.faults import names_of
-from clsnorm.data.splits import draws, shuffled, strata, stratified_order
+from clsnorm.data.selection import Selection
+from clsnorm.data.splits import draws, first_drawn, shuffled, strata, stratified_order
 from clsnorm.errors import InputError
 
 WHICH, WHAT = 20_031, 20_032  # streams of label noise, apart from those that draw the order and the subset
@@ -46,8 +48,8 @@ class Subset:
         """Whether no rule leaves out a row."""
         return self.size is None and self.shots is None
 
-    def rows(self, labels: np.ndarray, names: Sequence[str] | None, *, untrained: Collection[str] = ()) -> np.ndarray:
-        """Returns the row numbers, ascending.
+    def rows(self, labels: Column, names: Sequence[str] | None, *, untrained: Collection[str] = ()) -> Selection:
+        """Returns which rows of train are used.
 
         Args:
             labels: Class ids or values of train.
@@ -57,25 +59,26 @@ class Subset:
         Raises:
             InputError: If a class has fewer rows than shots, naming it, or if there are more classes than rows.
         """
+        total = length(labels)
         if self.shots is not None:
-            return shots(labels, self.shots, self.seed, names or [], untrained=untrained)
-        if self.size is None or self.size >= len(labels):
-            return np.arange(len(labels))
-        if names and self.size < (classes := len(np.unique(labels))):
+            return Selection.of(total, shots(labels, self.shots, self.seed, names or [], untrained=untrained))
+        if self.size is None or self.size >= total:
+            return Selection.everything(total)
+        if names and self.size < (classes := np.count_nonzero(tally(labels))):
             raise InputError(
                 f"Expected argument `data.max_train_examples` to be at least {classes}, a row of each class, but got "
                 f"{self.size}"
             )
-        return subset(labels, self.size, self.seed)
+        return Selection.of(total, subset(labels, self.size, self.seed))
 
 
-def subset(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+def subset(labels: Column, size: int, seed: int) -> np.ndarray:
     """Returns ``size`` row numbers, ascending: a stratified subset; for one seed a larger one holds the smaller."""
     return np.sort(stratified_order(strata(labels), seed, size=size))
 
 
 def shots(
-    labels: np.ndarray, count: int, seed: int, names: Sequence[str], *, untrained: Collection[str] = ()
+    labels: Column, count: int, seed: int, names: Sequence[str], *, untrained: Collection[str] = ()
 ) -> np.ndarray:
     """Returns ``count`` row numbers of each class, ascending; for one seed more shots hold the fewer.
 
@@ -84,14 +87,13 @@ def shots(
     Raises:
         InputError: If another class has fewer rows, naming it.
     """
-    sizes = dict(zip(names, np.bincount(labels, minlength=len(names)).tolist(), strict=True))
+    sizes = dict(zip(names, tally(labels, len(names)).tolist(), strict=True))
     if short := [f"{name} ({size})" for name, size in sizes.items() if size < count and name not in untrained]:
         raise InputError(
             f"Expected at least data.shots_per_class={count} training rows of each class, but these have fewer: "
             f"{names_of(short)}. Ask for fewer shots"
         )
-    order = shuffled(len(labels), seed)
-    return np.sort(np.concatenate([order[labels[order] == c][:count] for c in range(len(names))]))
+    return np.sort(first_drawn(labels, seed, size=count)["row"])
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ class LabelNoise:
     def __post_init__(self) -> None:
         require_share("label_noise", self.share)
 
+    def count(self, rows: int) -> int:
+        """Returns how many of ``rows`` labels are replaced."""
+        return round(self.share * rows)
+
     def applied(self, labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Returns a copy of the class ids ``labels`` with the noise.
 
@@ -121,7 +127,7 @@ class LabelNoise:
             labels: Of the rows.
             classes: The ids to draw from, two or more, ascending; those of ``labels`` are among them.
         """
-        rows = shuffled(len(labels), self.seed, WHICH)[: round(self.share * len(labels))]
+        rows = shuffled(len(labels), self.seed, WHICH)[: self.count(len(labels))]
         steps = 1 + draws(len(labels), self.seed, WHAT)[: len(rows)] % np.uint64(len(classes) - 1)
         noisy = labels.copy()
         places = np.searchsorted(classes, labels[rows]) + steps.astype(np.int64)

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsnorm.data.arrays import ArrayFile, map_array
+from clsnorm.data.arrays import ArrayFile, map_array, write_array
+from clsnorm.data.columns import Column, Stored
+from clsnorm.data.selection import Selection
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 TYPES = {"token_ids": np.int32, "segment_ids": np.uint8, "offsets": np.int64, "truncated": np.bool_}
+LABELS = "labels.npy"
 PIECE = 1 << 16  # rows that are looked at at once
 SAMPLE = 1000  # rows that tell how much of a text the tokenizer knows
 
@@ -64,11 +67,10 @@ class Tokens:
         positions = np.arange(lengths.sum()) - np.repeat(starts, lengths)
         return np.repeat(first, lengths) + positions, positions, lengths
 
-    def digest(self, rows: np.ndarray) -> bytes:
+    def digest(self, rows: Selection) -> bytes:
         """Returns the sha256 of tokens, labels and ids of ``rows``, the same wherever the rows came from."""
         digest = hashlib.sha256()
-        for start in range(0, len(rows), PIECE):
-            part = rows[start : start + PIECE]
+        for part in rows.pieces(PIECE):
             at, _, lengths = self.places(part)
             for column in (
                 self.token_ids[at],
@@ -80,9 +82,13 @@ class Tokens:
                 digest.update(column.tobytes())
         return digest.digest()
 
-    def unknown_share(self, rows: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> float:
+    def truncated_rows(self, rows: Selection) -> int:
+        """Returns how many of the ``rows`` had more tokens than are kept."""
+        return sum(int(self.truncated[part].sum()) for part in rows.pieces(PIECE))
+
+    def unknown_share(self, rows: Selection, tokenizer: PreTrainedTokenizerFast) -> float:
         """Returns the share of tokens unknown to the tokenizer, special ones aside, in a sample of the ``rows``."""
-        sample = rows[:: max(1, len(rows) // SAMPLE)]
+        sample = rows.rows(np.arange(0, len(rows), max(1, len(rows) // SAMPLE)))
         ids = [self.token_ids[self.offsets[row] : self.offsets[row + 1]] for row in sample]
         unknown = tokenizer.unk_token_id  # None: the tokenizer can spell anything
         special = [token for token in tokenizer.all_special_ids if token != unknown]
@@ -94,8 +100,8 @@ class Tokens:
 def write(
     folder: Path,
     texts: Iterable[list[list[str]]],
-    labels: np.ndarray,
-    example_ids: np.ndarray,
+    labels: Column,
+    example_ids: Column,
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
 ) -> None:
@@ -126,8 +132,13 @@ def write(
             files["offsets"].append(end + np.cumsum([len(encoding) for encoding in encodings]))
             files["truncated"].append(np.array([bool(encoding.overflowing) for encoding in encodings]))
             end += len(ids)
-    np.save(folder / "labels.npy", labels)
-    np.save(folder / "example_ids.npy", example_ids)
+    write_array(folder / LABELS, labels)
+    write_array(folder / "example_ids.npy", example_ids)
+
+
+def labels_in(folder: Path) -> Column:
+    """Returns the labels of what `write` wrote to ``folder``."""
+    return Stored(folder / LABELS)
 
 
 def truncation_rule(*, pairs: bool) -> str:
