@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -96,6 +97,17 @@ def test_a_beginning_of_the_order_is_that_of_the_whole(labels: np.ndarray, seed:
     whole = stratified_order([labels], seed)
     assert sorted(whole) == list(range(len(labels)))
     np.testing.assert_array_equal(stratified_order(cut(labels, piece), seed, size=size), whole[:size])
+
+
+def test_a_beginning_takes_no_memory_for_the_rest() -> None:
+    """Also not if there are many classes."""
+    peaks = []
+    for size in (1000, None):
+        tracemalloc.start()
+        stratified_order(cut(np.arange(50_000) % 500), 0, size=size)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[0] < peaks[1] / 4
 
 
 @QUICK

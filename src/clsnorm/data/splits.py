@@ -35,13 +35,13 @@ def strata(labels: Column) -> Column:
     return _Deciles(labels, edges)
 
 
-def first_drawn(stratum: Column, *seeds: int, size: int | None = None) -> np.ndarray:
-    """Returns the ``size`` rows of each stratum with the smallest of random numbers that depend on ``seeds`` alone.
+def first_drawn(stratum: Column, *seeds: int, most: np.ndarray) -> np.ndarray:
+    """Returns the rows of each stratum with the smallest of random numbers that depend on ``seeds`` alone.
 
     Args:
         stratum: Of each row, an id from 0.
         *seeds: Of the draw.
-        size: Rows of each stratum; None, or more than there are: all.
+        most: How many rows are wanted of each stratum; if there are fewer, all are given.
 
     Returns:
         A record of each of these rows, of type `DRAWN`, ordered by stratum and by random number.
@@ -52,9 +52,9 @@ def first_drawn(stratum: Column, *seeds: int, size: int | None = None) -> np.nda
         new["stratum"], new["draw"], new["row"] = piece, stream(len(piece)), start + np.arange(len(piece))
         held.append(new)
         if sum(map(len, held)) > 2 * least + len(piece):  # seldom enough to sort each row only a few times
-            held = [_beginnings(np.concatenate(held), size)]
+            held = [_beginnings(np.concatenate(held), most)]
             least = len(held[0])
-    return _beginnings(np.concatenate(held), size)
+    return _beginnings(np.concatenate(held), most)
 
 
 def stratified_order(stratum: Column, *seeds: int, size: int | None = None) -> np.ndarray:
@@ -63,9 +63,12 @@ def stratified_order(stratum: Column, *seeds: int, size: int | None = None) -> n
     The first rows are one of each stratum; then the row that is j-th of n in its stratum stands at ``(j + 1/2) / n``,
     so that the first m rows hold each stratum to within one row of its share. Beginnings are nested by construction.
     """
-    drawn = first_drawn(stratum, *seeds, size=size)
+    counts = tally(stratum)
+    # The first `size` rows hold each stratum's share of them, give or take rows of which each stratum causes but one.
+    share = 1.0 if size is None else (size + 2 * len(counts)) / max(1, counts.sum())
+    drawn = first_drawn(stratum, *seeds, most=np.ceil(share * counts))
     rank = _ranks(drawn["stratum"])
-    place = np.where(rank, (rank + 0.5) / tally(stratum)[drawn["stratum"]], 0.0)
+    place = np.where(rank, (rank + 0.5) / counts[drawn["stratum"]], 0.0)
     return drawn["row"][np.lexsort((drawn["row"], drawn["draw"], place))][:size]
 
 
@@ -119,10 +122,10 @@ def _stream(*seeds: int) -> Callable[[int], np.ndarray]:
     return np.random.PCG64(np.random.SeedSequence(list(seeds))).random_raw
 
 
-def _beginnings(drawn: np.ndarray, size: int | None) -> np.ndarray:
-    """Returns the ``size`` smallest draws of each stratum, ordered by stratum and draw."""
+def _beginnings(drawn: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """Returns the smallest draws of each stratum, ``most`` of each, ordered by stratum and draw."""
     drawn = drawn[np.lexsort((drawn["draw"], drawn["stratum"]))]  # stable, and of equals the first row stands first
-    return drawn if size is None else drawn[_ranks(drawn["stratum"]) < size]
+    return drawn[_ranks(drawn["stratum"]) < most[drawn["stratum"]]]
 
 
 def _ranks(ordered: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def shots(
             f"Expected at least data.shots_per_class={count} training rows of each class, but these have fewer: "
             f"{names_of(short)}. Ask for fewer shots"
         )
-    return np.sort(first_drawn(labels, seed, size=count)["row"])
+    return np.sort(first_drawn(labels, seed, most=np.full(len(names), count))["row"])
 
 
 @dataclass(frozen=True)
