@@ -12,7 +12,7 @@ import numpy as np
 from clsnorm.data.arrays import map_array
 
 PIECE = 1 << 17  # rows read at once
-SHARE = 1 << 20  # rows, about, that `shares` gives at once at most
+SHARE = 1 << 19  # rows, about, that `shares` gives at once at most
 
 Column = Iterable[np.ndarray]  # its pieces, one or more, end to end; it can be gone over again
 
