@@ -109,6 +109,7 @@ def test_each_report_split_has_its_numbers_of_max_examples(train: Train, monkeyp
     def two_parts(self: Any, prepared: Any) -> None:
         original(self, prepared)
         self._tokens["report_other"] = self._tokens["select"]
+        self._used["report_other"] = self._used["select"]
 
     monkeypatch.setattr(DataModule, "_adopt", two_parts)
     limits = ("callbacks.cls_statistics.max_examples=20", "callbacks.cls_statistics.layers=true")
