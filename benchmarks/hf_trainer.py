@@ -18,36 +18,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
+from composed import composed, resolved
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf, open_dict
 from torch.utils.data import SequentialSampler
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
-from clsnorm import Batch, naming
+from clsnorm import Batch
 from clsnorm.building import build
-from clsnorm.experiment import resolve, run
+from clsnorm.experiment import run
 from clsnorm.records import RunFolder
-
-CONF = Path(__file__).parents[1] / "conf"
-
-
-def configuration(overrides: list[str]) -> Any:
-    """Composes a configuration as ``train.py`` does."""
-    naming.register()
-    with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-        config = compose("train", overrides, return_hydra_config=True)
-    with open_dict(config):
-        config.hydra.runtime.output_dir = str(Path(config.hydra.run.dir).absolute())
-    HydraConfig.instance().set_config(config)
-    return config
 
 
 def ours(overrides: list[str]) -> tuple[list[float], float]:
     """Returns the loss of each step and the report score of a run of this project."""
-    config = configuration(overrides)
-    run(OmegaConf.masked_copy(config, [key for key in config if key != "hydra"]))
-    folder = RunFolder(Path(config.hydra.runtime.output_dir))
+    run(composed(overrides))
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     lines = [line.split(",") for line in folder.metrics.read_text().splitlines()]
     column = lines[0].index("train/loss")
     results = folder.read_results()
@@ -75,10 +60,7 @@ class Ordered(Trainer):
 
 def theirs(overrides: list[str]) -> tuple[list[float], float]:
     """Returns the loss of each step and the report accuracy of Hugging Face's Trainer."""
-    config = configuration(overrides)
-    choices = OmegaConf.to_container(config.hydra.runtime.choices)
-    job = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    plain = resolve(job, choices)
+    plain = resolved(overrides)
     with tempfile.TemporaryDirectory() as folder:
         parts = build(plain, RunFolder(Path(folder)))
         data, epochs = parts.data, plain["trainer"]["max_epochs"]

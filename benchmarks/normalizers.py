@@ -3,13 +3,16 @@
     python benchmarks/normalizers.py cost 384 768 1024
     python benchmarks/normalizers.py cost 768 --device cuda
     python benchmarks/normalizers.py stress
+    python benchmarks/normalizers.py embedded
 
 ``cost``: forward and backward of 32 embeddings on one thread, in turns with the identity's (median of the paired
 differences), as a share of one encoder step: a BERT of that width (6, 12 and 24 layers), 64 tokens an example,
 randomly initialised, timed before and after the normalizers (the faster counts). ``stress``: largest error, relative
 to the largest value, of a training step (the 25th where statistics run) against the same class calibrated and run in
 float64 on the same input, and where it was, over data of condition numbers 1e0 to 1e12 and of n/d from 0.1 to 100. A
-half type's own rounding, 4e-3, is in its column.
+half type's own rounding, 4e-3, is in its column. ``embedded``: on the [CLS] of the quick start's 1,000 training
+examples before training, what folding changes in a logit at most, and the head's first step, a geometric mean over
+batches of 32; a normalizer with running statistics has seen these batches once.
 """
 
 from __future__ import annotations
@@ -17,29 +20,38 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
+from composed import resolved
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
+from clsnorm.building import build as build_run
+from clsnorm.model import fold
 from clsnorm.normalizers import Normalizer
+from clsnorm.records import RunFolder
 
 CONF = Path(__file__).parents[1] / "conf" / "normalizer"
+KEYS = sorted(path.stem for path in CONF.glob("*.yaml"))
 ENCODERS = {384: (6, 12), 768: (12, 12), 1024: (24, 16)}  # dimension: layers, heads
 LIMITS = ("1 %", "5 %")  # of the encoder's step, for the column "within"
 WARMUP = 25  # steps, after which every running statistic is in use
 CONDITIONS, RATIOS, DIM = (1e0, 1e3, 1e6, 1e9, 1e12), (0.1, 1.0, 10.0, 100.0), 64
 
 
-def build(key: str, dim: int, rows: Tensor, dtype: torch.dtype = torch.float32) -> Normalizer:
+def build(
+    key: str, dim: int, rows: Tensor, dtype: torch.dtype = torch.float32, *, norm: torch.nn.LayerNorm | None = None
+) -> Normalizer:
     normalizer: Normalizer = instantiate(OmegaConf.load(CONF / f"{key}.yaml"), _convert_="all")(dim)
     normalizer.to(dtype)
-    normalizer.take_encoder_norm(encoder_norm(dim))
+    normalizer.take_encoder_norm(norm or encoder_norm(dim))
     if normalizer.calibration is not None:
         accumulator = normalizer.calibration(dim)
         accumulator.update(rows)
@@ -82,14 +94,13 @@ def encoder_step(dim: int, device: str) -> Callable[[], None]:
 
 
 def cost(dims: list[int], device: str, repeats: int = 15) -> None:
-    keys = sorted(path.stem for path in CONF.glob("*.yaml"))
-    spent: dict[str, list[float]] = {key: [] for key in keys}
+    spent: dict[str, list[float]] = {key: [] for key in KEYS}
     encoders = []
     for dim in dims:
         encoder, h = encoder_step(dim, device), torch.randn(32, dim, device=device)
         before = seconds(encoder)
         plain = step_of(build("identity", dim, h).to(device), h)
-        for key in keys:
+        for key in KEYS:
             step = step_of(build(key, dim, h).to(device), h)
             step()
             spent[key].append(statistics.median(seconds(step) - seconds(plain) for _ in range(repeats)))
@@ -113,17 +124,17 @@ def data(condition: float, ratio: float) -> Tensor:
 def stress() -> None:
     print("| normalizer | float32 error | at condition, n/d | bf16 autocast error | at condition, n/d | finite |")
     print("|---|---|---|---|---|---|")
-    for path in sorted(CONF.glob("*.yaml")):
+    for key in KEYS:
         worst = dict.fromkeys((torch.float32, torch.bfloat16), (0.0, ""))
         finite = True
         for condition, ratio in itertools.product(CONDITIONS, RATIOS):
             rows = data(condition, ratio).float().double()
             for dtype in worst:
-                error, sound = deviation(path.stem, rows, dtype)
+                error, sound = deviation(key, rows, dtype)
                 worst[dtype] = max(worst[dtype], (error, f"{condition:.0e}, {ratio:g}"))
                 finite &= sound
         cells = " | ".join(f"{error:.1e} | {place}" for error, place in worst.values())
-        print(f"| `{path.stem}` | {cells} | {'yes' if finite else 'NO'} |", flush=True)
+        print(f"| `{key}` | {cells} | {'yes' if finite else 'NO'} |", flush=True)
 
 
 def deviation(key: str, rows: Tensor, dtype: torch.dtype) -> tuple[float, bool]:
@@ -139,15 +150,42 @@ def deviation(key: str, rows: Tensor, dtype: torch.dtype) -> tuple[float, bool]:
     return error, bool(z.isfinite().all() and x.grad is not None and x.grad.isfinite().all())
 
 
+def embedded() -> None:
+    config = resolved(["experiment=quickstart", "callbacks=none"])
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = build_run(config, RunFolder(Path(folder)))
+    classifier: Any = experiment.module.classifier
+    with classifier.evaluating():
+        batches = [(classifier.embed(batch), batch.labels) for batch in experiment.data.train_dataloader()]
+    h = torch.cat([embeddings for embeddings, _ in batches])
+    print("| normalizer | largest change of a logit by folding | first step | over the identity's |\n|---|---|---|---|")
+    for key in KEYS:
+        classifier.normalizer = build(key, h.shape[1], h, norm=classifier.encoder.final_norm())
+        classifier.match(batches, regression=False)
+        own, of_identity = classifier.first_steps.tolist()
+        print(f"| `{key}` | {folded(classifier, batches, h)} | {own:.3g} | {own / of_identity:.3g} |", flush=True)
+
+
+@torch.no_grad()
+def folded(classifier: Any, batches: list[tuple[Tensor, Tensor]], h: Tensor) -> str:
+    """Returns the largest difference of a logit between a folded head and a normalizer and its head, if it folds."""
+    normalizer, head = classifier.normalizer, classifier.head
+    for embeddings, _ in batches if normalizer.mixes_batch else []:
+        normalizer.train()(embeddings)
+    if normalizer.eval().as_affine() is None:
+        return "does not fold"
+    return f"{float((fold(head, normalizer)(h) - head(normalizer(h))).abs().max()):.1e}"
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     torch.manual_seed(0)
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("cost", "stress"))
+    parser.add_argument("what", choices=("cost", "stress", "embedded"))
     parser.add_argument("dims", nargs="*", type=int)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
-    if arguments.what == "stress":
-        stress()
-    else:
+    if arguments.what == "cost":
         cost(arguments.dims or list(ENCODERS), arguments.device)
+    else:
+        {"stress": stress, "embedded": embedded}[arguments.what]()

@@ -30,18 +30,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from composed import resolved
 from torch.utils.data import DataLoader
 
-from clsnorm import naming
 from clsnorm.building import build
 from clsnorm.callbacks import Observer
-from clsnorm.experiment import resolve
 from clsnorm.records import RunFolder
 
-CONF = Path(__file__).parents[1] / "conf"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 NAMES = ("cls_statistics", "gradient_norms")
 ARMS = {"none": (), **{name: (name,) for name in NAMES}, "both": NAMES, "none again": ()}
@@ -107,20 +102,9 @@ def arm_of(epoch: int) -> str:
     return list(ARMS)[(epoch - WARM_UP + round_of(epoch)) % len(ARMS)]
 
 
-def configuration(overrides: list[str]) -> dict[str, Any]:
-    """Composes a configuration with both observers, as ``train.py`` does."""
-    naming.register()
-    words = [f"callbacks=[{','.join(NAMES)}]", *overrides]
-    with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
-        config = compose("train", words, return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    job = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    return resolve(job, dict(config.hydra.runtime.choices))
-
-
 def measure(overrides: list[str], *, rounds: int, clock: Callable[[], float]) -> dict[str, list[Block]]:
     """Trains and returns each round's blocks by arm."""
-    config = configuration(overrides)
+    config = resolved([f"callbacks=[{','.join(NAMES)}]", *overrides])
     logged = config["trainer"]["log_every_n_steps"]
     steps = logged + logged * (config["callbacks"]["cls_statistics"]["every"] or 1)
     epochs = WARM_UP + rounds * len(ARMS)

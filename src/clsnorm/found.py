@@ -41,6 +41,8 @@ files included, which the system drops when it needs them; *own*: without pages 
 | --- | --- | --- | --- | --- | --- | --- | --- |
 | SST-2 | 1,000 rows of train | 65,349 | 1.4 | 463 | 561 | 351 | 409 |
 | SST-2 | the same again | 65,349 | 0.3 | 464 | 503 | 353 | 364 |
+| SST-2 | all of train, read before | 65,349 | 1.4 | 463 | 573 | 351 | 423 |
+| SST-2 | the same again | 65,349 | 0.2 | 464 | 528 | 353 | 382 |
 | CSV, 127 MB | 1,000 rows of train | 996,000 | 14.7 | 464 | 621 | 352 | 474 |
 | CSV, 127 MB | the same again | 996,000 | 0.3 | 464 | 506 | 352 | 365 |
 | CSV, 1,274 MB | 1,000 rows of train | 9,996,000 | 181.8 | 464 | 615 | 353 | 467 |

@@ -1,0 +1,32 @@
+"""A run's configuration, composed as ``train.py`` composes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from clsnorm import naming
+from clsnorm.experiment import resolve
+
+CONF = Path(__file__).parents[1] / "conf"
+
+
+def composed(words: list[str]) -> DictConfig:
+    """Returns the configuration of ``python train.py WORDS``; `HydraConfig` then knows its choices and its folder."""
+    naming.register()
+    with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
+        config = compose("train", words, return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.runtime.output_dir = str(Path(config.hydra.run.dir).absolute())
+    HydraConfig.instance().set_config(config)
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def resolved(words: list[str]) -> dict[str, Any]:
+    """Returns the same as plain values, as a run's ``config.yaml`` holds it."""
+    config = composed(words)
+    return resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
