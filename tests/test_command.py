@@ -242,7 +242,10 @@ def test_help_imports_nothing_heavy(workspace: Path) -> None:
 
 @pytest.mark.parametrize(
     ("normalizer", "batch_size"),
-    [("batchnorm", 13), ("layernorm", 17)],  # 120 examples: a last batch of 3, in uneven parts; or of 1, and none
+    [  # of 120 examples: a last batch of 3, in uneven parts; or of 1, and none
+        ("batchnorm", 13),
+        pytest.param("layernorm", 17, marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_end_with_the_weights_of_one(
     command: Command, tiny_overrides: list[str], workspace: Path, normalizer: str, batch_size: int
