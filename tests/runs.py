@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -44,16 +44,21 @@ def logged_steps(run: SimpleNamespace) -> list[int]:
 
 
 @contextlib.contextmanager
-def crashing_before(batch: int) -> Iterator[None]:
-    """Lets training crash before a batch, counted over all epochs; what runs within must end by that."""
-    original = FineTuner.training_step
+def crashing(owner: Any, name: str, when: Callable[..., bool] = lambda *arguments: True) -> Iterator[None]:
+    """Lets a function of ``owner`` crash when its arguments are such; what runs within must end by that."""
+    original = getattr(owner, name)
 
-    def step(self: Any, *arguments: Any) -> Any:
-        if self.trainer.fit_loop.total_batch_idx == batch:
+    def crash(*arguments: Any) -> Any:
+        if when(*arguments):
             raise RuntimeError(CRASH)
-        return original(self, *arguments)
+        return original(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FineTuner, "training_step", step)
+        patch.setattr(owner, name, crash)
         with pytest.raises(RuntimeError, match=CRASH):
             yield
+
+
+def crashing_before(batch: int) -> contextlib.AbstractContextManager[None]:
+    """Lets training crash before a batch, counted over all epochs."""
+    return crashing(FineTuner, "training_step", lambda self, *_: self.trainer.fit_loop.total_batch_idx == batch)

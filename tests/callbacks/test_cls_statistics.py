@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 import clsnorm
+import runs
 from clsnorm.callbacks import ClsStatistics
 from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.data import DataModule
@@ -42,14 +42,8 @@ ALIKE = (
 )
 
 
-def metrics_of(run: SimpleNamespace) -> dict[str, float]:
-    found: dict[str, float] = json.loads((run.folder / "results.json").read_text())["metrics"]
-    return found
-
-
 def rows_with(run: SimpleNamespace, name: str) -> list[tuple[int, float]]:
-    with (run.folder / "metrics.csv").open() as file:
-        return [(int(row["step"]), float(row[name])) for row in csv.DictReader(file) if row.get(name)]
+    return [(int(row["step"]), float(row[name])) for row in runs.rows(run.folder / "metrics.csv") if row.get(name)]
 
 
 @pytest.mark.parametrize("name", ["max_examples", "every", "window"])
@@ -78,7 +72,7 @@ def test_unknown_number_is_refused_with_the_known_ones() -> None:
 def test_numbers_are_those_of_the_embeddings(train: Train) -> None:
     """The report split's numbers against numpy, from embeddings computed one by one with the loaded model."""
     run = train("normalizer=standardize", "callbacks.cls_statistics.max_examples=null")
-    metrics = metrics_of(run)
+    metrics = runs.metrics(run)
     loaded = clsnorm.load_run(run.folder)
     lines = open(loaded.config["data"]["report"]).read().splitlines()[1:]  # noqa: PTH123, SIM115
     rows = []
@@ -98,7 +92,7 @@ def test_numbers_are_those_of_the_embeddings(train: Train) -> None:
 
 
 def test_calibrated_normalizer_starts_centred(train: Train) -> None:
-    metrics = metrics_of(train("normalizer=standardize"))
+    metrics = runs.metrics(train("normalizer=standardize"))
     assert metrics["cls/start/h/centred_share"] > 0.1
     assert metrics["cls/start/z/centred_share"] < 0.1
 
@@ -117,7 +111,7 @@ def test_each_report_split_has_its_numbers_of_max_examples(train: Train, monkeyp
     for split in ("start", "select", "report", "report_other"):
         assert load(run.folder / "statistics" / f"{split}_h.npz").count == 20
     assert load(run.folder / "statistics" / "report_other_layer01.npz").count == 20
-    metrics = metrics_of(run)
+    metrics = runs.metrics(run)
     assert metrics["cls/report/h/isoscore"] != metrics["cls/report_other/h/isoscore"]
 
 
@@ -125,7 +119,7 @@ def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None
     """All numbers of the catalogue are logged, and recomputed from the files alone."""
     names = ", ".join(statistic.name for statistic in CATALOGUE)
     run = train("normalizer=layernorm", f"callbacks.cls_statistics.numbers=[{names}]", "trainer.max_steps=5")
-    metrics = metrics_of(run)
+    metrics = runs.metrics(run)
     for file in ("start_h", "start_z", "report_h", "report_z"):
         snapshot = load(run.folder / "statistics" / f"{file}.npz")
         for statistic in CATALOGUE:
@@ -136,7 +130,7 @@ def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None
 
 def test_regression_has_no_numbers_of_classes(train: Train) -> None:
     numbers = "callbacks.cls_statistics.numbers=[classes/fisher_ratio,isoscore]"
-    metrics = metrics_of(train("data.labels=null", "data.task=regression", numbers, "trainer.max_steps=2"))
+    metrics = runs.metrics(train("data.labels=null", "data.task=regression", numbers, "trainer.max_steps=2"))
     found = [name for name in metrics if name.startswith("cls/")]
     assert found
     assert all(name.endswith("/isoscore") for name in found)
@@ -177,7 +171,7 @@ def test_what_noise_shows_stands_beside_the_start(train: Train) -> None:
         null = find(name, argument="x").null
         assert null is not None
         assert rows_with(run, f"cls/noise/{name}") == [(0, pytest.approx(null(start), rel=1e-12))]
-    assert "cls/noise/cosine/rogue_1" not in metrics_of(run)  # not known
+    assert "cls/noise/cosine/rogue_1" not in runs.metrics(run)  # not known
 
 
 def test_steps_before_a_measurement_look_at_no_value() -> None:
@@ -190,7 +184,7 @@ def test_steps_before_a_measurement_look_at_no_value() -> None:
     assert [part["h"].shape for part in window.take(torch.device("meta"))] == [(4, 2)] * 2
 
 
-def test_resumed_run_has_the_rows_of_the_whole(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_run_has_the_rows_of_the_whole(train: Train) -> None:
     options = [
         "checkpoint_every=1",
         "normalizer=standardize",
@@ -198,24 +192,15 @@ def test_resumed_run_has_the_rows_of_the_whole(train: Train, monkeypatch: pytest
         "callbacks.cls_statistics.window=4",
     ]
     whole = train(*options, "paths.output=whole")
-    original = FineTuner.training_step
-
-    def explode(self: Any, *arguments: Any) -> Any:
-        if self.trainer.global_step == 10:  # two of the window's four steps are done
-            raise RuntimeError("a wire came loose")
-        return original(self, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(FineTuner, "training_step", explode)
-        with pytest.raises(RuntimeError, match="wire"):
-            train(*options)
+    with runs.crashing_before(10):  # two of the window's four steps are done
+        train(*options)
     resumed = train(*options)
     assert (resumed.folder / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
-    assert metrics_of(resumed) == metrics_of(whole)
+    assert runs.metrics(resumed) == runs.metrics(whole)
 
 
 def numbers_of_cls(run: SimpleNamespace) -> dict[str, float]:
-    return {name: value for name, value in metrics_of(run).items() if "cls/" in name}
+    return {name: value for name, value in runs.metrics(run).items() if "cls/" in name}
 
 
 @pytest.mark.parametrize("options", [["data.eval_batch_size=7"], ["data.eval_batch_size=9", "trainer=ddp_cpu"]])
@@ -237,7 +222,7 @@ def test_layers_are_seen_and_change_nothing(train: Train) -> None:
     seen = [f"callbacks.cls_statistics.{name}=true" for name in ("layers", "keep_validations")]
     run = train(*options, *seen, "trainer.val_check_interval=0.5")
     assert pd.read_parquet(run.folder / "predictions.parquet").equals(predictions)
-    metrics = metrics_of(run)
+    metrics = runs.metrics(run)
     places = {"layer00", "layer01", "layer02", "pooler_pre", "pooler"}
     for split in ("start", "select", "report"):
         found = {name.split("/")[2] for name in metrics if name.startswith(f"cls/{split}/")}
@@ -258,7 +243,7 @@ def test_layers_are_seen_and_change_nothing(train: Train) -> None:
 
 def test_staleness_is_how_far_the_select_split_has_moved(train: Train) -> None:
     run = train("normalizer=standardize", "callbacks.cls_statistics.max_examples=null", "trainer.max_epochs=1")
-    metrics = metrics_of(run)
+    metrics = runs.metrics(run)
     calibrated = torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
     centre, spread = (calibrated[f"classifier.normalizer.calibrated_{name}"].double() for name in ("center", "spread"))
     now = load(run.folder / "statistics" / "select_h.npz").moments
@@ -272,14 +257,14 @@ def test_staleness_is_how_far_the_select_split_has_moved(train: Train) -> None:
 
 @pytest.mark.parametrize("normalizer", ["robust", "layernorm"])
 def test_who_has_staleness(train: Train, normalizer: str) -> None:
-    metrics = metrics_of(train(f"normalizer={normalizer}", "trainer.max_steps=2"))
+    metrics = runs.metrics(train(f"normalizer={normalizer}", "trainer.max_steps=2"))
     assert ("cls/select/staleness/shift" in metrics) == (normalizer == "robust")
 
 
 def test_a_diverged_run_has_no_numbers_that_look_like_some(train: Train) -> None:
     run = train("optimizer.lr=1e18", "normalizer=standardize", "trainer.gradient_clip_val=null", "scheduler=constant")
     assert json.loads((run.folder / "results.json").read_text())["status"] == "diverged"
-    assert metrics_of(run)["cls/report/h/isoscore"] is None
+    assert runs.metrics(run)["cls/report/h/isoscore"] is None
 
 
 def test_load_refuses_what_is_no_snapshot(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pytorch_lightning.plugins import MixedPrecision
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+import runs
 from clsnorm.building import build
 from clsnorm.calibration import calibrate
 from clsnorm.callbacks import GradientNorms
@@ -91,16 +91,11 @@ def probe(monkeypatch: pytest.MonkeyPatch, root: Path) -> Probe:
     return options
 
 
-def events(folder: Path) -> list[dict[str, str]]:
-    with (folder / "events.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 def test_an_explosion_between_two_logged_steps_is_found_in_its_step(train: Train, probe: Probe) -> None:
     alarms = ["callbacks.gradient_norms.window=8", "callbacks.gradient_norms.deviations=1000"]
     options = ["callbacks=gradient_norms", *alarms, "trainer.log_every_n_steps=5", "trainer.max_epochs=1"]
     run = train(*options, *probe("Spike", step=6, factor=1e6))
-    (event,) = events(run.folder)  # told when training ends: no step was logged after it
+    (event,) = runs.events(run)  # told when training ends: no step was logged after it
     assert (event["step"], event["kind"], event["place"]) == ("6", "explosion", "grad/h/max")
     results = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert float(event["value"]) == results["grad/run/h/max"]
@@ -115,14 +110,14 @@ def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_
     ]
     moving += alarmed
     one = train(*moving, "paths.output=one").folder
-    (told,) = events(one)
+    (told,) = runs.rows(one / "events.csv")
     assert (told["step"], told["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
     for trainer in ("ddp_cpu", "fsdp"):
         where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
         two = train(*moving, *where, *probe("NaiveNorm", path=tmp_path / trainer)).folder
         for point, norms in kept(one).items():
             np.testing.assert_allclose(kept(two)[point], norms, rtol=2e-4, atol=1e-7)
-        (event,) = events(two)
+        (event,) = runs.rows(two / "events.csv")
         assert {**event, "value": ""} == {**told, "value": ""}
         assert float(event["value"]) == pytest.approx(float(told["value"]), rel=1e-3)
         assert len(columns(one)) == 2
@@ -145,8 +140,7 @@ def test_a_normalizer_that_mixes_the_batch_is_labelled_so(train: Train) -> None:
 
 
 def columns(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open() as file:
-        return [row for row in csv.DictReader(file) if row.get("grad/gain")]
+    return [row for row in runs.rows(folder / "metrics.csv") if row.get("grad/gain")]
 
 
 def test_logged_numbers_hang_together(train: Train) -> None:
@@ -270,22 +264,11 @@ def test_watching_changes_nothing(train: Train) -> None:
     assert all(torch.equal(watched[name], alone[name]) for name in alone)
 
 
-def test_resumed_run_has_the_rows_and_norms_of_the_whole(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clsnorm.model import FineTuner
-
+def test_resumed_run_has_the_rows_and_norms_of_the_whole(train: Train) -> None:
     options = ["callbacks=gradient_norms", "checkpoint_every=1", "trainer.log_every_n_steps=3"]
     whole = train(*options, "paths.output=whole").folder
-    original = FineTuner.training_step
-
-    def explode(self: Any, batch: Any, batch_idx: int) -> Any:
-        if self.trainer.global_step == 7:
-            raise RuntimeError("a wire came loose")
-        return original(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(FineTuner, "training_step", explode)
-        with pytest.raises(RuntimeError, match="wire"):
-            train(*options)
+    with runs.crashing_before(7):
+        train(*options)
     resumed = train(*options).folder
     assert columns(resumed) == columns(whole)
     for point, norms in kept(whole).items():
@@ -335,7 +318,7 @@ def test_a_step_that_amp_skips_is_that_and_no_explosion(
     scale_losses(monkeypatch)
     options = ["trainer.precision=16-mixed", "trainer.log_every_n_steps=4", *probe("Spike", step=3, factor="inf")]
     run = train(*STILL, *optimizer, *options, "normalizer=layernorm", "callbacks.gradient_norms.updates=false")
-    assert [(event["step"], event["kind"]) for event in events(run.folder)] == [("3", "skipped_step")]
+    assert [(event["step"], event["kind"]) for event in runs.events(run)] == [("3", "skipped_step")]
     assert {len(norms) for norms in kept(run.folder).values()} == {37 - 8}
     metrics = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert all(np.isfinite(metrics[f"grad/run/{point}/max"]) for point in ("h", "z"))

@@ -63,9 +63,9 @@ def test_a_learned_scale_starts_as_the_other_and_folds(
     fixed, own = (build("scale", on=train, dtype=dtype, learned=learned) for learned in (False, True))
     torch.testing.assert_close(own(test), fixed(test), rtol=0, atol=0)
     own(test).sum().backward()
-    assert float(own.factor.grad) == pytest.approx(float(fixed(test).sum()))
+    assert float(own.weight.grad) == pytest.approx(float(fixed(test).sum()))
     with torch.no_grad():
-        own.factor.fill_(-3)
+        own.weight.fill_(-3)
     matrix, shift = own.as_affine()
     torch.testing.assert_close(own(test).double(), test.double() * matrix + shift)
     torch.testing.assert_close(own(test), -3 * fixed(test))

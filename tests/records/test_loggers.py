@@ -16,6 +16,7 @@ import pytest
 
 from clsnorm.errors import InputError
 from clsnorm.records import MlflowRun, SelectedWeights, TensorBoardRun, WandbRun
+from runs import crashing
 from wandb_file import wandb_records
 
 Train = Callable[..., SimpleNamespace]
@@ -67,12 +68,8 @@ def test_summary_of_wandb_is_of_the_selected_weights(train: Train, monkeypatch: 
 def test_crashed_run_is_told_to_wandb(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from clsnorm.model import FineTuner
 
-    def explode(self: object, *arguments: object) -> None:
-        raise RuntimeError("a wire came loose")
-
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr(FineTuner, "on_validation_epoch_end", explode)
-    with pytest.raises(RuntimeError, match="wire"):
+    with crashing(FineTuner, "on_validation_epoch_end"):
         train("logger=wandb", *SHORT)
     (path,) = Path("runs").glob("*/wandb/offline-run-*/run-*.wandb")
     (ended,) = [record.exit for record in wandb_records(path) if record.HasField("exit")]
@@ -118,14 +115,9 @@ def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
 ) -> None:
     from clsnorm import experiment
 
-    def interrupted(*arguments: object) -> None:
-        raise RuntimeError("a wire came loose")
-
     monkeypatch.setenv("WANDB_MODE", "offline")
-    with monkeypatch.context() as patch:
-        patch.setattr(experiment, "_conclude", interrupted)
-        with pytest.raises(RuntimeError, match="wire"):
-            train("logger=wandb", *SHORT)
+    with crashing(experiment, "_conclude"):
+        train("logger=wandb", *SHORT)
     (folder,) = Path("runs").iterdir()
     (before,) = wandb_ids(folder)
     assert wandb_ids(train("logger=wandb", *SHORT).folder) == {before}

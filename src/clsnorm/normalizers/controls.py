@@ -38,12 +38,10 @@ class Scale(CalibratedAffine):
         InputError: ``learned`` is neither true nor false.
     """
 
-    factor: nn.Parameter | None
-
     def __init__(self, dim: int, *, learned: bool = False) -> None:
         super().__init__(dim, diagonal=True)
         check_flag("learned", learned)
-        self.register_parameter("factor", nn.Parameter(torch.ones(())) if learned else None)
+        self.weight = nn.Parameter(torch.ones(())) if learned else None
 
     def compute_location(self, accumulator: Moments) -> Tensor:
         return torch.zeros_like(accumulator.mean)
@@ -53,20 +51,15 @@ class Scale(CalibratedAffine):
         return torch.where(mean_square > 0, mean_square.rsqrt(), 1.0).expand(self.dim)
 
     def normalize(self, h: Tensor) -> Tensor:
-        z = super().normalize(h)
-        return z if self.factor is None else z * self.factor.to(z.dtype)
+        return self.apply_affine(super().normalize(h))
 
     def largest_gain(self, h: Tensor) -> Tensor:
         """``c``, times the learned factor."""
-        gain = super().largest_gain(h)
-        return gain if self.factor is None else gain * self.factor.abs().to(gain.dtype)
+        return super().largest_gain(h) * self.largest_weight(h)
 
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         affine = super().as_affine()
-        if affine is None or self.factor is None:
-            return affine
-        transform, shift = affine
-        return transform * self.factor.detach().double(), shift
+        return None if affine is None else self.fold_affine(*affine)
 
 
 class Rotation(Normalizer):
