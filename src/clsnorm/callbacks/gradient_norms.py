@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from clsnorm.batches import Batch
 from clsnorm.callbacks.base import Observer
-from clsnorm.callbacks.logs import log
+from clsnorm.callbacks.logs import log_directly
 from clsnorm.distributed import world_size
 from clsnorm.errors import InputError
 from clsnorm.files import replacing
@@ -191,7 +191,7 @@ class GradientNorms(Observer):
         if self._due:
             seen, measured = self._window.take(self._measure())
             self._numbers = self._example_numbers(seen) | self._parameter_numbers(measured, made=made)
-            log(pl_module, self._numbers)
+            log_directly(trainer, self._numbers, step=step)
             self._judge_examples(seen)
             for event in self._alarms.of_parameters(step, self._numbers) if made else ():
                 self.tell(**event)

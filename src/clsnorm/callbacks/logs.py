@@ -17,7 +17,8 @@ def log(pl_module: pl.LightningModule, numbers: Mapping[str, float]) -> None:
 def log_directly(trainer: pl.Trainer, numbers: dict[str, float], *, step: int) -> None:
     """Logs past Lightning, which takes no numbers before the first step and after a test, and repeats those of a step.
 
-    What is given to it in a training step it logs again at each logged step until the epoch ends.
+    What is given to it in a training step it logs again at each logged step until the epoch ends; and it takes a third
+    of a millisecond a number, for a hundred of them as long as all norms of a small model's parameters take.
     """
     if trainer.is_global_zero:
         for logger in trainer.loggers:
