@@ -1,34 +1,35 @@
 """What the observers of a run cost a training step.
 
-    python benchmarks/observers.py --rounds 10
-    python benchmarks/observers.py --rounds 10 --clock cpu    # on a machine that others use, too
-    python benchmarks/observers.py --rounds 10 model=bert_base trainer.accelerator=gpu
+    python benchmarks/observers.py --cadences 10
+    python benchmarks/observers.py --cadences 20 --arms none both "none again"  # narrower, in about the same time
+    python benchmarks/observers.py --cadences 10 model=bert_base trainer.accelerator=gpu
 
-One run in one process, each of whose epochs is a block. A round has a block without observers, one with each, one with
-both, and one without any again, all over the same batches; each round has batches of its own, and the order of its
-blocks moves on by one, so that in a multiple of five rounds each has each place equally often. A block's first steps,
-to the first logged one, are for warming up. Then one whole cadence is timed, up to the rarest logged number, with
-logging.
+One run takes a step on each batch several times in turn: without observers, with each of them, with both, and without
+any again; who is first moves on by one from batch to batch. So the steps that are compared lie a second apart, in one
+process and memory: what slows the machine down for longer slows both, and what makes one process slower than its twin
+(2 % was seen) is in neither. A step's time goes from its start to that of the next, with the loop and logging. Batches
+are made before the run: without loading, and without validations, the share of the observers is larger.
 
-Batches are made before a round: loading is not in the time, which makes the observers' share larger. Nor are
-validations and what comes before and after the steps.
-
-`paired` is the median over rounds of the block's time over that of the round's first block without observers, with the
-smallest and the largest. `none again` shows the noise: its median should be 0. `counted` is what the observers say of
-themselves (`step_share` in the results).
+What observers do depends on a step's place in the cadence: nothing but looking on in most steps, more in those that are
+logged, and most in those in which the statistics of training batches are due. So for each of these three kinds
+``paired`` takes the median over its steps of the difference to the same step without observers, and adds the three by
+their numbers in a cadence; it is a share of the same sum of the medians without observers. The interval holds 95 % of
+what 2,000 resamples of the steps of each kind give. `none again` shows the noise: its interval should hold 0.
+``counted`` is what the observers say of themselves (``step_share`` in the results).
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytorch_lightning as pl
 from composed import resolved
 from torch.utils.data import DataLoader
@@ -37,104 +38,131 @@ from clsnorm.building import build
 from clsnorm.callbacks import Observer
 from clsnorm.records import RunFolder
 
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 NAMES = ("cls_statistics", "gradient_norms")
 ARMS = {"none": (), **{name: (name,) for name in NAMES}, "both": NAMES, "none again": ()}
-WARM_UP = 1  # blocks before the first round
+RESAMPLES = 2000
 
 
-class Block(NamedTuple):
-    """Time of a block's timed steps, and the observers' own share of their wall time."""
+class Cadence(NamedTuple):
+    """Steps between two logged ones, and those between two measurements of training batches."""
 
-    seconds: float
-    counted: float
+    logged: int
+    measured: int
+
+    def kinds(self) -> np.ndarray:
+        """Returns of each step of a cadence how many things are due in it: 0, 1 or 2."""
+        steps = np.arange(1, self.measured + 1)
+        return (steps % self.logged == 0).astype(int) + (steps % self.measured == 0)
 
 
-class Alternation(pl.Callback):
-    """Gives each epoch the observers of its arm, and times its steps.
+class Turns(pl.Callback):
+    """Gives each step the observers of its arm, and times it.
 
     Args:
-        observers: By name.
-        first: Number of an epoch's first step that is timed.
-        clock: Gives seconds: wall time, or the time that this process computes.
+        observers: By arm; each arm has its own.
+        batches: Number of batches; a run has a step of each arm on each, and one more, whose start ends the last.
 
     Attributes:
-        blocks: Each round's, by arm.
+        seconds: ``(batches, 2)`` by arm: time of a step, and the observers' own part of it.
     """
 
-    def __init__(self, observers: dict[str, Observer], *, first: int, clock: Callable[[], float]) -> None:
-        self.blocks: dict[str, list[Block]] = {arm: [] for arm in ARMS}
-        self._observers, self._first, self._clock = observers, first, clock
-        self._active: list[Observer] = []
+    def __init__(self, observers: Mapping[str, Sequence[Observer]], batches: int) -> None:
+        self.seconds = {arm: np.full((batches, 2), np.nan) for arm in observers}
+        self._observers, self._batches = observers, batches
+        self._turn = 0  # number of the step
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._arm = arm_of(trainer.current_epoch)
-        self._active = [self._observers[name] for name in ARMS[self._arm]]
-        for observer in self._active:
-            observer.on_fit_start(trainer, pl_module)
-            observer.on_train_start(trainer, pl_module)
-        trainer.callbacks = [self, *self._active]  # type: ignore[attr-defined]  # it times all calls of the others
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        classifier: Any = pl_module.classifier
+        self._normalizer = classifier.normalizer
+        self._hooks = dict(self._normalizer._forward_hooks)  # by which observers see an embedding
+        self._watch(trainer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, number: int) -> None:
-        if number == self._first:
-            self._started = self._read()
+        if self._turn:
+            batch_number, arm = self._place(self._turn - 1)
+            self.seconds[arm][batch_number] = self._read(arm) - self._started
+        # The same place in the cadence for all arms, and for each arm rows of its own in the metrics.
+        batch_number, arm = self._place(self._turn)
+        own = list(self.seconds).index(arm) * self._batches
+        trainer.fit_loop.epoch_loop._batches_that_stepped = own + batch_number
+        self._started = self._read(arm)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        seconds, wall, counted = (now - then for now, then in zip(self._read(), self._started, strict=True))
-        if trainer.current_epoch >= WARM_UP:
-            self.blocks[self._arm].append(Block(seconds, counted / wall))
-        trainer.callbacks = [self]  # type: ignore[attr-defined]
-        for observer in self._active:
-            observer.on_train_end(trainer, pl_module)
-            observer.teardown(trainer, pl_module, "fit")
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, number: int
+    ) -> None:
+        self._turn += 1
+        self._watch(trainer)  # from the next step on: the loop over callbacks goes on over the list it has
 
-    def _read(self) -> tuple[float, float, float]:
-        return self._clock(), time.perf_counter(), sum(observer.seconds["steps"] for observer in self._active)
+    def _watch(self, trainer: pl.Trainer) -> None:
+        observers = self._observers[self._place(self._turn)[1]]
+        trainer.callbacks = [self, *observers]  # type: ignore[attr-defined]  # set by a connector
+        hooks = {number: hook for number, hook in self._hooks.items() if hook.__self__ in observers}
+        self._normalizer._forward_hooks = OrderedDict(hooks)
 
+    def _place(self, turn: int) -> tuple[int, str]:
+        """Returns the number of a step's batch, and its arm."""
+        batch, place = divmod(turn, len(self.seconds))
+        return batch, list(self.seconds)[(batch + place) % len(self.seconds)]
 
-def round_of(epoch: int) -> int:
-    """Returns the number of an epoch's round; what is for warming up is before the first one."""
-    return (epoch - WARM_UP) // len(ARMS)
-
-
-def arm_of(epoch: int) -> str:
-    """Returns the name of an epoch's arm."""
-    return list(ARMS)[(epoch - WARM_UP + round_of(epoch)) % len(ARMS)]
+    def _read(self, arm: str) -> np.ndarray:
+        return np.array([time.perf_counter(), sum(observer.seconds["steps"] for observer in self._observers[arm])])
 
 
-def measure(overrides: list[str], *, rounds: int, clock: Callable[[], float]) -> dict[str, list[Block]]:
-    """Trains and returns each round's blocks by arm."""
+def measure(overrides: list[str], *, arms: Sequence[str], cadences: int) -> tuple[Cadence, dict[str, np.ndarray]]:
+    """Trains; returns by arm the seconds of each step and those counted, ``(steps, 2)``, without those to warm up."""
     config = resolved([f"callbacks=[{','.join(NAMES)}]", *overrides])
-    logged = config["trainer"]["log_every_n_steps"]
-    steps = logged + logged * (config["callbacks"]["cls_statistics"]["every"] or 1)
-    epochs = WARM_UP + rounds * len(ARMS)
-    config["trainer"] |= {"max_epochs": epochs, "max_steps": -1, "limit_val_batches": 0}
-    config["trainer"]["reload_dataloaders_every_n_epochs"] = 1
+    described, trainer_options = config["callbacks"], config["trainer"]
+    logged = trainer_options["log_every_n_steps"]
+    cadence = Cadence(logged, logged * (described["cls_statistics"]["every"] or 1))
+    number = cadence.measured * (1 + cadences)
+    config["callbacks"] = {f"{arm}, {name}": dict(described[name]) for arm in arms for name in ARMS[arm]}
+    trainer_options |= {"max_epochs": 1, "max_steps": -1, "limit_val_batches": 0}
     with tempfile.TemporaryDirectory(prefix="clsnorm-observers-") as folder:
         experiment = build(config, RunFolder(Path(folder)))
-        trainer, data = experiment.trainer, experiment.data
-        passing = islice(cycle(data.train_dataloader()), steps * (1 + rounds))
-        batches = [list(islice(passing, steps)) for _ in range(1 + rounds)]
-        data.train_dataloader = lambda: DataLoader(batches[round_of(trainer.current_epoch)], batch_size=None)
-        alternation = Alternation(experiment.observers, first=logged, clock=clock)
-        trainer.callbacks = [alternation]  # type: ignore[attr-defined]
+        trainer, data, observers = experiment.trainer, experiment.data, experiment.observers
+        turns = Turns({arm: [observers[f"{arm}, {name}"] for name in ARMS[arm]] for arm in arms}, number)
+        batches = list(islice(cycle(data.train_dataloader()), number))
+        steps = [batch for batch in batches for _ in arms]
+        data.train_dataloader = lambda: DataLoader([*steps, steps[-1]], batch_size=None)
+        trainer.callbacks = [turns, *observers.values()]  # type: ignore[attr-defined]
         trainer.fit(experiment.module, datamodule=data)
-    return alternation.blocks
+    return cadence, {arm: taken[cadence.measured :] for arm, taken in turns.seconds.items()}
+
+
+def paired(ours: np.ndarray, plain: np.ndarray, kinds: np.ndarray) -> tuple[float, float, float]:
+    """Returns the share that observers add to the time of steps, and the ends of its interval.
+
+    Args:
+        ours: Seconds of each step, ``(n,)``.
+        plain: The same without observers.
+        kinds: Kind of each step.
+    """
+    parts = [np.flatnonzero(kinds == kind) for kind in np.unique(kinds)]
+    random = np.random.default_rng(0)
+    drawn = [random.choice(part, (RESAMPLES, len(part))) for part in parts]
+    extra, base = (
+        [sum(len(part) * np.median(values[index], axis=-1) for part, index in zip(parts, places, strict=True))
+         for places in (parts, drawn)]
+        for values in (ours - plain, plain)
+    )  # fmt: skip
+    found, resampled = (above / below for above, below in zip(extra, base, strict=True))
+    return float(found), *np.quantile(resampled, [0.025, 0.975]).tolist()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--cadences", type=int, default=10)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("overrides", nargs="*", help="as for train.py")
     given = parser.parse_args()
-    blocks = measure(given.overrides, rounds=given.rounds, clock=CLOCKS[given.clock])
-    print("| observers | seconds a cadence | paired | counted |\n|---|---|---|---|")
-    for arm, timed in blocks.items():
-        shares = sorted(ours.seconds / plain.seconds - 1 for ours, plain in zip(timed, blocks["none"], strict=True))
-        seconds, counted = (statistics.median(values) for values in zip(*timed, strict=True))
-        paired = f"{statistics.median(shares):.2%} ({shares[0]:.2%} to {shares[-1]:.2%})"
-        print(f"| {arm} | {seconds:.2f} | {paired} | {counted:.2%} |")
+    cadence, seconds = measure(given.overrides, arms=given.arms, cadences=given.cadences)
+    kinds = np.tile(cadence.kinds(), given.cadences)
+    plain = seconds["none"][:, 0]
+    print("| observers | milliseconds a step | paired | 95 % interval | counted |\n|---|---|---|---|---|")
+    for arm, taken in seconds.items():
+        found, low, high = paired(taken[:, 0], plain, kinds)
+        milliseconds, counted = 1e3 * np.median(taken[:, 0]), taken[:, 1].sum() / taken[:, 0].sum()
+        print(f"| {arm} | {milliseconds:.1f} | {found:+.2%} | {low:+.2%} to {high:+.2%} | {counted:.2%} |")
 
 
 if __name__ == "__main__":
