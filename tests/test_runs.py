@@ -204,6 +204,12 @@ def test_a_collapse_ends_training_if_asked_to_once_it_has_lasted(train: Train) -
     assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
+def test_an_event_after_the_last_step_has_ended_nothing(train: Train) -> None:
+    run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are made
+    assert ending(run) == ("completed", None, 2)
+    assert len(events(run)) == 2
+
+
 def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from clsnorm.callbacks import collapse
 
@@ -273,6 +279,13 @@ def test_what_a_name_is_made_of_is_checked(train: Train, override: str, words: s
 def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
     with pytest.raises(InputError, match=r"`trainer.precision` to be one of 32-true, bf16-mixed with trainer=fsdp"):
         train("trainer=fsdp", "trainer.devices=1", "trainer.precision=16-mixed")
+    assert not Path("runs").exists()
+
+
+def test_a_strategy_that_does_not_exist(train: Train) -> None:
+    # Before data are read: there are none.
+    with pytest.raises(InputError, match=r"`trainer.strategy` to be one of auto, .*'ddq'.* Did you mean 'ddp'"):
+        train("trainer.strategy=ddq", "data.train=gone.tsv")
     assert not Path("runs").exists()
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, did_you_mean
 from clsnorm.instantiation import check_groups, locate
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
@@ -44,12 +44,25 @@ def check_parts(config: dict[str, Any]) -> None:
     check_groups(config)
     trainer = config["trainer"]
     strategy = trainer.get("strategy")
+    if not isinstance(strategy, dict):
+        _check_strategy(strategy)
     kind = locate(strategy["_target_"], "trainer.strategy") if isinstance(strategy, dict) else None
     possible = getattr(kind, "precisions", PRECISIONS)
     if trainer["precision"] not in possible:
         raise InputError(
             f"Expected argument `trainer.precision` to be one of {', '.join(possible)} with trainer="
             f"{config['choices']['trainer']}, but got {trainer['precision']!r}"
+        )
+
+
+def _check_strategy(name: Any) -> None:
+    from pytorch_lightning.strategies import StrategyRegistry
+
+    known = ["auto", *StrategyRegistry.available_strategies()]
+    if name not in known:
+        raise InputError(
+            f"Expected argument `trainer.strategy` to be one of {', '.join(known)}, but got {name!r}."
+            f"{did_you_mean(str(name), known)}"
         )
 
 

@@ -208,18 +208,20 @@ def _has_collapsed(experiment: Experiment, scores: dict[str, float], majority: f
     return has_collapsed(score, majority, mode=experiment.data.mode, largest_share=share)
 
 
-def _status(experiment: Experiment) -> str:
-    if experiment.records.divergence.step >= 0:
-        return "diverged"
-    return "completed" if experiment.records.abort.by is None else "aborted"
+def _ending(experiment: Experiment) -> dict[str, str | None]:
+    """How training ended. An event that is told when all steps are made has ended nothing."""
+    trainer, records = experiment.trainer, experiment.records
+    cut_short = trainer.global_step < trainer.estimated_stepping_batches
+    aborted_by = records.abort.by if cut_short else None
+    diverged = records.divergence.step >= 0
+    return {"status": "diverged" if diverged else "aborted" if aborted_by else "completed", "aborted_by": aborted_by}
 
 
 def _results(experiment: Experiment) -> dict[str, Any]:
     config, data, trainer = experiment.config, experiment.data, experiment.trainer
     records = experiment.records
     return {
-        "status": _status(experiment),
-        "aborted_by": records.abort.by,
+        **_ending(experiment),
         **{key: config["choices"][key] for key in ("data", "normalizer", "model")},
         "seed": config["seed"],
         "seeds": config["seeds"],
