@@ -14,6 +14,7 @@ from hypothesis import settings
 
 settings.register_profile("seeded", derandomize=True)  # the same examples each time
 settings.load_profile("seeded")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side, one on each core
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
