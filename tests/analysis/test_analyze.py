@@ -168,9 +168,13 @@ def test_what_is_written(analyzed: Analyze) -> None:
     assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02", "pooler", "pooler_pre"}
     with (run.folder / "analysis.csv").open() as file:
         lines = list(csv.DictReader(file))
+    similar = run.record["similarity"]["before"]
+    assert set(similar["places"]) == {"layer01", "layer02", "pooler", "pooler_pre"}  # before them all texts are alike
     assert {(line["place"], line["statistic"]) for line in lines} == {
         (place, name) for place, values in run.record["sides"]["before"].items() for name in values
-    }
+    } | {(place, f"similarity/cka/{other}") for place in similar["places"] for other in similar["places"]}
+    assert "cka_before.svg" in {path.name for path in (run.folder / "figures").iterdir()}
+    assert run.record["head"] is None
     page = (run.folder / "analysis.html").read_text()
     assert page.count("<svg") == len(list((run.folder / "figures").glob("*.svg")))
     assert len(list((run.folder / "figures").glob("*.png"))) == len(list((run.folder / "figures").glob("*.svg")))
@@ -212,6 +216,9 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     page = (run.folder / "analysis.html").read_text()
     assert "What fine-tuning changed" in page
     assert "Outlier dimensions" in page
+    head = run.record["head"]
+    assert (head["place"], "(NC3: " in page) == ("z", True)
+    assert 0 < head["nc3"] < 1.2  # it has learned from the class means; an unrelated head is at 1.4
     joint = (run.folder.parent / "index.html").read_text()
     assert f", before {tuned.folder}" in joint
     assert f", after {tuned.folder}" in joint
@@ -230,6 +237,8 @@ def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[
     assert run.record["counts"]["after"][LAST] == {"rows": 0, "not_finite": run.record["rows"], "sample": 0}
     assert run.record["sides"]["after"][LAST]["spectrum/isoscore"]["value"] is None
     assert run.record["changes"][LAST]["drift/cosine"] is None
+    assert run.record["similarity"]["after"]["places"] == []
+    assert run.record["head"] == {"place": LAST, "nc3": None}
     assert "rows were not finite" in (run.folder / "analysis.html").read_text()
 
 
@@ -274,6 +283,10 @@ def test_comparison_of_places() -> None:
     )
     same = compare(snapshot(start, ids), snapshot(start, ids))
     assert same["similarity/top_10"] == pytest.approx(1.0)
+    assert same["drift/spectrum"] == pytest.approx(0, abs=1e-12)
+    assert same["similarity/procrustes"] == pytest.approx(0, abs=1e-12)
+    assert found["drift/spectrum"] > 1  # it is twice as large, so the variances are four times those
+    assert found["similarity/procrustes"] == pytest.approx(0, abs=1e-9)
     assert same["outliers/jaccard"] == 1.0
     assert outlier_dimensions({"layer00": snapshot(start, ids), "layer01": snapshot(start, ids)})["layers"] == {"4": 1}
 

@@ -94,9 +94,10 @@ def by_hand(rows: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         "norm/variation": stats.variation(norms),
         "isotropy/second_order": second_order_as_published(rows),
         "sample/uniformity": math.log(np.exp(-2 * ((units[:, None] - units) ** 2).sum(-1))[off].mean()),
+        "sample/centred_cosine": cosine_similarity(rows - mean)[off].mean(),
         "sample/twonn": twonn_by_regression(rows),
         "classes/calinski_harabasz": calinski_harabasz_score(rows, labels),
-        **by_classes(rows, labels, mean, PCA(1).fit(rows).components_[0]),
+        **by_classes(rows, labels, mean, PCA(3).fit(rows).components_),
     }
     found |= {f"energy/top_{k}": energy[:k].sum() / energy.sum() for k in (1, 3, 5, 10)}
     found |= {f"spectrum/explained_{k}": explained[:k].sum() for k in (1, 2, 3, 5, 10)}
@@ -128,7 +129,7 @@ def twonn_by_regression(rows: np.ndarray) -> float:
     return float(LinearRegression(fit_intercept=False).fit(x, y).coef_[0])
 
 
-def by_classes(rows: np.ndarray, labels: np.ndarray, mean: np.ndarray, first: np.ndarray) -> dict[str, float]:
+def by_classes(rows: np.ndarray, labels: np.ndarray, mean: np.ndarray, components: np.ndarray) -> dict[str, float]:
     means = np.stack([rows[labels == c].mean(0) for c in range(C)])
     counts = np.bincount(labels, minlength=C)
     between = sum(k / N * np.outer(m - mean, m - mean) for k, m in zip(counts, means, strict=True))
@@ -148,7 +149,9 @@ def by_classes(rows: np.ndarray, labels: np.ndarray, mean: np.ndarray, first: np
         "classes/nc2_norms": stats.variation(lengths),
         "classes/nc2_angles": np.abs(cosines + 1 / (C - 1)).mean(),
         "classes/along_mean": mean @ between @ mean / (mean @ mean) / np.trace(between),
-        "classes/along_first_component": first @ between @ first / np.trace(between),
+        "classes/along_first_component": components[0] @ between @ components[0] / np.trace(between),
+        "classes/along_3_components": np.trace(components @ between @ components.T) / np.trace(between),
+        "classes/along_outliers": np.diag(between)[np.abs(stats.zscore(mean)) > 3].sum() / np.trace(between),
         "classes/alignment": sum(pairs) / same,
     }
 
@@ -166,6 +169,17 @@ def test_every_number_is_that_of_a_reference() -> None:
     assert len(found) >= 40
     for name, value in expected.items():
         assert found[name].value == pytest.approx(value, rel=1e-7, abs=1e-9), name
+
+
+def test_what_tells_classes_apart_may_lie_in_the_outlier_dimensions() -> None:
+    rows, labels = embeddings(d=30)
+    rows[:, 7] += 60
+    assert np.flatnonzero(np.abs(stats.zscore(rows.mean(0))) > 3).tolist() == [7]
+    means = np.stack([rows[labels == c].mean(0) for c in range(C)]) - rows.mean(0)
+    between = (np.bincount(labels)[:, None] * means**2).sum(0)
+    found = describe(filled(rows, labels))["classes/along_outliers"]
+    assert found.value == pytest.approx(between[7] / between.sum(), rel=1e-9)
+    assert found.null == 1 / 30
 
 
 def test_isoscore_star_and_slope_by_definition() -> None:

@@ -7,9 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import spatial
 
 from clsnorm.errors import InputError
-from clsnorm.statistics import drift, linear_cka, subspace_overlap
+from clsnorm.statistics import cka_matrix, drift, linear_cka, procrustes, self_duality, spectrum, subspace_overlap
 
 
 def pair(n: int = 60, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,6 +31,38 @@ def test_cka_ignores_rotation_scale_and_shift() -> None:
     x, y = pair()
     rotation = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))).Q
     assert linear_cka(x, 3 * y @ rotation + 2) == pytest.approx(linear_cka(x, y), rel=1e-10)
+
+
+def test_a_matrix_holds_the_cka_of_each_pair() -> None:
+    x, y = pair()
+    still = torch.ones(60, 3)
+    found = cka_matrix([x, y, still])
+    assert float(found[0, 1]) == float(found[1, 0]) == linear_cka(x, y)
+    assert found.diagonal()[:2].tolist() == pytest.approx([1, 1])
+    assert found[2].isnan().all()
+
+
+def test_procrustes_is_scipy_s_disparity() -> None:
+    x, y = pair()
+    y = torch.cat([y, y[:, :2].square()], dim=1)
+    assert procrustes(x, y) == pytest.approx(spatial.procrustes(x.numpy(), y.numpy())[2], rel=1e-9)
+    rotation = torch.linalg.qr(torch.randn(7, 7, dtype=torch.float64, generator=torch.Generator().manual_seed(1))).Q
+    assert procrustes(x, 3 * x @ rotation + 2) == pytest.approx(0, abs=1e-12)
+    assert math.isnan(procrustes(x, torch.ones(60, 7)))
+
+
+def test_a_head_along_the_class_means_is_dual_to_them() -> None:
+    draw = torch.Generator().manual_seed(0)
+    means, other = (torch.randn(4, 3000, generator=draw, dtype=torch.float64) for _ in range(2))
+    assert self_duality(means, 5 * (means - 3)) == pytest.approx(0, abs=1e-12)  # shifts all logits alike
+    assert self_duality(means, -means) == pytest.approx(2)
+    assert self_duality(means, other) == pytest.approx(math.sqrt(2), abs=0.05)
+    assert math.isnan(self_duality(torch.ones(4, 9), other[:, :9]))
+
+
+def test_change_of_a_spectrum_leaves_out_what_is_rounding_noise() -> None:
+    start = torch.tensor([4.0, 2.0, 1e-17], dtype=torch.float64)
+    assert spectrum.log_change(torch.tensor([8.0, 1.0, 0.5], dtype=torch.float64), start) == pytest.approx(math.log(2))
 
 
 def test_unbiased_cka_is_zero_on_average_for_unrelated_sets() -> None:
@@ -78,3 +111,5 @@ def test_what_cannot_be_compared() -> None:
         linear_cka(x, y[1:])
     with pytest.raises(InputError, match="one shape"):
         drift(x, y)
+    with pytest.raises(InputError, match="one shape"):
+        procrustes(x, y)

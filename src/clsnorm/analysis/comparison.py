@@ -1,4 +1,4 @@
-"""What fine-tuning did to each place: how far [CLS] moved, and whether the same dimensions stand out."""
+"""How places differ: before and after fine-tuning, one layer from another, and class means from the head."""
 
 from __future__ import annotations
 
@@ -7,14 +7,29 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from clsnorm.statistics import Snapshot, drift, linear_cka, numbers, shape, subspace_overlap
+from torch import Tensor
+
+from clsnorm.statistics import (
+    Snapshot,
+    cka_matrix,
+    drift,
+    linear_cka,
+    numbers,
+    procrustes,
+    self_duality,
+    shape,
+    spectrum,
+    subspace_overlap,
+)
 
 COMPONENTS = 10  # directions of the subspaces that are compared
 MEASURES = {
     "drift/relative": "mean ||h - h₀|| / ||h₀||, on the sample",
     "drift/cosine": "mean cos(h, h₀), on the sample",
     "drift/mean": "||μ - μ₀|| / ||μ₀||, on the sample",
+    "drift/spectrum": "mean |ln(l / l₀)| over the eigenvalues of the covariance",
     "similarity/cka": "linear CKA, on the sample: 1 the same but for rotation and size",
+    "similarity/procrustes": "what no rotation and size can mend, on the sample: 0 the same but for these",
     "similarity/top_10": "overlap of the 10 first principal components: 1 the same subspace",
     "outliers/jaccard": "outlier dimensions in common, of those on either side",
 }
@@ -28,14 +43,41 @@ def compare(before: Snapshot, after: Snapshot) -> dict[str, float]:
     start, now = before.sample.shared(after.sample)
     if len(start) < 4:
         return dict.fromkeys(MEASURES, math.nan)
-    varies = all(float(s.covariance.trace()) > 0 for s in (before, after))
+    varies = all(map(_varies, (before, after)))
     bases = [s.eigenvectors[:, : min(COMPONENTS, s.dim)] for s in (before, after)]
     return {
         **{f"drift/{name}": value for name, value in drift(now, start).items()},
+        "drift/spectrum": spectrum.log_change(after.eigenvalues, before.eigenvalues) if varies else math.nan,
         "similarity/cka": linear_cka(start, now) if varies else math.nan,
+        "similarity/procrustes": procrustes(start, now) if varies else math.nan,
         "similarity/top_10": subspace_overlap(*bases) if varies else math.nan,
         "outliers/jaccard": shape.jaccard(*(shape.outliers(numbers.mean(s)) for s in (before, after))),
     }
+
+
+def _varies(snapshot: Snapshot) -> bool:
+    return float(snapshot.covariance.trace()) > 0
+
+
+def between_places(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
+    """Returns the linear CKA of each pair of ``places``, on the sample, as rows of ``cka``.
+
+    Left out are places where all examples have one embedding, as before the first layer, and those with rows that are
+    not finite.
+    """
+    rows = {name: s.sample.rows for name, s in snapshots.items() if s.count > 3 and not s.not_finite and _varies(s)}
+    return {"places": list(rows), "cka": cka_matrix(list(rows.values())).tolist()}
+
+
+def nc3(snapshot: Snapshot, weight: Tensor) -> float:
+    """Returns the self-duality of a head and the class means that it reads; NaN where a class has no row.
+
+    Args:
+        snapshot: Of the place that the head reads.
+        weight: Of the head, ``(C, d)``.
+    """
+    sums = snapshot.classes.sums
+    return self_duality(sums["total"].cpu() / sums["count"].cpu()[:, None], weight)
 
 
 def outlier_dimensions(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:

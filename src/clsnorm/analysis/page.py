@@ -56,6 +56,9 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
         if labels:
             title = TITLES[name] + under
             drawn[name.replace("/", "_")] = figures.draw_layers(lines, null, labels, unit=UNITS[name], title=title)
+    for side, found in record["similarity"].items():
+        if len(found["places"]) > 1:
+            drawn[f"cka_{side}"] = _between_places(found, f"Linear CKA of the places, {side} fine-tuning" + under)
     sides = _drawable(sides)
     return drawn | (_of_last_layers(sides, under) if sides else {})
 
@@ -74,6 +77,11 @@ def _of_last_layers(sides: Sides, under: str) -> dict[str, Drawn]:
         "energy": figures.draw_energy(energies, count=count, title="Share of the largest dimensions" + under),
         "spectrum": figures.draw_spectrum(spectra, count=count, title="Spectrum of the covariance" + under),
     }
+
+
+def _between_places(found: dict[str, Any], title: str) -> Drawn:
+    labels = [str(int(name.removeprefix("layer"))) if name.startswith("layer") else name for name in found["places"]]
+    return figures.draw_table(np.array(found["cka"]), labels, labels, unit="linear CKA", title=title)
 
 
 def _drawable(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
@@ -164,7 +172,17 @@ def _changes(record: dict[str, Any]) -> str:
     ]
     says = "; ".join(f"<code>{name}</code>: {html.escape(text)}" for name, text in MEASURES.items())
     table = f"<table><tr><th>place</th>{head}</tr>{''.join(rows)}</table>"
-    return f'<h2>What fine-tuning changed</h2>{table}<p class="note">{says}.</p>'
+    return f'<h2>What fine-tuning changed</h2>{table}<p class="note">{says}.</p>{_head(record["head"])}'
+
+
+def _head(head: dict[str, Any] | None) -> str:
+    """How near the head has come to the class means; nothing in regression."""
+    if head is None:
+        return ""
+    return (
+        f"<p>Head and class means at <code>{head['place']}</code> (NC3: 0 the same directions, 1.414 unrelated ones): "
+        f"{number(head['nc3'])}.</p>"
+    )
 
 
 def _outliers(record: dict[str, Any]) -> str:

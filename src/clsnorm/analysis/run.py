@@ -13,13 +13,14 @@ import torch
 
 from clsnorm import distributed
 from clsnorm.analysis.collect import Snapshots, collect
-from clsnorm.analysis.comparison import compare, outlier_dimensions
+from clsnorm.analysis.comparison import between_places, compare, nc3, outlier_dimensions
 from clsnorm.analysis.joint import write_joint_page
 from clsnorm.analysis.page import draw_figures, write_page
 from clsnorm.building import build_classifier, build_data
 from clsnorm.files import replacing, write_json, write_text
 from clsnorm.loading import load_run
-from clsnorm.model import has_pooler
+from clsnorm.model import Classifier, has_pooler
+from clsnorm.model.places import head_input
 from clsnorm.plotting import write_drawn
 from clsnorm.records import RunFolder, provenance
 from clsnorm.statistics import Snapshot, describe
@@ -72,6 +73,7 @@ def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         "counts": {side: {place: _counts(s) for place, s in found.items()} for side, found in sides.items()},
         "outliers": {side: outlier_dimensions(found) for side, found in sides.items()},
         "changes": _changes(sides),
+        "similarity": {side: between_places(found) for side, found in sides.items()},
         "versions": provenance.versions(),
         "commit": provenance.commit(),
     }
@@ -102,7 +104,15 @@ def _collect_sides(config: dict[str, Any], folder: Path) -> tuple[dict[str, Snap
             _save(path, sides[side])
             for draft in folder.glob(f"unfinished_{side}.*"):  # also of another number of processes
                 draft.unlink()
-    return sides, {"data": choices["data"], "model": choices["model"], "rows": data.train_size}
+    head = _head(tuned.classifier, sides["after"]) if tuned and not data.regression else None
+    return sides, {"data": choices["data"], "model": choices["model"], "rows": data.train_size, "head": head}
+
+
+def _head(classifier: Classifier, found: Snapshots) -> dict[str, Any]:
+    """How near a fine-tuned head is to the class means that it reads."""
+    place = head_input(classifier, found)
+    weight: Any = classifier.head.weight
+    return {"place": place, "nc3": nc3(found[place], weight.detach().cpu())}
 
 
 def _with_pooler(config: dict[str, Any]) -> dict[str, Any]:
@@ -161,6 +171,10 @@ def _as_csv(record: dict[str, Any]) -> str:
             for name, number in numbers.items():
                 line = [side, place, name, number["value"], number["null"], counts["rows"], counts["not_finite"]]
                 writer.writerow(line)
+    for side, found in record["similarity"].items():
+        for place, values in zip(found["places"], found["cka"], strict=True):
+            for other, value in zip(found["places"], values, strict=True):
+                writer.writerow([side, place, f"similarity/cka/{other}", value, None, None, None])
     for place, changes in record["changes"].items():
         for name, value in changes.items():
             writer.writerow(["change", place, name, value, None, None, None])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -34,6 +34,14 @@ def places(classifier: Classifier, batch: Batch) -> dict[str, Tensor]:
     found = taps(embeddings)
     z = classifier.normalizer(embeddings.cls)
     return found if z is embeddings.cls or torch.equal(z, embeddings.cls) else {**found, "z": z}
+
+
+def head_input(classifier: Classifier, found: Collection[str]) -> str:
+    """Returns which of the `places` that were found the head reads."""
+    if "z" in found:
+        return "z"
+    tap = classifier.encoder.tap
+    return max(name for name in found if name.startswith("layer")) if tap == "hidden" else tap
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from clsnorm.statistics.moments import Moments
 from clsnorm.statistics.quantiles import Quantiles
 from clsnorm.statistics.radial import RadialMoments
 from clsnorm.statistics.rows import hashed
-from clsnorm.statistics.similarity import drift, linear_cka, subspace_overlap
+from clsnorm.statistics.similarity import cka_matrix, drift, linear_cka, procrustes, self_duality, subspace_overlap
 from clsnorm.statistics.snapshot import Snapshot
 from clsnorm.statistics.storage import load, save
 
@@ -23,6 +23,7 @@ __all__ = [
     "Statistic",
     "Value",
     "centred_share",
+    "cka_matrix",
     "describe",
     "drift",
     "find",
@@ -31,7 +32,9 @@ __all__ = [
     "linear_cka",
     "load",
     "participation_ratio",
+    "procrustes",
     "save",
+    "self_duality",
     "subspace_overlap",
     "top_energy_share",
 ]

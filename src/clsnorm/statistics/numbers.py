@@ -10,7 +10,7 @@ import torch
 
 from clsnorm.statistics import shape
 from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
-from clsnorm.statistics.snapshot import Snapshot
+from clsnorm.statistics.snapshot import STILL, Snapshot
 from clsnorm.statistics.structure import Between
 
 Number = Callable[[Snapshot], float]
@@ -165,6 +165,30 @@ def average_cosine(s: Snapshot) -> float:
     m = s.count - direction_sum(s, "zeros")
     found = (float(s.directions.sums["unit"].square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
     return min(1.0, found) if not math.isnan(found) else found  # rounding may end above 1
+
+
+def centred_cosine(s: Snapshot) -> float:
+    """Mean cosine of two rows of the sample, both around the mean of all rows: what is left once [CLS] is centred.
+
+    A row that is the mean but for rounding has no direction and is left out.
+    """
+    centre = mean(s)
+    offsets = s.sample.rows - centre
+    lengths = offsets.norm(dim=1)
+    found = lengths > STILL * centre.norm()
+    m, units = int(found.sum()), offsets[found] / lengths[found, None]
+    return (float(units.sum(0).square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
+
+
+def null_centred_cosine(s: Snapshot) -> float:
+    """The same of noise, to first order in ``1/n``: taking off their mean correlates two rows by ``-1/(n - 1)``.
+
+    Two normal d-vectors whose components correlate by r have a mean cosine of ``r (1 - 1/d) E||x|| E(1/||x||)``.
+    """
+    if s.dim < 2:
+        return math.nan
+    log_lengths = math.lgamma((s.dim + 1) / 2) + math.lgamma((s.dim - 1) / 2) - 2 * math.lgamma(s.dim / 2)
+    return -(1 - 1 / s.dim) * math.exp(log_lengths) / (s.count - 1)
 
 
 def rogue_shares(s: Snapshot) -> torch.Tensor:

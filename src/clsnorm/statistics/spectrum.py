@@ -73,3 +73,10 @@ def slope(values: Tensor) -> float:
     rank = torch.arange(1, len(kept) + 1, dtype=kept.dtype).log()
     centred = rank - rank.mean()
     return -float((centred * kept).sum() / centred.square().sum())
+
+
+def log_change(now: Tensor, start: Tensor) -> float:
+    """Returns the mean of ``|ln(l_i / l0_i)|`` over the eigenvalues, by rank, that are `resolved` in both spectra."""
+    values = [resolved(spectrum).log() for spectrum in (now, start)]
+    both = min(map(len, values))
+    return float((values[0][:both] - values[1][:both]).abs().mean())

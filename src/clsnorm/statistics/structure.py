@@ -89,11 +89,18 @@ class Between:
 
     def share_along(self, direction: Tensor) -> float:
         """Share of ``tr S_B`` along a direction: how much of what tells classes apart lies there."""
-        length, total = float(direction.norm()), float(self.between.trace())
-        if length == 0 or total <= 0:
-            return math.nan
-        unit = direction / length
-        return float(unit @ self.between @ unit) / total
+        length = float(direction.norm())
+        return self.share_within(direction[:, None] / length) if length > 0 else math.nan
+
+    def share_within(self, basis: Tensor) -> float:
+        """Share of ``tr S_B`` in the subspace of an orthonormal ``basis``, ``(dim, k)``."""
+        total = float(self.between.trace())
+        return float((self.between @ basis * basis).sum()) / total if total > 0 else math.nan
+
+    def share_of(self, dimensions: Tensor) -> float:
+        """Share of ``tr S_B`` in some dimensions, by number; 0 of none."""
+        total = float(self.between.trace())
+        return float(self.between.diagonal()[dimensions].sum()) / total if total > 0 else math.nan
 
 
 def alignment(classes: Classes) -> float:
