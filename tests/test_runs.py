@@ -282,11 +282,26 @@ def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
     assert not Path("runs").exists()
 
 
-def test_a_strategy_that_does_not_exist(train: Train) -> None:
-    # Before data are read: there are none.
-    with pytest.raises(InputError, match=r"`trainer.strategy` to be one of auto, .*'ddq'.* Did you mean 'ddp'"):
-        train("trainer.strategy=ddq", "data.train=gone.tsv")
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("trainer.strategy=ddq", r"'ddq'\. Did you mean 'ddp'\? "),
+        ("trainer.strategy=null", "None"),
+        ("trainer.strategy=fsdp", r"'fsdp'.* trainer=fsdp"),  # Lightning's own, torch's first form
+        ("trainer.strategy={_target_:pytorch_lightning.strategies.DeepSpeedStrategy}", "DeepSpeedStrategy"),
+        ("trainer.strategy={_target_:pytorch_lightning.strategies.ModelParallelStrategy}", "ModelParallelStrategy"),
+    ],
+)
+def test_a_strategy_in_which_numbers_would_not_be_exact(train: Train, override: str, words: str) -> None:
+    with pytest.raises(InputError, match=rf"`trainer.strategy` to be one of auto, .*{words}"):
+        train(override, "data.train=gone.tsv")  # told before data are read
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "{_target_:pytorch_lightning.strategies.DDPStrategy}"])
+def test_a_strategy_of_whole_parameters_is_admitted(train: Train, strategy: str) -> None:
+    with pytest.raises(InputError, match=r"gone\.tsv"):
+        train(f"trainer.strategy={strategy}", "data.train=gone.tsv")
 
 
 def test_validation_that_never_comes_is_refused(train: Train) -> None:

@@ -11,6 +11,7 @@ from clsnorm.instantiation import check_groups, locate
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 ACCELERATORS = {
     "auto": "auto",
     "cpu": "cpu",
@@ -43,11 +44,7 @@ def check_parts(config: dict[str, Any]) -> None:
     """
     check_groups(config)
     trainer = config["trainer"]
-    strategy = trainer.get("strategy")
-    if not isinstance(strategy, dict):
-        _check_strategy(strategy)
-    kind = locate(strategy["_target_"], "trainer.strategy") if isinstance(strategy, dict) else None
-    possible = getattr(kind, "precisions", PRECISIONS)
+    possible = _strategy_precisions(trainer.get("strategy", "auto"))
     if trainer["precision"] not in possible:
         raise InputError(
             f"Expected argument `trainer.precision` to be one of {', '.join(possible)} with trainer="
@@ -55,15 +52,30 @@ def check_parts(config: dict[str, Any]) -> None:
         )
 
 
-def _check_strategy(name: Any) -> None:
-    from pytorch_lightning.strategies import StrategyRegistry
+def _strategy_precisions(strategy: Any) -> tuple[str, ...]:
+    """Returns what a strategy can train in.
 
-    known = ["auto", *StrategyRegistry.available_strategies()]
-    if name not in known:
+    Admitted are those under which a process has whole parameters, and those made for this package, which say in
+    ``precisions`` what they can train in: elsewhere norms of gradients would be those of a share, and a checkpoint none
+    of this package's.
+
+    Raises:
+        InputError: If it is another one.
+    """
+    from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
+
+    if isinstance(strategy, dict):
+        name, kind = strategy["_target_"], locate(strategy["_target_"], "trainer.strategy")
+    else:
+        name, kind = strategy, DDPStrategy if strategy in STRATEGIES else object
+    whole = issubclass(kind, (DDPStrategy, SingleDeviceStrategy)) and not issubclass(kind, DeepSpeedStrategy)
+    possible: tuple[str, ...] | None = getattr(kind, "precisions", PRECISIONS if whole else None)
+    if possible is None:
         raise InputError(
-            f"Expected argument `trainer.strategy` to be one of {', '.join(known)}, but got {name!r}."
-            f"{did_you_mean(str(name), known)}"
+            f"Expected argument `trainer.strategy` to be one of {', '.join(STRATEGIES)} or a class of Lightning's "
+            f"DDPStrategy, but got {name!r}.{did_you_mean(str(name), STRATEGIES)} Sharded parameters: trainer=fsdp"
         )
+    return possible
 
 
 def _check_length(trainer: dict[str, Any]) -> None:
