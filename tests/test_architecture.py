@@ -47,7 +47,7 @@ ALLOWED = {
     "analysis": {"building", "data", "distributed", "loading", "model", "records", "statistics"},
     "analyze": {
         "analysis", "catalogue", "checks", "command", "instantiation", "launch", "loading", "naming", "options",
-        "sweeping",
+        "records", "sweeping",
     },
     "command": {"launch", "naming", "options", "sweeping"},
     "building": {"callbacks", "data", "distributed", "instantiation", "model", "records"},

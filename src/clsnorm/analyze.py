@@ -30,6 +30,7 @@ def main(config: DictConfig) -> None:
     from clsnorm.analysis.run import AnalysisFolder, execute
     from clsnorm.instantiation import check_groups
     from clsnorm.launch import launch
+    from clsnorm.records import provenance
 
     folder = AnalysisFolder(Path(HydraConfig.get().runtime.output_dir))
     with sweeping.failure_told(folder.path.name):
@@ -43,7 +44,8 @@ def main(config: DictConfig) -> None:
             raise
         with folder.claim(plain) as finished:
             if finished is not None:
-                log.info("done before: %s; force=true analyzes again", folder.path)
+                differs = provenance.differing(finished["commit"])
+                log.info("done before%s: %s; force=true analyzes again", differs, folder.path)
             elif processes > 1:
                 launch(folder.path, processes=processes, task="analyze")
             else:

@@ -11,7 +11,7 @@ from clsnorm.instantiation import check_groups, locate
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
+STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 ACCELERATORS = {
     "auto": "auto",
     "cpu": "cpu",

@@ -43,8 +43,7 @@ def has_changed(node: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
 
 def tell_finished(results: Mapping[str, Any], config: Mapping[str, Any], folder: RunFolder) -> None:
     """Logs that the run in ``folder`` has finished, and in what it differs from what is asked now, in one line."""
-    here, stored = provenance.commit(), folder.read_config()
-    differs = "" if here == results["commit"] else f", at commit {results['commit']} (here: {here})"
+    stored, differs = folder.read_config(), provenance.differing(results["commit"])
     others = [group for group in WATCHING if stored.get(group) != config.get(group)]
     differs += f", with another choice of {' and '.join(others)} than is asked now" if others else ""
     changed = has_changed(config["data"], results["source"])

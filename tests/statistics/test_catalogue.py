@@ -23,7 +23,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from clsnorm.errors import InputError
 from clsnorm.statistics import CATALOGUE, Snapshot, describe, load, save
-from clsnorm.statistics.sampled import partition_isotropy
+from clsnorm.statistics.sampled import partition_isotropy, twonn
 
 N, D, C = 300, 12, 3
 
@@ -179,7 +179,7 @@ def test_what_tells_classes_apart_may_lie_in_the_outlier_dimensions() -> None:
     between = (np.bincount(labels)[:, None] * means**2).sum(0)
     found = describe(filled(rows, labels))["classes/along_outliers"]
     assert found.value == pytest.approx(between[7] / between.sum(), rel=1e-9)
-    assert found.null == 1 / 30
+    assert found.null == pytest.approx(rows.var(0)[7] / rows.var(0).sum(), rel=1e-9)
 
 
 def test_isoscore_star_and_slope_by_definition() -> None:
@@ -281,6 +281,34 @@ def test_nulls_are_what_noise_shows() -> None:
         found = np.array([values[statistic.name].value for values in draws])
         error = stats.sem(found)
         assert abs(found.mean() - null) <= 4 * error + 0.02 * abs(null), statistic.name
+
+
+def test_nulls_of_classes_are_what_labels_at_random_show_on_these_rows() -> None:
+    """Rows that are neither centred nor isotropic; of a share, its parts' averages are what is meant."""
+    rows, _ = embeddings(400, 24)
+    rows[:, 3] = 4 * rows[:, 3] + 90
+    draws = [describe(filled(rows, np.random.default_rng(seed).integers(0, C, len(rows)))) for seed in range(150)]
+    for name in draws[0]:
+        null = draws[0][name].null
+        if not name.startswith("classes/") or null is None:
+            continue
+        found = np.array([values[name].value for values in draws])
+        assert abs(found.mean() - null) <= 4 * stats.sem(found) + 0.03 * abs(null), name
+    assert 0.1 < draws[0]["classes/along_outliers"].null < 0.9
+    assert draws[0]["classes/alignment"].null < 1  # far from 2: the mean is in all of them
+
+
+def test_the_same_text_twice_is_no_neighbour() -> None:
+    rows, _ = embeddings()
+    again = rows[:60] * (1 + 1e-7 * np.random.default_rng(1).standard_normal((60, D)))  # as in another batch
+    found = twonn(torch.from_numpy(np.concatenate([rows, again])))
+    assert found == pytest.approx(twonn(torch.from_numpy(rows)), rel=1e-5)
+
+
+def test_a_class_without_rows_has_no_part_in_the_null() -> None:
+    rows, labels = embeddings()
+    found = describe(filled(rows, labels % 2))["classes/fisher_ratio"]  # of three classes
+    assert found.null == pytest.approx(1 / (N - 2))
 
 
 def test_a_row_that_is_not_finite_makes_every_number_undefined() -> None:

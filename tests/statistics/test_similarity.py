@@ -36,10 +36,11 @@ def test_cka_ignores_rotation_scale_and_shift() -> None:
 def test_a_matrix_holds_the_cka_of_each_pair() -> None:
     x, y = pair()
     still = torch.ones(60, 3)
-    found = cka_matrix([x, y, still])
-    assert float(found[0, 1]) == float(found[1, 0]) == linear_cka(x, y)
-    assert found.diagonal()[:2].tolist() == pytest.approx([1, 1])
-    assert found[2].isnan().all()
+    for unbiased in (False, True):
+        found = cka_matrix([x, y, still], unbiased=unbiased)
+        assert float(found[0, 1]) == float(found[1, 0]) == linear_cka(x, y, unbiased=unbiased)
+        assert found.diagonal()[:2].tolist() == pytest.approx([1, 1])
+        assert found[2].isnan().all()
 
 
 def test_procrustes_is_scipy_s_disparity() -> None:
@@ -57,12 +58,17 @@ def test_a_head_along_the_class_means_is_dual_to_them() -> None:
     assert self_duality(means, 5 * (means - 3)) == pytest.approx(0, abs=1e-12)  # shifts all logits alike
     assert self_duality(means, -means) == pytest.approx(2)
     assert self_duality(means, other) == pytest.approx(math.sqrt(2), abs=0.05)
-    assert math.isnan(self_duality(torch.ones(4, 9), other[:, :9]))
+    assert math.isnan(self_duality(torch.full((4, 9), 0.1, dtype=torch.float64), other[:, :9]))
 
 
 def test_change_of_a_spectrum_leaves_out_what_is_rounding_noise() -> None:
     start = torch.tensor([4.0, 2.0, 1e-17], dtype=torch.float64)
-    assert spectrum.log_change(torch.tensor([8.0, 1.0, 0.5], dtype=torch.float64), start) == pytest.approx(math.log(2))
+    now = torch.tensor([8.0, 1.0, 1e-18], dtype=torch.float64)
+    assert spectrum.log_change(now, start) == pytest.approx(math.log(2))
+    collapsed = torch.tensor([4.0, 0.0, 0.0, 0.0], dtype=torch.float64)
+    whole = torch.tensor([4.0, 3.0, 2.0, 1.0], dtype=torch.float64)
+    assert spectrum.log_change(collapsed, whole) == spectrum.log_change(whole, collapsed) > 20
+    assert math.isnan(spectrum.log_change(torch.zeros(4, dtype=torch.float64), torch.zeros(4, dtype=torch.float64)))
 
 
 def test_unbiased_cka_is_zero_on_average_for_unrelated_sets() -> None:

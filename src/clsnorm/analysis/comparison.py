@@ -24,13 +24,14 @@ from clsnorm.statistics import (
 
 COMPONENTS = 10  # directions of the subspaces that are compared
 MEASURES = {
+    "sample/rows": "examples that are in the samples of both sides",
     "drift/relative": "mean ||h - h₀|| / ||h₀||, on the sample",
     "drift/cosine": "mean cos(h, h₀), on the sample",
-    "drift/mean": "||μ - μ₀|| / ||μ₀||, on the sample",
-    "drift/spectrum": "mean |ln(l / l₀)| over the eigenvalues of the covariance",
-    "similarity/cka": "linear CKA, on the sample: 1 the same but for rotation and size",
-    "similarity/procrustes": "what no rotation and size can mend, on the sample: 0 the same but for these",
-    "similarity/top_10": "overlap of the 10 first principal components: 1 the same subspace",
+    "drift/mean": "||μ - μ₀|| / ||μ₀||",
+    "drift/spectrum": "mean |ln(l / l₀)| over the eigenvalues of the covariance; large where it collapses",
+    "similarity/cka": "linear CKA, unbiased, on the sample: 1 the same but for rotation and size, 0 unrelated",
+    "similarity/procrustes": "what no rotation and size can mend, on the sample: 0 nothing, near 1 if unrelated",
+    "similarity/top_10": "overlap of the 10 first principal components: 1 the same subspace, 10/d unrelated ones",
     "outliers/jaccard": "outlier dimensions in common, of those on either side",
 }
 
@@ -38,21 +39,28 @@ MEASURES = {
 def compare(before: Snapshot, after: Snapshot) -> dict[str, float]:
     """Returns the `MEASURES` of one place before and after fine-tuning; NaN where one is undefined.
 
-    Those of the sample are of the rows that are in both samples: the same examples, as their ids choose them.
+    Those of the sample are of the rows that are in both samples: the same examples, as their ids choose them. All but
+    their number are undefined if a row was not finite: what is left out would change them.
     """
     start, now = before.sample.shared(after.sample)
-    if len(start) < 4:
-        return dict.fromkeys(MEASURES, math.nan)
-    varies = all(map(_varies, (before, after)))
-    bases = [s.eigenvectors[:, : min(COMPONENTS, s.dim)] for s in (before, after)]
-    return {
-        **{f"drift/{name}": value for name, value in drift(now, start).items()},
-        "drift/spectrum": spectrum.log_change(after.eigenvalues, before.eigenvalues) if varies else math.nan,
-        "similarity/cka": linear_cka(start, now) if varies else math.nan,
-        "similarity/procrustes": procrustes(start, now) if varies else math.nan,
-        "similarity/top_10": subspace_overlap(*bases) if varies else math.nan,
-        "outliers/jaccard": shape.jaccard(*(shape.outliers(numbers.mean(s)) for s in (before, after))),
+    found = {**dict.fromkeys(MEASURES, math.nan), "sample/rows": float(len(start))}
+    if len(start) < 4 or before.not_finite or after.not_finite:
+        return found
+    means = [numbers.mean(s) for s in (before, after)]
+    found |= {f"drift/{name}": value for name, value in drift(now, start).items()}
+    found |= {
+        "drift/mean": float((means[1] - means[0]).norm() / means[0].norm()),  # of all rows, not of the sample
+        "outliers/jaccard": shape.jaccard(*map(shape.outliers, means)),
     }
+    if _varies(before) and _varies(after):
+        kept = min(COMPONENTS, *(len(spectrum.resolved(s.eigenvalues)) for s in (before, after)))
+        found |= {
+            "drift/spectrum": spectrum.log_change(after.eigenvalues, before.eigenvalues),
+            "similarity/cka": linear_cka(start, now, unbiased=True),
+            "similarity/procrustes": procrustes(start, now),
+            "similarity/top_10": subspace_overlap(*(s.eigenvectors[:, :kept] for s in (before, after))),
+        }
+    return found
 
 
 def _varies(snapshot: Snapshot) -> bool:
@@ -60,22 +68,26 @@ def _varies(snapshot: Snapshot) -> bool:
 
 
 def between_places(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
-    """Returns the linear CKA of each pair of ``places``, on the sample, as rows of ``cka``.
+    """Returns the unbiased linear CKA of each pair of ``places``, on the sample, as rows of ``cka``.
 
     Left out are places where all examples have one embedding, as before the first layer, and those with rows that are
     not finite.
     """
     rows = {name: s.sample.rows for name, s in snapshots.items() if s.count > 3 and not s.not_finite and _varies(s)}
-    return {"places": list(rows), "cka": cka_matrix(list(rows.values())).tolist()}
+    return {"places": list(rows), "cka": cka_matrix(list(rows.values()), unbiased=True).tolist()}
 
 
 def nc3(snapshot: Snapshot, weight: Tensor) -> float:
-    """Returns the self-duality of a head and the class means that it reads; NaN where a class has no row.
+    """Returns the self-duality of a head and the class means that it reads.
+
+    NaN where a class has no row, or a row was not finite.
 
     Args:
         snapshot: Of the place that the head reads.
         weight: Of the head, ``(C, d)``.
     """
+    if snapshot.not_finite:
+        return math.nan
     sums = snapshot.classes.sums
     return self_duality(sums["total"].cpu() / sums["count"].cpu()[:, None], weight)
 

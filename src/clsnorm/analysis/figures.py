@@ -59,7 +59,8 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plo
         null = isotropic_energies(dim, count)
         axes.plot(at, np.cumsum(null) / null.sum(), color=GREY, linestyle="--", label="isotropic")
         for colour, (label, energy) in zip(plotting.colours(len(energies)), energies.items(), strict=True):
-            axes.plot(at, np.cumsum(np.sort(energy)[::-1]) / energy.sum(), color=colour, label=label)
+            ordered = np.sort(energy)[::-1]
+            axes.plot(at, np.cumsum(ordered) / (ordered.sum() or np.nan), color=colour, label=label)
         axes.set_xscale("log")
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("number of dimensions, largest first")
@@ -156,16 +157,35 @@ def _label(name: str, series: Mapping[str, Sequence[float]]) -> str:
     return name if len(series) > 1 else "[CLS]"
 
 
-def draw_table(values: Array, rows: Sequence[str], columns: Sequence[str], *, unit: str, title: str) -> plotting.Drawn:
-    """Draws a table of numbers as a heat map with the numbers in it: data sets by layers; – where one is undefined."""
-    high, wide = 0.28 * len(rows) + 1.1, 0.52 * len(columns) + 1.8
+def draw_table(
+    values: Array,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    unit: str,
+    title: str,
+    across: str = "layer",
+    low: float | None = None,
+) -> plotting.Drawn:
+    """Draws a table of numbers as a heat map with the numbers in it; – where one is undefined.
+
+    Args:
+        values: ``(len(rows), len(columns))``.
+        rows: Such as data sets.
+        columns: Such as layers.
+        unit: Of the numbers.
+        title: Of the figure.
+        across: What the columns are.
+        low: Where the colours start; None: at the smallest number.
+    """
+    high, wide = 0.28 * len(rows) + 1.1, max(plotting.SIZE[0], 0.52 * len(columns) + 1.8)
     with plotting.figure(size=(wide, high)) as (figure, axes):
-        image = axes.imshow(values, cmap="viridis", aspect="auto")
+        image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=low)
         axes.grid(visible=False)
         axes.set_xticks(range(len(columns)), columns)
         axes.set_yticks(range(len(rows)), rows)
-        axes.set_xlabel("layer")
-        middle = np.nanmean([np.nanmin(values), np.nanmax(values)])
+        axes.set_xlabel(across)
+        middle = np.nanmean([np.nanmin(values) if low is None else low, np.nanmax(values)])
         for (row, column), value in np.ndenumerate(values):
             ink = "#ffffff" if value < middle else "#000000"
             text = f"{value:.2g}" if np.isfinite(value) else "–"

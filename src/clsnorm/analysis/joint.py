@@ -28,7 +28,12 @@ def write_joint_page(folder: Path) -> Path | None:
     body = [_joint_table(records, [path.parent.name for path in paths])]
     untuned = [record for record in records if not record["run"]]  # a run's "before" is a row of its own already
     groups = _by_layers(untuned)
-    maps = [_HeatMap(group, name) for name in HEADLINES for group in groups if all(name in _last(r) for r in group)]
+    maps = [
+        _HeatMap(group, name, _model(group[0], records))
+        for name in HEADLINES
+        for group in groups
+        if all(name in _last(record) for record in group)
+    ]
     drawn = [heat_map.write(folder / "figures") for heat_map in maps if heat_map.says_something]
     body.append('<div class="panels">' + "".join(f"<div>{figure.svg}</div>" for figure in drawn) + "</div>")
     notes = dict.fromkeys(record["note"] for record in records)
@@ -49,7 +54,7 @@ def _joint_table(records: Sequence[dict[str, Any]], folders: Sequence[str]) -> s
     head = "".join(f"<th>{title}</th><th>noise</th>" for title in TITLES.values())
     rows = []
     for record, folder, side in [(r, f, side) for r, f in zip(records, folders, strict=True) for side in r["sides"]]:
-        name = f"{record['data']}, {record['model']}" + (f", {side} {record['run']}" if record["run"] else "")
+        name = f"{record['data']}, {_model(record, records)}" + (f", {side} {record['run']}" if record["run"] else "")
         values = [_last(record, side).get(key, {"value": None, "null": None}) for key in HEADLINES]
         cells = "".join(
             f'<td class="number">{number(v["value"])}</td><td class="number null">{number(v["null"])}</td>'
@@ -62,20 +67,33 @@ def _joint_table(records: Sequence[dict[str, Any]], folders: Sequence[str]) -> s
 
 def _by_layers(records: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Groups of analyses with the same model, whose layers can stand in one table."""
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for record in records:
         layers = sum(place.startswith("layer") for place in record["sides"]["before"])
-        groups.setdefault((record["model"], layers), []).append(record)
+        groups.setdefault((record["model"], _path(record), layers), []).append(record)
     return list(groups.values())
+
+
+def _path(record: dict[str, Any]) -> str:
+    """Where the model came from; an analysis of an older version does not say."""
+    return str(record.get("path", ""))
+
+
+def _model(record: dict[str, Any], records: Sequence[dict[str, Any]]) -> str:
+    """Name of a record's model; with the end of its path where an option, such as ``any``, stands for several."""
+    paths = {_path(other) for other in records if other["model"] == record["model"]}
+    return record["model"] + (f"-{Path(_path(record)).name}" if len(paths) > 1 else "")
 
 
 class _HeatMap:
     """One number of analyses of one model, data sets by layers."""
 
-    def __init__(self, records: Sequence[dict[str, Any]], name: str) -> None:
+    def __init__(self, records: Sequence[dict[str, Any]], name: str, model: str) -> None:
         self._places = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
-        self._name, self._model = name, records[0]["model"]
-        self._data = [record["data"] for record in records]
+        self._name, self._model = name, model
+        names = [record["data"] for record in records]
+        sizes = [f" {record['rows']}" if names.count(record["data"]) > 1 else "" for record in records]
+        self._data = [name + size for name, size in zip(names, sizes, strict=True)]
         points = [record["sides"]["before"] for record in records]
         self._values = np.array([[as_float(p[place][name]["value"]) for place in self._places] for p in points])
 

@@ -58,7 +58,7 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
             drawn[name.replace("/", "_")] = figures.draw_layers(lines, null, labels, unit=UNITS[name], title=title)
     for side, found in record["similarity"].items():
         if len(found["places"]) > 1:
-            drawn[f"cka_{side}"] = _between_places(found, f"Linear CKA of the places, {side} fine-tuning" + under)
+            drawn[f"cka_{side}"] = _between_places(found, f"Likeness of the places, {side} fine-tuning" + under)
     sides = _drawable(sides)
     return drawn | (_of_last_layers(sides, under) if sides else {})
 
@@ -81,12 +81,15 @@ def _of_last_layers(sides: Sides, under: str) -> dict[str, Drawn]:
 
 def _between_places(found: dict[str, Any], title: str) -> Drawn:
     labels = [str(int(name.removeprefix("layer"))) if name.startswith("layer") else name for name in found["places"]]
-    return figures.draw_table(np.array(found["cka"]), labels, labels, unit="linear CKA", title=title)
+    values = np.array(found["cka"])
+    return figures.draw_table(values, labels, labels, unit="unbiased linear CKA", title=title, across="place", low=0.0)
 
 
 def _drawable(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
-    """The sides with finite rows everywhere: a diverged run has none."""
-    return {side: found for side, found in sides.items() if all(s.count >= 2 for s in found.values())}
+    """The sides whose rows are finite everywhere: those of a diverged run are not."""
+    return {
+        side: found for side, found in sides.items() if all(s.count >= 2 and not s.not_finite for s in found.values())
+    }
 
 
 def _last_layer(snapshots: Mapping[str, Snapshot]) -> str:

@@ -105,14 +105,16 @@ def _collect_sides(config: dict[str, Any], folder: Path) -> tuple[dict[str, Snap
             for draft in folder.glob(f"unfinished_{side}.*"):  # also of another number of processes
                 draft.unlink()
     head = _head(tuned.classifier, sides["after"]) if tuned and not data.regression else None
-    return sides, {"data": choices["data"], "model": choices["model"], "rows": data.train_size, "head": head}
+    names = {"data": choices["data"], "model": choices["model"], "path": base["model"]["path"]}
+    return sides, {**names, "rows": data.train_size, "head": head}
 
 
 def _head(classifier: Classifier, found: Snapshots) -> dict[str, Any]:
     """How near a fine-tuned head is to the class means that it reads."""
     place = head_input(classifier, found)
-    weight: Any = classifier.head.weight
-    return {"place": place, "nc3": nc3(found[place], weight.detach().cpu())}
+    head: Any = classifier.head
+    rows = getattr(head, "directions", head.weight)  # of a head to which lengths say nothing
+    return {"place": place, "nc3": nc3(found[place], rows.detach().cpu())}
 
 
 def _with_pooler(config: dict[str, Any]) -> dict[str, Any]:
@@ -175,6 +177,8 @@ def _as_csv(record: dict[str, Any]) -> str:
         for place, values in zip(found["places"], found["cka"], strict=True):
             for other, value in zip(found["places"], values, strict=True):
                 writer.writerow([side, place, f"similarity/cka/{other}", value, None, None, None])
+    if head := record["head"]:
+        writer.writerow(["after", head["place"], "head/nc3", head["nc3"], None, None, None])
     for place, changes in record["changes"].items():
         for name, value in changes.items():
             writer.writerow(["change", place, name, value, None, None, None])
@@ -185,4 +189,6 @@ def _finite(value: Any) -> Any:
     """Plain JSON has no NaN and no infinity: an undefined number is null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

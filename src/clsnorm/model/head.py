@@ -46,9 +46,14 @@ class CosineHead(nn.Module):
         self.weight = nn.Parameter(torch.randn(classes, dim))
         self.scale = nn.Parameter(torch.tensor(float(scale)))
 
+    @property
+    def directions(self) -> Tensor:
+        """What embeddings are compared with, ``(classes, dim)``, of length 1."""
+        return nn.functional.normalize(self.weight)
+
     def forward(self, z: Tensor) -> Tensor:
         """Returns ``(B, classes)`` of embeddings ``(B, dim)``; 0 for an embedding of length 0."""
-        cosines = nn.functional.linear(nn.functional.normalize(z), nn.functional.normalize(self.weight))
+        cosines = nn.functional.linear(nn.functional.normalize(z), self.directions)
         return self.scale.to(cosines.dtype) * cosines
 
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
@@ -29,11 +28,11 @@ def taps(embeddings: Embeddings) -> dict[str, Tensor]:
 
 
 def places(classifier: Classifier, batch: Batch) -> dict[str, Tensor]:
-    """Returns the `taps` of the encoder, and ``z``, after the normalizer, if that changes anything."""
+    """Returns the `taps` of the encoder, and ``z``, after the normalizer, unless that gives back what it is given."""
     embeddings = classifier.encoder(batch, layers=True)
     found = taps(embeddings)
     z = classifier.normalizer(embeddings.cls)
-    return found if z is embeddings.cls or torch.equal(z, embeddings.cls) else {**found, "z": z}
+    return found if z is embeddings.cls else {**found, "z": z}
 
 
 def head_input(classifier: Classifier, found: Collection[str]) -> str:

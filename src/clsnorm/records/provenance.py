@@ -32,6 +32,12 @@ def commit() -> str | None:
     return f"{head}-dirty" if changed else head
 
 
+def differing(recorded: str | None) -> str:
+    """Returns ``, at commit <recorded> (here: <this one>)`` if what was recorded is another one, else nothing."""
+    here = commit()
+    return "" if here == recorded else f", at commit {recorded} (here: {here})"
+
+
 def write_diff(folder: Path, *, step: int = 0) -> None:
     """Writes how this package's source differs from its commit to ``changes.diff``; no file where it does not.
 

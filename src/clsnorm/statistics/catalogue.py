@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.statistics import numbers, sampled, shape, spectrum, structure
@@ -22,8 +25,8 @@ class Statistic:
         meaning: What it says, with its formula.
         source: Where it comes from.
         compute: From a snapshot to the number; NaN where it is undefined.
-        null: What as many draws from an isotropic normal around zero show on average (for classes: what labels at
-            random show); None where no closed form is known.
+        null: What as many draws from an isotropic normal around zero show on average (for classes: what these rows show
+            with labels at random); None where no closed form is known.
         alias: Its key in the logs of a run, where that is shorter than ``name``.
     """
 
@@ -106,6 +109,14 @@ EIGEN, EIGEN_0, ENERGY_0 = numbers.eigenvalues, numbers.null_eigenvalues, number
 def _largest(number: int, noun: str) -> str:
     """Returns ``largest dimension``, ``3 largest dimensions``."""
     return f"largest {noun}" if number == 1 else f"{number} largest {noun}s"
+
+
+def _of_scatters(share: Callable[[Tensor, Snapshot], float]) -> tuple[Number, Number]:
+    """Returns a share of the scatter between classes, and its null: labels at random scatter as all rows do.
+
+    The average over labels is taken above and below; that of the share itself is somewhat smaller where it is large.
+    """
+    return lambda s: share(numbers.between(s).between, s), lambda s: share(s.covariance, s)
 
 
 CATALOGUE: tuple[Statistic, ...] = (
@@ -222,11 +233,12 @@ CATALOGUE: tuple[Statistic, ...] = (
               "Facco et al., 2017", lambda s: sampled.twonn(s.sample.rows)),
     Statistic("classes/fisher_ratio", "ratio", "Variance between classes over variance within.", "Fisher, 1936",
               lambda s: numbers.between(s).fisher_ratio(),
-              lambda s: numbers.ratio(s.num_classes - 1, s.count - s.num_classes)),
+              numbers.null_fisher_ratio),
     Statistic("classes/calinski_harabasz", "ratio", "The same over its degrees of freedom.",
               "Calinski and Harabasz, 1974", lambda s: numbers.between(s).calinski_harabasz(), lambda s: 1.0),
     Statistic("classes/separability", "ratio", "tr(S_W⁻¹ S_B) of discriminant analysis, S_W shrunk by 1 %.",
-              "Rao, 1948", lambda s: numbers.between(s).separability()),
+              "Rao, 1948", lambda s: numbers.between(s).separability(),
+              lambda s: numbers.between(s).null_separability()),
     Statistic("classes/nc1", "ratio", "tr(S_W S_B⁺) / C: 0 if classes are points.", PAPYAN,
               lambda s: numbers.between(s).nc1()),
     Statistic("classes/nc2_norms", "ratio",
@@ -238,14 +250,14 @@ CATALOGUE: tuple[Statistic, ...] = (
               "classes.", PAPYAN,
               lambda s: numbers.between(s).nc2_angles()),
     Statistic("classes/along_mean", "share", "Share of the variance between classes along the mean.", OWN,
-              lambda s: numbers.between(s).share_along(numbers.mean(s)), lambda s: 1 / s.dim),
+              *_of_scatters(lambda scatter, s: structure.share_along(scatter, numbers.mean(s)))),
     Statistic("classes/along_first_component", "share", "The same along the first principal component.", OWN,
-              lambda s: numbers.between(s).share_along(s.eigenvectors[:, 0])),
+              *_of_scatters(lambda scatter, s: structure.share_within(scatter, s.eigenvectors[:, :1]))),
     Statistic("classes/along_3_components", "share", "The same in the span of the 3 largest ones.", OWN,
-              lambda s: numbers.between(s).share_within(s.eigenvectors[:, :3])),
+              *_of_scatters(lambda scatter, s: structure.share_within(scatter, s.eigenvectors[:, :3]))),
     Statistic("classes/along_outliers", "share", "The same in the dimensions that outliers/mean counts.", OWN,
-              lambda s: numbers.between(s).share_of(shape.outliers(numbers.mean(s))),
-              lambda s: len(shape.outliers(numbers.mean(s))) / s.dim),
-    Statistic("classes/alignment", "ratio", "E||u - v||² over pairs of one class: 0 points, 2 random directions.",
-              "Wang and Isola, 2020 (arXiv:2005.10242)", lambda s: structure.alignment(s.classes), lambda s: 2.0),
+              *_of_scatters(lambda scatter, s: structure.share_of(scatter, shape.outliers(numbers.mean(s))))),
+    Statistic("classes/alignment", "ratio", "E||u - v||² over pairs of one class: 0 if they are points.",
+              "Wang and Isola, 2020 (arXiv:2005.10242)", lambda s: structure.alignment(s.classes),
+              lambda s: 2 - 2 * numbers.average_cosine(s)),
 )  # fmt: skip

@@ -249,6 +249,12 @@ def between(s: Snapshot) -> Between:
     return Between(s.classes, s.covariance)
 
 
+def null_fisher_ratio(s: Snapshot) -> float:
+    """``(C - 1) / (n - C)`` with the classes that have rows."""
+    classes = between(s).number
+    return ratio(classes - 1, s.count - classes)
+
+
 def percent(s: Snapshot) -> int:
     """One in a hundred dimensions, at least one."""
     return max(1, round(0.01 * s.dim))

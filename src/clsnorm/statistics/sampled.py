@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+DUPLICATE = 1e-5  # share of a row's norm
+
 
 def uniformity(rows: Tensor) -> float:
     """Returns ``log E exp(-2 ||u - v||^2)`` over all pairs of different rows, directions only; at most 0.
@@ -25,16 +27,19 @@ def twonn(rows: Tensor, *, discarded: float = 0.1) -> float:
     """Returns the intrinsic dimension by TwoNN: from the ratio of the second to the first neighbour's distance.
 
     A line through the origin is fitted to ``-log(1 - F(mu))`` over ``log mu`` with ``F = i / N`` at the i-th smallest
-    of N ratios, without the ``discarded`` share of the largest, as ``scikit-dimension`` does. Rows with a duplicate
-    have no ratio and are left out.
+    of N ratios, without the ``discarded`` share of the largest, as ``scikit-dimension`` does. Of duplicates one is
+    kept: rows within 1e-5 of their norm, since the same text in another batch differs in float32's last digits.
 
     References:
         Facco et al., 2017, https://doi.org/10.1038/s41598-017-11873-y
     """
     if len(rows) < 3:
         return math.nan
-    nearest = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist").topk(3, largest=False).values
-    nearest = nearest[nearest[:, 1] > 0]
+    distances = torch.cdist(rows, rows, compute_mode="donot_use_mm_for_euclid_dist")
+    single = ~(distances <= DUPLICATE * rows.norm(dim=1)).tril(-1).any(1)
+    if int(single.sum()) < 3:
+        return math.nan
+    nearest = distances[single][:, single].topk(3, largest=False).values
     ratios = (nearest[:, 2] / nearest[:, 1]).sort().values
     kept = ratios[: int(len(ratios) * (1 - discarded))].log()
     if not len(kept) or float(kept.square().sum()) == 0:

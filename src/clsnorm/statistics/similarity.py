@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import InputError
+from clsnorm.statistics.structure import COINCIDE
 
 
 def linear_cka(first: Tensor, second: Tensor, *, unbiased: bool = False) -> float:
@@ -23,26 +24,37 @@ def linear_cka(first: Tensor, second: Tensor, *, unbiased: bool = False) -> floa
     """
     if len(first) != len(second) or len(first) < 4:
         raise InputError(f"Expected two sets of the same 4 or more rows, but got {len(first)} and {len(second)}")
-    x, y = first.double(), second.double()
-    if unbiased:
-        grams = [_hollow(rows @ rows.T) for rows in (x, y)]
-        cross, own, other = (_unbiased_hsic(a, b) for a, b in ((grams[0], grams[1]), (grams[0],) * 2, (grams[1],) * 2))
-        return cross / math.sqrt(own * other) if own > 0 and other > 0 else math.nan
-    return float(cka_matrix([x, y])[0, 1])
+    return float(cka_matrix([first, second], unbiased=unbiased)[0, 1])
 
 
-def cka_matrix(sets: Sequence[Tensor]) -> Tensor:
-    """Returns the linear centred kernel alignment of each pair of k sets of rows, ``(k, k)``; NaN where rows are equal.
+def cka_matrix(sets: Sequence[Tensor], *, unbiased: bool = False) -> Tensor:
+    """Returns `linear_cka` of each pair of k sets, ``(k, k)``; NaN where the rows of one are equal.
 
-    Each set is ``(n, d_i)``, of the same examples in the same order; the measure is that of `linear_cka`.
+    Args:
+        sets: ``(n, d_i)`` each, of the same examples in the same order.
+        unbiased: As there. The biased one is about ``d / (n + d)`` for unrelated sets.
     """
     centred = [rows.double() - rows.double().mean(0) for rows in sets]
-    cross = torch.zeros(len(sets), len(sets), dtype=torch.float64)
+    hsic = torch.zeros(len(sets), len(sets), dtype=torch.float64)
     for i, x in enumerate(centred):
         for j, y in enumerate(centred[: i + 1]):
-            cross[i, j] = cross[j, i] = (x.T @ y).square().sum()
-    scale = cross.diagonal().sqrt()
-    return cross / torch.outer(scale, scale)
+            hsic[i, j] = hsic[j, i] = _hsic(x, y, unbiased=unbiased)
+    own = torch.where(hsic.diagonal() > 0, hsic.diagonal(), torch.nan).sqrt()
+    return hsic / torch.outer(own, own)
+
+
+def _hsic(x: Tensor, y: Tensor, *, unbiased: bool) -> Tensor:
+    """``||X^T Y||_F^2`` of centred rows; or Song et al.'s estimate, whose Gram matrices have no diagonal.
+
+    The Gram matrices ``K = X X^T`` and ``L`` need not be made: without their diagonals p and q the rows of centred ones
+    sum to -p and -q, and ``tr(K L)`` is the former less ``p . q``.
+    """
+    found = (x.T @ y).square().sum()
+    if not unbiased:
+        return found
+    n, p, q = len(x), x.square().sum(1), y.square().sum(1)
+    rows, whole = p @ q, p.sum() * q.sum()
+    return (found - rows + whole / ((n - 1) * (n - 2)) - 2 / (n - 2) * rows) / (n * (n - 3))
 
 
 def procrustes(first: Tensor, second: Tensor) -> float:
@@ -70,21 +82,9 @@ def self_duality(means: Tensor, weight: Tensor) -> float:
     units = []
     for rows in (means.double(), weight.double()):
         offsets = rows - rows.mean(0)
-        units.append(offsets / offsets.norm())
+        differ = float(offsets.norm()) > COINCIDE * float(rows.norm())
+        units.append(offsets / offsets.norm() if differ else torch.full_like(offsets, torch.nan))
     return float((units[1] - units[0]).norm())
-
-
-def _hollow(gram: Tensor) -> Tensor:
-    gram = gram.clone()
-    gram.fill_diagonal_(0)
-    return gram
-
-
-def _unbiased_hsic(a: Tensor, b: Tensor) -> float:
-    n = len(a)
-    middle = a.sum() * b.sum() / ((n - 1) * (n - 2))
-    cross = 2 / (n - 2) * (a.sum(0) @ b.sum(0))
-    return float((a * b).sum() + middle - cross) / (n * (n - 3))
 
 
 def drift(now: Tensor, start: Tensor) -> dict[str, float]:

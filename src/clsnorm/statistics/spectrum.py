@@ -14,7 +14,7 @@ def resolved(values: Tensor) -> Tensor:
     Embeddings behind a layer norm have a direction without variance, and what stands in its place is noise, of which a
     root or a logarithm would make much.
     """
-    return values[values > values[0] * len(values) * torch.finfo(values.dtype).eps]
+    return values[values > _rounding(values)]
 
 
 def explained(values: Tensor, k: int) -> float:
@@ -76,7 +76,15 @@ def slope(values: Tensor) -> float:
 
 
 def log_change(now: Tensor, start: Tensor) -> float:
-    """Returns the mean of ``|ln(l_i / l0_i)|`` over the eigenvalues, by rank, that are `resolved` in both spectra."""
-    values = [resolved(spectrum).log() for spectrum in (now, start)]
-    both = min(map(len, values))
-    return float((values[0][:both] - values[1][:both]).abs().mean())
+    """Returns the mean of ``|ln(l_i / l0_i)|`` over the eigenvalues, by rank, that are `resolved` in either spectrum.
+
+    One that is resolved in one of them alone counts with the rounding noise of the other: a spectrum that collapses has
+    changed by much. NaN where one has none.
+    """
+    most = max(len(resolved(spectrum)) for spectrum in (now, start))
+    logs = [spectrum[:most].clamp(min=_rounding(spectrum)).log() for spectrum in (now, start)]
+    return float((logs[0] - logs[1]).abs().mean())
+
+
+def _rounding(values: Tensor) -> float:
+    return float(values[0]) * len(values) * torch.finfo(values.dtype).eps

@@ -45,12 +45,25 @@ class Between:
 
     def separability(self, *, shrinkage: float = 0.01) -> float:
         """``tr(S_W^-1 S_B)`` of discriminant analysis, with ``S_W`` shrunk to ``(1 - a) S_W + a tr(S_W)/d I``."""
+        return self._over_within(self.between, shrinkage)
+
+    def null_separability(self, *, shrinkage: float = 0.01) -> float:
+        """What labels at random give on average, ``k (C - 1) / (n - C - k - 1)``; NaN with too few rows.
+
+        That is Hotelling and Lawley's trace with as many degrees of freedom, whose k dimensions are those that the
+        shrinkage leaves, ``tr(shrunk^-1 S_W)``.
+        """
+        kept = self._over_within(self.within, shrinkage)
+        free = self.n - self.number - kept - 1
+        return kept * (self.number - 1) / free if free > 0 else math.nan
+
+    def _over_within(self, scatter: Tensor, shrinkage: float) -> float:
         dim = len(self.within)
         level = float(self.within.trace()) / dim
         if not level > 0:
             return math.nan
         shrunk = (1 - shrinkage) * self.within + shrinkage * level * torch.eye(dim, dtype=self.within.dtype)
-        return float(torch.linalg.solve(shrunk, self.between).trace())
+        return float(torch.linalg.solve(shrunk, scatter).trace())
 
     def nc1(self) -> float:
         """``tr(S_W S_B^+) / C``, within-class variability collapse, with uniform weights of classes in ``S_B``.
@@ -87,20 +100,23 @@ class Between:
         offsets = self.means - self.means.mean(0)
         return offsets if float(offsets.norm()) > COINCIDE * float(self.means.norm()) else offsets[:0]
 
-    def share_along(self, direction: Tensor) -> float:
-        """Share of ``tr S_B`` along a direction: how much of what tells classes apart lies there."""
-        length = float(direction.norm())
-        return self.share_within(direction[:, None] / length) if length > 0 else math.nan
 
-    def share_within(self, basis: Tensor) -> float:
-        """Share of ``tr S_B`` in the subspace of an orthonormal ``basis``, ``(dim, k)``."""
-        total = float(self.between.trace())
-        return float((self.between @ basis * basis).sum()) / total if total > 0 else math.nan
+def share_within(scatter: Tensor, basis: Tensor) -> float:
+    """Returns the share of ``tr S`` in the subspace of an orthonormal ``basis``, ``(dim, k)``."""
+    total = float(scatter.trace())
+    return float((scatter @ basis * basis).sum()) / total if total > 0 else math.nan
 
-    def share_of(self, dimensions: Tensor) -> float:
-        """Share of ``tr S_B`` in some dimensions, by number; 0 of none."""
-        total = float(self.between.trace())
-        return float(self.between.diagonal()[dimensions].sum()) / total if total > 0 else math.nan
+
+def share_along(scatter: Tensor, direction: Tensor) -> float:
+    """Returns the share of ``tr S`` along a direction, ``(dim,)``; NaN where that is zero."""
+    length = float(direction.norm())
+    return share_within(scatter, direction[:, None] / length) if length > 0 else math.nan
+
+
+def share_of(scatter: Tensor, dimensions: Tensor) -> float:
+    """Returns the share of ``tr S`` in some dimensions, by number; 0 of none."""
+    total = float(scatter.trace())
+    return float(scatter.diagonal()[dimensions].sum()) / total if total > 0 else math.nan
 
 
 def alignment(classes: Classes) -> float:
