@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from clsnorm.analysis.comparison import between_places, compare, nc3, outlier_dimensions
+from clsnorm.analysis.comparison import MEASURES, between_places, compare, nc3, outlier_dimensions
 from clsnorm.analysis.joint import write_joint_page
 from clsnorm.analysis.page import TITLES
 from clsnorm.model.places import head_input
@@ -70,6 +70,11 @@ def test_a_row_that_is_not_finite_leaves_no_number_of_the_rest() -> None:
 def test_what_the_head_reads(tap: str, found: list[str], read: str) -> None:
     classifier: Any = SimpleNamespace(encoder=SimpleNamespace(tap=tap))
     assert head_input(classifier, found) == read
+
+
+def test_each_measure_is_explained() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
+    assert [name for name in (*MEASURES, "head/nc3") if f"`{name}`" not in page] == []
 
 
 def test_models_of_one_option_stand_apart(tmp_path: Path) -> None:

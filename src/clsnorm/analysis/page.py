@@ -137,7 +137,8 @@ def write_page(folder: Path, record: dict[str, Any], drawn: Mapping[str, Drawn])
         if len(record["sides"]) == 1
         else f"{record['rows']:,} training examples, before and after fine-tuning ({record['run']})",
         f'<p class="note">{html.escape(record["note"])}</p>'
-        + "<p>Noise: what as many rows of independent normal dimensions of equal size, centred on zero, show. "
+        + "<p>Noise: what as many rows of independent normal dimensions of equal size, centred on zero, show; of "
+        + "classes, what these rows show with labels at random. "
         + "All places and numbers stand in <code>analysis.csv</code>.</p>"
         + _faults(record)
         + '<div class="panels">'
