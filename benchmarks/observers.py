@@ -1,14 +1,15 @@
 """What the observers of a run cost a training step.
 
     python benchmarks/observers.py --cadences 10
-    python benchmarks/observers.py --cadences 20 --arms none both "none again"  # narrower, in about the same time
+    python benchmarks/observers.py --cadences 16 --arms "both,none again"  # narrower, in about the same time
     python benchmarks/observers.py --cadences 10 model=bert_base trainer.accelerator=gpu
 
 One run takes a step on each batch several times in turn: without observers, with each of them, with both, and without
-any again; who is first moves on by one from batch to batch. So the steps that are compared lie a second apart, in one
-process and memory: what slows the machine down for longer slows both, and what makes one process slower than its twin
-(2 % was seen) is in neither. A step's time goes from its start to that of the next, with the loop and logging. Batches
-are made before the run: without loading, and without validations, the share of the observers is larger.
+any again, in an order that is drawn for each batch. So the steps that are compared lie a second apart, in one process
+and memory: what slows the machine down for longer slows both, and what makes one process slower than its twin (2 % was
+seen) is in neither. A step's time goes from its start to that of the next, with the loop, logging and the writing of
+what was logged; a GPU has then done its work. Batches are made before the run: without loading, and without
+validations, the share of the observers is larger.
 
 What observers do depends on a step's place in the cadence: nothing but looking on in most steps, more in those that are
 logged, and most in those in which the statistics of training batches are due. So for each of these three kinds
@@ -25,17 +26,20 @@ import tempfile
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from itertools import cycle, islice
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from composed import resolved
 from torch.utils.data import DataLoader
 
 from clsnorm.building import build
 from clsnorm.callbacks import Observer
+from clsnorm.errors import InputError
+from clsnorm.instantiation import instantiate
 from clsnorm.records import RunFolder
 
 NAMES = ("cls_statistics", "gradient_norms")
@@ -69,6 +73,8 @@ class Turns(pl.Callback):
     def __init__(self, observers: Mapping[str, Sequence[Observer]], batches: int) -> None:
         self.seconds = {arm: np.full((batches, 2), np.nan) for arm in observers}
         self._observers, self._batches = observers, batches
+        random = np.random.default_rng(0)
+        self._orders = [random.permutation(list(observers)).tolist() for _ in range(batches + 1)]
         self._turn = 0  # number of the step
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -78,6 +84,8 @@ class Turns(pl.Callback):
         self._watch(trainer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, number: int) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # else what one step has logged would be written in another
         if self._turn:
             batch_number, arm = self._place(self._turn - 1)
             self.seconds[arm][batch_number] = self._read(arm) - self._started
@@ -102,29 +110,38 @@ class Turns(pl.Callback):
     def _place(self, turn: int) -> tuple[int, str]:
         """Returns the number of a step's batch, and its arm."""
         batch, place = divmod(turn, len(self.seconds))
-        return batch, list(self.seconds)[(batch + place) % len(self.seconds)]
+        return batch, self._orders[batch][place]
 
     def _read(self, arm: str) -> np.ndarray:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         return np.array([time.perf_counter(), sum(observer.seconds["steps"] for observer in self._observers[arm])])
 
 
 def measure(overrides: list[str], *, arms: Sequence[str], cadences: int) -> tuple[Cadence, dict[str, np.ndarray]]:
-    """Trains; returns by arm the seconds of each step and those counted, ``(steps, 2)``, without those to warm up."""
+    """Trains; returns by arm the seconds of each step and those counted, ``(steps, 2)``, without those to warm up.
+
+    Raises:
+        InputError: If gradients are accumulated: the batches of one step must not go to several arms.
+    """
     config = resolved([f"callbacks=[{','.join(NAMES)}]", *overrides])
     described, trainer_options = config["callbacks"], config["trainer"]
+    if trainer_options["accumulate_grad_batches"] != 1:
+        raise InputError("Expected trainer.accumulate_grad_batches to be 1: each batch is a step")
     logged = trainer_options["log_every_n_steps"]
     cadence = Cadence(logged, logged * (described["cls_statistics"]["every"] or 1))
     number = cadence.measured * (1 + cadences)
-    config["callbacks"] = {f"{arm}, {name}": dict(described[name]) for arm in arms for name in ARMS[arm]}
+    config["callbacks"] = {}  # given to the trainer below: it takes no two of a kind
     trainer_options |= {"max_epochs": 1, "max_steps": -1, "limit_val_batches": 0}
     with tempfile.TemporaryDirectory(prefix="clsnorm-observers-") as folder:
         experiment = build(config, RunFolder(Path(folder)))
-        trainer, data, observers = experiment.trainer, experiment.data, experiment.observers
-        turns = Turns({arm: [observers[f"{arm}, {name}"] for name in ARMS[arm]] for arm in arms}, number)
+        trainer, data = experiment.trainer, experiment.data
+        observers = {arm: [instantiate(described[name], f"callbacks.{name}") for name in ARMS[arm]] for arm in arms}
+        turns = Turns(observers, number)
         batches = list(islice(cycle(data.train_dataloader()), number))
         steps = [batch for batch in batches for _ in arms]
         data.train_dataloader = lambda: DataLoader([*steps, steps[-1]], batch_size=None)
-        trainer.callbacks = [turns, *observers.values()]  # type: ignore[attr-defined]
+        trainer.callbacks = [turns, *chain.from_iterable(observers.values())]  # type: ignore[attr-defined]
         trainer.fit(experiment.module, datamodule=data)
     return cadence, {arm: taken[cadence.measured :] for arm, taken in turns.seconds.items()}
 
@@ -152,10 +169,13 @@ def paired(ours: np.ndarray, plain: np.ndarray, kinds: np.ndarray) -> tuple[floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cadences", type=int, default=10)
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--arms", default=",".join(ARMS), help="what is compared with a run without observers")
     parser.add_argument("overrides", nargs="*", help="as for train.py")
     given = parser.parse_args()
-    cadence, seconds = measure(given.overrides, arms=given.arms, cadences=given.cadences)
+    arms = list(dict.fromkeys(["none", *given.arms.split(",")]))
+    if unknown := set(arms) - set(ARMS):
+        parser.error(f"--arms are of {', '.join(ARMS)}, but got {', '.join(unknown)}")
+    cadence, seconds = measure(given.overrides, arms=arms, cadences=given.cadences)
     kinds = np.tile(cadence.kinds(), given.cadences)
     plain = seconds["none"][:, 0]
     print("| observers | milliseconds a step | paired | 95 % interval | counted |\n|---|---|---|---|---|")

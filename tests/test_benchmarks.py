@@ -1,0 +1,49 @@
+"""The benchmarks run: on a tiny model, for a few steps. What they measure is no test's business."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clsnorm.errors import InputError
+
+TINY = ["trainer.log_every_n_steps=2", "callbacks.cls_statistics.every=2", "callbacks.cls_statistics.window=1"]
+
+
+@pytest.fixture
+def observers(monkeypatch: pytest.MonkeyPatch, workspace: Path, root: Path) -> Iterator[Any]:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    yield importlib.import_module("observers")
+    for name in ("observers", "composed"):
+        sys.modules.pop(name, None)
+
+
+def test_each_arm_steps_on_each_batch(observers: Any, tiny_overrides: list[str]) -> None:
+    base = [word for word in tiny_overrides if not word.startswith(("callbacks=", "trainer.log"))]
+    cadence, seconds = observers.measure([*base, *TINY], arms=list(observers.ARMS), cadences=2)
+    assert cadence == (2, 4)
+    assert cadence.kinds().tolist() == [0, 1, 0, 2]
+    assert {taken.shape for taken in seconds.values()} == {(8, 2)}
+    assert all(np.isfinite(taken).all() and (taken[:, 0] > taken[:, 1]).all() for taken in seconds.values())
+    assert not seconds["none"][:, 1].any()
+    alone = [seconds[name][:, 1] for name in observers.NAMES]
+    assert all((counted > 0).all() for counted in (*alone, seconds["both"][:, 1]))
+    with pytest.raises(InputError, match="accumulate_grad_batches"):
+        observers.measure([*base, "trainer.accumulate_grad_batches=2"], arms=["none"], cadences=1)
+
+
+def test_a_known_share_is_found(observers: Any) -> None:
+    random = np.random.default_rng(0)
+    kinds = np.tile(observers.Cadence(2, 4).kinds(), 200)
+    plain = random.normal(100, 1, len(kinds))
+    ours = plain + np.array([1.0, 3.0, 9.0])[kinds] + random.normal(0, 0.5, len(kinds))
+    found, low, high = observers.paired(ours, plain, kinds)
+    assert low < 0.035 < high  # (1 + 3 + 1 + 9) / 4 of 100
+    assert math.isclose(found, 0.035, abs_tol=0.002)
