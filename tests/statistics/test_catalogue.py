@@ -283,6 +283,16 @@ def test_nulls_are_what_noise_shows() -> None:
         assert abs(found.mean() - null) <= 4 * error + 0.02 * abs(null), statistic.name
 
 
+def test_a_null_that_is_not_conditional_is_of_the_number_of_rows_alone() -> None:
+    rows, labels = embeddings(d=30)
+    rows[:, 7] += 60
+    first, other = (describe(filled(x, labels)) for x in (rows, rows * np.linspace(1, 3, 30)))
+    for statistic in CATALOGUE:
+        if statistic.null:
+            same = first[statistic.name].null == other[statistic.name].null
+            assert same is not statistic.conditional, statistic.name
+
+
 def test_nulls_of_classes_are_what_labels_at_random_show_on_these_rows() -> None:
     """Rows that are neither centred nor isotropic; of a share, its parts' averages are what is meant."""
     rows, _ = embeddings(400, 24)

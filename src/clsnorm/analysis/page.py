@@ -167,7 +167,9 @@ def _changes(record: dict[str, Any]) -> str:
     """The table of what fine-tuning changed; nothing where there is one side."""
     if not record["changes"]:
         return ""
-    head = "".join(f'<th title="{html.escape(says)}">{name}</th>' for name, says in MEASURES.items())
+    head = "".join(
+        f'<th title="{html.escape(says)}">{name.replace("/", "/<br>")}</th>' for name, says in MEASURES.items()
+    )
     rows = [
         f"<tr><td>{html.escape(place)}</td>"
         + "".join(f'<td class="number">{number(values[name])}</td>' for name in MEASURES)
@@ -227,7 +229,7 @@ def _shown_places(record: dict[str, Any]) -> list[str]:
 
 def _statistic_row(name: str, sides: Mapping[str, Mapping[str, Any]]) -> str:
     cells = "".join(f'<td class="number">{number(values[name]["value"])}</td>' for values in sides.values())
-    null = number(next(iter(sides.values()))[name]["null"])
+    null = ", ".join(dict.fromkeys(number(values[name]["null"]) for values in sides.values()))  # mostly one for all
     meaning = html.escape(MEANINGS[name])
     return f'<tr><td><code>{name}</code></td>{cells}<td class="number null">{null}</td><td>{meaning}</td></tr>'
 

@@ -30,7 +30,7 @@ class ClsStatistics(Observer):
     Each of ``numbers`` is logged as ``cls/{split}/{point}/{number}``, where the split is
 
     - ``start``: the select split before the first step; a calibrated normalizer is calibrated by then. Beside it,
-      ``cls/noise/{number}``, where it is known, is what as many rows of isotropic noise show, at any point;
+      ``cls/noise/{number}``, where it is known and the same at any point, is what as many rows of isotropic noise show;
     - ``train``: training batches as the step saw them, so with dropout: those of the last ``window`` optimizer steps
       before every ``every``-th logged step;
     - ``select``: the select split at each validation. A calibrated normalizer also has
@@ -122,8 +122,9 @@ class ClsStatistics(Observer):
         log_directly(trainer, numbers, step=step_number(trainer))
 
     def _noise(self, snapshot: Snapshot) -> dict[str, float]:
-        """What noise shows, which depends on the number of rows, dimensions and classes alone."""
-        nulls = {s.key: s.null(snapshot) for s in self._statistics if s.null and s.applies_to(snapshot)}
+        """What noise shows where that depends on the number of rows, dimensions and classes alone."""
+        told = [s for s in self._statistics if not s.conditional and s.applies_to(snapshot)]
+        nulls = {s.key: s.null(snapshot) for s in told if s.null}
         numbers = {f"cls/noise/{key}": value for key, value in nulls.items()}
         self._numbers.update(numbers)
         return numbers

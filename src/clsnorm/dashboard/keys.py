@@ -85,7 +85,8 @@ KEYS = (
         "cls/noise/{number}",
         "cls/noise/[a-z0-9_/]+",
         "see there",
-        "What as many rows of isotropic noise show of a statistic (for classes: labels at random), where it is known.",
+        "What as many rows of isotropic noise show of a statistic (for classes: labels at random), where that is "
+        "known and the same at any point.",
     ),
     Key(
         "cls/select/staleness/shift",

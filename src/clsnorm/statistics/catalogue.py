@@ -28,6 +28,7 @@ class Statistic:
         null: What as many draws from an isotropic normal around zero show on average (for classes: what these rows show
             with labels at random); None where no closed form is known.
         alias: Its key in the logs of a run, where that is shorter than ``name``.
+        conditional: Whether the null depends on the rows themselves, and not on their number alone.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Statistic:
     compute: Number
     null: Number | None = None
     alias: str = ""
+    conditional: bool = False
 
     @property
     def key(self) -> str:
@@ -111,12 +113,14 @@ def _largest(number: int, noun: str) -> str:
     return f"largest {noun}" if number == 1 else f"{number} largest {noun}s"
 
 
-def _of_scatters(share: Callable[[Tensor, Snapshot], float]) -> tuple[Number, Number]:
-    """Returns a share of the scatter between classes, and its null: labels at random scatter as all rows do.
+def _along(place: str, meaning: str, share: Callable[[Tensor, Snapshot], float]) -> Statistic:
+    """Returns a share of the scatter between classes. Its null: labels at random scatter as all rows do.
 
-    The average over labels is taken above and below; that of the share itself is somewhat smaller where it is large.
+    There the averages over labels are taken above and below; that of the share itself is somewhat smaller where it is
+    large.
     """
-    return lambda s: share(numbers.between(s).between, s), lambda s: share(s.covariance, s)
+    return Statistic(f"classes/along_{place}", "share", meaning, OWN, lambda s: share(numbers.between(s).between, s),
+                     lambda s: share(s.covariance, s), conditional=True)  # fmt: skip
 
 
 CATALOGUE: tuple[Statistic, ...] = (
@@ -238,7 +242,7 @@ CATALOGUE: tuple[Statistic, ...] = (
               "Calinski and Harabasz, 1974", lambda s: numbers.between(s).calinski_harabasz(), lambda s: 1.0),
     Statistic("classes/separability", "ratio", "tr(S_W⁻¹ S_B) of discriminant analysis, S_W shrunk by 1 %.",
               "Rao, 1948", lambda s: numbers.between(s).separability(),
-              lambda s: numbers.between(s).null_separability()),
+              lambda s: numbers.between(s).null_separability(), conditional=True),
     Statistic("classes/nc1", "ratio", "tr(S_W S_B⁺) / C: 0 if classes are points.", PAPYAN,
               lambda s: numbers.between(s).nc1()),
     Statistic("classes/nc2_norms", "ratio",
@@ -249,15 +253,15 @@ CATALOGUE: tuple[Statistic, ...] = (
               "Mean |cos + 1/(C-1)| of class means: 0 if they form a simplex; needs three "
               "classes.", PAPYAN,
               lambda s: numbers.between(s).nc2_angles()),
-    Statistic("classes/along_mean", "share", "Share of the variance between classes along the mean.", OWN,
-              *_of_scatters(lambda scatter, s: structure.share_along(scatter, numbers.mean(s)))),
-    Statistic("classes/along_first_component", "share", "The same along the first principal component.", OWN,
-              *_of_scatters(lambda scatter, s: structure.share_within(scatter, s.eigenvectors[:, :1]))),
-    Statistic("classes/along_3_components", "share", "The same in the span of the 3 largest ones.", OWN,
-              *_of_scatters(lambda scatter, s: structure.share_within(scatter, s.eigenvectors[:, :3]))),
-    Statistic("classes/along_outliers", "share", "The same in the dimensions that outliers/mean counts.", OWN,
-              *_of_scatters(lambda scatter, s: structure.share_of(scatter, shape.outliers(numbers.mean(s))))),
+    _along("mean", "Share of the variance between classes along the mean.",
+           lambda scatter, s: structure.share_along(scatter, numbers.mean(s))),
+    _along("first_component", "The same along the first principal component.",
+           lambda scatter, s: structure.share_within(scatter, s.eigenvectors[:, :1])),
+    _along("3_components", "The same in the span of the 3 largest ones.",
+           lambda scatter, s: structure.share_within(scatter, s.eigenvectors[:, :3])),
+    _along("outliers", "The same in the dimensions that outliers/mean counts.",
+           lambda scatter, s: structure.share_of(scatter, shape.outliers(numbers.mean(s)))),
     Statistic("classes/alignment", "ratio", "E||u - v||² over pairs of one class: 0 if they are points.",
               "Wang and Isola, 2020 (arXiv:2005.10242)", lambda s: structure.alignment(s.classes),
-              lambda s: 2 - 2 * numbers.average_cosine(s)),
+              lambda s: 2 - 2 * numbers.average_cosine(s), conditional=True),
 )  # fmt: skip
