@@ -187,6 +187,19 @@ def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> No
     assert found["steps"] == whole["steps"] < whole["epochs"] * 100
 
 
+def test_a_loss_that_diverged_after_the_last_logged_step_is_told(train: Train) -> None:
+    from clsnorm import experiment
+
+    unread = (*DIVERGING, "trainer.max_steps=7", "trainer.log_every_n_steps=100", "checkpoint_every=1")
+    told = events(train(*unread, "paths.output=whole"))  # ends within an epoch
+    assert "train/loss" in {event["place"] for event in told}
+    with crashing(experiment, "_conclude"):
+        train(*unread)
+    run = train(*unread)
+    assert results(run)["status"] == "diverged"
+    assert [event for event in events(run) if event["kind"] != "resumed"] == told
+
+
 # Weights stay as good as zero, so that every validation is collapsed.
 STILL = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
 ABORTING = (*STILL, "abort_on=[majority_collapse]")

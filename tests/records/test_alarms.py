@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from clsnorm import distributed
 from clsnorm.errors import InputError
 from clsnorm.records import Abort, Divergence, SkippedSteps
 
@@ -56,6 +57,24 @@ def test_non_finite_values_are_counted_in_the_step_they_were_in(value: float) ->
         ("train/loss", 3, 1),
     ]
     assert (alarm.step, trainer.should_stop) == (3, True)
+
+
+def test_counts_of_two_processes_go_on_in_one() -> None:
+    told: list[dict[str, Any]] = []
+    trainer, alarm = Trainer(), Divergence(lambda **event: told.append(event))
+    alarm.load_state_dict({"step": -1, "counts": [{0: torch.tensor([1, 0, 0])}, {0: torch.tensor([2, 0, 0])}]})
+    alarm.on_fit_end(trainer, None)
+    assert [(event["step"], event["value"]) for event in told] == [(0, 3)]
+
+
+def test_counts_go_on_where_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "all_reduce_sum", lambda counts: torch.zeros(counts.shape))
+    trainer, alarm = Trainer(), Divergence(lambda **event: pytest.fail(f"told {event}"))
+    trainer.strategy = SimpleNamespace(root_device=torch.device("meta"))
+    alarm.load_state_dict({"step": -1, "counts": [{0: torch.tensor([0, 0, 0])}]})
+    alarm.on_train_start(trainer, None)
+    trainer.loop._batches_that_stepped = 1
+    trainer.step(alarm, {name: value.to("meta") for name, value in outputs().items()})
 
 
 def test_a_step_that_amp_skipped_is_told() -> None:

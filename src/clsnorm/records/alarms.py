@@ -22,7 +22,8 @@ class Divergence(Callback):
 
     A value of [CLS] that is not finite, before (``h``) or after (``z``) the normalizer, is an event as well, also where
     the loss hides it. An event's value is how many values were not finite, on its process, in the first such step since
-    the last logged one. The counts stay on the device and are read when the trainer logs: no step waits for the host.
+    the last logged one. The counts stay on the device and are read when the trainer logs, and at the end: no other step
+    waits for the host.
 
     Args:
         tell: Takes ``step``, ``kind``, ``place``, ``value`` and ``rank`` of an event; called alike on all processes.
@@ -47,11 +48,15 @@ class Divergence(Callback):
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.step = state_dict["step"]
-        for counts in distributed.own_parts(state_dict["counts"]):
-            self._counts |= counts
+        parts = state_dict["counts"]
+        self._counts = {step: torch.zeros_like(counts) for step, counts in parts[0].items()}  # alike on all processes
+        for part in distributed.own_parts(parts):
+            for step, counts in part.items():
+                self._counts[step] += counts
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._counts = {step: counts.to(trainer.strategy.root_device) for step, counts in self._counts.items()}
         if self.step >= 0:  # interrupted between its last step and its end: it must not train on
             trainer.should_stop = True
 
@@ -63,6 +68,11 @@ class Divergence(Callback):
         step = step_number(trainer)
         self._counts[step] = self._counts[step] + bad if step in self._counts else bad
         if ends_step(trainer) and (is_logged(trainer) or trainer.is_last_batch):
+            self._read(trainer)
+
+    @override
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._counts:  # here, since a run that goes on after its last step has no `on_train_end`
             self._read(trainer)
 
     def _read(self, trainer: pl.Trainer) -> None:
