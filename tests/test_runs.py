@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -221,6 +222,26 @@ def test_an_event_after_the_last_step_has_ended_nothing(train: Train) -> None:
     run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are made
     assert ending(run) == ("completed", None, 2)
     assert len(events(run)) == 2
+
+
+def test_a_collapse_after_divergence_has_ended_nothing(train: Train) -> None:
+    run = train(*ABORTING, *DIVERGING, "trainer.max_steps=4")
+    assert ending(run) == ("diverged", None, 2)
+    assert [event["step"] for event in events(run) if event["kind"] == "majority_collapse"] == ["0", "1"]
+
+
+def test_an_event_told_when_training_ends_has_not_ended_it(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.callbacks import Collapse
+
+    def stop(self: Collapse, trainer: Any, *_: Any) -> None:
+        trainer.should_stop = True  # as `trainer.max_time` has it
+
+    def tell(self: Collapse, *_: Any) -> None:
+        self.tell(step=0, kind="majority_collapse", place="select/accuracy", value=0.5)
+
+    monkeypatch.setattr(Collapse, "on_train_batch_end", stop, raising=False)
+    monkeypatch.setattr(Collapse, "on_train_end", tell, raising=False)
+    assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 1)
 
 
 def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -209,11 +209,8 @@ def _has_collapsed(experiment: Experiment, scores: dict[str, float], majority: f
 
 
 def _ending(experiment: Experiment) -> dict[str, str | None]:
-    """How training ended. An event that is told when all steps are made has ended nothing."""
-    trainer, records = experiment.trainer, experiment.records
-    cut_short = trainer.global_step < trainer.estimated_stepping_batches
-    aborted_by = records.abort.by if cut_short else None
-    diverged = records.divergence.step >= 0
+    """How training ended."""
+    diverged, aborted_by = experiment.records.divergence.step >= 0, experiment.records.abort.by
     return {"status": "diverged" if diverged else "aborted" if aborted_by else "completed", "aborted_by": aborted_by}
 
 

@@ -21,6 +21,7 @@ class Trainer(SimpleNamespace):
         super().__init__(log_every_n_steps=2, is_last_batch=False, should_stop=False, optimizers=[optimizer])
         self.fit_loop = SimpleNamespace(epoch_loop=self.loop)
         self.precision_plugin = SimpleNamespace(scaler=scaler)
+        self.global_step, self.estimated_stepping_batches = 0, 8
 
     def step(self, alarm: Any, outputs: dict[str, torch.Tensor]) -> None:
         alarm.on_train_batch_end(self, None, outputs, None, 0)
@@ -108,11 +109,24 @@ def test_abort_hears_its_kinds_alone_and_remembers() -> None:
     trainer.step(alarm, {})
     assert not trainer.should_stop
     alarm.hear("explosion")
-    again = Abort(["explosion"], ["explosion"])
-    again.load_state_dict(alarm.state_dict())
-    again.on_train_start(trainer, None)
-    assert trainer.should_stop
-    assert again.by == "explosion"
+    for acts in (False, True):  # interrupted before it has stopped training, and after
+        if acts:
+            trainer.step(alarm, {})
+        fresh, again = Trainer(), Abort(["explosion"], ["explosion"])
+        again.load_state_dict(alarm.state_dict())
+        again.on_train_start(fresh, None)
+        assert (fresh.should_stop, again.by) == (True, "explosion")
+
+
+@pytest.mark.parametrize("ended", [{"should_stop": True}, {"global_step": 8}])
+def test_what_is_told_when_training_has_ended_has_not_ended_it(ended: dict[str, Any]) -> None:
+    trainer, alarm = Trainer(), Abort(["explosion"], ["explosion"])
+    for name, value in ended.items():
+        setattr(trainer, name, value)
+    alarm.hear("explosion")
+    trainer.step(alarm, {})
+    alarm.on_validation_end(trainer, None)
+    assert alarm.by is None
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -125,14 +125,18 @@ class SkippedSteps(Callback):
 
 
 class Abort(Callback):
-    """Ends training after the first decisive event of some kinds.
+    """Ends training after the first decisive event of some kinds, unless it has ended by itself.
+
+    Must stand after `Divergence` and all that tell of events among the callbacks: of what ends training in one step the
+    first is the reason.
 
     Args:
         kinds: Those kinds.
         known: All kinds that this run's callbacks tell of.
 
     Attributes:
-        by: The kind that ended training, or None.
+        by: The kind that ended training, or None. An event has ended nothing that was told when training had been
+            stopped already or all steps were made.
 
     Raises:
         InputError: If one of ``kinds`` is not known.
@@ -146,31 +150,39 @@ class Abort(Callback):
                     f"{', '.join(known)}, but got {kind!r}.{did_you_mean(kind, known)}"
                 )
         self.by: str | None = None
+        self._heard: str | None = None
         self._kinds = frozenset(kinds)
 
     def hear(self, kind: str) -> None:
         """Is told of a decisive event, on all processes."""
-        if self.by is None and kind in self._kinds:
-            self.by = kind
+        if self._heard is None and kind in self._kinds:
+            self._heard = kind
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"by": self.by}
+        return {"by": self.by, "heard": self._heard}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.by = state_dict["by"]
+        self._heard = state_dict.get("heard", self.by)  # a file from before it was kept has none
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.should_stop = trainer.should_stop or self.by is not None
+        self._stop(trainer)  # interrupted between its last step and its end: it must not train on
 
     @override
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        trainer.should_stop = trainer.should_stop or self.by is not None
+        self._stop(trainer)
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.should_stop = trainer.should_stop or self.by is not None
+        self._stop(trainer)
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        if self._heard is None or trainer.should_stop:
+            return
+        if trainer.global_step < trainer.estimated_stepping_batches:
+            self.by, trainer.should_stop = self._heard, True
