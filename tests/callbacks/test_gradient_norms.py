@@ -101,6 +101,20 @@ def test_an_explosion_between_two_logged_steps_is_found_in_its_step(train: Train
     assert float(event["value"]) == results["grad/run/h/max"]
 
 
+@pytest.mark.parametrize(("lasting", "ending"), [(3, ("completed", None)), (1, ("aborted", "explosion"))])
+def test_only_an_explosion_that_lasts_ends_training(
+    train: Train, probe: Probe, monkeypatch: pytest.MonkeyPatch, lasting: int, ending: tuple[str, str | None]
+) -> None:
+    monkeypatch.setattr("clsnorm.gradients.detectors.LASTING", lasting)
+    alarms = ["callbacks.gradient_norms.window=8", "callbacks.gradient_norms.deviations=1000"]
+    options = ["callbacks=gradient_norms", "abort_on=[explosion]", *alarms, "trainer.log_every_n_steps=1"]
+    run = train(*options, *probe("Spike", step=6, factor=1e6))
+    assert {(event["step"], event["kind"]) for event in runs.events(run)} == {("6", "explosion")}
+    found = runs.results(run)
+    assert (found["status"], found["aborted_by"]) == ending
+    assert (found["steps"] == 7) == (ending[0] == "aborted")
+
+
 def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_path: Path) -> None:
     moving = [*STILL, "normalizer=layernorm", "optimizer.lr=1e-4", "optimizer.eps=0.01", "trainer.log_every_n_steps=2"]
     alarmed = [

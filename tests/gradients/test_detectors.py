@@ -2,30 +2,57 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable
 
 import pytest
 
 from clsnorm.errors import InputError
-from clsnorm.gradients import Explosion, Vanishing
+from clsnorm.gradients import Explosion, Vanishing, Verdict
 
 
-def test_a_jump_explodes_and_noise_does_not() -> None:
+def told(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bool]]:
+    """Numbers of the values that are told, and whether decisively."""
+    verdicts = [detector.sees(value) for value in values]
+    return [(n, v is Verdict.DECISIVE) for n, v in enumerate(verdicts) if v is not Verdict.USUAL]
+
+
+def noise(count: int, *, level: float = 1.0, sigma: float = 0.2) -> list[float]:
+    """Norms as runs have them: without a bound above, and skewed."""
     draw = random.Random(0)
+    return [level * draw.lognormvariate(0.0, sigma) for _ in range(count)]
+
+
+def in_noise(**options: float) -> Explosion:
+    """A detector that has seen a thousand norms of a healthy run, and told of none."""
     detector = Explosion(window=128, deviations=6.0)
-    assert not any(detector.sees(1 + 0.1 * draw.random()) for _ in range(500))
-    assert detector.sees(3.0)
-    assert detector.sees(3.0)  # a burst does not become the rule
-    assert not detector.sees(1.05)
+    assert told(detector, noise(1000, **options)) == []
+    return detector
+
+
+def test_a_shift_by_half_is_no_explosion_even_where_norms_hardly_vary() -> None:
+    assert told(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
+
+
+def test_a_lasting_explosion_is_told_at_its_start_and_decisively_once_it_has_lasted() -> None:
+    detector = in_noise()
+    assert told(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
+    assert told(detector, noise(300, level=10.0)) == []  # the window knows it
+
+
+def test_each_spike_is_told_once_and_not_decisively() -> None:
+    assert told(in_noise(), [10.0, 1.0, 10.0, 10.0, 1.0]) == [(0, False), (2, False)]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_explodes_at_once(value: float) -> None:
-    assert Explosion(window=128, deviations=6.0).sees(value)
+def test_what_is_not_finite_is_told_each_time_and_decisively(value: float) -> None:
+    detector = Explosion(window=128, deviations=6.0)
+    assert told(detector, [value, 1.0, *[value] * 4]) == [(n, True) for n in (0, 2, 3, 4, 5)]
+    assert told(detector, noise(500)) == []  # it is not remembered
 
 
 def test_nothing_is_said_before_half_a_window() -> None:
     detector = Explosion(window=10, deviations=1.0)
-    assert not any(detector.sees(10.0**step) for step in range(5))
+    assert told(detector, [10.0**step for step in range(6)]) == [(5, False)]
 
 
 def test_vanishing_is_told_once_and_only_if_it_lasts() -> None:
@@ -41,13 +68,14 @@ def test_state_goes_on(kind: str) -> None:
     def made() -> Explosion | Vanishing:
         return Explosion(window=8, deviations=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1, floor=0.0)
 
-    series = [1.0, 1.1, 0.9, 1.0, 1.2, 0.01, 0.01, 9.0, 0.01, 0.01, 0.01]
+    series = [1.0, 1.1, 0.9, 1.0, 1.2, 0.01, 9.0, 9.0, 9.0, 0.01, 0.01, 0.01, 0.01]
     whole, first = made(), made()
     expected = [whole.sees(value) for value in series]
-    told = [first.sees(value) for value in series[:6]]
-    second = made()
-    second.restore(first.state())  # type: ignore[arg-type]
-    assert told + [second.sees(value) for value in series[6:]] == expected
+    for interruption in range(len(series)):
+        second = made()
+        second.restore(first.state())
+        assert [second.sees(value) for value in series[interruption:]] == expected[interruption:]
+        first.sees(series[interruption])
 
 
 def test_bad_arguments() -> None:
@@ -61,8 +89,7 @@ def test_bad_arguments() -> None:
 
 def test_a_short_run_is_judged() -> None:
     detector = Explosion(window=128, deviations=6.0)
-    assert not any(detector.sees(1 + 0.01 * (step % 3)) for step in range(16))
-    assert detector.sees(1e6)
+    assert told(detector, [*(1 + 0.01 * (step % 3) for step in range(16)), 1e6]) == [(16, False)]
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-5])

@@ -64,7 +64,9 @@ class GradientNorms(Observer):
 
     Events (``events.csv``): ``explosion`` where the largest norm at h of any step (``grad/h/max``), or the
     ``grad/parameters/total`` of a logged one, is not finite or, once there have been 16, above
-    ``median + deviations * MAD`` of the last ``window`` ones; and ``vanishing`` where ``grad/depth/bottom_to_top`` or
+    ``median + deviations * MAD`` of the last ``window`` ones and above twice their median: told with the first of such
+    norms in a row, and once more with the third, which alone may end the run (``abort_on``), as may one that is not
+    finite (`clsnorm.gradients.Explosion`); and ``vanishing`` where ``grad/depth/bottom_to_top`` or
     ``grad/depth/bottom`` stays below a hundredth of its first values, or from the start below a floor (1e-4 and 1e-8).
     They bear the number of the step that they are of, and are told at the next logged one. Explosion is judged at h,
     since the coordinates of z are the normalizer's.

@@ -1,6 +1,6 @@
 """Gradients as a run sees them: of each example at [CLS], of each part's parameters, and what is wrong with them."""
 
-from clsnorm.gradients.detectors import Explosion, GradientAlarms, Vanishing
+from clsnorm.gradients.detectors import Explosion, GradientAlarms, Vanishing, Verdict
 from clsnorm.gradients.examples import ExampleGradients, Examples, GradientWindow
 from clsnorm.gradients.parameters import ParameterNorms, depth_profile, part_names
 from clsnorm.gradients.summary import direction_numbers, norm_numbers, overlap_numbers
@@ -13,6 +13,7 @@ __all__ = [
     "GradientWindow",
     "ParameterNorms",
     "Vanishing",
+    "Verdict",
     "depth_profile",
     "direction_numbers",
     "norm_numbers",

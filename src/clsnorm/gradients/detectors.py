@@ -5,20 +5,35 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
+from enum import Enum
 from typing import Any
 
 from clsnorm.errors import InputError
 
 ENOUGH = 16  # numbers whose median and deviation say what is usual
+LEAST_FACTOR = 2.0  # times the median: a norm that hardly varies has a MAD near zero
+LASTING = 3  # numbers in a row that are more than a spike
 TOTAL = "grad/parameters/total"
 FLOORS = {"grad/depth/bottom_to_top": 1e-4, "grad/depth/bottom": 1e-8}  # below these nothing moves from the start
 
 
-class Explosion:
-    """A number explodes when it is not finite, or above ``median + deviations * MAD`` of the last ``window`` ones.
+class Verdict(Enum):
+    """What a number is: nothing to tell, an event, or an event that may end training."""
 
-    MAD is the median absolute deviation. Finite numbers are judged once `ENOUGH` have been seen, or half a window if
-    that is fewer; numbers that explode do not enter the window, so that a burst is seen to its end.
+    USUAL = "usual"
+    TOLD = "told"
+    DECISIVE = "decisive"
+
+
+class Explosion:
+    """A number explodes when it is not finite, or far above the last ``window`` finite ones before it.
+
+    Far above is above ``median + deviations * MAD``, where MAD is the median absolute deviation, and above
+    `LEAST_FACTOR` medians. Finite numbers are judged once `ENOUGH` have been seen, or half a window if that is fewer.
+    All of them enter the window, so that a lasting shift becomes what is usual.
+
+    Numbers in a row that explode are one burst. It is told with its first number, and once more, decisively, with
+    number `LASTING`: a spike is over by then. A number that is not finite is always told, decisively.
 
     Args:
         window: How many numbers are remembered.
@@ -36,27 +51,32 @@ class Explosion:
         self._seen: deque[float] = deque(maxlen=window)
         self._enough = min(ENOUGH, window // 2)
         self._deviations = deviations
+        self._burst = 0  # numbers so far
 
-    def sees(self, value: float) -> bool:
-        """Takes the next number and tells whether it explodes."""
+    def sees(self, value: float) -> Verdict:
+        """Takes the next number and judges it."""
+        self._burst = self._burst + 1 if self._explodes(value) else 0
         if not math.isfinite(value):
-            return True
-        if len(self._seen) >= self._enough and value > self._limit():
-            return True
+            return Verdict.DECISIVE
         self._seen.append(value)
-        return False
+        return {1: Verdict.TOLD, LASTING: Verdict.DECISIVE}.get(self._burst, Verdict.USUAL)
+
+    def _explodes(self, value: float) -> bool:
+        return not math.isfinite(value) or (len(self._seen) >= self._enough and value > self._limit())
 
     def _limit(self) -> float:
         middle = _median(self._seen)
-        return middle + self._deviations * _median(abs(value - middle) for value in self._seen)
+        deviation = _median(abs(value - middle) for value in self._seen)
+        return max(middle + self._deviations * deviation, LEAST_FACTOR * middle)
 
-    def state(self) -> list[float]:
+    def state(self) -> dict[str, Any]:
         """Returns what is remembered."""
-        return list(self._seen)
+        return {"seen": list(self._seen), "burst": self._burst}
 
-    def restore(self, state: list[float]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` returned."""
-        self._seen.extend(state)
+        self._seen.extend(state["seen"])
+        self._burst = state["burst"]
 
 
 class Vanishing:
@@ -124,13 +144,11 @@ class GradientAlarms:
     def of_examples(self, place: str, largest: Mapping[int, float]) -> Iterator[dict[str, Any]]:
         """Yields the events of what is logged as ``place``, from the largest norm of each step by its number."""
         for step, value in largest.items():
-            if self._examples.sees(value):
-                yield {"step": step, "kind": "explosion", "place": place, "value": value}
+            yield from _explosion(self._examples, step=step, place=place, value=value)
 
     def of_parameters(self, step: int, numbers: Mapping[str, float]) -> Iterator[dict[str, Any]]:
         """Yields the events of a logged step's numbers (`ParameterNorms.numbers`)."""
-        if self._total.sees(numbers[TOTAL]):
-            yield {"step": step, "kind": "explosion", "place": TOTAL, "value": numbers[TOTAL]}
+        yield from _explosion(self._total, step=step, place=TOTAL, value=numbers[TOTAL])
         for place, rule in self._vanishing.items():
             if rule.sees(numbers[place]):
                 yield {"step": step, "kind": "vanishing", "place": place, "value": numbers[place]}
@@ -147,6 +165,14 @@ class GradientAlarms:
         """Takes up what `state_dict` returned."""
         for name, rule in self._rules.items():
             rule.restore(state[name])
+
+
+def _explosion(rule: Explosion, *, step: int, place: str, value: float) -> Iterator[dict[str, Any]]:
+    """Yields the event, if there is one, of the next number that ``rule`` sees."""
+    verdict = rule.sees(value)
+    if verdict is not Verdict.USUAL:
+        decisive = verdict is Verdict.DECISIVE
+        yield {"step": step, "kind": "explosion", "place": place, "value": value, "decisive": decisive}
 
 
 def _median(values: Any) -> float:
