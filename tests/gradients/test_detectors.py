@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from clsnorm.errors import InputError
-from clsnorm.gradients import Explosion, Vanishing, Verdict
+from clsnorm.gradients import Explosion, GradientAlarms, Vanishing, Verdict
 
 
 def told(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bool]]:
@@ -58,9 +58,33 @@ def test_nothing_is_said_before_half_a_window() -> None:
 def test_vanishing_is_told_once_and_only_if_it_lasts() -> None:
     detector = Vanishing(window=3, share=0.01, floor=0.0)
     assert not any(detector.sees(1.0) for _ in range(3))
-    assert [detector.sees(value) for value in (0.001, 0.5, 0.001, 0.001, 0.001, 0.001)] == [
-        False, False, False, False, True, False,
-    ]  # fmt: skip
+    small = [0.001] * 3
+    assert [n for n, value in enumerate((0.001, 0.5, *small, *small)) if detector.sees(value)] == [4]
+    assert not any(detector.sees(value) for value in (0.5, *small, 0.5, *small))  # each time it falls again
+
+
+def depth(*, bottom: float, top: float) -> dict[str, float]:
+    """What the alarms read of a logged step whose first and last layer have these norms."""
+    return {"grad/parameters/total": 1.0, "grad/depth/bottom": bottom, "grad/depth/bottom_to_top": bottom / top}
+
+
+@pytest.mark.parametrize(
+    ("late", "places"),
+    [
+        (depth(bottom=1e-5, top=1e-5), []),  # has learned all there is
+        (depth(bottom=1e-5, top=1.0), ["grad/depth/bottom_to_top"]),
+        (depth(bottom=1e-9, top=1e-9), ["grad/depth/bottom"]),
+    ],
+)
+def test_a_run_that_has_converged_has_not_vanished(late: dict[str, float], places: list[str]) -> None:
+    alarms = GradientAlarms(window=128, deviations=6.0)
+    seen = []
+    for _ in range(3):  # told in the first round alone, and over interruptions
+        for step, numbers in enumerate([depth(bottom=1.0, top=1.0)] * 20 + [late] * 20):
+            seen += [event["place"] for event in alarms.of_parameters(step, numbers)]
+        kept, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
+        alarms.load_state_dict(kept)
+    assert seen == places
 
 
 @pytest.mark.parametrize("kind", ["explosion", "vanishing"])
@@ -82,7 +106,7 @@ def test_bad_arguments() -> None:
     for window, deviations in ((2, 6.0), (6.5, 6.0), (8, 0.0)):
         with pytest.raises(InputError, match=r"`(window|deviations)`"):
             Explosion(window=window, deviations=deviations)  # type: ignore[arg-type]
-    for window, share in ((0, 0.1), (3, 1.0)):
+    for window, share in ((0, 0.1), (3, 1.0), (3, -0.1)):
         with pytest.raises(InputError):
             Vanishing(window=window, share=share, floor=0.0)
 

@@ -64,12 +64,11 @@ class GradientNorms(Observer):
 
     Events (``events.csv``): ``explosion`` where the largest norm at h of any step (``grad/h/max``), or the
     ``grad/parameters/total`` of a logged one, is not finite or, once there have been 16, above
-    ``median + deviations * MAD`` of the last ``window`` ones and above twice their median: told with the first of such
-    norms in a row, and once more with the third, which alone may end the run (``abort_on``), as may one that is not
-    finite (`clsnorm.gradients.Explosion`); and ``vanishing`` where ``grad/depth/bottom_to_top`` or
-    ``grad/depth/bottom`` stays below a hundredth of its first values, or from the start below a floor (1e-4 and 1e-8).
-    They bear the number of the step that they are of, and are told at the next logged one. Explosion is judged at h,
-    since the coordinates of z are the normalizer's.
+    ``median + deviations * MAD`` and twice the median of the last ``window``: told with the first of such norms in a
+    row, and with the third, which can end the run (``abort_on``), as can one not finite; and ``vanishing``, once in a
+    run and place, where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below 1e-4, or
+    ``grad/depth/bottom`` below 1e-8: a small gradient, not yet a failed run. They bear the number of their step and are
+    told at the next logged one. Explosion is judged at h, since the coordinates of z are the normalizer's.
 
     The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``, and ``gain_bound`` of each
     example); their percentiles stand in the results as ``grad/run/{point}/...``.

@@ -14,7 +14,6 @@ ENOUGH = 16  # numbers whose median and deviation say what is usual
 LEAST_FACTOR = 2.0  # times the median: a norm that hardly varies has a MAD near zero
 LASTING = 3  # numbers in a row that are more than a spike
 TOTAL = "grad/parameters/total"
-FLOORS = {"grad/depth/bottom_to_top": 1e-4, "grad/depth/bottom": 1e-8}  # below these nothing moves from the start
 
 
 class Verdict(Enum):
@@ -80,14 +79,14 @@ class Explosion:
 
 
 class Vanishing:
-    """A number vanishes when it is small for ``window`` numbers in a row; told once.
+    """A number vanishes when it is small for ``window`` numbers in a row; told once in a run.
 
     Small is below ``share`` of the median of the first ``window`` numbers, or below ``floor``, so that what was small
     from the start is told, too.
 
     Args:
         window: How many numbers make the reference, and how many must be small.
-        share: Of the reference, below which a number is small.
+        share: Of the reference, below which a number is small; 0: it is not compared with the first ones.
         floor: Below which it is small whatever the reference is.
 
     Raises:
@@ -97,11 +96,12 @@ class Vanishing:
     def __init__(self, *, window: int, share: float, floor: float) -> None:
         if window < 1:
             raise InputError(f"Expected argument `window` to be positive, but got {window}")
-        if not 0 < share < 1:
-            raise InputError(f"Expected argument `share` to be between 0 and 1, but got {share}")
+        if not 0 <= share < 1:
+            raise InputError(f"Expected argument `share` to be at least 0 and below 1, but got {share}")
         self._window, self._share, self._floor = window, share, floor
         self._first: list[float] = []
         self._small = 0
+        self._told = False
 
     def sees(self, value: float) -> bool:
         """Takes the next number and tells whether it has vanished with this one."""
@@ -113,19 +113,25 @@ class Vanishing:
         else:
             limit = max(limit, self._share * _median(self._first))
         self._small = self._small + 1 if value < limit else 0
-        return self._small == self._window
+        vanished = self._small >= self._window and not self._told
+        self._told = self._told or vanished
+        return vanished
 
     def state(self) -> dict[str, Any]:
         """Returns what is remembered."""
-        return {"first": list(self._first), "small": self._small}
+        return {"first": list(self._first), "small": self._small, "told": self._told}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up what `state` returned."""
-        self._first, self._small = list(state["first"]), state["small"]
+        self._first, self._small, self._told = list(state["first"]), state["small"], state["told"]
 
 
 class GradientAlarms:
     """The rules of a run: at [CLS] on the largest norm of each step, for the parameters on what is logged.
+
+    A gradient vanishes where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below 1e-4, or
+    ``grad/depth/bottom`` below 1e-8. The latter has no other measure: with the loss the gradients of all layers fall,
+    and a run that has converged has not failed. Nor has one yet whose gradient vanishes: it is small, no more.
 
     Args:
         window: As in `Explosion`.
@@ -139,7 +145,10 @@ class GradientAlarms:
 
     def __init__(self, *, window: int, deviations: float) -> None:
         self._examples, self._total = (Explosion(window=window, deviations=deviations) for _ in range(2))
-        self._vanishing = {name: Vanishing(window=10, share=0.01, floor=floor) for name, floor in FLOORS.items()}
+        self._vanishing = {
+            "grad/depth/bottom_to_top": Vanishing(window=10, share=0.01, floor=1e-4),
+            "grad/depth/bottom": Vanishing(window=10, share=0.0, floor=1e-8),
+        }
 
     def of_examples(self, place: str, largest: Mapping[int, float]) -> Iterator[dict[str, Any]]:
         """Yields the events of what is logged as ``place``, from the largest norm of each step by its number."""
