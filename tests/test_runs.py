@@ -68,6 +68,13 @@ def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
     assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
 
 
+def test_a_validation_stands_where_the_documentation_says(train: Train) -> None:
+    for steps, rows in ((7, [7]), (8, [7]), (10, [7, 10])):  # epochs have 8
+        run = train("callbacks=none", f"trainer.max_steps={steps}")
+        with (run.folder / "metrics.csv").open() as file:
+            assert [int(row["step"]) for row in csv.DictReader(file) if row["select/accuracy"]] == rows
+
+
 def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
     def folder(*overrides: str) -> str:
         from hydra import compose, initialize_config_dir

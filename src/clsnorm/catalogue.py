@@ -180,13 +180,15 @@ Names in `metrics.csv`, in `results.json` and in every logger.
 The column `step` of `metrics.csv` and of `events.csv`, and the steps that loggers are told, number optimizer steps from
 0: row n holds what was seen in step n, and in the validation that follows it. What is measured before training
 (`cls/start/...`) stands at 0, what is measured after it (`report/...`) at the number of all steps. `steps` and
-`selected_step` in `results.json` count steps: weights selected after 40 of them were validated in row 39. An event of a
-resume or of a recalibration has the number of the step that comes next.
+`selected_step` in `results.json` count steps: weights selected after 40 of them were validated in row 39. Where
+`trainer.max_steps` ends training within an epoch and no validation is due, one is made after training, in the row of
+the number of all steps: 7 after the steps 0 to 6. An event of a resume or of a recalibration has the number of the step
+that comes next.
 
 What is sent at once is bounded, for a model of L layers, in JSON with 75 bytes a number: `gradient_norms` at most
 45 + 9 L numbers a logged step (153, or 12 kB, for 12 layers); `cls_statistics` its numbers at two places (L + 5 with
-`layers`) and 3 more a validation, and before training what noise shows; W&B alone six histograms of 64 bins, 12 kB, at
-most once an epoch.
+`layers`) and 3 more a validation, and before training what noise shows; W&B alone six histograms of 64 bins, about
+10 kB, at most once an epoch.
 
 """
     return head + markdown_table(["name", "unit", "says"], rows)

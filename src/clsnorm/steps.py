@@ -13,7 +13,8 @@ def step_number(trainer: pl.Trainer) -> int:
     """Returns the number of the optimizer step that is being made, from 0: that of its row in ``metrics.csv``.
 
     A validation has the number of the step that it follows; what comes before the first step has 0, and what comes
-    after the last one the number of all steps.
+    after the last one the number of all steps. So has the validation after training, which is made where
+    ``trainer.max_steps`` ended it within an epoch and no validation was due.
     """
     return trainer.fit_loop.epoch_loop._batches_that_stepped
 
