@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 import clsnorm
 from clsnorm.errors import InputError
-from runs import crashing, crashing_before, events, results, weights
+from runs import crashing, crashing_before, events, results, rows, weights
 
 Train = Callable[..., SimpleNamespace]
 
@@ -57,22 +56,21 @@ def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
     assert predictions.example_id.is_unique
     accuracy = ((predictions.p1 > predictions.p0) == predictions.label).mean()
     assert accuracy == pytest.approx(found["metrics"]["report/accuracy"])
-    with (run.folder / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    steps = [int(row["step"]) for row in rows]
+    logged = rows(run.folder / "metrics.csv")
+    steps = [int(row["step"]) for row in logged]
     assert steps == sorted(steps)
-    losses = [float(row["train/loss"]) for row in rows if row["train/loss"]]
+    losses = [float(row["train/loss"]) for row in logged if row["train/loss"]]
     assert len(losses) == found["steps"] // 2
     assert losses[-1] < losses[0]
-    select = [float(row["select/accuracy"]) for row in rows if row["select/accuracy"]]
+    select = [float(row["select/accuracy"]) for row in logged if row["select/accuracy"]]
     assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
 
 
 def test_a_validation_stands_where_the_documentation_says(train: Train) -> None:
-    for steps, rows in ((7, [7]), (8, [7]), (10, [7, 10])):  # epochs have 8
+    for steps, expected in ((7, [7]), (8, [7]), (10, [7, 10])):  # epochs have 8
         run = train("callbacks=none", f"trainer.max_steps={steps}")
-        with (run.folder / "metrics.csv").open() as file:
-            assert [int(row["step"]) for row in csv.DictReader(file) if row["select/accuracy"]] == rows
+        logged = rows(run.folder / "metrics.csv")
+        assert [int(row["step"]) for row in logged if row["select/accuracy"]] == expected
 
 
 def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
@@ -125,12 +123,11 @@ def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: 
     run = train("optimizer.lr=2e-2", "trainer.max_epochs=4")
     found = results(run)
     assert found["selected_step"] < found["steps"]
-    with (run.folder / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["cls/select/h/centred_share"]]
-    chosen = max(rows, key=lambda row: float(row["select/accuracy"]))
+    logged = [row for row in rows(run.folder / "metrics.csv") if row["cls/select/h/centred_share"]]
+    chosen = max(logged, key=lambda row: float(row["select/accuracy"]))
     key = "cls/select/h/centred_share"
     assert found["metrics"][key] == pytest.approx(float(chosen[key]), rel=1e-6)
-    assert found["metrics"][f"last/{key}"] == pytest.approx(float(rows[-1][key]), rel=1e-6)
+    assert found["metrics"][f"last/{key}"] == pytest.approx(float(logged[-1][key]), rel=1e-6)
 
 
 def test_memory_is_the_runs_own(train: Train) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import shutil
@@ -18,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
+import runs
 from clsnorm import analyze, naming, plotting
 from clsnorm.analysis import collect
 from clsnorm.analysis.run import execute
@@ -165,8 +165,7 @@ def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytes
 def test_what_is_written(analyzed: Analyze) -> None:
     run = analyzed()
     assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02", "pooler", "pooler_pre"}
-    with (run.folder / "analysis.csv").open() as file:
-        lines = list(csv.DictReader(file))
+    lines = runs.rows(run.folder / "analysis.csv")
     similar = run.record["similarity"]["before"]
     assert set(similar["places"]) == {"layer01", "layer02", "pooler", "pooler_pre"}  # before them all texts are alike
     assert {(line["place"], line["statistic"]) for line in lines} == {
@@ -185,8 +184,7 @@ def test_what_is_written(analyzed: Analyze) -> None:
     assert 'href="unit/analysis.html"' in joint
     together = run.folder.parent / "figures"
     assert joint.count("<svg") == len(list(together.glob("*.svg"))) == len(list(together.glob("*.png")))
-    with (together / "any_2_layers_centre_centred_share.csv").open() as file:
-        (row,) = csv.DictReader(file)
+    (row,) = runs.rows(together / "any_2_layers_centre_centred_share.csv")
     for place in ("layer01", LAST):
         expected = run.record["sides"]["before"][place]["centre/centred_share"]["value"]
         assert float(row[place]) == expected

@@ -14,6 +14,7 @@ from clsnorm.statistics import (
     cka_matrix,
     drift,
     linear_cka,
+    mean_drift,
     numbers,
     procrustes,
     self_duality,
@@ -46,10 +47,10 @@ def compare(before: Snapshot, after: Snapshot) -> dict[str, float]:
     found = {**dict.fromkeys(MEASURES, math.nan), "sample/rows": float(len(start))}
     if len(start) < 4 or before.not_finite or after.not_finite:
         return found
-    means = [numbers.mean(s) for s in (before, after)]
+    means = numbers.mean(before), numbers.mean(after)
     found |= {f"drift/{name}": value for name, value in drift(now, start).items()}
     found |= {
-        "drift/mean": float((means[1] - means[0]).norm() / means[0].norm()),  # of all rows, not of the sample
+        "drift/mean": mean_drift(means[1], means[0]),  # of all rows, not of the sample
         "outliers/jaccard": shape.jaccard(*map(shape.outliers, means)),
     }
     if _varies(before) and _varies(after):

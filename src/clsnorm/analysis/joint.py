@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from clsnorm.analysis import figures
-from clsnorm.analysis.page import HEADLINES, TITLES, UNITS, as_float, document, number
+from clsnorm.analysis.page import HEADLINES, TITLES, UNITS, as_float, document, number, place_label
 from clsnorm.files import write_text
+from clsnorm.model.places import last_layer
 from clsnorm.plotting import Drawn, write_drawn
 
 
@@ -45,7 +46,7 @@ def write_joint_page(folder: Path) -> Path | None:
 
 def _last(record: dict[str, Any], side: str = "before") -> dict[str, Any]:
     points: dict[str, Any] = record["sides"][side]
-    values: dict[str, Any] = points[max(place for place in points if place.startswith("layer"))]
+    values: dict[str, Any] = points[last_layer(points)]
     return values
 
 
@@ -104,7 +105,7 @@ class _HeatMap:
     def write(self, folder: Path) -> Drawn:
         """Writes it in three forms, named by model, layers and number, and returns what is drawn."""
         title = f"{TITLES[self._name]}\n{self._model}, before fine-tuning"
-        labels = [str(int(place.removeprefix("layer"))) for place in self._places]
+        labels = [place_label(place) for place in self._places]
         drawn = figures.draw_table(self._values, self._data, labels, unit=UNITS[self._name], title=title)
         lines = [["data", *self._places]]
         lines += [[data, *map(repr, row)] for data, row in zip(self._data, self._values.tolist(), strict=True)]

@@ -13,6 +13,7 @@ import numpy as np
 from clsnorm.analysis import figures
 from clsnorm.analysis.comparison import MEASURES
 from clsnorm.files import write_text
+from clsnorm.model.places import last_layer
 from clsnorm.plotting import Drawn
 from clsnorm.statistics import CATALOGUE, Snapshot
 
@@ -64,7 +65,7 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
 
 
 def _of_last_layers(sides: Sides, under: str) -> dict[str, Drawn]:
-    last = {side: snapshots[_last_layer(snapshots)] for side, snapshots in sides.items()}
+    last = {side: snapshots[last_layer(snapshots)] for side, snapshots in sides.items()}
     moments = {side: (s.moments.mean.cpu().numpy(), s.covariance.diagonal().sqrt().numpy()) for side, s in last.items()}
     correlations = {side: _correlation(s) for side, s in last.items()}
     chosen = _chosen(sides)
@@ -80,7 +81,7 @@ def _of_last_layers(sides: Sides, under: str) -> dict[str, Drawn]:
 
 
 def _between_places(found: dict[str, Any], title: str) -> Drawn:
-    labels = [str(int(name.removeprefix("layer"))) if name.startswith("layer") else name for name in found["places"]]
+    labels = [place_label(name) for name in found["places"]]
     values = np.array(found["cka"])
     return figures.draw_table(values, labels, labels, unit="unbiased linear CKA", title=title, across="place", low=0.0)
 
@@ -92,21 +93,17 @@ def _drawable(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
     }
 
 
-def _last_layer(snapshots: Mapping[str, Snapshot]) -> str:
-    return max(name for name in snapshots if name.startswith("layer"))
-
-
 def _chosen(sides: Sides) -> dict[str, Snapshot]:
     """A few places to compare: first, middle and last layer, or the last of each side.
 
     What stands before the first layer is one embedding for all texts, and has no spectrum.
     """
     if len(sides) > 1:
-        return {side: snapshots[_last_layer(snapshots)] for side, snapshots in sides.items()}
+        return {side: snapshots[last_layer(snapshots)] for side, snapshots in sides.items()}
     snapshots = next(iter(sides.values()))
     layers = sorted(name for name in snapshots if name.startswith("layer"))[1:]
     picked = dict.fromkeys((layers[0], layers[len(layers) // 2], layers[-1]))
-    return {f"layer {int(name.removeprefix('layer'))}": snapshots[name] for name in picked}
+    return {f"layer {place_label(name)}": snapshots[name] for name in picked}
 
 
 def _correlation(snapshot: Snapshot) -> np.ndarray:
@@ -125,7 +122,7 @@ def _over_layers(record: dict[str, Any], name: str) -> tuple[dict[str, list[floa
         lines[side] = [as_float(points[place][name]["value"]) for place in layers]
         nulls = [points[place][name]["null"] for place in layers]
         null = None if None in nulls else nulls
-    return lines, null, [str(int(place.removeprefix("layer"))) for place in layers]
+    return lines, null, [place_label(place) for place in layers]
 
 
 def write_page(folder: Path, record: dict[str, Any], drawn: Mapping[str, Drawn]) -> None:
@@ -242,6 +239,11 @@ def document(title: str, subtitle: str, body: str) -> str:
 {body}
 </body></html>
 """
+
+
+def place_label(name: str) -> str:
+    """Returns a place as a figure's axis shows it: a layer by its number, another by its name."""
+    return str(int(name.removeprefix("layer"))) if name.startswith("layer") else name
 
 
 def as_float(value: float | None) -> float:

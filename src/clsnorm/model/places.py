@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,12 +35,17 @@ def places(classifier: Classifier, batch: Batch) -> dict[str, Tensor]:
     return found if z is embeddings.cls else {**found, "z": z}
 
 
+def last_layer(found: Iterable[str]) -> str:
+    """Returns the name of the last layer among places."""
+    return max(name for name in found if name.startswith("layer"))
+
+
 def head_input(classifier: Classifier, found: Collection[str]) -> str:
     """Returns which of the `places` that were found the head reads."""
     if "z" in found:
         return "z"
     tap = classifier.encoder.tap
-    return max(name for name in found if name.startswith("layer")) if tap == "hidden" else tap
+    return last_layer(found) if tap == "hidden" else tap
 
 
 @contextlib.contextmanager

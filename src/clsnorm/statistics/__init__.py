@@ -8,7 +8,15 @@ from clsnorm.statistics.moments import Moments
 from clsnorm.statistics.quantiles import Quantiles
 from clsnorm.statistics.radial import RadialMoments
 from clsnorm.statistics.rows import hashed
-from clsnorm.statistics.similarity import cka_matrix, drift, linear_cka, procrustes, self_duality, subspace_overlap
+from clsnorm.statistics.similarity import (
+    cka_matrix,
+    drift,
+    linear_cka,
+    mean_drift,
+    procrustes,
+    self_duality,
+    subspace_overlap,
+)
 from clsnorm.statistics.snapshot import Snapshot
 from clsnorm.statistics.storage import load, save
 
@@ -31,6 +39,7 @@ __all__ = [
     "isoscore",
     "linear_cka",
     "load",
+    "mean_drift",
     "participation_ratio",
     "procrustes",
     "save",

@@ -119,7 +119,7 @@ def _along(place: str, meaning: str, share: Callable[[Tensor, Snapshot], float])
     There the averages over labels are taken above and below; that of the share itself is somewhat smaller where it is
     large.
     """
-    return Statistic(f"classes/along_{place}", "share", meaning, OWN, lambda s: share(numbers.between(s).between, s),
+    return Statistic(f"classes/along_{place}", "share", meaning, OWN, lambda s: share(s.between.between, s),
                      lambda s: share(s.covariance, s), conditional=True)  # fmt: skip
 
 
@@ -236,23 +236,23 @@ CATALOGUE: tuple[Statistic, ...] = (
     Statistic("sample/twonn", "count", f"Intrinsic dimension by two nearest neighbours, on {SAMPLED}.",
               "Facco et al., 2017", lambda s: sampled.twonn(s.sample.rows)),
     Statistic("classes/fisher_ratio", "ratio", "Variance between classes over variance within.", "Fisher, 1936",
-              lambda s: numbers.between(s).fisher_ratio(),
+              lambda s: s.between.fisher_ratio(),
               numbers.null_fisher_ratio),
     Statistic("classes/calinski_harabasz", "ratio", "The same over its degrees of freedom.",
-              "Calinski and Harabasz, 1974", lambda s: numbers.between(s).calinski_harabasz(), lambda s: 1.0),
+              "Calinski and Harabasz, 1974", lambda s: s.between.calinski_harabasz(), lambda s: 1.0),
     Statistic("classes/separability", "ratio", "tr(S_W⁻¹ S_B) of discriminant analysis, S_W shrunk by 1 %.",
-              "Rao, 1948", lambda s: numbers.between(s).separability(),
-              lambda s: numbers.between(s).null_separability(), conditional=True),
+              "Rao, 1948", lambda s: s.between.separability(),
+              lambda s: s.between.null_separability(), conditional=True),
     Statistic("classes/nc1", "ratio", "tr(S_W S_B⁺) / C: 0 if classes are points.", PAPYAN,
-              lambda s: numbers.between(s).nc1()),
+              lambda s: s.between.nc1()),
     Statistic("classes/nc2_norms", "ratio",
               "Variation of the class means' norms: 0 if they are equinorm; needs three classes.",
               PAPYAN,
-              lambda s: numbers.between(s).nc2_norms()),
+              lambda s: s.between.nc2_norms()),
     Statistic("classes/nc2_angles", "cosine",
               "Mean |cos + 1/(C-1)| of class means: 0 if they form a simplex; needs three "
               "classes.", PAPYAN,
-              lambda s: numbers.between(s).nc2_angles()),
+              lambda s: s.between.nc2_angles()),
     _along("mean", "Share of the variance between classes along the mean.",
            lambda scatter, s: structure.share_along(scatter, numbers.mean(s))),
     _along("first_component", "The same along the first principal component.",

@@ -11,7 +11,6 @@ import torch
 from clsnorm.statistics import shape
 from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
 from clsnorm.statistics.snapshot import STILL, Snapshot
-from clsnorm.statistics.structure import Between
 
 Number = Callable[[Snapshot], float]
 
@@ -162,9 +161,13 @@ def null_uniformity(s: Snapshot) -> float:
 
 def average_cosine(s: Snapshot) -> float:
     """``(||sum u||^2 - m) / (m (m - 1))`` over the m rows that are not zero."""
-    m = s.count - direction_sum(s, "zeros")
-    found = (float(s.directions.sums["unit"].square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
+    found = _of_pairs(s.directions.sums["unit"], s.count - direction_sum(s, "zeros"))
     return min(1.0, found) if not math.isnan(found) else found  # rounding may end above 1
+
+
+def _of_pairs(total: torch.Tensor, m: float) -> float:
+    """Mean cosine of two different ones of m unit vectors, from their sum; NaN with fewer than two."""
+    return (float(total.square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
 
 
 def centred_cosine(s: Snapshot) -> float:
@@ -176,8 +179,7 @@ def centred_cosine(s: Snapshot) -> float:
     offsets = s.sample.rows - centre
     lengths = offsets.norm(dim=1)
     found = lengths > STILL * centre.norm()
-    m, units = int(found.sum()), offsets[found] / lengths[found, None]
-    return (float(units.sum(0).square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
+    return _of_pairs((offsets[found] / lengths[found, None]).sum(0), int(found.sum()))
 
 
 def null_centred_cosine(s: Snapshot) -> float:
@@ -244,14 +246,9 @@ def norm_variation(s: Snapshot) -> float:
     return ratio(float(s.norms.values.std()), float(s.norms.values.mean()))
 
 
-def between(s: Snapshot) -> Between:
-    """Class means and scatters."""
-    return Between(s.classes, s.covariance)
-
-
 def null_fisher_ratio(s: Snapshot) -> float:
     """``(C - 1) / (n - C)`` with the classes that have rows."""
-    classes = between(s).number
+    classes = s.between.number
     return ratio(classes - 1, s.count - classes)
 
 

@@ -34,7 +34,7 @@ def cka_matrix(sets: Sequence[Tensor], *, unbiased: bool = False) -> Tensor:
         sets: ``(n, d_i)`` each, of the same examples in the same order.
         unbiased: As there. The biased one is about ``d / (n + d)`` for unrelated sets.
     """
-    centred = [rows.double() - rows.double().mean(0) for rows in sets]
+    centred = [_centred(rows) for rows in sets]
     hsic = torch.zeros(len(sets), len(sets), dtype=torch.float64)
     for i, x in enumerate(centred):
         for j, y in enumerate(centred[: i + 1]):
@@ -67,7 +67,7 @@ def procrustes(first: Tensor, second: Tensor) -> float:
         InputError: If the shapes differ.
     """
     _require_one_shape(first, second)
-    x, y = (rows.double() - rows.double().mean(0) for rows in (first, second))
+    x, y = _centred(first), _centred(second)
     scale = float(x.norm() * y.norm())
     return max(0.0, 1 - (float(torch.linalg.svdvals(x.T @ y).sum()) / scale) ** 2) if scale > 0 else math.nan
 
@@ -80,9 +80,9 @@ def self_duality(means: Tensor, weight: Tensor) -> float:
     class means or all rows are equal.
     """
     units = []
-    for rows in (means.double(), weight.double()):
-        offsets = rows - rows.mean(0)
-        differ = float(offsets.norm()) > COINCIDE * float(rows.norm())
+    for rows in (means, weight):
+        offsets = _centred(rows)
+        differ = float(offsets.norm()) > COINCIDE * float(rows.double().norm())
         units.append(offsets / offsets.norm() if differ else torch.full_like(offsets, torch.nan))
     return float((units[1] - units[0]).norm())
 
@@ -92,19 +92,28 @@ def drift(now: Tensor, start: Tensor) -> dict[str, float]:
 
     - ``relative``: mean of ``||h - h_0|| / ||h_0||``.
     - ``cosine``: mean of ``cos(h, h_0)``.
-    - ``mean``: ``||mu - mu_0|| / ||mu_0||``.
+    - ``mean``: `mean_drift` of these rows.
 
     Raises:
         InputError: If the shapes differ.
     """
     _require_one_shape(now, start)
     h, origin = now.double(), start.double()
-    lengths, centre = origin.norm(dim=1), origin.mean(0)
     return {
-        "relative": float(((h - origin).norm(dim=1) / lengths).mean()),
+        "relative": float(((h - origin).norm(dim=1) / origin.norm(dim=1)).mean()),
         "cosine": float(torch.nn.functional.cosine_similarity(h, origin).mean()),
-        "mean": float((h.mean(0) - centre).norm() / centre.norm()),
+        "mean": mean_drift(h.mean(0), origin.mean(0)),
     }
+
+
+def mean_drift(mean: Tensor, start: Tensor) -> float:
+    """Returns how far the mean has moved from where it started, ``||mu - mu_0|| / ||mu_0||``."""
+    return float((mean - start).norm() / start.norm())
+
+
+def _centred(rows: Tensor) -> Tensor:
+    rows = rows.double()
+    return rows - rows.mean(0)
 
 
 def _require_one_shape(first: Tensor, second: Tensor) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from clsnorm.errors import InputError
 from clsnorm.statistics.moments import Moments
 from clsnorm.statistics.rows import Classes, Directions, Norms, Sample, Sums, Tails
+from clsnorm.statistics.structure import Between
 
 SAMPLE = 2048  # rows for what has no closed form
 STILL = 1e-12  # a standard deviation below this share of the mean, or of the largest one, is rounding noise of float64
@@ -92,7 +93,7 @@ class Snapshot:
             part.load_state_dict(state[name])
 
     def _forget(self) -> None:
-        for name in ("covariance", "_eigen", "second_moment_eigenvalues"):
+        for name in ("covariance", "_eigen", "second_moment_eigenvalues", "between"):
             self.__dict__.pop(name, None)
 
     @property
@@ -118,6 +119,11 @@ class Snapshot:
         covariance[still] = 0.0
         covariance[:, still] = 0.0
         return covariance
+
+    @cached_property
+    def between(self) -> Between:
+        """Class means and scatters."""
+        return Between(self.classes, self.covariance)
 
     @cached_property
     def _eigen(self) -> tuple[Tensor, Tensor]:
