@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow lint types clean
+.PHONY: train test test-slow lint types docs clean
 
 train: $(VENV)/.train  ## the quick start: under three minutes on two cores
 	$(BIN)/python train.py experiment=quickstart
@@ -30,6 +30,9 @@ $(VENV)/.train: requirements.txt pyproject.toml
 $(VENV)/.test: $(VENV)/.train
 	$(BIN)/python -m pip install --quiet -r requirements.txt -e '.[test]'
 	touch $@
+
+docs: $(VENV)/.test  ## rewrites the tables and pages that are made from the code
+	$(BIN)/python tools/docs/catalogue.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

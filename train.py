@@ -13,12 +13,12 @@ from omegaconf import DictConfig
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
     """Runs one configuration and returns its score on the select split, which sweepers optimize."""
-    from clsnorm.experiment import run
+    from clsnorm.experiment.run import run
 
     return run(config)
 
 
 if __name__ == "__main__":
-    from clsnorm.command import run_command
+    from clsnorm.command.status import run_command
 
     sys.exit(run_command(main))

@@ -9,8 +9,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from clsnorm import naming
-from clsnorm.experiment import resolve
+from clsnorm.config import names as naming
+from clsnorm.experiment.run import resolve
 
 CONF = Path(__file__).parents[1] / "conf"
 

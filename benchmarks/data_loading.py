@@ -53,8 +53,8 @@ def measure(overrides: Sequence[str]) -> None:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from clsnorm import naming
-    from clsnorm.instantiation import instantiate
+    from clsnorm.config import names as naming
+    from clsnorm.config.roles import instantiate
     from clsnorm.model import load_tokenizer
 
     naming.register()
@@ -151,7 +151,7 @@ def _words() -> list[str]:
     """Returns the whole words of the embedded model's vocabulary."""
     from hydra import compose, initialize_config_dir
 
-    from clsnorm import naming
+    from clsnorm.config import names as naming
     from clsnorm.model import load_tokenizer
 
     naming.register()

@@ -24,9 +24,9 @@ from torch.utils.data import SequentialSampler
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
 from clsnorm import Batch
-from clsnorm.building import build
-from clsnorm.experiment import run
-from clsnorm.records import RunFolder
+from clsnorm.experiment.assembly import build
+from clsnorm.experiment.run import run
+from clsnorm.run_folder.folder import RunFolder
 
 
 def ours(overrides: list[str]) -> tuple[list[float], float]:

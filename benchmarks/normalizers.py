@@ -33,10 +33,10 @@ from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from clsnorm.building import build as build_run
+from clsnorm.experiment.assembly import build as build_run
 from clsnorm.model import fold
 from clsnorm.normalizers import Normalizer
-from clsnorm.records import RunFolder
+from clsnorm.run_folder.folder import RunFolder
 
 CONF = Path(__file__).parents[1] / "conf" / "normalizer"
 KEYS = sorted(path.stem for path in CONF.glob("*.yaml"))

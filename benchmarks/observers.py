@@ -36,11 +36,11 @@ import torch
 from composed import resolved
 from torch.utils.data import DataLoader
 
-from clsnorm.building import build
 from clsnorm.callbacks import Observer
+from clsnorm.config.roles import instantiate
 from clsnorm.errors import InputError
-from clsnorm.instantiation import instantiate
-from clsnorm.records import RunFolder
+from clsnorm.experiment.assembly import build
+from clsnorm.run_folder.folder import RunFolder
 
 NAMES = ("cls_statistics", "gradient_norms")
 ARMS = {"none": (), **{name: (name,) for name in NAMES}, "both": NAMES, "none again": ()}

@@ -20,6 +20,7 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ["model_fixtures"]
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +110,8 @@ def train(workspace: Path, tiny_overrides: list[str]) -> Iterator[Callable[..., 
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    from clsnorm import naming
-    from clsnorm.experiment import run
+    from clsnorm.config import names as naming
+    from clsnorm.experiment.run import run
 
     naming.register()
 

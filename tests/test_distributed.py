@@ -26,7 +26,7 @@ CASES = [
 def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     folder = tmp_path_factory.mktemp("group")
     torch.save(CASES, folder / "cases.pt")
-    worker = Path(__file__).with_name("distributed_worker.py")
+    worker = Path(__file__).parent / "helpers" / "distributed_worker.py"
     processes = [subprocess.Popen([sys.executable, worker, str(rank), str(SIZE), folder]) for rank in range(SIZE)]
     assert [process.wait(timeout=120) for process in processes] == [0] * SIZE
     return [torch.load(folder / f"result{rank}.pt") for rank in range(SIZE)]

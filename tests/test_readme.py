@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from catalogue import DOCUMENTS, PAGES, with_tables
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import clsnorm.callbacks
-from clsnorm import naming
-from clsnorm.catalogue import DOCUMENTS, PAGES, with_tables
-from clsnorm.instantiation import instantiate
+from clsnorm.config import names as naming
+from clsnorm.config.roles import instantiate
 from clsnorm.model import load_tokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -47,12 +47,12 @@ MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(
 def test_tables_are_those_of_the_configuration(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table: " in text
-    assert with_tables(text, ROOT / "conf") == text, "run: python -m clsnorm.catalogue"
+    assert with_tables(text, ROOT / "conf") == text, "run: make docs"
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_generated_pages_are_up_to_date(name: str) -> None:
-    assert PAGES[name](ROOT / "conf") == (ROOT / name).read_text(encoding="utf-8"), "run: python -m clsnorm.catalogue"
+    assert PAGES[name](ROOT / "conf") == (ROOT / name).read_text(encoding="utf-8"), "run: make docs"
 
 
 def test_make_commands_exist() -> None:
@@ -185,7 +185,17 @@ def add(path: Path, text: str, *, before: str = "") -> None:
 @pytest.mark.slow
 def test_what_the_readme_adds_passes_the_tests_that_find_it(tmp_path: Path) -> None:
     """In a copy, with nothing but the README's blocks: its normalizer, data set and observer keep the contracts."""
-    for name in ("src", "conf", "tests", "docs", "README.md", "Makefile", "pyproject.toml", "requirements.txt"):
+    for name in (
+        "src",
+        "tools",
+        "conf",
+        "tests",
+        "docs",
+        "README.md",
+        "Makefile",
+        "pyproject.toml",
+        "requirements.txt",
+    ):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     package, conf, tests = tmp_path / "src" / "clsnorm", tmp_path / "conf", tmp_path / "tests"
@@ -201,7 +211,7 @@ def test_what_the_readme_adds_passes_the_tests_that_find_it(tmp_path: Path) -> N
     add(page, code("markdown", "| `softsign`"), before="| `dyt`")
     add(tests / "normalizers" / "test_reference_per_sample.py", code("python", "def test_reference_of_softsign"))
     path = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    made = subprocess.run([sys.executable, "-m", "clsnorm.catalogue"], cwd=tmp_path, env=path, check=False)
+    made = subprocess.run([sys.executable, "tools/docs/catalogue.py"], cwd=tmp_path, env=path, check=False)
     assert made.returncode == 0
     found = ("softsign", "head_norm", "reviews", "pages", "tables", "held_against", "own_formula", "stands_in_one")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", " or ".join(found), "-m", "not slow"]

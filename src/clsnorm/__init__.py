@@ -6,7 +6,7 @@ from typing import Any
 _LAZY = {
     "Batch": "clsnorm.batches",
     "InputError": "clsnorm.errors",
-    "load_run": "clsnorm.loading",
+    "load_run": "clsnorm.experiment.loaded",
 }
 __all__ = list(_LAZY)
 __version__ = "0.1.0"

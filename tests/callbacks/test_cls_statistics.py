@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import runs
 import torch
 
 import clsnorm
-import runs
 from clsnorm.callbacks import ClsStatistics
 from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.data import DataModule

@@ -11,20 +11,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import runs
 import torch
 from omegaconf import OmegaConf
 from pytorch_lightning.plugins import MixedPrecision
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-import runs
-from clsnorm.building import build
-from clsnorm.calibration import calibrate
 from clsnorm.callbacks import GradientNorms
 from clsnorm.errors import InputError
+from clsnorm.experiment.assembly import build
+from clsnorm.experiment.calibration import calibrate
 from clsnorm.model.scores import example_losses
-from clsnorm.records import RunFolder
-from clsnorm.steps import step_number
+from clsnorm.run_folder.folder import RunFolder
+from clsnorm.trainer_steps import step_number
 
 Train = Callable[..., SimpleNamespace]
 # weights that stay where they are, so that every step's gradients can be made again
@@ -82,7 +82,7 @@ Probe = Callable[..., list[str]]
 def probe(monkeypatch: pytest.MonkeyPatch, root: Path) -> Probe:
     """Options that add a callback of probes.py on all processes."""
     monkeypatch.setenv("CLSNORM_PACKAGES", "probes")
-    monkeypatch.setenv("PYTHONPATH", str(root / "tests"), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(root / "tests" / "helpers"), prepend=os.pathsep)
 
     def options(kind: str, **values: Any) -> list[str]:
         values = {"_target_": f"probes.{kind}", **values}

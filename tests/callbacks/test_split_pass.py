@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-
 import split_pass_worker
-from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
+import torch
 from split_pass_worker import numbers
+
+from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 
 SIZE = 2
 GENERATOR = torch.Generator().manual_seed(0)

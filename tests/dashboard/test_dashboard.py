@@ -12,13 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from wandb_file import wandb_records
 
 from clsnorm.dashboard import KEYS, Panel, key_of, sections_for
 from clsnorm.dashboard.__main__ import main
 from clsnorm.dashboard.figures import draw
 from clsnorm.dashboard.page import read_series, write_page
 from clsnorm.dashboard.workspace import workspace
-from wandb_file import wandb_records
 
 OPTIONS = [
     "normalizer=standardize",  # calibrated, so that there is a drift to show

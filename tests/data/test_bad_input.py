@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clsnorm.data import labels as labelling
+from clsnorm.data.rows import labels as labelling
 from clsnorm.errors import InputError
 
 Build = Callable[..., Any]

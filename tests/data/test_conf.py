@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from clsnorm import naming
+from clsnorm.config import names as naming
 from clsnorm.data import DataModule
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -50,7 +50,7 @@ def parameters(target: type) -> set[str]:
     if (
         len(names) < len(own)
         and issubclass(target, inspect.getmro(target)[1])
-        and target.__module__ == "clsnorm.data.files"
+        and target.__module__ == "clsnorm.data.own_files.user_files"
     ):
         names |= parameters(inspect.getmro(target)[1]) - {"sources", "name", "data_root"}
     return names
@@ -118,7 +118,7 @@ def test_every_option_builds_with_metrics_that_work(option: str, tokenizer: Any,
 def test_a_set_of_which_only_a_part_is_there(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hydra.utils import instantiate
 
-    from clsnorm.data import hub
+    from clsnorm.data.sources import hub
     from clsnorm.errors import InputError
 
     monkeypatch.setattr(hub, "_reachable", lambda endpoint: False)

@@ -12,10 +12,10 @@ from typing import Any
 
 import datasets
 import pytest
+from catalogue import FOUND
 from datasets.packaged_modules.csv.csv import Csv
 
-from clsnorm.catalogue import FOUND
-from clsnorm.command import run_command
+from clsnorm.command.status import run_command
 from clsnorm.data import HubSource
 from clsnorm.data import __main__ as cli
 from clsnorm.data import listing as listed

@@ -12,8 +12,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clsnorm import naming
-from clsnorm.instantiation import instantiate
+from clsnorm.config import names as naming
+from clsnorm.config.roles import instantiate
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "data_options.md").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from clsnorm.config.roles import check_node
 from clsnorm.data import (
     Alternatives,
     Delimited,
@@ -27,9 +28,8 @@ from clsnorm.data import (
     Reader,
     Unavailable,
 )
-from clsnorm.data.labels import class_ids, values
+from clsnorm.data.rows.labels import class_ids, values
 from clsnorm.errors import InputError
-from clsnorm.instantiation import check_node
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
 PUBLISHED = Path(os.environ.get("CLSNORM_DATA") or "no folder")
@@ -226,7 +226,7 @@ EMPTY = {("cr", "train"): 4, ("mpqa", "train"): 3, ("tweet_hate", "train"): 7, (
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="CLSNORM_DATA names no folder of published data sets")
 def test_a_sample_in_place_of_a_part_is_refused(tokenizer: Any, tmp_path: Path) -> None:
-    from clsnorm.instantiation import instantiate
+    from clsnorm.config.roles import instantiate
 
     path = PUBLISHED / "BoolQ" / "train.jsonl"
     if not path.is_file() or path.read_bytes().count(b"\n") != 32:

@@ -3,7 +3,7 @@ import torch
 
 from clsnorm.errors import InputError
 from clsnorm.model.classifier import Classifier
-from clsnorm.model.encoder import Encoder
+from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.normalizers import Identity, LayerNorm
 
 

@@ -9,7 +9,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 
 from clsnorm.model import Encoder
-from clsnorm.model.families import family_of
+from clsnorm.model.encoder.families import family_of
 
 CONF = Path(__file__).parents[2] / "conf"
 GIVEN_WHEN_BUILT = {

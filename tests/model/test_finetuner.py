@@ -20,12 +20,12 @@ from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.model import Classifier, Encoder, FineTuner
-from clsnorm.model.optimizers import AdamW
-from clsnorm.model.schedules import Linear
 from clsnorm.model.scores import Scores
 from clsnorm.normalizers import Identity, PowerNorm
+from clsnorm.optim import AdamW
+from clsnorm.optim.schedules import Linear
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
+SCRIPT = Path(__file__).parents[1] / "helpers" / "two_processes.py"
 
 
 @pytest.fixture(scope="module")

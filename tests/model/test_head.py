@@ -10,7 +10,6 @@ from torch.nn import functional as F  # noqa: N812
 from clsnorm.errors import InputError
 from clsnorm.model import Classifier, Encoder
 from clsnorm.model.head import CosineHead, first_step, fold, match_function
-from clsnorm.model.optimizers import AdamW, apply_rates, parameter_groups
 from clsnorm.normalizers import (
     AllButTheTop,
     BatchNorm,
@@ -29,6 +28,8 @@ from clsnorm.normalizers import (
     Standardize,
     ZCAWhitening,
 )
+from clsnorm.optim import AdamW
+from clsnorm.optim.groups import apply_rates, parameter_groups
 
 DIM, CLASSES = 24, 3
 

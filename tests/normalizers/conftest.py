@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
+from last_norm import encoder_norm
 from omegaconf import OmegaConf
 
 from clsnorm.normalizers import Normalizer
-from last_norm import encoder_norm
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 

@@ -11,7 +11,7 @@ import torch
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("ranks")
-    worker = Path(__file__).parents[1] / "ranks_worker.py"
+    worker = Path(__file__).parents[1] / "helpers" / "ranks_worker.py"
     conf = Path(__file__).parents[2] / "conf" / "normalizer"
     processes = [subprocess.Popen([sys.executable, worker, str(rank), folder, conf]) for rank in range(3)]
     assert [process.wait(timeout=180) for process in processes] == [0, 0, 0]

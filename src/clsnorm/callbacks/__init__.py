@@ -1,9 +1,9 @@
 """Observers of a run. They never change what is trained: `callbacks=none` gives the same result."""
 
-from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.cls_statistics import ClsStatistics
 from clsnorm.callbacks.collapse import Collapse
 from clsnorm.callbacks.gradient_norms import GradientNorms
+from clsnorm.callbacks.observer import Observer
 from clsnorm.callbacks.progress import Progress
 from clsnorm.callbacks.saturation import Saturation
 

@@ -12,14 +12,14 @@ import pytorch_lightning as pl
 from typing_extensions import override
 
 from clsnorm.batches import Batch
-from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.distributions import able, dimension_table, histograms
 from clsnorm.callbacks.logs import log, log_directly
+from clsnorm.callbacks.observer import Observer
 from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.errors import InputError, require_switch
 from clsnorm.statistics import Collection, Snapshot, find, save
-from clsnorm.steps import ends_step, step_number
+from clsnorm.trainer_steps import ends_step, step_number
 
 POINTS = ("h", "z")  # before and after the normalizer
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.logs import log
+from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
 from clsnorm.metrics import has_collapsed
-from clsnorm.steps import step_number
+from clsnorm.trainer_steps import step_number
 
 SHARE = "predictions/select/largest_share"
 

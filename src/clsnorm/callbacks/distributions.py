@@ -14,7 +14,7 @@ BINS = 64
 
 @runtime_checkable
 class DistributionLogger(Protocol):
-    """A logger that shows more than numbers, as `clsnorm.records.WandbRun` does."""
+    """A logger that shows more than numbers, as `clsnorm.loggers.WandbRun` does."""
 
     def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
         """Logs counts and edges of bins by name."""

@@ -14,8 +14,8 @@ from torch.utils.hooks import RemovableHandle
 from typing_extensions import override
 
 from clsnorm.batches import Batch
-from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.logs import log_directly
+from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import world_size
 from clsnorm.errors import InputError
 from clsnorm.files import replacing
@@ -28,7 +28,7 @@ from clsnorm.gradients import (
     norm_numbers,
     overlap_numbers,
 )
-from clsnorm.steps import StepWatch, ends_step, is_logged, step_number
+from clsnorm.trainer_steps import StepWatch, ends_step, is_logged, step_number
 
 EMBEDDING = "embedding"  # h itself, beside its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from clsnorm.callbacks.base import Observer
 from clsnorm.callbacks.logs import log
+from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.steps import step_number
+from clsnorm.trainer_steps import step_number
 
 ALARM = 0.9  # share that is an event
 

@@ -6,7 +6,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from clsnorm.accounts import has_wandb_key
 from clsnorm.dashboard.page import read_series, write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.errors import InputError
@@ -31,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _save_workspace(place: str, folders: list[Path]) -> None:
+    from clsnorm.loggers.wandb_account import has_wandb_key  # loads Lightning, which a page does not need
+
     entity, slash, project = place.partition("/")
     if not (entity and slash and project):
         raise InputError(f"Expected argument `--wandb` to be ENTITY/PROJECT, but got {place!r}")

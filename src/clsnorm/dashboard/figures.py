@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from clsnorm import plotting
 from clsnorm.dashboard.layout import Panel
+from clsnorm.pages import figure as plotting
 
 Series = Sequence[tuple[int, float]]
 START, SELECT, NOISE = "cls/start/", "cls/select/", "cls/noise/"

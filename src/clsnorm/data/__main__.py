@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clsnorm.command import run_command
+from clsnorm.command.status import run_command
+from clsnorm.config.choices import CONF
 from clsnorm.data.listing import listing, without_places
-from clsnorm.data.recording import notes_on_rows
+from clsnorm.data.rows.notes import notes_on_rows
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.options import CONF
 
 NONE = "–"
 WIDTH = 200  # where the output goes to a file or a pipe

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from clsnorm.catalogue import data_sets, kind, metric_names
-from clsnorm.data import leakage
-from clsnorm.data.cache import cache_key
-from clsnorm.data.columns import tally
-from clsnorm.data.rows import Part, Rows
-from clsnorm.data.sources import Source, Unavailable
-from clsnorm.data.storing import store
+from clsnorm.config.choices import described_options
+from clsnorm.data.rows import leakage
+from clsnorm.data.rows.columns import tally
+from clsnorm.data.rows.parts import Part, Rows
+from clsnorm.data.rows.storage import store
+from clsnorm.data.sources.source import Source, Unavailable
+from clsnorm.data.tokens.cache import cache_key
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.files import digest, write_json
 
@@ -76,7 +76,7 @@ def _kept(path: Path, make: Callable[[], Any]) -> Any:
 
 def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Path) -> dict[str, Any]:
     """Returns what reading the first source that has the rows finds, or what is missing."""
-    from clsnorm.instantiation import instantiate_partial
+    from clsnorm.config.roles import instantiate_partial
 
     root, missing = Path(paths["data"]), {}
     plain = {**_resolved(node, paths), "metrics": {}}  # only the sources are wanted
@@ -207,3 +207,33 @@ def _texts(part: Part, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
 def _short(text: str) -> str:
     flat = " ".join(text.split())
     return flat if len(flat) <= SHOWN else f"{flat[: SHOWN - 1]}…"
+
+
+def data_sets(conf: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yields key, description and composed, unresolved configuration of each data set with a name of its own."""
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str((conf / "data").absolute()), version_base="1.3"):
+        for key, text, _ in described_options(conf / "data"):
+            node: Any = OmegaConf.to_container(compose(key), resolve=False)
+            if "sources" in node:
+                yield key, text, node
+
+
+def kind(node: dict[str, Any]) -> str:
+    """Returns what a data set's rows are: ``one text, 2 classes``, ``pairs, a number``, ...
+
+    Example:
+        >>> kind({"task": "classification", "labels": ["no", "yes"], "sources": {"files": {"text": ["a", "b"]}}})
+        'pairs, 2 classes'
+    """
+    (source, *_) = node["sources"].values()
+    texts = "pairs" if len(source["text"]) == 2 else "one text"
+    labels = node["labels"]
+    return f"{texts}, {'a number' if labels is None else f'{len(labels)} classes'}"
+
+
+def metric_names(node: dict[str, Any]) -> list[str]:
+    """Returns the names of a data set's metrics, the monitored one first."""
+    return [node["monitor"], *(name for name in node["metrics"] if name != node["monitor"])]

@@ -25,14 +25,14 @@ from clsnorm.data.arguments import (
     require_untrained,
     require_workers,
 )
-from clsnorm.data.loading import BatchLoader, TokenDataset
-from clsnorm.data.preparing import Preparation, Prepared
-from clsnorm.data.recording import notes, source_record, warnings
-from clsnorm.data.sampling import GlobalBatches
-from clsnorm.data.selection import Selection
-from clsnorm.data.sources import Source, Unavailable
-from clsnorm.data.subsets import LabelNoise, Subset
-from clsnorm.data.tokens import Tokens
+from clsnorm.data.rows.notes import notes, source_record, warnings
+from clsnorm.data.rows.selection import Selection
+from clsnorm.data.rows.subsets import LabelNoise, Subset
+from clsnorm.data.sources.source import Source, Unavailable
+from clsnorm.data.tokens.loader import BatchLoader, TokenDataset
+from clsnorm.data.tokens.preparation import Preparation, Prepared
+from clsnorm.data.tokens.sampling import GlobalBatches
+from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError, require_switch
 from clsnorm.metrics import build_metrics, majority_score
 

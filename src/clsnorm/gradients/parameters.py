@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.model.optimizers import count_layers, place
+from clsnorm.optim.groups import count_layers, place
 
 _KINDS = (("norm", re.compile(r"norm", re.IGNORECASE)), ("attention", re.compile(r"att(entio)?n", re.IGNORECASE)))
 

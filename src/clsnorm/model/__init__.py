@@ -1,11 +1,12 @@
 """From a batch to a fine-tuned classifier: encoder, head, optimizers, schedules and the LightningModule."""
 
-from clsnorm.model.checkpoint import has_pooler
 from clsnorm.model.classifier import Classifier, Output
-from clsnorm.model.encoder import Embeddings, Encoder
+from clsnorm.model.encoder.checkpoint import has_pooler
+from clsnorm.model.encoder.encoder import Embeddings, Encoder
+from clsnorm.model.encoder.weights import load_tokenizer, locate
 from clsnorm.model.finetuner import FineTuner
 from clsnorm.model.head import CosineHead, fold
-from clsnorm.model.weights import load_tokenizer, locate
+from clsnorm.model.sharding import FullyShardedStrategy
 
 __all__ = [
     "Classifier",
@@ -13,6 +14,7 @@ __all__ = [
     "Embeddings",
     "Encoder",
     "FineTuner",
+    "FullyShardedStrategy",
     "Output",
     "fold",
     "has_pooler",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, did_you_mean, require_switch
-from clsnorm.model.encoder import Encoder
+from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import first_step, match_function
 from clsnorm.normalizers import Normalizer
 

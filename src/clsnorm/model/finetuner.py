@@ -18,10 +18,10 @@ from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
-from clsnorm.model.optimizers import apply_rates, matrices, parameter_groups
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
-from clsnorm.steps import is_logged
+from clsnorm.optim.groups import apply_rates, matrices, parameter_groups
+from clsnorm.trainer_steps import is_logged
 
 StepOutput = dict[str, Tensor]
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from typing_extensions import override
 
-from clsnorm.model.optimizers import is_layer
+from clsnorm.optim.groups import is_layer
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

@@ -14,7 +14,6 @@ Example:
             [ 1.,  1.]])
 """
 
-from clsnorm.normalizers.base import Normalizer
 from clsnorm.normalizers.batch import BatchNorm, BatchRenorm, GhostBatchNorm
 from clsnorm.normalizers.batch_whitening import (
     BatchWhitening,
@@ -28,6 +27,7 @@ from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine
 from clsnorm.normalizers.controls import Identity, Rotation, Scale, SpectrumMatched
 from clsnorm.normalizers.encoder_norm import LayerNormStrip
 from clsnorm.normalizers.isobn import IsoBN, IsoBNCompat
+from clsnorm.normalizers.normalizer import Normalizer
 from clsnorm.normalizers.per_sample import DynamicTanh, GroupNorm, L2Norm, LayerNorm, RMSNorm, ScaleNorm
 from clsnorm.normalizers.power import PowerNorm
 from clsnorm.normalizers.quantile import Clip, QuantileToNormal

@@ -4,13 +4,20 @@ import torch
 from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum, differentiable_all_reduce_sum
-from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_flag, check_positive, check_rate
 from clsnorm.normalizers.batch_statistics import (
     RunningAverage,
     global_variance,
     require_batch,
     rows_before,
     statistics_dtype,
+)
+from clsnorm.normalizers.normalizer import (
+    Normalizer,
+    check_between,
+    check_count,
+    check_flag,
+    check_positive,
+    check_rate,
 )
 
 

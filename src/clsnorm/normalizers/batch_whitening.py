@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, require_batch, statistics_dtype
 from clsnorm.normalizers.matrices import inverse_root, newton_inverse_root, with_ridge
+from clsnorm.normalizers.normalizer import Normalizer, check_count, check_positive, check_rate
 
 
 class BatchWhitening(Normalizer):

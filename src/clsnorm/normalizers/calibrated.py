@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer
 from clsnorm.normalizers.batch_statistics import statistics_dtype
+from clsnorm.normalizers.normalizer import Normalizer
 from clsnorm.statistics import Moments, Quantiles
 
 

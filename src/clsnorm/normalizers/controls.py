@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from clsnorm.normalizers.base import Normalizer, check_between, check_count, check_flag, check_floor
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import spectral_power
+from clsnorm.normalizers.normalizer import Normalizer, check_between, check_count, check_flag, check_floor
 from clsnorm.normalizers.whitening import varying_covariance
 from clsnorm.statistics import Moments
 

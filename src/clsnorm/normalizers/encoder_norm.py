@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer, check_floor
+from clsnorm.normalizers.normalizer import Normalizer, check_floor
 
 
 class LayerNormStrip(Normalizer):

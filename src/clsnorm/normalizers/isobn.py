@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate, is_number
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, statistics_dtype
+from clsnorm.normalizers.normalizer import Normalizer, check_count, check_positive, check_rate, is_number
 
 
 class _IsotropicScaling(Normalizer):

@@ -5,7 +5,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import Normalizer, check_positive
+from clsnorm.normalizers.normalizer import Normalizer, check_positive
 
 
 class LayerNorm(Normalizer):

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clsnorm.distributed import all_reduce_sum, world_size
-from clsnorm.normalizers.base import Normalizer, check_count, check_positive, check_rate
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_mean, statistics_dtype
+from clsnorm.normalizers.normalizer import Normalizer, check_count, check_positive, check_rate
 
 
 class PowerNorm(Normalizer):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from clsnorm.normalizers.base import check_between, check_count, check_quantiles
 from clsnorm.normalizers.calibrated import Calibrated
+from clsnorm.normalizers.normalizer import check_between, check_count, check_quantiles
 from clsnorm.statistics import Quantiles
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.base import check_floor, check_positive, check_quantiles
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored
+from clsnorm.normalizers.normalizer import check_floor, check_positive, check_quantiles
 from clsnorm.statistics import Moments, Quantiles
 
 

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from clsnorm.normalizers.base import check_count, check_flag, check_floor, check_positive
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored, principal_axes, shrunk, spectral_power
+from clsnorm.normalizers.normalizer import check_count, check_flag, check_floor, check_positive
 from clsnorm.normalizers.scaling import varies
 from clsnorm.statistics import Moments, RadialMoments
 

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
-from clsnorm.steps import ends_step
+from clsnorm.trainer_steps import ends_step
 
 log = logging.getLogger(__name__)
 

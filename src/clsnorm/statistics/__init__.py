@@ -1,13 +1,15 @@
 """Exact statistics of [CLS] embeddings: accumulators, and functions from them to numbers."""
 
-from clsnorm.statistics.accumulator import Accumulator
+from clsnorm.statistics.accumulators.accumulator import Accumulator
+from clsnorm.statistics.accumulators.collection import Collection
+from clsnorm.statistics.accumulators.moments import Moments
+from clsnorm.statistics.accumulators.quantiles import Quantiles
+from clsnorm.statistics.accumulators.radial import RadialMoments
+from clsnorm.statistics.accumulators.rows import hashed
+from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.accumulators.storage import load, save
 from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe, find
-from clsnorm.statistics.collection import Collection
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio, top_energy_share
-from clsnorm.statistics.moments import Moments
-from clsnorm.statistics.quantiles import Quantiles
-from clsnorm.statistics.radial import RadialMoments
-from clsnorm.statistics.rows import hashed
 from clsnorm.statistics.similarity import (
     cka_matrix,
     drift,
@@ -17,8 +19,6 @@ from clsnorm.statistics.similarity import (
     self_duality,
     subspace_overlap,
 )
-from clsnorm.statistics.snapshot import Snapshot
-from clsnorm.statistics.storage import load, save
 
 __all__ = [
     "CATALOGUE",

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.statistics import numbers, sampled, shape, spectrum, structure
+from clsnorm.statistics.accumulators.snapshot import SAMPLE, Snapshot
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio
 from clsnorm.statistics.numbers import Number, of
-from clsnorm.statistics.snapshot import SAMPLE, Snapshot
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Each returns a float, and NaN where the quantity is undefined (all embeddings ze
 import math
 
 from clsnorm.errors import InputError
-from clsnorm.statistics.moments import Moments
+from clsnorm.statistics.accumulators.moments import Moments
 
 
 def centred_share(moments: Moments) -> float:

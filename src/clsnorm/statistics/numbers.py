@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from clsnorm.statistics import shape
+from clsnorm.statistics.accumulators.snapshot import STILL, Snapshot
 from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
-from clsnorm.statistics.snapshot import STILL, Snapshot
 
 Number = Callable[[Snapshot], float]
 

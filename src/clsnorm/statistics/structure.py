@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from clsnorm.statistics.rows import Classes
+from clsnorm.statistics.accumulators.rows import Classes
 
 COINCIDE = 1e-12  # class means nearer than this share of their length are equal but for rounding of float64
 

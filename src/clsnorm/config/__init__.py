@@ -1,0 +1,1 @@
+"""From typed words to one checked, plain configuration; imports no torch."""

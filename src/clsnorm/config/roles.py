@@ -1,0 +1,186 @@
+"""Building objects from configuration, by role: what a config may name is checked before it runs.
+
+``_target_`` runs code, so each group admits only subclasses of its base classes, in this package, in the libraries it
+stands on, or in packages that the environment variable ``CLSNORM_PACKAGES`` (comma-separated) names. A configuration
+can never admit a package by itself.
+"""
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from clsnorm.config.types import misfits
+from clsnorm.errors import InputError, did_you_mean
+
+PACKAGES = ("clsnorm", "torch", "torchmetrics", "pytorch_lightning")
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a config group may build.
+
+    Attributes:
+        bases: Qualified names of the classes of which the group's own target must be a subclass.
+        parts: The same for targets nested below it.
+        functions: Qualified names of functions that are allowed as the group's target, one by one.
+        several: Whether the group holds any number of such nodes, by name.
+    """
+
+    bases: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    several: bool = False
+
+
+ROLES = {
+    "data": Role(
+        ("pytorch_lightning.LightningDataModule",),
+        parts=("torchmetrics.Metric", "clsnorm.data.Source", "clsnorm.data.Reader"),
+    ),
+    "model": Role(("clsnorm.model.Encoder",)),
+    "normalizer": Role(("clsnorm.normalizers.Normalizer",)),
+    "classifier": Role(("clsnorm.model.Classifier",), parts=("torch.nn.Linear", "clsnorm.model.CosineHead")),
+    "optimizer": Role(("torch.optim.Optimizer",)),
+    "scheduler": Role(("torch.optim.lr_scheduler.LRScheduler",)),
+    "trainer": Role(("pytorch_lightning.Trainer",), parts=("pytorch_lightning.strategies.Strategy",)),
+    "callbacks": Role(("pytorch_lightning.Callback",), several=True),
+    "logger": Role(("pytorch_lightning.loggers.Logger",), several=True),
+}
+
+
+def check_groups(config: dict[str, Any], groups: Iterable[str] = tuple(ROLES)) -> None:
+    """Checks what each group describes, before anything is built.
+
+    Raises:
+        InputError: If a group is no mapping, a target is not admitted, or an argument not of the kind it is annotated
+            with.
+    """
+    for group in groups:
+        for place, node in nodes_of(config, group).items():
+            check_node(node, place)
+
+
+def nodes_of(config: dict[str, Any], group: str) -> dict[str, Any]:
+    """Returns the nodes of a group by their places in ``config``: the group itself, or each of its entries."""
+    node = config.get(group)
+    if not ROLES[group].several:
+        return {group: node}
+    if not isinstance(node, dict | None):
+        raise InputError(f"Expected `{group}` to be a mapping of names to what is built, but got {node!r}")
+    return {f"{group}.{name}": entry for name, entry in (node or {}).items()}
+
+
+def instantiate(node: dict[str, Any], place: str, *arguments: Any, **named: Any) -> Any:
+    """Builds the object that ``node`` describes, after `check_node`.
+
+    Args:
+        node: A plain mapping with a ``_target_``.
+        place: Name of the config group; of a group of several, with the name of the entry: ``logger.wandb``.
+        arguments: What only the program knows, such as the embedding's width.
+        named: The same, by name.
+
+    Raises:
+        InputError: If the node is refused, if it gives what only the program knows, or if the target refuses its
+            arguments.
+    """
+    for name in node.keys() & named.keys():
+        raise InputError(f"Expected argument `{place}.{name}` to be left out: it is given when the run is built")
+    partial = instantiate_partial(node, place)
+    with refusals_of(place, node):
+        return partial(*arguments, **named)
+
+
+def instantiate_partial(node: dict[str, Any], place: str) -> Any:
+    """As `instantiate`, but the object is left to be built later, by a call."""
+    from hydra.utils import instantiate as build
+
+    check_node(node, place)
+    with refusals_of(place, node):
+        return build({**node, "_partial_": True}, _convert_="all")
+
+
+@contextlib.contextmanager
+def refusals_of(place: str, node: dict[str, Any]) -> Iterator[None]:
+    """Turns what a constructor says of its arguments into an `InputError` that names place and values."""
+    from hydra.errors import InstantiationException
+    from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+    try:
+        yield
+    except (InstantiationException, MisconfigurationException, TypeError, ValueError) as error:
+        cause = root_cause(error)
+        if isinstance(cause, InputError):
+            raise cause from None
+        given = ", ".join(f"{key}={value!r}" for key, value in node.items() if not key.startswith("_"))
+        raise InputError(f"{place}: {cause} (given: {given})") from error
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """Returns the exception at the bottom of a chain, or the first `InputError` in it: what it says is for the user."""
+    while error.__cause__ is not None and not isinstance(error, InputError):
+        error = error.__cause__
+    return error
+
+
+def check_node(node: Any, place: str) -> None:
+    """Raises `InputError` unless each target in ``node`` is admitted there and its arguments are of the kinds it asks.
+
+    Args:
+        node: A plain mapping with a ``_target_``.
+        place: As in `instantiate`; its group decides what is admitted.
+    """
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise InputError(f"Expected `{place}` to be a mapping that names a class as its _target_, but got {node!r}")
+    rule = ROLES[place.partition(".")[0]]
+    for where, part in _targets(node, place):
+        kind = _admitted(part["_target_"], where, rule if part is node else Role(rule.parts))
+        if isinstance(kind, type):
+            for name, wanted in misfits(kind, part):
+                raise InputError(f"Expected argument `{where}.{name}` to be {wanted}, but got {part[name]!r}")
+
+
+def _targets(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield place, node
+        for name, value in node.items():
+            yield from _targets(value, f"{place}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{place}[{index}]")
+
+
+def _admitted(target: Any, place: str, rule: Role) -> Any:
+    """Returns the object of that name; raises `InputError` unless the rule admits it."""
+    admitted = (*PACKAGES, *filter(None, os.environ.get("CLSNORM_PACKAGES", "").split(",")))
+    if not isinstance(target, str) or target.partition(".")[0] not in admitted:
+        raise InputError(
+            f"Expected the target of `{place}` to be in one of {', '.join(admitted)}, but got {target!r}. "
+            "Name your own package in the environment variable CLSNORM_PACKAGES"
+        )
+    found = locate(target, place)
+    bases = tuple(locate(base, place) for base in rule.bases)
+    if target not in rule.functions and not (isinstance(found, type) and issubclass(found, bases)):
+        raise InputError(
+            f"Expected the target of `{place}` to be a subclass of {' or '.join(rule.bases)}, got {target!r}"
+        )
+    return found
+
+
+def locate(target: str, place: str) -> Any:
+    """Imports the object of a dotted name.
+
+    Raises:
+        InputError: If there is none.
+    """
+    module_name, _, name = target.rpartition(".")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:  # a name without a dot has no module
+        raise InputError(f"The target {target!r} of `{place}` cannot be imported: {error}") from error
+    if not hasattr(module, name):
+        raise InputError(f"The target {target!r} of `{place}` does not exist.{did_you_mean(name, dir(module))}")
+    return getattr(module, name)

@@ -1,0 +1,1 @@
+"""How files are read: text, delimited, JSON, Parquet, and published layouts."""

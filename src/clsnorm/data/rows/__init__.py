@@ -1,0 +1,1 @@
+"""Rows: labels, splits, subsets, leaked copies."""

@@ -1,0 +1,1 @@
+"""Where rows come from: published files, an installed package, the hub."""

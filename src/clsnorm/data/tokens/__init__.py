@@ -1,0 +1,1 @@
+"""Tokens: tokenization, its cache, batches and their order."""

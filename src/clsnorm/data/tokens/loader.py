@@ -1,0 +1,96 @@
+"""From tokens to batches, without a Python loop over examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from clsnorm.batches import Batch
+from clsnorm.data.rows.selection import Selection
+from clsnorm.data.tokens.sampling import GlobalBatches, Part
+from clsnorm.data.tokens.tokenization import Tokens
+
+
+class TokenDataset(Dataset[Batch]):
+    """Rows of a split; asked for a part of a batch, it gives a `Batch`.
+
+    Args:
+        tokens: The split.
+        rows: The rows that count; None: all.
+        packed: Whether batches are packed or padded.
+        padding: Token id that fills padded batches.
+    """
+
+    def __init__(self, tokens: Tokens, *, rows: Selection | None = None, packed: bool, padding: int) -> None:
+        self.tokens, self.packed, self.padding = tokens, packed, padding
+        self.rows = Selection.everything(len(tokens)) if rows is None else rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__(Part(np.array([index]), 1))
+
+    def __getitems__(self, part: Part) -> Batch:
+        rows = self.rows.rows(part.rows)
+        at, positions, lengths = self.tokens.places(rows)
+        columns = [self.tokens.token_ids[at].astype(np.int64), positions, self.tokens.segment_ids[at].astype(np.int64)]
+        if self.packed:
+            columns = [column[None] for column in columns]
+        else:
+            mask = np.arange(lengths.max(initial=0)) < lengths[:, None]
+            fills = (self.padding, 0, 0)
+            columns = [_padded(column, mask, fill) for column, fill in zip(columns, fills, strict=True)]
+        token_ids, position_ids, segment_ids = (torch.from_numpy(column) for column in columns)
+        return Batch(
+            token_ids=token_ids,
+            positions=position_ids,
+            segment_ids=segment_ids,
+            lengths=torch.from_numpy(lengths),
+            labels=torch.from_numpy(self.tokens.labels[rows]),
+            example_ids=torch.from_numpy(self.tokens.example_ids[rows]),
+            global_size=part.global_size,
+            packed=self.packed,
+        )
+
+
+def _padded(column: np.ndarray, mask: np.ndarray, fill: int) -> np.ndarray:
+    out = np.full(mask.shape, fill, dtype=np.int64)
+    out[mask] = column
+    return out
+
+
+def _as_is(batch: Any) -> Any:
+    return batch
+
+
+class BatchLoader(DataLoader[Batch]):
+    """A loader of global batches.
+
+    It has ``state_dict`` and ``load_state_dict``, which hold nothing: a sampler that is told where to start needs no
+    state, and without them Lightning would replay the epoch from its beginning after a resume.
+
+    Args:
+        dataset: Gives batches.
+        batches: Which examples are in which batch.
+        num_workers: Processes that load; 0: this one.
+    """
+
+    def __init__(self, dataset: TokenDataset, batches: GlobalBatches, *, num_workers: int = 0) -> None:
+        super().__init__(
+            dataset,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=_as_is,
+            num_workers=num_workers,
+            pin_memory=torch.cuda.is_available(),
+        )
+        self.batches = batches
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Does nothing."""

@@ -1,0 +1,74 @@
+"""Which examples are in which batch: the same for any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+from clsnorm.data.rows.splits import shuffled
+
+
+class Part(NamedTuple):
+    """One process's share of a global batch.
+
+    Attributes:
+        rows: Row numbers; may be empty.
+        global_size: Rows of the batch over all processes.
+    """
+
+    rows: np.ndarray
+    global_size: int
+
+
+class GlobalBatches(Sampler[Part]):
+    """Cuts the data into global batches, and each batch into one part a process.
+
+    Batch b of epoch e depends on (seed, e) alone, not on the number of processes: their parts, joined in the order of
+    the ranks, are the batch. The last batch may be smaller; nothing is dropped or repeated. A process may get an empty
+    part, and all get the same number of parts.
+
+    Args:
+        size: Number of rows.
+        batch_size: Rows of a global batch.
+        seed: Of the order; None keeps the order of the data.
+        rank: This process.
+        world_size: Number of processes.
+    """
+
+    def __init__(
+        self, size: int, *, batch_size: int, seed: int | None = None, rank: int = 0, world_size: int = 1
+    ) -> None:
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self.epoch = self.start = 0
+
+    @property
+    def sampler(self) -> GlobalBatches:
+        """Itself: Lightning looks for `set_epoch` at ``loader.batch_sampler.sampler``."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        """Moves to the beginning of an epoch; leaves a place within it that `resume_at` has set."""
+        if epoch != self.epoch:
+            self.epoch, self.start = epoch, 0
+
+    def resume_at(self, epoch: int, start: int) -> None:
+        """Makes epoch ``epoch`` begin with its batch number ``start``."""
+        self.epoch, self.start = epoch, start
+
+    def order(self) -> np.ndarray:
+        """Returns the order of the rows in this epoch."""
+        return np.arange(self.size) if self.seed is None else shuffled(self.size, self.seed, self.epoch)
+
+    def __iter__(self) -> Iterator[Part]:
+        order = self.order()
+        for first in range(self.start * self.batch_size, self.size, self.batch_size):
+            batch = order[first : first + self.batch_size]
+            yield Part(np.array_split(batch, self.world_size)[self.rank], len(batch))
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch, also after `resume_at`: Lightning counts from the epoch's beginning."""
+        return -(-self.size // self.batch_size)

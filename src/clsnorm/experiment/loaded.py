@@ -1,0 +1,68 @@
+"""A finished run, back in a notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from clsnorm.errors import InputError
+from clsnorm.experiment.assembly import build_classifier
+from clsnorm.run_folder.folder import RunFolder
+
+if TYPE_CHECKING:
+    from clsnorm.model import Classifier
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """What `load_run` returns.
+
+    Attributes:
+        config: The resolved configuration, as plain dicts.
+        results: What ``results.json`` holds.
+        classifier: Encoder, normalizer and head with the selected weights, in eval mode.
+        tokenizer: The encoder's tokenizer.
+    """
+
+    config: dict[str, Any]
+    results: dict[str, Any]
+    classifier: Classifier
+    tokenizer: Any
+
+
+def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns the resolved configuration and the results of a finished run.
+
+    Raises:
+        InputError: If ``folder`` holds none.
+    """
+    records = RunFolder(Path(folder))
+    results = records.read_results()
+    if results is None:
+        raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
+    return records.read_config(), results
+
+
+def load_run(folder: str | Path) -> LoadedRun:
+    """Returns the model and the configuration of a finished run.
+
+    The checkpoint is read with ``weights_only=True``; the configuration's targets are checked by role. The encoder's
+    architecture comes from where the run had it, its weights from the run.
+
+    Raises:
+        InputError: If ``folder`` holds no finished run.
+
+    Example::
+
+        run = clsnorm.load_run("runs/rotten_tomatoes-minilm-layernorm-s0-1f6c0a77")
+        run.classifier, run.results["metrics"]
+    """
+    config, results = read_run(folder)
+    classifier, tokenizer = build_classifier(config, num_outputs=results["num_outputs"])
+    state = torch.load(RunFolder(Path(folder)).selected, map_location="cpu", weights_only=True)["state_dict"]
+    prefix = "classifier."
+    classifier.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    return LoadedRun(config, results, classifier.eval(), tokenizer)

@@ -1,0 +1,1 @@
+"""Processes: one worker a device, started by torchrun on a run folder."""

@@ -1,0 +1,136 @@
+"""W&B and TensorBoard, given a run's folder and configuration when it starts; ``metrics.csv`` needs neither."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers.logger import rank_zero_experiment
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from typing_extensions import override
+
+from clsnorm.errors import InputError
+from clsnorm.loggers.run_logger import SUMMARY, kept_id, require_package
+from clsnorm.loggers.wandb_account import has_wandb_key
+
+log = logging.getLogger(__name__)
+WANDB_MODES = ("online", "offline", "disabled")
+OLD_MODES = {"run": "online", "dryrun": "offline"}  # names that W&B still takes
+SECONDS = 30  # that W&B's server has to answer
+
+
+class WandbRun(WandbLogger):
+    """A Weights & Biases run that needs no account: without an API key it is kept offline and says so in one line.
+
+    Args:
+        folder: The run's folder; offline files land in its ``wandb``.
+        config: The resolved configuration, logged once, nested.
+        project: Project on the server.
+        entity: Team or user; None for the account's default.
+        group: Runs of a sweep share it.
+        mode: ``online``, ``offline``, ``disabled``, or None to choose by whether a key is there.
+        tags: Beside the names of data set and normalizer.
+
+    Raises:
+        InputError: If ``mode`` is none of these, W&B would refuse a name, or wandb is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        config: dict[str, Any],
+        project: str,
+        entity: str | None,
+        group: str | None,
+        mode: str | None,
+        tags: list[str],
+    ) -> None:
+        require_package("wandb")
+        mode = _wandb_mode(mode)
+        _require_settings(project=project, entity=entity, run_group=group, run_tags=tags)
+        choices = config["choices"]
+        super().__init__(
+            name=folder.name,
+            save_dir=folder,
+            project=project,
+            id=kept_id(folder, "wandb", lambda: uuid.uuid4().hex[:12]),
+            entity=entity,
+            group=group,
+            job_type="train",
+            mode=mode,
+            tags=[choices["data"], choices["normalizer"], *tags],
+            config=config,
+            resume="allow",
+            settings={"silent": True, "console": "off", "init_timeout": SECONDS},
+        )
+        del self._wandb_init["anonymous"]  # Lightning's; W&B says of it in each run that it has no effect
+
+    @property
+    @override
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run, started when first asked for; where the server does not answer or take the key, offline."""
+        import wandb
+
+        try:
+            return super().experiment
+        except (wandb.errors.CommError, wandb.errors.UsageError) as error:
+            reason = str(error).partition("\n")[0]
+            log.warning("W&B: %s. The run is kept offline; `wandb sync` sends it later", reason)
+            wandb.teardown()  # it still holds the run's id
+            self._wandb_init["mode"] = "offline"
+            return super().experiment
+
+    @rank_zero_only
+    def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
+        """Logs counts and edges of bins by name, at most 512 bins each."""
+        import wandb
+
+        self.log_metrics({name: wandb.Histogram(np_histogram=bins) for name, bins in histograms.items()}, step)
+
+    @rank_zero_only
+    def close(self, results: Mapping[str, Any] | None) -> None:
+        """Ends the run: the next one of this process must not be merged into it.
+
+        Its summary is then of the selected weights, as the results are; W&B by itself keeps the last value of each
+        metric. Without ``results`` the run has crashed.
+        """
+        import wandb
+
+        if wandb.run is None:
+            return
+        if results is not None:
+            verdict = {key: results[key] for key in SUMMARY}
+            wandb.run.summary.update({**results["metrics"], **verdict})
+        wandb.finish(exit_code=int(results is None))
+
+
+def _wandb_mode(given: str | None) -> str:
+    """Returns the mode given here or in ``WANDB_MODE``, else ``online`` with a known key and ``offline`` without."""
+    if mode := given or os.environ.get("WANDB_MODE"):
+        mode = OLD_MODES.get(mode, mode)
+        if mode not in WANDB_MODES:
+            told = "argument `logger.wandb.mode`" if given else "the environment variable WANDB_MODE"
+            raise InputError(f"Expected {told} to be one of {', '.join(WANDB_MODES)}, but got {mode!r}")
+        return mode
+    if has_wandb_key():
+        return "online"
+    log.info("W&B: no API key found, so the run is kept offline; `wandb login` or WANDB_API_KEY changes that")
+    return "offline"
+
+
+def _require_settings(**settings: Any) -> None:
+    """Raises InputError for what W&B would refuse only when the run starts."""
+    import wandb
+
+    try:
+        wandb.Settings(**settings)
+    except (wandb.errors.UsageError, ValueError) as error:
+        raise InputError(f"logger.wandb: {error}. Choose another name") from None

@@ -1,0 +1,1 @@
+"""From tokens to [CLS]: weights, model families, packing, the last layer."""

@@ -1,0 +1,150 @@
+"""From a checkpoint to a model: config, dropout, weights and pooler."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from clsnorm.errors import InputError
+from clsnorm.model.encoder.families import Family, known_families
+from clsnorm.model.encoder.weights import fetch, locate, weight_names
+
+log = logging.getLogger(__name__)
+
+
+class Pooler(nn.Module):
+    """BERT's pooler: ``tanh(W h + b)`` of the last hidden state at [CLS], with both sides of the tanh to be had."""
+
+    def __init__(self, dense: nn.Linear, activation: nn.Module) -> None:
+        super().__init__()
+        self.dense = dense
+        self.activation = activation
+
+
+def load_config(path: str, location: str) -> Any:
+    """Returns the model's config; raises `InputError` if it cannot be had."""
+    from transformers import AutoConfig
+
+    def load(local: bool) -> Any:
+        return AutoConfig.from_pretrained(location, local_files_only=local)
+
+    return fetch(path, location, "config.json", load)
+
+
+def set_dropout(config: Any, family: Family, dropout: float | None) -> None:
+    """Sets hidden and attention dropout in ``config``; raises `InputError` where their names are not known."""
+    if dropout is None:
+        return
+    if not 0 <= dropout < 1:
+        raise InputError(f"Expected argument `model.dropout` to be null or in [0, 1), but got {dropout}")
+    if not family.dropout:
+        raise InputError(
+            f"Expected argument `model.dropout` to be null for the family {config.model_type!r}, whose options of "
+            f"dropout are not known here, but got {dropout}. Known are {known_families()}; set model.dropout=null"
+        )
+    for field in family.dropout:
+        setattr(config, field, dropout)
+
+
+def load_model(path: str, location: str, config: Any, tap: str, attention: str, seed_init: int) -> Any:
+    """Loads float32 weights, and a pooler only if ``tap`` needs one; what is missing is drawn from ``seed_init``."""
+    from transformers import AutoModel
+
+    options: dict[str, Any] = {}
+    if _takes_pooler(config):
+        options["add_pooling_layer"] = tap != "hidden"
+    elif tap != "hidden":
+        raise InputError(
+            f"Expected argument `model.tap` to be 'hidden' for the family {config.model_type!r}, which has no pooler, "
+            f"but got {tap!r}. Set model.tap=hidden"
+        )
+
+    def load(local: bool) -> Any:
+        torch.manual_seed(seed_init)
+        return AutoModel.from_pretrained(
+            location,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            output_loading_info=True,
+            local_files_only=local,
+            **options,
+        )
+
+    with _quiet(), torch.random.fork_rng(devices=[]):  # weights are made on the CPU
+        model, info = fetch(path, location, "model", load)
+    _check_missing(path, config, sorted(info["missing_keys"]))
+    return model
+
+
+def has_pooler(path: str) -> bool:
+    """Tells whether a model has a pooler whose weights its checkpoint holds.
+
+    Args:
+        path: As in `clsnorm.model.encoder.weights.locate`.
+
+    Raises:
+        InputError: If the model cannot be had.
+    """
+    location = locate(path)
+    return _takes_pooler(load_config(path, location)) and any("pooler." in name for name in weight_names(path))
+
+
+def _takes_pooler(config: Any) -> bool:
+    """Tells whether the family's model class builds its pooler on request."""
+    from transformers import AutoModel
+
+    model_class = AutoModel._model_mapping.get(type(config), None)
+    return model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
+
+
+def _check_missing(path: str, config: Any, missing: list[str]) -> None:
+    lost = [name for name in missing if not name.startswith("pooler.")]
+    if lost:
+        raise InputError(
+            f"Expected argument `model.path` to hold all weights of a {config.model_type}, but {path!r} lacks "
+            f"{len(lost)} of them, such as {lost[0]}. Was it saved from another model?"
+        )
+    if missing:
+        log.warning("%s has no weights for the pooler: they start at random, from seeds.init", path)
+
+
+def detach_pooler(model: Any) -> Pooler:
+    """Takes the pooler out of ``model``, so that both sides of its tanh can be read and it runs once."""
+    pooler = model.pooler
+    dense = getattr(pooler, "dense", pooler)  # ALBERT keeps the linear layer and the activation apart
+    activation = getattr(pooler, "activation", None) or getattr(model, "pooler_activation", None) or nn.Tanh()
+    model.pooler = None
+    return Pooler(dense, activation)
+
+
+def digest_of(encoder: nn.Module, tap: str) -> str:
+    """Returns a digest of names, shapes and values of the weights, and of the tap."""
+    digest = hashlib.sha256(tap.encode())
+    for name, tensor in sorted(encoder.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Switches off transformers' progress bars and its report on weights that are not loaded, for a while."""
+    from transformers.utils import logging as hf_logging
+
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""The files of a run: paths, lock, results, series, events, provenance."""

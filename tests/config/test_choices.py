@@ -1,0 +1,83 @@
+"""A slip of the pen is told with what is there and what is nearest."""
+
+from __future__ import annotations
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from clsnorm.config import choices as options
+from clsnorm.config import names as naming
+from clsnorm.errors import InputError
+
+
+def composed(word: str, primary: str = "train") -> None:
+    naming.register()
+    with initialize_config_dir(str(options.CONF), version_base="1.3"):
+        options.require_known(compose(primary, [word]), primary)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("normalizer=layernrom", "Expected an option of `normalizer`, but got 'layernrom'. Did you mean 'layernorm'?"),
+        ("normalizer=l2", "but got 'l2'. Did you mean normalizer=l2norm? There are abtt, batchnorm"),
+        ("normalizer=syncbn", "Did you mean normalizer=batchnorm?"),
+        ("normalizer=qqqq", "but got 'qqqq'. There are"),
+        ("normalizer=batch_norm", "Did you mean 'batchnorm'?"),
+        (
+            "callbacks=[default,gradient_norm]",
+            "an option of `callbacks`, but got 'gradient_norm'. Did you mean 'gradient_norms'?",
+        ),
+        ("experiment=quick", "Did you mean 'quickstart'?"),
+        ("data.delimiter=;", "or use a word for it"),
+        ("data=", "an option of `data`, but got ''. There are 20_newsgroups, acl_arc"),
+        ("normalise=layernorm", "but got `normalise`. Did you mean 'normalizer'? The configuration has seed, seeds"),
+        ("optimzer.lr=1", "Did you mean 'optimizer'?"),
+        ("optimizer.weight_deccay=1", "got `optimizer.weight_deccay`. Did you mean 'weight_decay'? `optimizer` has lr"),
+        ("optimizer.lr.x=1", "got `optimizer.lr.x`. `optimizer.lr` has none: it is a value"),
+        ("trainer.max_epoch=1", "'max_epochs'?"),
+        ("trainer.limit_val_batches=1", ". +trainer.limit_val_batches=... gives pytorch_lightning.Trainer a further"),
+    ],
+)
+def test_hydra_s_refusals_are_told_with_the_nearest(word: str, told: str) -> None:
+    with pytest.raises(Exception, match=r"Could not|In 'train'|Lexer") as caught:
+        composed(word)
+    line = options.explain(caught.value)
+    assert line is not None
+    assert told in line
+
+
+@pytest.mark.parametrize("primary", ["train", "analyze"])
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("+normalise=layernorm", "but got `normalise`"),
+        ("+seeds.ordr=1", "but got `seeds.ordr`. Did you mean 'order'? `seeds` has init, order"),
+        ("+paths.dta=x", "Did you mean 'data'?"),
+    ],
+)
+def test_a_key_that_nothing_reads_is_refused(word: str, told: str, primary: str) -> None:
+    with pytest.raises(InputError) as caught:
+        composed(word, primary)
+    assert told in str(caught.value)
+    assert "hydra" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "word", ["seed=1", "+trainer.limit_val_batches=2", "experiment=few_sample", "sweep=first_look"]
+)
+def test_what_is_there_passes(word: str) -> None:
+    composed(word)
+
+
+def test_other_errors_are_not_explained() -> None:
+    with pytest.raises(Exception, match="Ambiguous") as caught:
+        composed("data=a,b")
+    assert options.explain(caught.value) is None
+
+
+@pytest.mark.parametrize("alias", options.ALIASES)
+def test_aliases_are_of_options_that_exist_under_another_name(alias: str) -> None:
+    group, name = options.ALIASES[alias].split("=")
+    assert (options.CONF / group / f"{name}.yaml").exists()
+    assert not (options.CONF / group / f"{alias}.yaml").exists()

@@ -1,0 +1,107 @@
+"""Every option of every group: headed by its command, spelled out, and built."""
+
+from __future__ import annotations
+
+import inspect
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from clsnorm.config import names as naming
+from clsnorm.config.roles import ROLES, check_node, locate
+
+CONF = Path(__file__).parents[2] / "conf"
+OPTIONS = sorted(path for path in CONF.glob("*/[!_]*.yaml"))
+# Given when the part is built, never by a configuration.
+GIVEN = {
+    "normalizer": {"dim"},
+    "model": set(),
+    "classifier": {"encoder", "normalizer", "num_outputs", "seed_init"},
+    "optimizer": {"groups", "params", "parameters"},
+    "scheduler": {"optimizer", "num_training_steps"},
+    "data": {"tokenizer", "seed_order", "seed_subset", "seed_noise", "rank", "world_size"},
+    "logger": {"folder", "config"},
+    "callbacks": set(),
+}
+FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class itself, from its other arguments
+MISSING = {
+    "any": ["model.path=some/folder"],
+    "files": ["data.train=a", "data.report=b", "data.text=[x]", "data.label=y"],
+}
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def resolvers() -> None:
+    naming.register()
+
+
+@cache
+def composed(path: Path) -> Any:
+    group, key = path.parent.name, path.stem
+    overrides = [] if group in ("hydra", "paths") else [f"{'+' if group == 'experiment' else ''}{group}={key}"]
+    overrides = [override.removeprefix("+") for override in overrides] + MISSING.get(key, [])
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", overrides, return_hydra_config=True)
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=name)
+def test_head_says_what_it_is_and_how_to_choose_it(path: Path) -> None:
+    head = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("#"):
+            break
+        head.append(line)
+    assert head, "an option starts with a comment"
+    group, key = path.parent.name, path.stem
+    if group not in ("hydra", "paths"):
+        assert any("python train.py" in line and f"{group}={key}" in line for line in head), head
+
+
+@pytest.mark.parametrize("path", OPTIONS, ids=name)
+def test_composes_and_resolves(path: Path) -> None:
+    config = composed(path)
+    job = OmegaConf.masked_copy(config, [key for key in config if key not in ("hydra", "logger")])
+    OmegaConf.to_container(job, resolve=True, throw_on_missing=True)
+    assert config.hydra.run.dir.startswith("runs/")
+
+
+def nodes(path: Path) -> list[dict[str, Any]]:
+    """The objects that an option describes: itself, or its named entries."""
+    group = path.parent.name
+    node = OmegaConf.to_container(composed(path)[group], resolve=True) or {}
+    assert isinstance(node, dict)
+    return [node] if "_target_" in node else list(node.values())
+
+
+def arguments(kind: type) -> set[str]:
+    """The constructor's arguments; where it passes on ``**options``, the base class's too."""
+    if kind.__init__ is object.__init__:
+        return set()
+    signature = inspect.signature(kind.__init__)
+    names = {key for key, p in signature.parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        names |= arguments(kind.__mro__[1])
+    return names - {"self"}
+
+
+@pytest.mark.parametrize("path", [path for path in OPTIONS if path.parent.name in GIVEN], ids=name)
+def test_keys_are_the_constructor_s_arguments(path: Path) -> None:
+    for node in nodes(path):
+        role = path.parent.name
+        check_node(node, role)
+        assert {key for key in node if not key.startswith("_")} == arguments(locate(node["_target_"], role)) - GIVEN[
+            role
+        ] - FILLED_IN.get(path.stem, set())
+
+
+def test_each_role_is_a_group() -> None:
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    assert set(ROLES) <= groups

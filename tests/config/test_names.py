@@ -1,0 +1,113 @@
+"""The name of a run stands for what can change its result, and for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from clsnorm.config import choices as options
+from clsnorm.config import names as naming
+from clsnorm.errors import InputError
+
+Hash = Callable[..., str]
+ELSEWHERE = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStopping, monitor: select/loss, patience: %d}"
+
+
+@pytest.fixture
+def named(workspace: Path) -> Hash:
+    """The hash of what is composed from the overrides, in an empty folder."""
+    naming.register()
+
+    def named(*overrides: str) -> str:
+        with initialize_config_dir(str(options.CONF), version_base="1.3"):
+            return naming.config_hash(compose("train", list(overrides)))
+
+    return named
+
+
+@pytest.mark.parametrize("given", ["br[1].csv", "parts/*.csv", "parts", "[parts/a.csv]", "parts/../parts/a.csv"])
+def test_own_files_are_named_by_what_they_hold(named: Hash, given: str) -> None:
+    file = Path("br[1].csv" if given == "br[1].csv" else "parts/a.csv")
+    file.parent.mkdir(exist_ok=True)
+    words = ("data=files", f"data.train={given if given[0] == '[' else repr(given)}")
+    file.write_text("one")
+    before = named(*words)
+    file.write_text("another")
+    assert named(*words) != before
+    file.write_text("one")
+    assert named(*words) == before
+    (file.parent / ".notes").write_text("hidden")
+    assert named(*words) == before
+
+
+def test_an_own_file_may_be_named_in_any_way_and_lie_anywhere(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (Path("a/rows.csv"), Path("b/the_same.csv"), Path("b/the_same.tsv")):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x,y")
+    here = {named("data=files", f"data.train={path}") for path in ("a/rows.csv", Path("a/rows.csv").absolute())}
+    assert {*here, named("data=files", "data.train=b/the_same.csv")} == here
+    assert named("data=files", "data.train=b/the_same.tsv") not in here  # the extension says how it is read
+    monkeypatch.chdir("a")
+    assert named("data=files", "data.train=rows.csv") in here
+
+
+def test_it_matters_which_split_a_file_is(named: Hash) -> None:
+    for name in "abc":
+        Path(f"{name}.csv").write_text(name)
+    splits = [("[a.csv,b.csv]", "c.csv"), ("a.csv", "[b.csv,c.csv]"), ("c.csv", "[a.csv,b.csv]")]
+    assert len({named("data=files", f"data.train={t}", f"data.report={r}") for t, r in splits}) == 3
+
+
+def test_a_model_s_folder_is_named_by_its_weights(named: Hash) -> None:
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        Path(folder, "config.json").write_text("{}")
+        Path(folder, "model.safetensors").write_text("weights")
+    before = named("model=any", "model.path=one")
+    assert named("model=any", f"model.path={Path('two').absolute()}") == before
+    Path("one", "model.safetensors").write_text("other weights")
+    assert named("model=any", "model.path=one") != before
+    assert named("model=any", "model.path=who/knows") != named("model=any", "model.path=who/else")
+
+
+def test_observers_do_not_name_a_run_unless_their_events_end_it(named: Hash) -> None:
+    assert named() == named("callbacks=none") == named("callbacks=gradient_norms")
+    aborting = "abort_on=[explosion]"
+    assert named(aborting, "callbacks=gradient_norms") != named("callbacks=gradient_norms")
+    assert named(aborting, "callbacks=gradient_norms") != named(
+        aborting, "callbacks=gradient_norms", "callbacks.gradient_norms.deviations=3"
+    )
+
+
+def test_a_callback_that_may_steer_names_a_run(named: Hash) -> None:
+    assert len({named(), named(ELSEWHERE % 1), named(ELSEWHERE % 2)}) == 3
+
+
+def test_an_unreadable_file_is_told(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("a.csv").write_text("x")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(naming, "digest", refuse)
+    with pytest.raises(InputError, match=r"Cannot read a\.csv: Permission denied"):
+        named("data=files", "data.train=a.csv")
+
+
+def test_what_is_recorded_holds_in_any_working_directory(workspace: Path) -> None:
+    naming.register()
+    Path("model").mkdir()
+    words = ["data=files", "data.train=[a.csv,b.csv]", "model=any", "model.path=model", "paths.data=there"]
+    for name in ("a.csv", "b.csv"):
+        Path(name).write_text("x")
+    with initialize_config_dir(str(options.CONF), version_base="1.3"):
+        config = compose("train", words)
+    recorded = naming.recorded(config)
+    assert recorded["model"]["path"] == str(workspace / "model")
+    assert recorded["data"]["train"] == [str(workspace / "a.csv"), str(workspace / "b.csv")]
+    assert recorded["paths"]["data"] == str(workspace / "there")
+    assert recorded["data"]["cache"] == recorded["paths"]["cache"]
+    assert config.model.path == "model"

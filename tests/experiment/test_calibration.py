@@ -1,0 +1,118 @@
+"""Calibration: the whole training split once, dropout off, cached by content."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from clsnorm.data import DataModule
+
+Train = Callable[..., SimpleNamespace]
+SHORT = ("normalizer=standardize", "trainer.max_epochs=1", "callbacks=none")
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the split's size with each pass over the training split for a calibration."""
+    counted: list[int] = []
+    original = DataModule.calibration_dataloader
+
+    def count(self: DataModule) -> Any:
+        counted.append(self.train_size)
+        return original(self)
+
+    monkeypatch.setattr(DataModule, "calibration_dataloader", count)
+    return counted
+
+
+def normalizer_state(run: SimpleNamespace) -> dict[str, torch.Tensor]:
+    state = torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"]
+    return {key: value for key, value in state.items() if "normalizer" in key}
+
+
+def test_same_content_is_calibrated_once(train: Train, passes: list[int]) -> None:
+    first = normalizer_state(train(*SHORT))
+    again = normalizer_state(train(*SHORT, "optimizer.lr=1e-3", "seed=5"))
+    assert len(passes) == 1
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+@pytest.mark.parametrize("change", ["data.max_train_examples=60", "model.tap=pooler", "data.max_length=8"])
+def test_other_content_is_calibrated_anew(train: Train, passes: list[int], change: str) -> None:
+    train(*SHORT)
+    train(*SHORT, change)
+    assert len(passes) == 2
+
+
+def test_cost_of_a_cached_calibration_is_what_it_took(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    def figures(run: SimpleNamespace) -> tuple[float, float]:
+        results = json.loads((run.folder / "results.json").read_text())
+        return results["calibration_seconds"], results["seconds"]
+
+    from clsnorm.experiment import calibration
+
+    original = calibration._accumulate
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(1.5)
+        original(*arguments)
+
+    monkeypatch.setattr(calibration, "_accumulate", slow)
+    cost, whole = figures(train(*SHORT))
+    again, cached = figures(train(*SHORT, "seed=5"))
+    assert again == cost > 1.5
+    assert cached > 1.5
+    assert whole > 1.5
+    assert figures(train("normalizer=layernorm", *SHORT[1:]))[0] == 0.0
+
+
+def test_two_writers_of_one_calibration_do_not_disturb_each_other(train: Train, workspace: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from clsnorm.files import replacing
+
+    first = normalizer_state(train(*SHORT))
+    (path,) = (workspace / "cache" / "calibrations").glob("*.pt")
+    content = path.read_bytes()
+
+    def write(_: int) -> None:
+        with replacing(path) as draft:
+            draft.write_bytes(content)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(50)))
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    again = normalizer_state(train(*SHORT, "seed=7"))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+
+
+def test_a_frozen_normalizer_is_never_touched_by_training(train: Train) -> None:
+    short = normalizer_state(train(*SHORT))
+    longer = normalizer_state(train(*SHORT[:1], "callbacks=none", "trainer.max_epochs=3"))
+    assert all(torch.equal(short[key], longer[key]) for key in short)
+
+
+def test_nothing_is_calibrated_that_does_not_ask(train: Train, passes: list[int], workspace: Path) -> None:
+    train("normalizer=layernorm", *SHORT[1:])
+    assert not passes
+    assert not list((workspace / "cache").glob("calibrations/*"))
+
+
+def test_a_damaged_cache_is_made_anew(train: Train, passes: list[int], workspace: Path) -> None:
+    first = normalizer_state(train(*SHORT))
+    (path,) = (workspace / "cache" / "calibrations").glob("*.pt")
+    sound = path.read_bytes()
+    for number, damaged in enumerate((b"", sound[: len(sound) // 2], b"something else")):
+        path.write_bytes(damaged)
+        again = normalizer_state(train(*SHORT, f"seed={20 + number}"))
+        assert all(torch.equal(first[key], again[key]) for key in first)
+        assert torch.load(path, weights_only=True).keys() == {"state", "seconds"}
+    assert len(passes) == 4

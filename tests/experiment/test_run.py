@@ -1,0 +1,354 @@
+"""Whole runs of a tiny model in this process: records, seeds, refusals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf.errors import InterpolationResolutionError
+from runs import crashing, crashing_before, events, results, rows, weights
+
+import clsnorm
+from clsnorm.errors import InputError
+
+Train = Callable[..., SimpleNamespace]
+
+
+def test_run_leaves_what_it_promises(train: Train) -> None:
+    run = train("normalizer=layernorm")
+    found = results(run)
+    assert found["status"] == "completed"
+    assert (found["data"], found["normalizer"], found["model"]) == ("files", "layernorm", "any")
+    assert found["seeds"] == {"init": 0, "order": 0, "dropout": 0, "subset": 0, "noise": 0}
+    assert run.score == found["metrics"]["select/accuracy"]
+    assert found["majority"] == pytest.approx(0.5)
+    assert not found["collapsed"]
+    assert found["metrics"]["report/accuracy"] > 0.9
+    assert 0 < found["metrics"]["cls/start/h/centred_share"] < 1
+    assert found["examples_per_second"] > 0
+    assert run.folder.name.endswith(found["config_hash"][:8])
+    names = {path.name for path in run.folder.iterdir() if not path.name.startswith(".")}
+    expected = {
+        "config.yaml",
+        "metrics.csv",
+        "events.csv",
+        "predictions.parquet",
+        "results.json",
+        "selected.ckpt",
+        "statistics",
+    }
+    assert expected <= names
+    assert "last.ckpt" not in names
+    assert not [name for name in names if name.startswith("lightning_logs")]
+
+
+def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
+    run = train()
+    found = results(run)
+    predictions = pd.read_parquet(run.folder / "predictions.parquet")
+    assert len(predictions) == 40
+    assert predictions.example_id.is_unique
+    accuracy = ((predictions.p1 > predictions.p0) == predictions.label).mean()
+    assert accuracy == pytest.approx(found["metrics"]["report/accuracy"])
+    logged = rows(run.folder / "metrics.csv")
+    steps = [int(row["step"]) for row in logged]
+    assert steps == sorted(steps)
+    losses = [float(row["train/loss"]) for row in logged if row["train/loss"]]
+    assert len(losses) == found["steps"] // 2
+    assert losses[-1] < losses[0]
+    select = [float(row["select/accuracy"]) for row in logged if row["select/accuracy"]]
+    assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
+
+
+def test_a_validation_stands_where_the_documentation_says(train: Train) -> None:
+    for steps, expected in ((7, [7]), (8, [7]), (10, [7, 10])):  # epochs have 8
+        run = train("callbacks=none", f"trainer.max_steps={steps}")
+        logged = rows(run.folder / "metrics.csv")
+        assert [int(row["step"]) for row in logged if row["select/accuracy"]] == expected
+
+
+def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
+    def folder(*overrides: str) -> str:
+        from hydra import compose, initialize_config_dir
+
+        with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base="1.3"):
+            return compose("train", ["data=sst2", *overrides], return_hydra_config=True).hydra.run.dir
+
+    base = folder()
+    for same in ("paths.data=/elsewhere", "trainer=ddp_cpu", "logger=wandb", "callbacks=none", "data.num_workers=2"):
+        assert folder(same) == base, same
+    for other in (
+        "seed=1",
+        "seeds.order=1",
+        "optimizer.lr=1e-4",
+        "normalizer=layernorm",
+        "trainer.precision=bf16-mixed",
+        "+trainer.limit_train_batches=3",
+        "+trainer.fast_dev_run=true",
+    ):
+        assert folder(other) != base, other
+
+
+@pytest.mark.parametrize("normalizer", ["identity", "batchnorm", "isobn"])
+def test_same_seed_gives_the_same_weights_bit_for_bit(train: Train, normalizer: str) -> None:
+    first = weights(train(f"normalizer={normalizer}"))
+    second = weights(train(f"normalizer={normalizer}", "force=true"))
+    other = weights(train(f"normalizer={normalizer}", "seed=1"))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("stream", ["init", "order", "dropout", "subset", "noise"])
+def test_each_seed_stream_matters(train: Train, stream: str) -> None:
+    short = ("trainer.max_epochs=1", "data.max_train_examples=50", "data.label_noise=0.2")
+    base = weights(train(*short))
+    moved = weights(train(*short, f"seeds.{stream}=1"))
+    assert any(not torch.equal(base[key], moved[key]) for key in base)
+
+
+def test_observers_do_not_change_the_result(train: Train) -> None:
+    watched = weights(train("callbacks=default"))
+    alone = weights(train("callbacks=none", "force=true"))
+    assert all(torch.equal(watched[key], alone[key]) for key in watched)
+
+
+def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: Train) -> None:
+    run = train("optimizer.lr=2e-2", "trainer.max_epochs=4")
+    found = results(run)
+    assert found["selected_step"] < found["steps"]
+    logged = [row for row in rows(run.folder / "metrics.csv") if row["cls/select/h/centred_share"]]
+    chosen = max(logged, key=lambda row: float(row["select/accuracy"]))
+    key = "cls/select/h/centred_share"
+    assert found["metrics"][key] == pytest.approx(float(chosen[key]), rel=1e-6)
+    assert found["metrics"][f"last/{key}"] == pytest.approx(float(logged[-1][key]), rel=1e-6)
+
+
+def test_memory_is_the_runs_own(train: Train) -> None:
+    hoard = bytearray(600 * 2**20)
+    hoard[::4096] = b"x" * len(hoard[::4096])
+    del hoard
+    import resource
+
+    whole_process = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    assert results(train("trainer.max_steps=1"))["peak_memory_mb"] < whole_process - 100
+
+
+def test_load_run_predicts_as_the_run_did(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    run = train("normalizer=standardize", f"model.path={os.path.relpath(tiny_bert)}")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where the relative path leads nowhere
+    loaded = clsnorm.load_run(run.folder)
+    assert loaded.config["choices"]["normalizer"] == "standardize"
+    predictions = pd.read_parquet(run.folder / "predictions.parquet").set_index("example_id")
+    row = predictions.iloc[3]
+    text = Path(loaded.config["data"]["report"]).read_text().splitlines()
+    encoded = loaded.tokenizer([line.split("\t")[0] for line in text[1:]])["input_ids"]
+    tokens = torch.tensor([encoded[int(predictions.index[3])]])
+    batch = clsnorm.Batch(
+        token_ids=tokens,
+        positions=torch.arange(tokens.shape[1])[None],
+        segment_ids=torch.zeros_like(tokens),
+        lengths=torch.tensor([tokens.shape[1]]),
+        labels=torch.tensor([0]),
+        example_ids=torch.tensor([0]),
+        global_size=1,
+    )
+    with torch.no_grad():
+        probability = loaded.classifier(batch).logits.softmax(-1)[0, 1].item()
+    assert probability == pytest.approx(row.p1, abs=1e-5)
+    assert {"Batch", "InputError", "load_run"} <= set(dir(clsnorm))
+
+
+def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="finished run"):
+        clsnorm.load_run(tmp_path)
+
+
+DIVERGING = ("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
+
+
+def test_diverged_run_is_data(train: Train) -> None:
+    run = train(*DIVERGING)
+    assert results(run)["status"] == "diverged"
+    assert ("non_finite", "train/loss", "0") in {(e["kind"], e["place"], e["rank"]) for e in events(run)}
+
+
+def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> None:
+    from clsnorm.experiment import run as experiment
+
+    whole = results(train(*DIVERGING, "paths.output=whole"))
+    with crashing(experiment, "_conclude"):
+        train(*DIVERGING)
+    found = results(train(*DIVERGING))
+    assert found["status"] == "diverged"
+    assert found["steps"] == whole["steps"] < whole["epochs"] * 100
+
+
+def test_a_loss_that_diverged_after_the_last_logged_step_is_told(train: Train) -> None:
+    from clsnorm.experiment import run as experiment
+
+    unread = (*DIVERGING, "trainer.max_steps=7", "trainer.log_every_n_steps=100", "checkpoint_every=1")
+    told = events(train(*unread, "paths.output=whole"))  # ends within an epoch
+    assert "train/loss" in {event["place"] for event in told}
+    with crashing(experiment, "_conclude"):
+        train(*unread)
+    run = train(*unread)
+    assert results(run)["status"] == "diverged"
+    assert [event for event in events(run) if event["kind"] != "resumed"] == told
+
+
+# Weights stay as good as zero, so that every validation is collapsed.
+STILL = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
+ABORTING = (*STILL, "abort_on=[majority_collapse]")
+
+
+def ending(run: SimpleNamespace) -> tuple[str, str | None, int]:
+    found = results(run)
+    return found["status"], found["aborted_by"], found["steps"]
+
+
+def test_a_collapse_ends_training_if_asked_to_once_it_has_lasted(train: Train) -> None:
+    run = train(*ABORTING, "trainer.max_steps=6")
+    assert ending(run) == ("aborted", "majority_collapse", 3)  # half of the training
+    assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are told
+    assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
+
+
+def test_an_event_after_the_last_step_has_ended_nothing(train: Train) -> None:
+    run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are made
+    assert ending(run) == ("completed", None, 2)
+    assert len(events(run)) == 2
+
+
+def test_a_collapse_after_divergence_has_ended_nothing(train: Train) -> None:
+    run = train(*ABORTING, *DIVERGING, "trainer.max_steps=4")
+    assert ending(run) == ("diverged", None, 2)
+    assert [event["step"] for event in events(run) if event["kind"] == "majority_collapse"] == ["0", "1"]
+
+
+def test_an_event_told_when_training_ends_has_not_ended_it(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.callbacks import Collapse
+
+    def stop(self: Collapse, trainer: Any, *_: Any) -> None:
+        trainer.should_stop = True  # as `trainer.max_time` has it
+
+    def tell(self: Collapse, *_: Any) -> None:
+        self.tell(step=0, kind="majority_collapse", place="select/accuracy", value=0.5)
+
+    monkeypatch.setattr(Collapse, "on_train_batch_end", stop, raising=False)
+    monkeypatch.setattr(Collapse, "on_train_end", tell, raising=False)
+    assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 1)
+
+
+def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.callbacks import collapse
+
+    found = iter([True, False, True, False, True, False])
+    monkeypatch.setattr(collapse, "has_collapsed", lambda *scores, **options: next(found))
+    assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 6)
+
+
+def test_a_collapse_lasts_over_an_interruption(train: Train) -> None:
+    with crashing_before(3):
+        train(*ABORTING, "trainer.max_steps=8")
+    assert ending(train(*ABORTING, "trainer.max_steps=8")) == ("aborted", "majority_collapse", 4)
+
+
+def test_an_event_that_nobody_tells_of_is_refused(train: Train) -> None:
+    with pytest.raises(InputError, match=r"abort_on.*non_finite.*'explosion'"):
+        train("callbacks=none", "abort_on=[explosion]")
+
+
+def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:
+    run = train("classifier.init_std=0", "callbacks=collapse", "trainer.max_steps=1")  # warm-up begins at a rate of 0
+    found = results(run)
+    assert found["metrics"]["predictions/select/largest_share"] == 1.0
+    assert found["collapsed"]
+    assert found["collapsed_selected"]
+    (event,) = events(run)
+    assert (event["kind"], event["place"]) == ("majority_collapse", "select/accuracy")
+    assert float(event["value"]) == found["metrics"]["select/accuracy"]
+
+
+def test_the_commit_of_a_run_is_that_of_its_start(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from clsnorm.run_folder import provenance
+
+    commits = iter(["at the start", "of an edit since"])
+    monkeypatch.setattr(provenance, "commit", lambda: next(commits))
+    assert results(train("trainer.max_steps=1", "callbacks=none"))["commit"] == "at the start"
+
+
+def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixture) -> None:
+    lines = ["text\tvalue", *(f"word {row}\t{row % 7}" for row in range(60))]
+    constant = ["text\tvalue", *(f"other {row}\t0.5" for row in range(20))]
+    Path("a.tsv").write_text("\n".join(lines) + "\n")
+    Path("b.tsv").write_text("\n".join(constant) + "\n")
+    files = ("data.train=a.tsv", "data.report=b.tsv", "data.text=text", "data.label=value", "data.task=regression")
+    found = results(train(*files, "trainer.max_steps=1", "callbacks=none"))
+    assert found["metrics"]["report/pearson"] is None
+    assert found["metrics"]["report/loss"] > 0
+    assert found["majority"] == 0
+    assert "null in results.json: " in caplog.text
+    assert "report/pearson" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("paths.output=null", "`paths.output` .*None"),
+        ("paths.output=", "`paths.output`"),
+        ("abort_on=3", "`abort_on`.*3"),
+    ],
+)
+def test_what_a_name_is_made_of_is_checked(train: Train, override: str, words: str) -> None:
+    with pytest.raises((InputError, InterpolationResolutionError), match=words):
+        train(override)
+    assert not Path("runs").exists()
+
+
+def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
+    with pytest.raises(InputError, match=r"`trainer.precision` to be one of 32-true, bf16-mixed with trainer=fsdp"):
+        train("trainer=fsdp", "trainer.devices=1", "trainer.precision=16-mixed")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("trainer.strategy=ddq", r"'ddq'\. Did you mean 'ddp'\? "),
+        ("trainer.strategy=null", "None"),
+        ("trainer.strategy=fsdp", r"'fsdp'.* trainer=fsdp"),  # Lightning's own, torch's first form
+        ("trainer.strategy={_target_:pytorch_lightning.strategies.DeepSpeedStrategy}", "DeepSpeedStrategy"),
+        ("trainer.strategy={_target_:pytorch_lightning.strategies.ModelParallelStrategy}", "ModelParallelStrategy"),
+    ],
+)
+def test_a_strategy_in_which_numbers_would_not_be_exact(train: Train, override: str, words: str) -> None:
+    with pytest.raises(InputError, match=rf"`trainer.strategy` to be one of auto, .*{words}"):
+        train(override, "data.train=gone.tsv")  # told before data are read
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "{_target_:pytorch_lightning.strategies.DDPStrategy}"])
+def test_a_strategy_of_whole_parameters_is_admitted(train: Train, strategy: str) -> None:
+    with pytest.raises(InputError, match=r"gone\.tsv"):
+        train(f"trainer.strategy={strategy}", "data.train=gone.tsv")
+
+
+def test_validation_that_never_comes_is_refused(train: Train) -> None:
+    with pytest.raises(InputError, match=r"val_check_interval to be at most \d+, the batches .* got 1000"):
+        train("trainer.val_check_interval=1000")
+    assert not Path("runs").exists()
+
+
+def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
+    with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
+        train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")
+    assert not Path("runs").exists()

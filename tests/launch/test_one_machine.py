@@ -1,0 +1,136 @@
+"""Workers by torchrun: refusals are relayed, sweeps work, and no worker outlives its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clsnorm.command.status import run_command
+from clsnorm.launch.one_machine import launch, status_of
+
+ROOT = Path(__file__).parents[2]
+TWO = ["trainer=ddp_cpu"]
+
+
+def workers_of(folder: Path) -> list[int]:
+    """Processes whose command line names ``folder``."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(folder).encode() in words:
+            found.append(int(path.parent.name))
+    return found
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return value
+
+
+@pytest.mark.slow
+def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
+    command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
+) -> None:
+    done = command(*tiny_overrides, *TWO, "data.label=gone")
+    assert done.returncode == 2, done.stderr
+    assert "gone" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert not (workspace / "runs").exists()
+
+
+def test_a_worker_s_crash_is_told_shortly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = {"kind": "ZeroDivisionError", "message": "by\nzero", "traceback": "Traceback (most recent call last) ..."}
+
+    def crash(*words: object, **options: object) -> SimpleNamespace:
+        (tmp_path / "error.json").write_text(json.dumps(error))
+        return SimpleNamespace(returncode=1)
+
+    monkeypatch.setattr(subprocess, "run", crash)
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    assert run_command(lambda: launch(tmp_path, processes=2, task="clsnorm.experiment.run:work")) == 1
+    told = capsys.readouterr().err
+    assert told == f"error: a worker crashed: ZeroDivisionError: by zero (its traceback: {tmp_path / 'error.json'})\n"
+
+
+@pytest.mark.parametrize(
+    ("codes", "status"),
+    [([1, -15], 1), ([-9, 1], 137), ([-9, -15], 137), ([-15], 143), ([2, 2], 1)],
+)
+def test_status_is_of_the_worker_that_failed_by_itself(codes: list[int], status: int) -> None:
+    assert status_of(codes) == status
+
+
+@pytest.mark.slow
+def test_sweep_over_two_processes(command: Callable[..., Any], tiny_overrides: list[str], workspace: Path) -> None:
+    sweep = [
+        "-m",
+        *tiny_overrides,
+        *TWO,
+        "trainer.max_epochs=1",
+        "normalizer=isobn,standardize",
+        "paths.multirun=sweeps",
+    ]
+    done = command(*sweep)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(path.read_text()) for path in (workspace / "sweeps/adhoc").glob("*/results.json")]
+    assert {result["normalizer"] for result in found} == {"isobn", "standardize"}
+    assert all(result["devices"] == 2 for result in found)
+
+
+def endless_run(tiny_overrides: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Starts a run of two workers and waits until they train."""
+    words = [*tiny_overrides, *TWO, "trainer.max_epochs=-1", "trainer.max_steps=100000", "callbacks=none"]
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            str(ROOT / "train.py"),
+            *words,
+            f"hydra.run.dir={folder.name}",
+            "trainer.val_check_interval=5",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert wait_for(lambda: (folder / "metrics.csv").exists(), 120), "training did not start"
+    assert len(workers_of(folder)) == 3  # torchrun and its two workers
+    return parent
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the parent's death is told to workers on Linux only")
+def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspace: Path) -> None:
+    folder = workspace / "run"
+    parent = endless_run(tiny_overrides, folder)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert wait_for(lambda: not workers_of(folder), 20), f"left behind: {workers_of(folder)}"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_killing_a_worker_ends_the_run_and_is_told(tiny_overrides: list[str], workspace: Path) -> None:
+    folder = workspace / "run"
+    parent = endless_run(tiny_overrides, folder)
+    os.kill(max(workers_of(folder)), signal.SIGKILL)
+    _, said = parent.communicate(timeout=60)
+    assert parent.returncode == 1
+    assert "a worker was ended by SIGKILL" in said
+    assert not workers_of(folder)

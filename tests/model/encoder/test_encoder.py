@@ -1,0 +1,263 @@
+"""The encoder against transformers itself, for every family."""
+
+import pytest
+import torch
+from transformers import AutoModel
+
+from clsnorm.errors import InputError
+from clsnorm.model.encoder import last_layer
+from clsnorm.model.encoder.encoder import Encoder
+
+ALL = (
+    "bert", "roberta", "xlm-roberta", "electra", "albert", "distilbert", "modernbert", "mpnet", "deberta", "deberta-v2",
+)  # fmt: skip
+UNPACKABLE = ("mpnet", "deberta", "deberta-v2")
+POOLED = ("bert", "roberta", "xlm-roberta", "albert", "mpnet")
+BERT_LAYERS = ("bert", "roberta", "xlm-roberta", "electra")
+LENGTHS = [7, 19, 1, 12]
+
+
+def build(folder, family, **options):
+    return Encoder(folder, attention="eager" if family in UNPACKABLE else "sdpa", **options)
+
+
+def reference(folder, family, batch, **options):
+    """transformers' own outputs on the padded batch, with its own positions; no line of ours in between."""
+    model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, **options).eval()
+    inputs = {"input_ids": batch.token_ids, "attention_mask": batch.mask.long()}
+    if family in ("bert", "electra", "albert"):
+        inputs["token_type_ids"] = batch.segment_ids
+    with torch.no_grad():
+        return model(**inputs, output_hidden_states=True)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("family", ALL)
+def test_hidden_and_layers_are_those_of_transformers(family, packed, tiny, make_batch):
+    if packed and family in UNPACKABLE:
+        pytest.skip("cannot pack")
+    encoder = build(tiny(family), family).eval()
+    expected = reference(tiny(family), family, make_batch(LENGTHS))
+    with torch.no_grad():
+        plain = encoder(make_batch(LENGTHS, packed=packed))
+        full = encoder(make_batch(LENGTHS, packed=packed), layers=True)
+    torch.testing.assert_close(plain.cls, expected.last_hidden_state[:, 0], atol=5e-6, rtol=1e-5)
+    layers = torch.stack([state[:, 0] for state in expected.hidden_states])
+    assert full.layers.shape == (4, len(LENGTHS), 24)
+    torch.testing.assert_close(full.layers, layers, atol=5e-6, rtol=1e-5)
+    torch.testing.assert_close(full.cls, full.layers[-1])
+    assert plain.layers is None
+
+
+@pytest.mark.parametrize("family", [f for f in ALL if f not in UNPACKABLE])
+def test_packed_equals_padded_in_gradients(family, tiny, make_batch):
+    encoder = build(tiny(family), family, dropout=0.0)
+    weights = torch.randn(len(LENGTHS), 24, generator=torch.Generator().manual_seed(3))
+    gradients = {}
+    for packed in (False, True):
+        encoder.zero_grad()
+        (encoder(make_batch(LENGTHS, packed=packed)).cls * weights).sum().backward()
+        gradients[packed] = {name: p.grad.clone() for name, p in encoder.named_parameters()}
+    for name, padded in gradients[False].items():
+        torch.testing.assert_close(
+            gradients[True][name], padded, atol=2e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("family", POOLED)
+@pytest.mark.parametrize("packed", [False, True])
+def test_taps_are_the_poolers(family, packed, tiny, make_batch):
+    if packed and family in UNPACKABLE:
+        pytest.skip("cannot pack")
+    expected = reference(tiny(family), family, make_batch(LENGTHS))
+    with torch.no_grad():
+        taps = {tap: build(tiny(family), family, tap=tap).eval()(make_batch(LENGTHS, packed=packed)) for tap in
+                ("hidden", "pooler_pre", "pooler")}  # fmt: skip
+    torch.testing.assert_close(taps["pooler"].cls, expected.pooler_output, atol=5e-6, rtol=1e-5)
+    torch.testing.assert_close(taps["pooler_pre"].cls.tanh(), expected.pooler_output, atol=5e-6, rtol=1e-5)
+    assert taps["pooler_pre"].cls.abs().max() > 1  # so that tanh was left out
+    torch.testing.assert_close(taps["pooler"].hidden, taps["hidden"].cls)
+    torch.testing.assert_close(taps["pooler"].pooler_pre, taps["pooler_pre"].cls)
+    assert taps["hidden"].pooler is None
+
+
+@pytest.mark.parametrize("family", [f for f in ALL if f not in POOLED])
+def test_a_family_without_pooler_refuses_its_taps(family, tiny):
+    with pytest.raises(InputError, match=r"model\.tap.*no pooler.*model\.tap=hidden"):
+        build(tiny(family), family, tap="pooler")
+
+
+@pytest.mark.parametrize("layers", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("family", ALL)
+@pytest.mark.parametrize("lengths", [LENGTHS, []])
+def test_every_parameter_takes_part(family, packed, layers, lengths, tiny, make_batch):
+    """None may lack a gradient, or distributed training waits forever; without examples all are exactly zero."""
+    if packed and family in UNPACKABLE:
+        pytest.skip("cannot pack")
+    tap = "pooler" if family in POOLED else "hidden"
+    encoder = build(tiny(family), family, tap=tap)
+    out = encoder(make_batch(lengths, packed=packed), layers=layers)
+    assert out.cls.shape == (len(lengths), 24)
+    assert (out.layers is not None) == layers
+    out.cls.square().sum().backward()
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        if not lengths:
+            assert not parameter.grad.any(), name
+
+
+def test_no_pooler_is_built_for_the_hidden_tap(tiny):
+    assert not [name for name, _ in Encoder(tiny("bert")).named_parameters() if "pooler" in name]
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_dropout_is_on_after_loading_and_its_override_works(family, tiny, make_batch):
+    def spread(**options):
+        encoder = build(tiny(family), family, **options)
+        assert encoder.training
+        assert all(module.training for module in encoder.modules())
+        torch.manual_seed(0)
+        batch = make_batch(LENGTHS)
+        return (encoder(batch).cls - encoder(batch).cls).abs().max()
+
+    assert spread() > 1e-3
+    assert spread(dropout=0.0) == 0
+
+
+@pytest.mark.parametrize("cls_only", [False, True])
+def test_attention_dropout_acts_alone(cls_only, tiny, make_batch):
+    """Hidden dropout off, attention dropout on: the packed path and the last layer must apply it too."""
+    encoder = Encoder(tiny("bert", hidden_dropout_prob=0.0, num_hidden_layers=1), last_layer_cls_only=cls_only)
+    batch = make_batch(LENGTHS, packed=True)
+    assert (encoder(batch).cls - encoder(batch).cls).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("family", BERT_LAYERS)
+def test_last_layer_at_cls_only_equals_the_whole_layer(family, packed, tiny, make_batch):
+    outputs, gradients = {}, {}
+    for cls_only in (False, True):
+        encoder = Encoder(tiny(family), dropout=0.0, last_layer_cls_only=cls_only)
+        out = encoder(make_batch(LENGTHS, packed=packed)).cls
+        out.pow(3).sum().backward()
+        outputs[cls_only] = out.detach()
+        gradients[cls_only] = {name: p.grad for name, p in encoder.named_parameters()}
+    torch.testing.assert_close(outputs[True], outputs[False], atol=2e-6, rtol=1e-5)
+    assert gradients[True].keys() == gradients[False].keys()
+    for name, whole in gradients[False].items():
+        torch.testing.assert_close(
+            gradients[True][name], whole, atol=1e-4, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+def test_last_layer_drops_attention_weights_as_the_whole_layer_does(tiny, monkeypatch):
+    """With weights that no longer sum to one, the value's bias counts as often as the weights say."""
+
+    def drop(weights, p, training):
+        kept = torch.arange(weights.shape[-1]) % 3 > 0
+        return weights * kept / (1 - p)
+
+    attention = Encoder(tiny("bert")).model.encoder.layer[-1].attention.self
+    tokens = torch.randn(2, 7, 24, generator=torch.Generator().manual_seed(0))
+    query, key, value = (
+        layer(tokens).unflatten(-1, (3, 8)).transpose(1, 2)
+        for layer in (attention.query, attention.key, attention.value)
+    )
+    weights = drop((query @ key.mT * attention.scaling).softmax(-1), attention.dropout.p, True)
+    expected = (weights @ value).transpose(1, 2).flatten(2)[:, 0]
+    monkeypatch.setattr(last_layer.F, "dropout", drop)
+    torch.testing.assert_close(
+        last_layer._attend(attention, tokens[:, 0], tokens, None), expected, atol=1e-5, rtol=1e-5
+    )
+
+
+def test_last_layer_at_cls_only_runs_less(tiny, make_batch):
+    seen = []
+    encoder = Encoder(tiny("bert"))
+    encoder.model.encoder.layer[-1].intermediate.register_forward_hook(lambda m, args, out: seen.append(args[0].shape))
+    encoder(make_batch(LENGTHS))
+    encoder(make_batch(LENGTHS), layers=True)
+    assert seen == [(4, 24), (4, 19, 24)]
+
+
+def test_neighbours_in_a_packed_row_do_not_see_each_other(tiny, make_batch):
+    encoder = Encoder(tiny("bert")).eval()
+    batch = make_batch([5, 9, 5], packed=True)
+    changed = batch.token_ids.clone()
+    changed[0, 5:14] = 9
+    with torch.no_grad():
+        before = encoder(batch).cls
+        after = encoder(type(batch)(**{f: getattr(batch, f) for f in batch.__slots__} | {"token_ids": changed})).cls
+    assert torch.equal(before[[0, 2]], after[[0, 2]])
+    assert (before[1] - after[1]).abs().max() > 1e-3
+
+
+def test_segment_ids_reach_families_that_have_them(tiny, make_batch):
+    batch = make_batch(LENGTHS)
+    flat = type(batch)(**{f: getattr(batch, f) for f in batch.__slots__} | {"segment_ids": batch.segment_ids * 0})
+    bert, roberta = Encoder(tiny("bert")).eval(), Encoder(tiny("roberta")).eval()
+    assert (bert(batch).cls - bert(flat).cls).abs().max() > 1e-3
+    assert torch.equal(roberta(batch).cls, roberta(flat).cls)
+
+
+def test_weights_are_float32_whatever_was_saved(tmp_path, tiny):
+    AutoModel.from_pretrained(tiny("bert"), dtype=torch.bfloat16).save_pretrained(tmp_path)
+    assert {p.dtype for p in Encoder(str(tmp_path)).parameters()} == {torch.float32}
+
+
+def test_missing_pooler_starts_from_its_seed_and_leaves_the_global_state_alone(tmp_path, tiny):
+    AutoModel.from_pretrained(tiny("roberta"), add_pooling_layer=False).save_pretrained(tmp_path)
+    state = torch.random.get_rng_state()
+    first, again, other = (Encoder(str(tmp_path), tap="pooler", seed_init=s).pooler.dense.weight for s in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_fingerprint_follows_weights_and_tap(tmp_path, tiny):
+    folder = tiny("bert")
+    base = Encoder(folder).fingerprint()
+    assert base == Encoder(folder, dropout=0.0).fingerprint()
+    assert base != Encoder(folder, tap="pooler").fingerprint()
+    model = AutoModel.from_pretrained(folder)
+    model.embeddings.word_embeddings.weight.data[5, 0] += 1e-3
+    model.save_pretrained(tmp_path)
+    assert base != Encoder(str(tmp_path)).fingerprint()
+
+
+def test_user_faults_are_told(tmp_path, tiny, make_batch):
+    with pytest.raises(InputError, match=r"model\.tap.*Did you mean 'pooler'"):
+        Encoder(tiny("bert"), tap="poler")
+    with pytest.raises(InputError, match=r"model\.dropout.*\[0, 1\)"):
+        Encoder(tiny("bert"), dropout=1.0)
+    with pytest.raises(InputError, match=r"at most 40 tokens.*got 41.*data\.max_length=40"):
+        Encoder(tiny("bert"))(make_batch([41]))
+    assert Encoder(tiny("roberta")).max_length == 38  # two rows of the table are not for tokens
+    with pytest.raises(InputError, match=r"packed.*data\.packed=false"):
+        build(tiny("mpnet"), "mpnet")(make_batch(LENGTHS, packed=True))
+    with pytest.raises(InputError, match=r"model\.path.*MPNet"):
+        Encoder(tiny("mpnet"), attention="sdpa")
+    AutoModel.from_pretrained(tiny("bert", num_hidden_layers=2)).save_pretrained(tmp_path)
+    config = (tmp_path / "config.json").read_text().replace('"num_hidden_layers": 2', '"num_hidden_layers": 3')
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(InputError, match=r"all weights of a bert.*lacks 16 of them"):
+        Encoder(str(tmp_path))
+
+
+def test_an_unlisted_family_works_padded(tmp_path, make_batch):
+    from transformers import NystromformerConfig, NystromformerModel
+
+    config = NystromformerConfig(
+        vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=40,
+        max_position_embeddings=40, num_landmarks=40, segment_means_seq_len=40, pad_token_id=1,
+    )  # fmt: skip
+    model = NystromformerModel(config).eval()
+    model.save_pretrained(tmp_path)
+    encoder = Encoder(str(tmp_path), attention="eager").eval()
+    batch = make_batch(LENGTHS)
+    expected = model(batch.token_ids, batch.mask.long(), token_type_ids=batch.segment_ids).last_hidden_state[:, 0]
+    torch.testing.assert_close(encoder(batch).cls, expected)
+    assert not encoder.can_pack
+    with pytest.raises(InputError, match=r"model\.dropout.*nystromformer"):
+        Encoder(str(tmp_path), attention="eager", dropout=0.0)

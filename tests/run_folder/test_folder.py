@@ -1,0 +1,170 @@
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clsnorm.errors import InputError
+from clsnorm.run_folder.folder import RunFolder
+
+CONFIG = {"config_hash": "a", "force": False}
+
+
+def test_refusal_of_input_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    folder = RunFolder(tmp_path / "out" / "of" / "runs" / "one")
+    with pytest.raises(InputError, match="typo"), folder.claim(CONFIG):
+        raise InputError("typo")
+    assert list(tmp_path.iterdir()) == [tmp_path / "other"]
+
+
+def test_refusal_never_removes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError), RunFolder(Path("runs/one").absolute()).claim(CONFIG):
+        raise InputError("typo")
+    assert list(tmp_path.iterdir()) == [tmp_path / "here"]
+    assert not list(Path.cwd().iterdir())
+
+
+def test_refusal_leaves_an_older_run_as_it_was(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+    with folder.claim(CONFIG):
+        (folder.path / "last.ckpt").write_text("state")
+    with pytest.raises(InputError), folder.claim(CONFIG):
+        raise InputError("typo")
+    assert folder.last.read_text() == "state"
+
+
+def test_crash_keeps_what_was_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+
+    def work() -> None:
+        with folder.claim(CONFIG):
+            (folder.path / "last.ckpt").write_text("state")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        work()
+    assert folder.last.exists()
+
+
+def test_finished_run_is_handed_back(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+    with folder.claim(CONFIG) as results:
+        assert results is None
+        folder.results.write_text(json.dumps({"status": "completed"}))
+    with folder.claim(CONFIG) as results:
+        assert results == {"status": "completed"}
+
+
+def test_force_starts_afresh(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+    with folder.claim(CONFIG):
+        folder.results.write_text("{}")
+        folder.statistics.mkdir()
+    with folder.claim({**CONFIG, "force": True}) as results:
+        assert results is None
+        assert not folder.statistics.exists()
+
+
+def test_force_starts_what_was_interrupted_afresh_once(tmp_path: Path) -> None:
+    folder, forced = RunFolder(tmp_path / "one"), {**CONFIG, "force": True}
+
+    def interrupted(config: dict) -> bool:
+        """Whether there was a checkpoint to go on from."""
+        with contextlib.suppress(KeyboardInterrupt), folder.claim(config):
+            found = folder.last.exists()
+            folder.last.write_text("state")
+            raise KeyboardInterrupt
+        return found
+
+    assert [interrupted(CONFIG), interrupted(CONFIG)] == [False, True]
+    assert [interrupted(forced), interrupted(forced)] == [False, True]
+    with folder.claim(forced):
+        folder.results.write_text("{}")
+    with folder.claim(forced) as results:
+        assert results is None
+
+
+@pytest.mark.parametrize("parent_tells", [False, True])
+def test_a_crash_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, parent_tells: bool) -> None:
+    RunFolder(tmp_path).record_error(ZeroDivisionError("by zero"), parent_tells=parent_tells)
+    assert json.loads((tmp_path / "error.json").read_text())["kind"] == "ZeroDivisionError"
+    assert ("by zero" in caplog.text) != parent_tells
+
+
+def test_force_gives_a_finished_run_back_if_the_new_one_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+    with folder.claim(CONFIG):
+        folder.results.write_text('{"status": "completed"}')
+        folder.selected.write_text("weights")
+        folder.statistics.mkdir()
+    with pytest.raises(InputError), folder.claim({**CONFIG, "force": True}):
+        raise InputError("typo")
+    assert folder.read_results() == {"status": "completed"}
+    assert folder.selected.read_text() == "weights"
+    assert folder.statistics.is_dir()
+
+
+def test_refusal_after_training_has_begun_keeps_the_training(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+
+    def work() -> None:
+        with folder.claim(CONFIG):
+            folder.last.write_text("state")
+            raise InputError("late")
+
+    with pytest.raises(InputError, match="late"):
+        work()
+    assert folder.last.read_text() == "state"
+
+
+def test_other_configuration_is_refused_untouched(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "one")
+    with folder.claim(CONFIG):
+        pass
+    before = folder.config.read_text()
+    with (
+        pytest.raises(InputError, match="configuration b, but it holds a"),
+        folder.claim({**CONFIG, "config_hash": "b"}),
+    ):
+        pytest.fail("claimed a folder of another configuration")
+    assert folder.config.read_text() == before
+
+
+def test_folder_of_strangers_is_refused_untouched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("dear")
+    with pytest.raises(InputError, match="thesis"), RunFolder(tmp_path).claim({**CONFIG, "force": True}):
+        pytest.fail("claimed a folder of somebody else")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from clsnorm.run_folder.folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+with {claim}:
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("claim", ["folder.claim({'config_hash': 'a', 'force': False})", "folder.hold_as_worker()"])
+def test_folder_in_use_is_refused(tmp_path: Path, claim: str) -> None:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD.format(claim=claim), str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"process {holder.pid} is running"), RunFolder(tmp_path).claim(CONFIG):
+            pytest.fail("claimed a folder in use")
+    finally:
+        holder.kill()
+        holder.wait()
+    with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds nothing
+        assert results is None

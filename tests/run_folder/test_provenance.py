@@ -1,0 +1,67 @@
+"""The difference from the commit, in a repository of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clsnorm.run_folder import provenance
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    def git(*words: str) -> None:
+        identity = ["-c", "user.name=n", "-c", "user.email=e@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *words], check=True, capture_output=True)
+
+    git("init")
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "provenance.py").write_text("old = 1\n")
+    (tmp_path / ".gitignore").write_text("runs\n")
+    git("add", ".")
+    git("commit", "-m", "first")
+    monkeypatch.setattr(provenance, "__file__", str(source / "provenance.py"))
+    return tmp_path
+
+
+def test_no_difference_no_file(repository: Path) -> None:
+    provenance.write_diff(repository / "runs")
+    assert not (repository / "runs").exists()
+
+
+def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: Path) -> None:
+    (repository / "src" / "provenance.py").write_text("new = 2\n")
+    assert provenance.commit().endswith("-dirty")
+    (repository / "src" / "fresh.py").write_text("fresh = 3\n")
+    (repository / "runs").mkdir()
+    (repository / "runs" / "ignored.txt").write_text("x")
+    (repository / "src" / "huge.bin").write_text("x" * (provenance.LARGEST + 1))
+    provenance.write_diff(repository / "runs")
+    text = (repository / "runs" / "changes.diff").read_text()
+    assert "+new = 2" in text
+    assert "+fresh = 3" in text
+    assert "ignored" not in text
+    assert "huge.bin: new, larger than" in text
+    assert len(text) < 2000
+
+
+def test_other_changes_of_a_run_that_goes_on_are_kept_beside_the_first(repository: Path) -> None:
+    runs, source = repository / "runs", repository / "src" / "provenance.py"
+    for step, text in ((0, "new = 2\n"), (10, "new = 2\n"), (20, "new = 3\n"), (30, "new = 2\n"), (40, "old = 1\n")):
+        source.write_text(text)
+        provenance.write_diff(runs, step=step)
+    assert sorted(path.name for path in runs.iterdir()) == ["changes.diff", "changes_20.diff"]
+    assert "+new = 3" in (runs / "changes_20.diff").read_text()
+
+
+def test_results_beside_the_code_are_no_difference(repository: Path) -> None:
+    (repository / "results").mkdir()
+    (repository / "results" / "metrics.csv").write_text("step\n")
+    provenance.write_diff(repository / "runs")
+    assert not (repository / "runs").exists()
+    assert not provenance.commit().endswith("-dirty")
+    (repository / "src" / "own.py").write_text("new = 1\n")
+    assert provenance.commit().endswith("-dirty")
