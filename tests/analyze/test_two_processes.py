@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from clsnorm.analyze.snapshots import read_snapshots
 from clsnorm.statistics import Snapshot
 
 pytestmark = pytest.mark.slow
@@ -37,10 +38,7 @@ def analysis(folder: Path, *, processes: int) -> SimpleNamespace:
     command = [sys.executable, "-m", "clsnorm.analyze", *words]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    snapshots = {}
-    for place, kept in torch.load(folder / "unit" / "snapshots_before.pt", weights_only=True).items():
-        snapshots[place] = Snapshot(kept["dim"], num_classes=kept["num_classes"])
-        snapshots[place].load_state_dict(kept["state"])
+    snapshots = read_snapshots(folder / "unit" / "snapshots" / "before")
     record = json.loads((folder / "unit" / "analysis.json").read_text())
     return SimpleNamespace(snapshots=snapshots, numbers=record["sides"]["before"])
 

@@ -16,9 +16,10 @@ from wandb_file import wandb_records
 
 from clsnorm.dashboard import KEYS, Panel, key_of, sections_for
 from clsnorm.dashboard.__main__ import main
-from clsnorm.dashboard.figures import draw
-from clsnorm.dashboard.page import read_series, write_page
+from clsnorm.dashboard.curves import draw
+from clsnorm.dashboard.run_page import read_series, write_page
 from clsnorm.dashboard.workspace import workspace
+from clsnorm.pages import numbers
 
 OPTIONS = [
     "normalizer=standardize",  # calibrated, so that there is a drift to show
@@ -80,7 +81,7 @@ def test_page_stands_alone(run: SimpleNamespace) -> None:
     sections = sections_for(read_series(run.folder))
     assert text.count("<svg") == sum(len(section.panels) for section in sections)
     score = json.loads((run.folder / "results.json").read_text())["metrics"]["report/accuracy"]
-    assert f"{score:.4f}" in text
+    assert f'<td>report accuracy</td><td class="number">{numbers.number(score)}</td>' in text
 
 
 def test_a_value_that_is_not_finite_is_marked() -> None:
@@ -186,3 +187,20 @@ def test_a_run_without_its_metrics(tmp_path: Path, options: list[str], capsys: p
 def test_a_page_of_a_folder_without_a_run(tmp_path: Path) -> None:
     assert main([str(tmp_path)]) == 2
     assert not list(tmp_path.iterdir())
+
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def test_text_of_a_run_comes_out_escaped(tmp_path: Path) -> None:
+    results = {"normalizer": f"n{HOSTILE}", "data": f"d{HOSTILE}", "model": f"m{HOSTILE}", "seed": 0, "steps": 3}
+    results |= {"monitor": f"s{HOSTILE}", "metrics": {f"report/s{HOSTILE}": 0.5, f"x{HOSTILE}": None}, "majority": 0.5}
+    results |= {"selected_step": 2, "train_examples": 9, "examples_per_second": 1.5, "collapsed": False}
+    results |= {"status": "aborted", "aborted_by": f"a{HOSTILE}"}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    (tmp_path / "metrics.csv").write_text(f"step,select/s{HOSTILE},y{HOSTILE}$$,z/$a${HOSTILE},z/b\n0,1,2,3,4\n")
+    (tmp_path / "events.csv").write_text(f"step,rank,kind,place,value\n1,0,explosion,p{HOSTILE},v{HOSTILE}\n")
+    text = write_page(tmp_path).read_text(encoding="utf-8")
+    assert "<script" not in text
+    for letter in "ndmsxaypv":
+        assert f"{letter}&lt;script&gt;" in text, letter

@@ -1,1 +1,1 @@
-"""[CLS] embeddings before fine-tuning: every layer, every statistic, with its null beside it."""
+"""[CLS] embeddings before and after fine-tuning: every layer, every statistic, next to its value for noise."""

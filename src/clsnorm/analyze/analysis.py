@@ -1,9 +1,7 @@
-"""One analysis, from configuration to its folder."""
+"""One analysis, from its configuration to the files in its folder."""
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import math
 from pathlib import Path
@@ -12,13 +10,17 @@ from typing import Any
 import torch
 
 from clsnorm import distributed
-from clsnorm.analyze.collect import Snapshots, collect
+from clsnorm.analyze.analysis_page import write_page
+from clsnorm.analyze.collect import collect
 from clsnorm.analyze.comparison import between_places, compare, nc3, outlier_dimensions
-from clsnorm.analyze.joint import write_joint_page
-from clsnorm.analyze.page import draw_figures, write_page
+from clsnorm.analyze.gallery import draw_figures
+from clsnorm.analyze.joint_page import write_joint_page
+from clsnorm.analyze.snapshots import Snapshots, read_snapshots, write_snapshots
+from clsnorm.analyze.table import as_csv
+from clsnorm.data import DataModule
 from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.experiment.loaded import load_run
-from clsnorm.files import replacing, write_json, write_text
+from clsnorm.files import write_json, write_text
 from clsnorm.model import Classifier, has_pooler
 from clsnorm.model.encoder.places import head_input
 from clsnorm.pages.figure import write_drawn
@@ -34,7 +36,7 @@ IDENTITY = {
 
 
 class AnalysisFolder(RunFolder):
-    """A folder of one analysis: claimed, refused and resumed as a run's is; finished by ``analysis.json``."""
+    """The folder of one analysis: claimed and resumed like that of a run; finished once ``analysis.json`` exists."""
 
     @property
     def results(self) -> Path:
@@ -42,7 +44,7 @@ class AnalysisFolder(RunFolder):
 
 
 def execute(config: dict[str, Any], folder: Path) -> None:
-    """Analyzes, on this process alone or as one of several workers; a fault is kept in ``error.json``."""
+    """Runs `analyze`, on one process or as one of several workers; writes ``error.json`` if it fails."""
     try:
         analyze(config, folder)
     except BaseException as error:
@@ -51,19 +53,20 @@ def execute(config: dict[str, Any], folder: Path) -> None:
 
 
 def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Analyzes [CLS] before fine-tuning, and after it if ``config["run"]`` names a run, and writes all into ``folder``.
+    """Analyzes [CLS] before fine-tuning, and after it if ``config["run"]`` names a run; writes the files of ``folder``.
 
-    At every layer, and at the pooler where the checkpoint has one; of a run where it was fine-tuned with it.
+    The places are every layer, and the pooler if the checkpoint has one; for a run, if it was fine-tuned with it.
 
-    Leaves ``analysis.json`` (written last), ``analysis.csv``, ``analysis.html``, ``figures`` and, for each side,
-    the accumulators ``snapshots_<side>.pt`` from which any number can be made again.
+    Writes ``analysis.json`` (last), ``analysis.csv``, ``analysis.html``, ``figures`` and, for each side and place, the
+    accumulators ``snapshots/{side}/{place}.npz``: `clsnorm.statistics.load` reads them, and every statistic can be
+    recomputed.
 
     Args:
         config: Resolved; ``data``, ``model``, ``seeds``, ``choices``, ``run``, ``accelerator``, ``note``.
-        folder: Where to write; exists.
+        folder: Existing folder to write to.
 
     Returns:
-        What ``analysis.json`` holds.
+        The content of ``analysis.json``.
     """
     sides, shared = _collect_sides(config, folder)
     record = {
@@ -85,41 +88,50 @@ def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _collect_sides(config: dict[str, Any], folder: Path) -> tuple[dict[str, Snapshots], dict[str, Any]]:
-    on_gpu = config["accelerator"] != "cpu" and torch.cuda.is_available()
-    device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
+    """Returns the snapshots by side, and what the analysis of both sides shares."""
     tuned = load_run(config["run"]) if config["run"] else None
     base = {**tuned.config, "callbacks": {}, "logger": {}} if tuned else {**_with_pooler(config), **IDENTITY}
     choices = base["choices"]
     untrained, tokenizer = build_classifier({**base, **IDENTITY}, num_outputs=1)
     data = build_data(base, tokenizer, packed=untrained.encoder.can_pack)
     classifiers = {"before": untrained} | ({"after": tuned.classifier} if tuned else {})
-    sides = {}
-    for side, classifier in classifiers.items():
-        path = folder / f"snapshots_{side}.pt"
-        if distributed.broadcast_object(path.exists()):
-            sides[side] = _load(path)
-            log.info("%s: taken from %s", side, path)
-            continue
-        sides[side] = collect(classifier, data, device=device, draft=folder / f"unfinished_{side}")
-        if distributed.rank() == 0:
-            _save(path, sides[side])
-            for draft in folder.glob(f"unfinished_{side}.*"):  # also of another number of processes
-                draft.unlink()
+    device = _device(config["accelerator"])
+    sides = {side: _collect_side(side, model, data, folder, device) for side, model in classifiers.items()}
     head = _head(tuned.classifier, sides["after"]) if tuned and not data.regression else None
     names = {"data": choices["data"], "model": choices["model"], "path": base["model"]["path"]}
     return sides, {**names, "rows": data.train_size, "head": head}
 
 
+def _device(accelerator: str) -> torch.device:
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")
+
+
+def _collect_side(side: str, classifier: Classifier, data: DataModule, folder: Path, device: torch.device) -> Snapshots:
+    """Reads the snapshots of a side that an interrupted analysis has finished, else collects and writes them."""
+    path = folder / "snapshots" / side
+    if distributed.broadcast_object(path.exists()):
+        log.info("%s: read from %s", side, path)
+        return read_snapshots(path)
+    snapshots = collect(classifier, data, device=device, draft=folder / f"unfinished_{side}")
+    if distributed.rank() == 0:
+        write_snapshots(path, snapshots)
+        for draft in folder.glob(f"unfinished_{side}.*"):  # including those of another number of processes
+            draft.unlink()
+    return snapshots
+
+
 def _head(classifier: Classifier, found: Snapshots) -> dict[str, Any]:
-    """How near a fine-tuned head is to the class means that it reads."""
+    """Compares a fine-tuned head with the class means at its input."""
     place = head_input(classifier, found)
     head: Any = classifier.head
-    rows = getattr(head, "directions", head.weight)  # of a head to which lengths say nothing
+    rows = getattr(head, "directions", head.weight)  # a cosine head ignores the lengths of its rows
     return {"place": place, "nc3": nc3(found[place], rows.detach().cpu())}
 
 
 def _with_pooler(config: dict[str, Any]) -> dict[str, Any]:
-    """Reads the model at its pooler where it has one, so that its taps are places, too; the layers are the same."""
+    """Taps the model at its pooler, if it has one, so that this becomes a place; the layers do not change."""
     model = config["model"]
     return {**config, "model": {**model, "tap": "pooler"}} if has_pooler(model["path"]) else config
 
@@ -133,61 +145,23 @@ def _counts(snapshot: Snapshot) -> dict[str, int]:
 
 
 def _changes(sides: dict[str, Snapshots]) -> dict[str, dict[str, float]]:
-    """How each place that both sides have has changed; nothing where there is one side."""
+    """Compares each place that both sides have; empty if there is one side."""
     before, after = sides["before"], sides.get("after", {})
     return {place: compare(before[place], after[place]) for place in before if place in after}
-
-
-def _save(path: Path, snapshots: Snapshots) -> None:
-    kept = {
-        name: {"dim": s.dim, "num_classes": s.num_classes, "state": s.state_dict()} for name, s in snapshots.items()
-    }
-    with replacing(path) as draft:
-        torch.save(kept, draft)
-
-
-def _load(path: Path) -> Snapshots:
-    snapshots = {}
-    for name, kept in torch.load(path, weights_only=True).items():
-        snapshots[name] = Snapshot(kept["dim"], num_classes=kept["num_classes"])
-        snapshots[name].load_state_dict(kept["state"])
-    return snapshots
 
 
 def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) -> None:
     drawn = draw_figures(sides, record)
     for name, figure in drawn.items():
         write_drawn(folder / "figures" / name, figure)
-    write_text(folder / "analysis.csv", _as_csv(record))
+    write_text(folder / "analysis.csv", as_csv(record))
     write_page(folder, record, drawn)
     write_json(folder / "analysis.json", _finite(record))
     write_joint_page(folder.parent)
 
 
-def _as_csv(record: dict[str, Any]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["side", "place", "statistic", "value", "null", "rows", "not_finite"])
-    for side, points in record["sides"].items():
-        for place, numbers in points.items():
-            counts = record["counts"][side][place]
-            for name, number in numbers.items():
-                line = [side, place, name, number["value"], number["null"], counts["rows"], counts["not_finite"]]
-                writer.writerow(line)
-    for side, found in record["similarity"].items():
-        for place, values in zip(found["places"], found["cka"], strict=True):
-            for other, value in zip(found["places"], values, strict=True):
-                writer.writerow([side, place, f"similarity/cka/{other}", value, None, None, None])
-    if head := record["head"]:
-        writer.writerow(["after", head["place"], "head/nc3", head["nc3"], None, None, None])
-    for place, changes in record["changes"].items():
-        for name, value in changes.items():
-            writer.writerow(["change", place, name, value, None, None, None])
-    return text.getvalue()
-
-
 def _finite(value: Any) -> Any:
-    """Plain JSON has no NaN and no infinity: an undefined number is null."""
+    """Replaces NaN and infinity by None: JSON has neither."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -11,36 +11,35 @@ import torch
 from tqdm import tqdm
 
 from clsnorm import distributed
+from clsnorm.analyze.snapshots import Snapshots
 from clsnorm.files import replacing
 from clsnorm.model.encoder.places import places
-from clsnorm.statistics import Collection, Snapshot
+from clsnorm.statistics import Collection
 
 if TYPE_CHECKING:
     from clsnorm.batches import Batch
     from clsnorm.data import DataModule
     from clsnorm.model import Classifier
 
-SAVE_EVERY = 30.0  # seconds between two copies of an unfinished pass
-
-Snapshots = dict[str, Snapshot]
+SAVE_EVERY = 30.0  # seconds between two drafts of an unfinished pass
 
 
 def collect(classifier: Classifier, data: DataModule, *, device: torch.device, draft: Path) -> Snapshots:
-    """Returns the snapshots of the training split, the same for any number of processes and any batch size.
+    """Runs the training split through a classifier and returns a snapshot for each place.
 
-    Dropout is off. Memory does not grow with the rows, but for 8 bytes a row and place (norms, for exact percentiles).
-    An interrupted pass goes on where it was: each process keeps its part in ``draft`` now and then. A draft counts
-    batches, so it is of no use with another ``eval_batch_size``; the pass then starts anew.
+    The result does not depend on the number of processes or the batch size. Dropout is off. Memory grows by 8 bytes a
+    row and place (norms, for exact percentiles). An interrupted pass resumes: each process saves its part to ``draft``
+    every `SAVE_EVERY` seconds. With another ``eval_batch_size`` the pass restarts, because a draft counts batches.
 
     Args:
-        classifier: Moved to ``device``; its mode is left as it came.
+        classifier: Moved to ``device``; keeps its training mode.
         data: Prepared data.
-        device: Where to compute.
-        draft: File for unfinished work; a number is added on each process. The caller removes it when it has saved
-            the snapshots.
+        device: Device of the forward passes.
+        draft: File for unfinished work; each process adds its rank to the name. The caller removes these files once it
+            has written the snapshots.
 
     Raises:
-        RuntimeError: If the rows that were seen are not those of the training split.
+        RuntimeError: If the number of rows seen is not that of the training split.
     """
     draft = draft.with_suffix(f".{distributed.rank()}of{distributed.world_size()}.pt")
     collection = Collection(classifier.encoder.dim, num_classes=0 if data.regression else data.num_outputs)
@@ -78,7 +77,7 @@ def _save(draft: Path, collection: Collection, batches: int, batch_size: int) ->
 
 
 def _load(draft: Path, collection: Collection, batch_size: int) -> int:
-    """Takes over a draft and returns how many batches it holds; none if they were of another size."""
+    """Loads a draft into ``collection`` and returns its number of batches; 0 if they had another size."""
     kept = torch.load(draft, weights_only=True)
     if kept["batch_size"] != batch_size:
         return 0

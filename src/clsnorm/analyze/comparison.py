@@ -1,4 +1,4 @@
-"""How places differ: before and after fine-tuning, one layer from another, and class means from the head."""
+"""Comparisons: places before and after fine-tuning, pairs of layers, and the head with the class means."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ from clsnorm.statistics import (
 
 COMPONENTS = 10  # directions of the subspaces that are compared
 MEASURES = {
-    "sample/rows": "examples that are in the samples of both sides",
+    "sample/rows": "number of examples in the samples of both sides",
     "drift/relative": "mean ||h - h₀|| / ||h₀||, on the sample",
     "drift/cosine": "mean cos(h, h₀), on the sample",
     "drift/mean": "||μ - μ₀|| / ||μ₀||",
     "drift/spectrum": "mean |ln(l / l₀)| over the eigenvalues of the covariance; large where it collapses",
-    "similarity/cka": "linear CKA, unbiased, on the sample: 1 the same but for rotation and size, 0 unrelated",
-    "similarity/procrustes": "what no rotation and size can mend, on the sample: 0 nothing, near 1 if unrelated",
-    "similarity/top_10": "overlap of the 10 first principal components: 1 the same subspace, 10/d unrelated ones",
-    "outliers/jaccard": "outlier dimensions in common, of those on either side",
+    "similarity/cka": "linear CKA, unbiased, on the sample: 1 if equal up to rotation and scale, 0 if unrelated",
+    "similarity/procrustes": "distance left after the best rotation and scale, on the sample: 0 if none, near 1 if unrelated",
+    "similarity/top_10": "overlap of the first 10 principal components: 1 if they span one subspace, 10/d if unrelated",
+    "outliers/jaccard": "share of the outlier dimensions of either side that both sides have",
 }
 
 
 def compare(before: Snapshot, after: Snapshot) -> dict[str, float]:
-    """Returns the `MEASURES` of one place before and after fine-tuning; NaN where one is undefined.
+    """Returns the `MEASURES` of one place before and after fine-tuning; NaN if undefined.
 
-    Those of the sample are of the rows that are in both samples: the same examples, as their ids choose them. All but
-    their number are undefined if a row was not finite: what is left out would change them.
+    Measures "on the sample" use the examples that are in both samples; ids choose the sample, so these are the same
+    examples. If any row was not finite, all measures but ``sample/rows`` are NaN: the missing rows would change them.
     """
     start, now = before.sample.shared(after.sample)
     found = {**dict.fromkeys(MEASURES, math.nan), "sample/rows": float(len(start))}
@@ -50,7 +50,7 @@ def compare(before: Snapshot, after: Snapshot) -> dict[str, float]:
     means = numbers.mean(before), numbers.mean(after)
     found |= {f"drift/{name}": value for name, value in drift(now, start).items()}
     found |= {
-        "drift/mean": mean_drift(means[1], means[0]),  # of all rows, not of the sample
+        "drift/mean": mean_drift(means[1], means[0]),  # over all rows, not the sample
         "outliers/jaccard": shape.jaccard(*map(shape.outliers, means)),
     }
     if _varies(before) and _varies(after):
@@ -69,23 +69,22 @@ def _varies(snapshot: Snapshot) -> bool:
 
 
 def between_places(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
-    """Returns the unbiased linear CKA of each pair of ``places``, on the sample, as rows of ``cka``.
+    """Returns ``places`` and the matrix ``cka`` of the unbiased linear CKA of each pair of them, on the sample.
 
-    Left out are places where all examples have one embedding, as before the first layer, and those with rows that are
-    not finite.
+    Skips places where all examples share one embedding, such as ``layer00``, and places with rows that are not finite.
     """
     rows = {name: s.sample.rows for name, s in snapshots.items() if s.count > 3 and not s.not_finite and _varies(s)}
     return {"places": list(rows), "cka": cka_matrix(list(rows.values()), unbiased=True).tolist()}
 
 
 def nc3(snapshot: Snapshot, weight: Tensor) -> float:
-    """Returns the self-duality of a head and the class means that it reads.
+    """Returns the self-duality (NC3) of a head and the class means at its input.
 
-    NaN where a class has no row, or a row was not finite.
+    NaN if a class has no row or a row was not finite.
 
     Args:
-        snapshot: Of the place that the head reads.
-        weight: Of the head, ``(C, d)``.
+        snapshot: Of the head's input.
+        weight: Weight of the head, ``(C, d)``.
     """
     if snapshot.not_finite:
         return math.nan
@@ -94,9 +93,9 @@ def nc3(snapshot: Snapshot, weight: Tensor) -> float:
 
 
 def outlier_dimensions(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
-    """Returns the dimensions whose mean stands out, by place, and in how many layers each of them does.
+    """Returns the outlier dimensions of each place, and the number of layers in which each dimension is one.
 
-    The rule is that of ``outliers/mean``. What stands before the first layer is left out of the count of layers.
+    The rule is that of ``outliers/mean``. ``layer00``, before the first layer, is not counted as a layer.
     """
     places = {name: shape.outliers(numbers.mean(s)).tolist() for name, s in snapshots.items() if s.count >= 2}
     layers = Counter(

@@ -1,4 +1,4 @@
-"""What a run logged, drawn: one layout for a page on disk and for a Weights & Biases workspace. Imports no torch."""
+"""Plots of what a run logged: one layout for a local HTML page and for a Weights & Biases workspace. No torch."""
 
 from clsnorm.dashboard.keys import KEYS, Key, key_of
 from clsnorm.dashboard.layout import SECTIONS, Panel, Section, sections_for

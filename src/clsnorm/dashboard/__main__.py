@@ -1,4 +1,4 @@
-"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each, or the W&B workspace."""
+"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each, or saves a W&B workspace."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from clsnorm.dashboard.page import read_series, write_page
+from clsnorm.dashboard.run_page import read_series, write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.errors import InputError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0, or 2 for a user's mistake, told in one line."""
+    """Returns the exit status: 0, or 2 after printing a user's mistake in one line."""
     parser = argparse.ArgumentParser(prog="python -m clsnorm.dashboard", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
-    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="save the layout as a workspace there instead")
+    parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="save the layout as a W&B workspace instead")
     given = parser.parse_args(arguments)
     try:
         if given.wandb:
@@ -30,22 +30,22 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _save_workspace(place: str, folders: list[Path]) -> None:
-    from clsnorm.loggers.wandb_account import has_wandb_key  # loads Lightning, which a page does not need
+    from clsnorm.loggers.wandb_account import has_wandb_key  # imports Lightning, which a page does not need
 
     entity, slash, project = place.partition("/")
     if not (entity and slash and project):
         raise InputError(f"Expected argument `--wandb` to be ENTITY/PROJECT, but got {place!r}")
     names = dict.fromkeys(name for folder in folders for name in read_series(folder))
-    made = workspace(entity=entity, project=project, names=names)
+    layout = workspace(entity=entity, project=project, names=names)
     if not has_wandb_key():
         raise InputError(
             "`--wandb` needs a W&B account, but no API key was found: run `wandb login` or set WANDB_API_KEY"
         )
     try:
-        print(made.save().url)
-    except Exception as error:  # whatever W&B or the network answers
-        told = str(error).strip().partition("\n")[0]
-        raise InputError(f"W&B did not take the workspace for {place}: {told or type(error).__name__}") from error
+        print(layout.save().url)
+    except Exception as error:  # any failure of W&B or the network
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise InputError(f"W&B did not accept the workspace for {place}: {reason}") from error
 
 
 if __name__ == "__main__":

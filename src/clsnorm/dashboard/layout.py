@@ -1,4 +1,4 @@
-"""Which numbers stand together, as data: drawn on the page of a run and sent to W&B alike."""
+"""Which numbers share a panel, and which panels a section: used by the page of a run and by the W&B workspace."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Panel:
     """One line plot over optimizer steps.
 
     Attributes:
-        title: What is shown.
-        keys: Shell patterns of logged names; ``*`` takes any part.
-        unit: Of the values.
-        log: Whether the values are on a logarithmic scale.
+        title: Heading without the unit.
+        keys: Shell patterns of logged names; ``*`` matches any text.
+        unit: Unit of the values.
+        log: Whether the scale is logarithmic.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Panel:
         return f"{self.title} ({self.unit})"
 
     def among(self, names: Iterable[str]) -> list[str]:
-        """Returns those of ``names`` that belong here, in the order of ``names``."""
+        """Returns the ``names`` that match ``keys``, in their order."""
         return [name for name in names if any(fnmatchcase(name, pattern) for pattern in self.keys)]
 
 
@@ -53,7 +53,7 @@ def _each(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _cls(number: str) -> tuple[str, ...]:
-    """A statistic of the select split, before training and at each validation, and what noise shows."""
+    """One statistic of the select split: before training, at each validation, and its value for noise."""
     return (f"cls/start/[hz]/{number}", f"cls/select/[hz]/{number}", f"cls/noise/{number}")
 
 
@@ -64,19 +64,19 @@ SECTIONS = (
             Panel("Training loss", ("train/loss",), "nats"),
             Panel("Loss on the select split", ("select/loss",), "nats"),
             Panel("Scores on the select split", ("select/[!l]*", "select/l[!o]*"), "score"),
-            Panel("Share of the most frequent answer", ("predictions/select/largest_share",), "share"),
+            Panel("Share of the most frequent prediction", ("predictions/select/largest_share",), "share"),
         ),
     ),
     Section(
-        "How biased [CLS] is",
+        "Bias of [CLS]",
         (
-            Panel("The mean's share in the mean square", _cls("centred_share"), "share"),
+            Panel("Share of the mean in the mean square", _cls("centred_share"), "share"),
             Panel("Share of the largest dimensions", _cls("top_energy_share"), "share"),
             Panel("Mean cosine of two texts", _cls("average_cosine"), "cosine"),
             Panel("IsoScore", _cls("isoscore"), "share"),
             Panel("Effective rank", _cls("effective_rank"), "count"),
-            Panel("The mean's share in training batches", ("cls/train/[hz]/centred_share",), "share"),
-            Panel("Drift since the calibration", ("cls/select/staleness/*",), "deviations or nats"),
+            Panel("Share of the mean, training batches", ("cls/train/[hz]/centred_share",), "share"),
+            Panel("Drift since calibration", ("cls/select/staleness/*",), "deviations or nats"),
         ),
     ),
     Section(
@@ -93,34 +93,43 @@ SECTIONS = (
             Panel("Agreement of two examples", ("grad/*/agreement",), "cosine"),
             Panel("Signal to noise", ("grad/*/signal_to_noise",), "ratio"),
             Panel("Share of the largest dimensions", ("grad/*/top_energy_share",), "share"),
-            Panel("Dimensions that share the energy", ("grad/*/participation_ratio",), "count"),
-            Panel("Overlap with large dimensions of [CLS]", ("grad/*/top_overlap", "grad/*/rank_correlation"), "share"),
+            Panel("Participation ratio", ("grad/*/participation_ratio",), "count"),
+            Panel(
+                "Overlap with the largest dimensions of [CLS]",
+                ("grad/*/top_overlap", "grad/*/rank_correlation"),
+                "share",
+            ),
         ),
     ),
     Section(
         "Gradients of the parameters",
         (
             Panel("Before and after clipping", ("grad/parameters/total", "grad/clipped/total"), "norm", log=True),
-            Panel("Clipped to", ("grad/clip_coefficient",), "ratio", log=True),
-            Panel("Embeddings and what follows [CLS]", _each("grad/parameters/", ENDS), "norm", log=True),
+            Panel("Clipping coefficient", ("grad/clip_coefficient",), "ratio", log=True),
+            Panel("Embeddings and modules after [CLS]", _each("grad/parameters/", ENDS), "norm", log=True),
             Panel("Attention, by layer", ("grad/parameters/*/attention",), "norm", log=True),
             Panel("Feed-forward, by layer", ("grad/parameters/*/ffn",), "norm", log=True),
             Panel("First layer over last", ("grad/depth/bottom_to_top",), "ratio", log=True),
-            Panel("Update over weight: the same", _each("grad/update_ratio/", ENDS), "ratio", log=True),
+            Panel(
+                "Update over weight: embeddings and modules after [CLS]",
+                _each("grad/update_ratio/", ENDS),
+                "ratio",
+                log=True,
+            ),
             Panel("Update over weight: attention", ("grad/update_ratio/*/attention",), "ratio", log=True),
         ),
     ),
 )
 
 
-ONCE = re.compile(r"epoch|(cls/)?report.*")  # no curve: a count of epochs, and what is measured at the end alone
+ONCE = re.compile(r"epoch|(cls/)?report.*")  # not curves: epochs are counted, the rest is measured once, at the end
 PLACE = re.compile(f"{PLACES}|h_of_sum")
 
 
 def sections_for(names: Iterable[str]) -> tuple[Section, ...]:
-    """Returns `SECTIONS`, and one more with a panel for each kind of those of ``names`` that have none there.
+    """Returns `SECTIONS`, plus a section with the ``names`` that no panel there shows.
 
-    Places ([CLS] before and after the normalizer, layers, the pooler) of one number share a panel.
+    In the added section one number shares a panel over all places (``h``, ``z``, layers, the pooler).
     """
     names = list(names)
     shown = {name for section in SECTIONS for panel in section.panels for name in panel.among(names)}

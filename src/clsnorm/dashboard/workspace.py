@@ -11,16 +11,16 @@ from clsnorm.errors import InputError
 if TYPE_CHECKING:
     import wandb_workspaces.workspaces as ws
 
-STEP = "trainer/global_step"  # optimizer steps, as Lightning logs them; W&B's own step counts the calls
+STEP = "trainer/global_step"  # optimizer steps, logged by Lightning; W&B's own step counts calls
 
 
 def workspace(*, entity: str, project: str, names: Iterable[str]) -> ws.Workspace:
-    """Returns a workspace with the panels of the layout; ``save()`` sends it, which needs an account.
+    """Returns a workspace with the panels of the layout; ``save()`` uploads it and needs an account.
 
     Args:
         entity: Team or user.
         project: Project of the runs.
-        names: Logged names, such as the columns of a run's ``metrics.csv``: a workspace's panels name their lines.
+        names: Logged names, such as the columns of a run's ``metrics.csv``: a W&B panel lists its lines by name.
 
     Raises:
         InputError: If wandb-workspaces is not installed.

@@ -1,1 +1,1 @@
-"""Figures and pages: one style for analyses and dashboards."""
+"""What all pages share: one base template, one style sheet, one number format, one style of figures. No torch."""

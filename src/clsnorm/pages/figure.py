@@ -1,4 +1,4 @@
-"""How all figures look, and what a figure becomes; matplotlib is imported when something is drawn."""
+"""The style of all figures, and their files. matplotlib is imported only when something is drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (4.6, 2.7)  # inches
-PALETTE = ("#2166ac", "#d6604d", "#1b7837", "#762a83", "#b8860b", "#4d4d4d")  # told apart by the colour-blind, too
+PALETTE = ("#2166ac", "#d6604d", "#1b7837", "#762a83", "#b8860b", "#4d4d4d")  # distinct for the colour-blind, too
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 8.0,
@@ -32,14 +32,14 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 7.0,
     "svg.fonttype": "none",
-    "svg.hashsalt": "clsnorm",  # the same figure is the same text
+    "svg.hashsalt": "clsnorm",  # the same figure gives the same text
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
 }
 
 
 def require() -> None:
-    """Checks that figures can be drawn, before the work whose end they are.
+    """Checks that figures can be drawn; call it before long work that ends with figures.
 
     Raises:
         InputError: If matplotlib or SciPy is not installed.
@@ -51,7 +51,7 @@ def require() -> None:
 
 @contextlib.contextmanager
 def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]:
-    """Gives a figure of ``size`` inches with one pair of axes, in the style of all of them.
+    """Yields a figure of ``size`` inches with one pair of axes, in the common style.
 
     Raises:
         InputError: If matplotlib is not installed.
@@ -61,35 +61,45 @@ def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]
     from matplotlib.figure import Figure as MatplotlibFigure
 
     with mpl.rc_context(STYLE):
-        made = MatplotlibFigure(figsize=size, layout="constrained")
-        yield made, made.add_subplot()
+        new = MatplotlibFigure(figsize=size, layout="constrained")
+        yield new, new.add_subplot()
 
 
 def title(axes: Axes, text: str) -> None:
-    """Puts a title where all figures have it; a second line of ``text`` stands below it, smaller and grey."""
-    first, _, rest = text.partition("\n")
+    """Sets the title, at the upper left; a second line of ``text`` goes below it, smaller and grey."""
+    first, _, rest = plain(text).partition("\n")
     axes.set_title(first, loc="left", fontsize=9, fontweight="bold", pad=16 if rest else None)
     if rest:
         axes.annotate(rest, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color="#666666")
 
 
+def plain(text: str) -> str:
+    r"""Returns ``text`` so that matplotlib shows it as it is: between two dollar signs it would read formulas.
+
+    Example:
+        >>> plain("a$b$")
+        'a\\$b\\$'
+    """
+    return text.replace("$", r"\$")
+
+
 class Drawn(NamedTuple):
-    """A finished figure: as SVG text that can stand inside HTML, and as a PNG file's bytes."""
+    """A finished figure: SVG text for use inside HTML, and the bytes of a PNG file."""
 
     svg: str
     png: bytes
 
 
-def finish(made: Figure) -> Drawn:
-    """Returns a figure in both forms; the same figure gives the same ones each time."""
+def finish(drawing: Figure) -> Drawn:
+    """Returns a figure in both formats; the same figure always gives the same bytes."""
     text, image = io.StringIO(), io.BytesIO()
-    made.savefig(text, format="svg", metadata={"Date": None})
-    made.savefig(image, format="png", dpi=200, metadata={"Software": None})
+    drawing.savefig(text, format="svg", metadata={"Date": None})
+    drawing.savefig(image, format="png", dpi=200, metadata={"Software": None})
     return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue())
 
 
 def write_drawn(path: Path, drawn: Drawn) -> None:
-    """Writes a figure as ``path`` with the endings ``.svg`` and ``.png``."""
+    """Writes a figure to ``path`` plus ``.svg`` and ``path`` plus ``.png``."""
     write_text(path.with_name(f"{path.name}.svg"), drawn.svg)
     with replacing(path.with_name(f"{path.name}.png")) as draft:
         draft.write_bytes(drawn.png)

@@ -1,4 +1,4 @@
-"""Line plots as SVG, by matplotlib, quiet enough to be read many at a time."""
+"""Line plots of logged numbers as SVG text, small and plain: a page shows many."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ GREY, ALARM = "#9a9a9a", "#b2182b"
 def draw(panel: Panel, series: Mapping[str, Series], *, events: Iterable[int] = ()) -> str:
     """Returns the panel as SVG text.
 
-    A value that is not finite leaves a gap, and a mark at the top edge of the plot: it is not silently dropped. What
-    was measured before training begins the line of the select split; what noise shows is a dashed line.
+    A value that is not finite leaves a gap in its line and a cross at the top edge. The line of the select split starts
+    with the value measured before training. The value for noise is a dashed line.
 
     Args:
         panel: What to draw.
         series: Steps and values by logged name.
-        events: Steps at which a dotted line stands.
+        events: Steps to mark with a dotted line.
     """
     noise = [points for name, points in series.items() if name.startswith(NOISE)]
     lines = _joined(series)
@@ -52,7 +52,7 @@ def _label(axes: Any, panel: Panel, *, legend: bool, columns: int) -> None:
 
 
 def _joined(series: Mapping[str, Series]) -> dict[str, Series]:
-    """Puts what was measured before training in front of the line that it begins."""
+    """Returns the lines of a plot; values measured before training come first in the line of the select split."""
     lines: dict[str, Series] = {}
     for name, points in sorted(series.items(), key=lambda item: not item[0].startswith(START)):
         if not name.startswith(NOISE):
@@ -62,7 +62,7 @@ def _joined(series: Mapping[str, Series]) -> dict[str, Series]:
 
 
 def _scale(axes: Any, values: list[float]) -> None:
-    """Makes the axis logarithmic where values span a decade, with plain numbers at its ticks."""
+    """Makes the y axis logarithmic if the values span more than a decade, with plain numbers at its ticks."""
     if values and min(values) > 0 and max(values) > 10 * min(values):
         from matplotlib.ticker import LogLocator
 
@@ -75,14 +75,21 @@ def _scale(axes: Any, values: list[float]) -> None:
 def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:
     steps = [step for step, _ in points]
     values = [value if math.isfinite(value) else math.nan for _, value in points]
-    axes.plot(steps, values, label=label, color=colour, marker="o" if len(points) < 15 else None, markersize=2.5)
+    axes.plot(
+        steps,
+        values,
+        label=plotting.plain(label),
+        color=colour,
+        marker="o" if len(points) < 15 else None,
+        markersize=2.5,
+    )
     if bad := [step for step, value in points if not math.isfinite(value)]:
         top = {"transform": axes.get_xaxis_transform(), "clip_on": False, "gid": "not-finite"}
         axes.plot(bad, [1.0] * len(bad), "x", color=colour, markersize=5, **top)
 
 
 def short_names(names: list[str]) -> dict[str, str]:
-    """Returns the parts of each name that are not common to all of them.
+    """Returns the parts of each name in which the names differ.
 
     Example:
         >>> short_names(["cls/select/h/centred_share", "cls/select/z/centred_share"])

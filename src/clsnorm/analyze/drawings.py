@@ -1,4 +1,4 @@
-"""What the analysis draws: one function a figure, from arrays on the host."""
+"""The kinds of figures of an analysis: one function each, from NumPy arrays."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clsnorm.pages import figure as plotting
+from clsnorm.pages.numbers import UNDEFINED
 from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
 
 Array = np.ndarray
@@ -16,15 +17,15 @@ ZERO = 1e-10  # eigenvalues below this share of the largest are zero to the prec
 
 
 def draw_dimensions(moments: Mapping[str, tuple[Array, Array]], *, title: str) -> plotting.Drawn:
-    """Draws size of the mean and standard deviation of each dimension, each sorted, largest first, in two panels.
+    """Draws the absolute mean and the standard deviation of the dimensions, each sorted, largest first, in two panels.
 
-    Where values concentrate on few dimensions, the left ends stand far above the rest; where [CLS] is not centred, the
-    means lie above the standard deviations. Both panels have one logarithmic scale: a single outlier, a hundred times
-    the others, would flatten them on a linear one.
+    If a few dimensions dominate, the left ends are far above the rest; if [CLS] is not centred, the means are above the
+    standard deviations. Both panels share a logarithmic scale: on a linear one, an outlier a hundred times as large as
+    the others would flatten them.
 
     Args:
         moments: Mean and standard deviation, both ``(d,)``, by label.
-        title: Of the figure.
+        title: Title of the figure; a second line is the subtitle.
     """
     with plotting.figure(size=(6.4, 2.7)) as (figure, left):
         left.remove()
@@ -50,8 +51,8 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plo
 
     Args:
         energies: Mean squares ``(d,)`` by label.
-        count: Examples behind them, for the null: independent normal dimensions of equal size.
-        title: Of the figure.
+        count: Number of examples, for the null: independent normal dimensions of equal variance.
+        title: Title of the figure; a second line is the subtitle.
     """
     with plotting.figure() as (figure, axes):
         dim = len(next(iter(energies.values())))
@@ -73,7 +74,7 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plo
 def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> plotting.Drawn:
     """Draws eigenvalues of the covariance over their mean, largest first, both axes logarithmic.
 
-    The dashed line is what ``count`` draws from an isotropic normal distribution show: quantiles of the
+    The dashed line is the expectation for ``count`` draws from an isotropic normal distribution: quantiles of the
     Marchenko-Pastur law.
     """
     with plotting.figure() as (figure, axes):
@@ -95,17 +96,18 @@ def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -
 
 
 def draw_correlations(correlations: Mapping[str, Array], *, title: str) -> plotting.Drawn:
-    """Draws correlation matrices side by side, dimensions ordered so that like ones of the first stand together.
+    """Draws correlation matrices side by side, with correlated dimensions next to each other.
 
-    Ordered by average-linkage clustering with distance ``1 - |r|``, with the order of leaves that brings neighbours
-    closest. All have the order and the colours of the first; the scale ends at its 99.5th percentile of ``|r|``.
+    The order comes from average-linkage clustering of the first matrix with distance ``1 - |r|`` and optimal leaf
+    ordering. All matrices share this order and the colours; the scale ends at the first one's 99.5th percentile of
+    ``|r|``.
 
     Args:
         correlations: ``(d, d)`` by label.
-        title: Of the figure.
+        title: Title of the figure; a second line is the subtitle.
     """
     first = next(iter(correlations.values()))
-    order = _like_together(first)
+    order = _clustered(first)
     most = max(0.1, float(np.quantile(np.abs(first[~np.eye(len(first), dtype=bool)]), 0.995)))
     with plotting.figure(size=(3.2 * len(correlations) + 0.9, 3.6)) as (figure, whole):
         whole.remove()
@@ -116,14 +118,14 @@ def draw_correlations(correlations: Mapping[str, Array], *, title: str) -> plott
             axes.grid(visible=False)
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.set_xlabel("dimension, like ones together" + (f" ({label})" if len(correlations) > 1 else ""))
+            axes.set_xlabel("dimension, clustered" + (f" ({label})" if len(correlations) > 1 else ""))
         panels[0].set_ylabel("dimension")
         figure.colorbar(image, ax=list(panels), shrink=0.8, label="correlation", extend="both")
         plotting.title(panels[0], title)
         return plotting.finish(figure)
 
 
-def _like_together(correlation: Array) -> Array:
+def _clustered(correlation: Array) -> Array:
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
     from scipy.spatial.distance import squareform
 
@@ -137,7 +139,7 @@ def _like_together(correlation: Array) -> Array:
 def draw_layers(
     series: Mapping[str, Sequence[float]], null: Sequence[float] | None, labels: Sequence[str], *, unit: str, title: str
 ) -> plotting.Drawn:
-    """Draws numbers over layers: one line for each of ``series``, and a dashed one for what noise would show."""
+    """Draws a statistic over layers: one line for each of ``series``, and a dashed line with the values for noise."""
     with plotting.figure() as (figure, axes):
         if null is not None:
             axes.plot(range(len(labels)), null, color=GREY, linestyle="--", label="noise", zorder=1)
@@ -153,7 +155,7 @@ def draw_layers(
 
 
 def _label(name: str, series: Mapping[str, Sequence[float]]) -> str:
-    """One side is the embeddings themselves; two are told apart."""
+    """Names a side only if there are two."""
     return name if len(series) > 1 else "[CLS]"
 
 
@@ -167,28 +169,28 @@ def draw_table(
     across: str = "layer",
     low: float | None = None,
 ) -> plotting.Drawn:
-    """Draws a table of numbers as a heat map with the numbers in it; – where one is undefined.
+    """Draws a table as a heat map with the numbers in it; – if undefined.
 
     Args:
         values: ``(len(rows), len(columns))``.
-        rows: Such as data sets.
-        columns: Such as layers.
-        unit: Of the numbers.
-        title: Of the figure.
-        across: What the columns are.
-        low: Where the colours start; None: at the smallest number.
+        rows: Labels of the rows, such as data sets.
+        columns: Labels of the columns, such as layers.
+        unit: Unit of the numbers.
+        title: Title of the figure; a second line is the subtitle.
+        across: Label of the horizontal axis.
+        low: Lowest value of the colour scale; None: the smallest number.
     """
     high, wide = 0.28 * len(rows) + 1.1, max(plotting.SIZE[0], 0.52 * len(columns) + 1.8)
     with plotting.figure(size=(wide, high)) as (figure, axes):
         image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=low)
         axes.grid(visible=False)
         axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(rows)), rows)
+        axes.set_yticks(range(len(rows)), list(map(plotting.plain, rows)))
         axes.set_xlabel(across)
         middle = np.nanmean([np.nanmin(values) if low is None else low, np.nanmax(values)])
         for (row, column), value in np.ndenumerate(values):
             ink = "#ffffff" if value < middle else "#000000"
-            text = f"{value:.2g}" if np.isfinite(value) else "–"
+            text = f"{value:.2g}" if np.isfinite(value) else UNDEFINED
             axes.text(column, row, text, ha="center", va="center", fontsize=6.5, color=ink)
         figure.colorbar(image, ax=axes, label=unit)
         plotting.title(axes, title)

@@ -1,0 +1,130 @@
+"""The page that joins all analyses in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clsnorm.analyze import drawings
+from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
+from clsnorm.files import write_text
+from clsnorm.model.encoder.places import last_layer
+from clsnorm.pages.figure import Drawn, write_drawn
+from clsnorm.pages.numbers import as_float
+from clsnorm.pages.rendering import write_html
+
+TEMPLATE = "analyze/templates/joint.html.jinja"
+Record = dict[str, Any]  # content of an analysis.json
+
+
+def write_joint_page(folder: Path) -> Path | None:
+    """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none.
+
+    Its heat maps of data sets by layers are also written to ``figures``, as SVG, PNG and CSV files.
+    """
+    paths = sorted(folder.glob("*/analysis.json"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if not records:
+        return None
+    drawn = [heat_map.write(folder / "figures") for heat_map in _heat_maps(records)]
+    return write_html(
+        folder / "index.html",
+        TEMPLATE,
+        title="[CLS] before fine-tuning",
+        subtitle=f"{len(records)} analyses, last layer",
+        titles=list(TITLES.values()),
+        rows=_rows(records, [path.parent.name for path in paths]),
+        svgs=[figure.svg for figure in drawn],
+        notes=list(dict.fromkeys(record["note"] for record in records)),
+    )
+
+
+def _rows(records: Sequence[Record], folders: Sequence[str]) -> list[dict[str, Any]]:
+    """Returns a row for each analysis; for a fine-tuned run, one before and one after."""
+    rows = []
+    for record, folder in zip(records, folders, strict=True):
+        for side in record["sides"]:
+            tuned = f", {side} {record['run']}" if record["run"] else ""
+            name = f"{record['data']}, {_model(record, records)}{tuned}"
+            pairs = [_last(record, side).get(key, {"value": None, "null": None}) for key in HEADLINES]
+            rows.append({"folder": folder, "name": name, "examples": record["rows"], "pairs": pairs})
+    return rows
+
+
+def _last(record: Record, side: str = "before") -> dict[str, Any]:
+    """Returns the statistics of the last layer."""
+    points: dict[str, Any] = record["sides"][side]
+    values: dict[str, Any] = points[last_layer(points)]
+    return values
+
+
+def _path(record: Record) -> str:
+    """Returns the path of the model; analyses of older versions do not record it."""
+    return str(record.get("path", ""))
+
+
+def _model(record: Record, records: Sequence[Record]) -> str:
+    """Returns the name of a model, plus the end of its path if an option such as ``any`` covers several models."""
+    paths = {_path(other) for other in records if other["model"] == record["model"]}
+    return record["model"] + (f"-{Path(_path(record)).name}" if len(paths) > 1 else "")
+
+
+def _heat_maps(records: Sequence[Record]) -> list[_HeatMap]:
+    """Returns a heat map for each headline and model, if any of its values is finite."""
+    untuned = [record for record in records if not record["run"]]  # "before" of a run repeats one of these
+    maps = [
+        _HeatMap(group, name, _model(group[0], records))
+        for name in HEADLINES
+        for group in _by_layers(untuned)
+        if all(name in _last(record) for record in group)
+    ]
+    return [heat_map for heat_map in maps if heat_map.has_values]
+
+
+def _by_layers(records: Sequence[Record]) -> list[list[Record]]:
+    """Groups analyses by model and number of layers: those of a group fit into one table."""
+    groups: dict[tuple[str, str, int], list[Record]] = {}
+    for record in records:
+        layers = sum(place.startswith("layer") for place in record["sides"]["before"])
+        groups.setdefault((record["model"], _path(record), layers), []).append(record)
+    return list(groups.values())
+
+
+class _HeatMap:
+    """One statistic in the analyses of one model, data sets by layers."""
+
+    def __init__(self, records: Sequence[Record], name: str, model: str) -> None:
+        self._places = sorted(place for place in records[0]["sides"]["before"] if place.startswith("layer"))
+        self._name, self._model = name, model
+        names = [record["data"] for record in records]
+        sizes = [f" {record['rows']}" if names.count(record["data"]) > 1 else "" for record in records]
+        self._data = [name + size for name, size in zip(names, sizes, strict=True)]
+        points = [record["sides"]["before"] for record in records]
+        self._values = np.array([[as_float(p[place][name]["value"]) for place in self._places] for p in points])
+
+    @property
+    def has_values(self) -> bool:
+        return bool(np.isfinite(self._values).any())
+
+    def write(self, folder: Path) -> Drawn:
+        """Writes SVG, PNG and CSV files, named by model, layers and statistic, and returns the figure."""
+        title = f"{TITLES[self._name]}\n{self._model}, before fine-tuning"
+        labels = [place_label(place) for place in self._places]
+        drawn = drawings.draw_table(self._values, self._data, labels, unit=UNITS[self._name], title=title)
+        name = f"{self._model}_{len(labels) - 1}_layers_{self._name.replace('/', '_')}"
+        write_drawn(folder / name, drawn)
+        write_text(folder / f"{name}.csv", self._as_csv())
+        return drawn
+
+    def _as_csv(self) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["data", *self._places])
+        writer.writerows([data, *map(repr, row)] for data, row in zip(self._data, self._values.tolist(), strict=True))
+        return text.getvalue()

@@ -1,0 +1,43 @@
+"""``analysis.csv``: every number of an analysis, one a row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+COLUMNS = ("side", "place", "statistic", "value", "null", "rows", "not_finite")
+
+
+def as_csv(record: dict[str, Any]) -> str:
+    """Returns the numbers of ``analysis.json`` as CSV text with the `COLUMNS`.
+
+    ``side`` is ``before``, ``after``, or ``change`` for the comparison of the two.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_statistics(record))
+    writer.writerows([*row, None, None, None] for row in _comparisons(record))
+    return text.getvalue()
+
+
+def _statistics(record: dict[str, Any]) -> Iterator[list[Any]]:
+    for side, points in record["sides"].items():
+        for place, numbers in points.items():
+            counts = record["counts"][side][place]
+            for name, number in numbers.items():
+                yield [side, place, name, number["value"], number["null"], counts["rows"], counts["not_finite"]]
+
+
+def _comparisons(record: dict[str, Any]) -> Iterator[list[Any]]:
+    for side, found in record["similarity"].items():
+        for place, values in zip(found["places"], found["cka"], strict=True):
+            for other, value in zip(found["places"], values, strict=True):
+                yield [side, place, f"similarity/cka/{other}", value]
+    if head := record["head"]:
+        yield ["after", head["place"], "head/nc3", head["nc3"]]
+    for place, changes in record["changes"].items():
+        for name, value in changes.items():
+            yield ["change", place, name, value]
