@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from clsnorm.analyze.analysis_page import write_page
 from clsnorm.analyze.comparison import MEASURES, between_places, compare, nc3, outlier_dimensions
+from clsnorm.analyze.gallery import draw_figures
 from clsnorm.analyze.headlines import TITLES
 from clsnorm.analyze.joint_page import write_joint_page
 from clsnorm.model.encoder.places import head_input
@@ -88,3 +90,28 @@ def test_models_of_one_option_stand_apart(tmp_path: Path) -> None:
     assert "files, any-two" in (tmp_path / "index.html").read_text()
     names = {path.name for path in (tmp_path / "figures").glob("*centred_share.csv")}
     assert names == {f"any-{name}_1_layers_centre_centred_share.csv" for name in ("one", "two")}
+
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def test_text_of_analyses_comes_out_escaped_on_both_pages(tmp_path: Path) -> None:
+    value = {name: {"value": 0.5, "null": None} for name in TITLES}
+    counts = {"rows": 9, "not_finite": 1, "sample": 9}
+    record = {"model": "m", "data": f"d{HOSTILE}", "path": "x", "rows": 10, "run": f"r{HOSTILE}", "note": f"n{HOSTILE}"}
+    record |= {"sides": {"before": {"layer00": value, f"p{HOSTILE}": value}}, "head": None}
+    record |= {"counts": {"before": {"layer00": counts, f"p{HOSTILE}": counts}}, "similarity": {}}
+    record |= {"outliers": {"before": {"places": {f"p{HOSTILE}": [1]}, "layers": {}}}}
+    record |= {"changes": {f"p{HOSTILE}": dict.fromkeys(MEASURES, 0.5)}}
+    folder = tmp_path / 'javascript:"<script>'
+    folder.mkdir()
+    (folder / "analysis.json").write_text(json.dumps(record))
+    write_page(folder, record, draw_figures({}, record))
+    joint = write_joint_page(tmp_path)
+    assert joint is not None
+    for path, letters in ((folder / "analysis.html", "drnp"), (joint, "drn")):
+        text = path.read_text()
+        assert "<script" not in text
+        assert 'javascript:"' not in text
+        for letter in letters:
+            assert f"{letter}&lt;script&gt;" in text, letter

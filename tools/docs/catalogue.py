@@ -1,6 +1,6 @@
-"""The tables of the README and the generated pages of ``docs``: ``make docs`` writes them in place.
+"""Writes the tables of the README and the generated pages of ``docs`` in place (``make docs``).
 
-A normalizer's or a data set's description is the first comment line of its YAML, so it is said once.
+The description of a normalizer or a data set is the first comment line of its YAML.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from found import found_section
 from markdown_table import markdown_table
 from omegaconf import OmegaConf
+from prose import fill
 
 from clsnorm.config.choices import described_options
 from clsnorm.data.listing import data_sets, kind, metric_names
@@ -24,7 +25,7 @@ FOUND = "docs/data_found.json"  # python -m clsnorm.data --found > docs/data_fou
 
 
 def normalizer_table(conf: Path) -> str:
-    """Returns the Markdown table of all normalizers: what each does, and the contract its class states."""
+    """Returns the Markdown table of all normalizers: description, calibrated or not, mixes the batch or not."""
     from clsnorm.config.roles import locate
 
     rows = []
@@ -35,13 +36,13 @@ def normalizer_table(conf: Path) -> str:
 
 
 def source(path: Path) -> str:
-    """Returns what a YAML's head comment says after ``Source:``, over one line or several; empty if it says nothing."""
+    """Returns the text after ``Source:`` in the head comment of a YAML, over one or more lines; else empty."""
     _, _, after = path.read_text(encoding="utf-8").partition("# Source: ")
     return after.partition("\n# python ")[0].replace("\n# ", " ")
 
 
 def contract_table(conf: Path) -> str:
-    """Returns the Markdown table of what each normalizer computes and promises, found out by building and using it."""
+    """Returns the Markdown table of the normalizers' formulas and properties, found by building and running each."""
     from clsnorm.config.roles import locate
 
     rows = []
@@ -50,21 +51,23 @@ def contract_table(conf: Path) -> str:
         kind = locate(node.pop("_target_"), "normalizer")
         del node["_partial_"]
         accumulator = kind.calibration.__name__ if kind.calibration else NO
-        cells = [f"`{_formula(kind)}`", accumulator, *_found_out(kind, node), source(path)]
+        cells = [f"`{_formula(kind)}`", accumulator, *_properties(kind, node), source(path)]
         rows.append([f"`{key}`", *(cell.replace("|", "\\|") for cell in cells)])
     head = ["`normalizer=`", "formula", "calibrated on", "running statistics", "reduced over devices", "parameters"]
     return markdown_table([*head, "folds into the head", "source"], rows)
 
 
 def _formula(kind: Any) -> str:
-    """Returns the first ``z = ...`` in the documentation of a class itself."""
+    """Returns the first ``z = ...`` in the docstring of a class, not of its bases."""
     if found := re.search(r"``(z = [^`]+)``", " ".join((vars(kind)["__doc__"] or "").split())):
         return found[1]
-    raise ValueError(f"Expected the docstring of {kind.__name__} to give a formula as ``z = ...``, but it gives none")
+    raise ValueError(
+        f"Expected the docstring of {kind.__name__} to contain a formula ``z = ...``, but it contains none"
+    )
 
 
-def _found_out(kind: Any, arguments: dict[str, Any]) -> list[str]:
-    """Returns, in words: running statistics, what is reduced over devices, parameters, and whether the map folds."""
+def _properties(kind: Any, arguments: dict[str, Any]) -> list[str]:
+    """Returns cells: running statistics, what is reduced over devices, parameters, folds into the head or not."""
     import torch
 
     h = torch.randn(64, 48, generator=torch.Generator().manual_seed(0))
@@ -85,7 +88,7 @@ def _found_out(kind: Any, arguments: dict[str, Any]) -> list[str]:
 
 
 def data_table(conf: Path) -> str:
-    """Returns the Markdown table of data sets by kind, from one text and two classes to pairs and numbers."""
+    """Returns the Markdown table of data sets by kind: one text or a pair; two classes, more classes or a number."""
     kinds: dict[str, list[str]] = {}
     for key, _, node in data_sets(conf):
         texts, _, answer = kind(node).partition(", ")
@@ -95,7 +98,7 @@ def data_table(conf: Path) -> str:
 
 
 def data_page(conf: Path) -> str:
-    """Returns the Markdown page of all data sets: what each asks, its kind, rows, metrics, citation and licence."""
+    """Returns the Markdown page of all data sets: task, kind, rows, metrics, citation and licence."""
     rows, names = [], []
     for key, text, node in data_sets(conf):
         names.append(key)
@@ -106,14 +109,8 @@ def data_page(conf: Path) -> str:
         rows.append([f"`{key}`", text, kind(node), counts, ", ".join(metric_names(node)), cited, about["licence"]])
     head = ["`data=`", "what it asks", "kind", "train / select / report", "metrics", "source", "licence"]
     found = json.loads((conf.parent / FOUND).read_text(encoding="utf-8"))
-    return (
-        f"# Data sets\n\n{len(rows)} data sets, each of them one YAML in `conf/data`. Rows are those of the published"
-        " files, checked when they are read; – means carved from train, or any number. The first metric chooses the"
-        " checkpoint. Licences are what the files or their authors say; ask them before you pass data on.\n\n"
-        "`python -m clsnorm.data` lists what can be read here and now, with lengths, balance and leakage;"
-        " `python -m clsnorm.data NAME` shows examples. Subsets, label noise, leaked rows, files of your own: [options"
-        " of the data](data_options.md).\n\n" + markdown_table(head, rows) + "\n" + found_section(found, names)
-    )
+    section = found_section(found, names)
+    return fill("data", number=len(rows), table=markdown_table(head, rows), found=section)
 
 
 TABLES: dict[str, Callable[[Path], str]] = {
@@ -121,7 +118,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "contracts": contract_table,
     "data": data_table,
 }
-DOCUMENTS = ("README.md", "docs/normalizers/README.md")  # written by hand around their tables
+DOCUMENTS = ("README.md", "docs/normalizers/README.md")  # hand-written, with generated tables
 
 
 def key_page(conf: Path) -> str:
@@ -129,25 +126,7 @@ def key_page(conf: Path) -> str:
     from clsnorm.dashboard import KEYS
 
     rows = [[f"`{key.name}`", key.unit, key.meaning] for key in KEYS]
-    head = """# Logged numbers
-
-Names in `metrics.csv`, in `results.json` and in every logger.
-
-The column `step` of `metrics.csv` and of `events.csv`, and the steps that loggers are told, number optimizer steps from
-0: row n holds what was seen in step n, and in the validation that follows it. What is measured before training
-(`cls/start/...`) stands at 0, what is measured after it (`report/...`) at the number of all steps. `steps` and
-`selected_step` in `results.json` count steps: weights selected after 40 of them were validated in row 39. Where
-`trainer.max_steps` ends training within an epoch and no validation is due, one is made after training, in the row of
-the number of all steps: 7 after the steps 0 to 6. An event of a resume or of a recalibration has the number of the step
-that comes next.
-
-What is sent at once is bounded, for a model of L layers, in JSON with 75 bytes a number: `gradient_norms` at most
-45 + 9 L numbers a logged step (153, or 12 kB, for 12 layers); `cls_statistics` its numbers at two places (L + 5 with
-`layers`) and 3 more a validation, and before training what noise shows; W&B alone six histograms of 64 bins, about
-10 kB, at most once an epoch.
-
-"""
-    return head + markdown_table(["name", "unit", "says"], rows)
+    return fill("metrics", table=markdown_table(["name", "unit", "meaning"], rows))
 
 
 def statistics_page(conf: Path) -> str:
@@ -178,7 +157,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
 
 
 def with_tables(text: str, conf: Path) -> str:
-    """Returns ``text`` with what stands between ``<!-- table: NAME -->`` and ``<!-- end -->`` made anew."""
+    """Returns ``text`` with the tables between ``<!-- table: NAME -->`` and ``<!-- end -->`` regenerated."""
     for name, table in TABLES.items():
         head, mark, rest = text.partition(f"<!-- table: {name} -->\n")
         if mark:
@@ -187,7 +166,7 @@ def with_tables(text: str, conf: Path) -> str:
 
 
 def main() -> None:
-    """Writes the tables of the `DOCUMENTS` and the pages of ``docs`` anew."""
+    """Rewrites the tables in the `DOCUMENTS` and the pages of ``docs``."""
     conf = Path("conf")
     for document in map(Path, DOCUMENTS):
         write_text(document, with_tables(document.read_text(encoding="utf-8"), conf))

@@ -1,4 +1,4 @@
-"""What was found in the rows of data sets: a section of ``docs/data.md``, made of ``docs/data_found.json``."""
+"""The section of ``docs/data.md`` on the checked rows of data sets, generated from ``docs/data_found.json``."""
 
 from __future__ import annotations
 
@@ -6,24 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markdown_table import markdown_table
+from prose import fill
 
 NONE = "–"
 SPLITS = ("train", "select", "report")
-SECTION = """## What was found
-
-The rows of {read} sets were read: all of them or, where train was not there, those of the splits that were. They have
-the stated counts, and labels that their YAML names. `python -m clsnorm.data --found > docs/data_found.json` keeps what
-was found. *dropped*: rows that were left out, and why. *words*: of a training example, both texts in pairs: the median
-and the 95th percentile. *majority*: the largest class's share of train. *leaked*: rows whose text stands in train too,
-but for case, punctuation and spaces; *repeats*: rows of train that repeat an earlier one in that sense. Without train,
-words and majority are those of the first split named.
-
-{table}
-These were not there, or were refused, so nothing that is said of them was checked: {absent}.
-
-## Time and memory
-
-{measured}"""
 MEASURED = """\
 Texts are read and tokenized chunk by chunk, and what is asked of all rows (splits, copies, subsets) is found by going
 over their columns on disk piece by piece. So memory grows neither with the length nor with the number of the texts, but
@@ -58,14 +44,14 @@ def found_section(found: Iterable[Mapping[str, Any]], names: Sequence[str]) -> s
     """Returns the section.
 
     Args:
-        found: What is known of each set, as `clsnorm.data.listing.without_places` gives it.
-        names: Of all sets.
+        found: Facts about each set, as returned by `clsnorm.data.listing.without_places`.
+        names: Names of all sets.
     """
     read = {one["name"]: one for one in found if "published" in one}
     absent = ", ".join(f"`{name}`" for name in names if name not in read)
     head = ["`data=`", "rows", "dropped", "words (95 %)", "majority", "leaked select", "leaked report", "repeats"]
     table = markdown_table(head, [_row(one) for one in read.values()])
-    return SECTION.format(read=len(read), table=table, absent=absent, measured=MEASURED)
+    return fill("found", read=len(read), table=table, absent=absent, measured=MEASURED)
 
 
 def _row(one: Mapping[str, Any]) -> list[str]:

@@ -31,7 +31,7 @@ MEASURES = {
     "drift/mean": "||μ - μ₀|| / ||μ₀||",
     "drift/spectrum": "mean |ln(l / l₀)| over the eigenvalues of the covariance; large where it collapses",
     "similarity/cka": "linear CKA, unbiased, on the sample: 1 if equal up to rotation and scale, 0 if unrelated",
-    "similarity/procrustes": "distance left after the best rotation and scale, on the sample: 0 if none, near 1 if unrelated",
+    "similarity/procrustes": "distance after the best rotation and scale, on the sample: 0 equal, near 1 unrelated",
     "similarity/top_10": "overlap of the first 10 principal components: 1 if they span one subspace, 10/d if unrelated",
     "outliers/jaccard": "share of the outlier dimensions of either side that both sides have",
 }

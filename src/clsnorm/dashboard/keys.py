@@ -95,8 +95,8 @@ KEYS = (
         "cls/noise/{number}",
         "cls/noise/[a-z0-9_/]+",
         "see there",
-        "Value of a statistic for isotropic noise of as many rows (for statistics of classes: for random labels), where "
-        "it is known and the same at every place.",
+        "Value of a statistic for isotropic noise of as many rows (for statistics of classes: random labels), where it "
+        "is known and the same at every place.",
     ),
     Key(
         "cls/select/staleness/shift",
@@ -108,20 +108,20 @@ KEYS = (
         "cls/select/staleness/stretch",
         "(last/)?cls/select/staleness/stretch",
         "nats",
-        "How far the spreads of the dimensions have changed since then: root mean square of the logarithms of the ratios.",
+        "How far the spreads of the dimensions have changed since then: root mean square of the log ratios.",
     ),
     Key(
         "cls/select/staleness/shape",
         "(last/)?cls/select/staleness/shape",
         "ratio",
-        "How far the covariance of z has moved since then, relative to its Frobenius norm; only for normalizers that apply a "
-        "matrix.",
+        "How far the covariance of z has moved since then, relative to its Frobenius norm; only for normalizers that "
+        "apply a matrix.",
     ),
     Key(
         "cls/select/{point}/distribution/{mean,std,norm}",
         "cls/select/(h|z)/distribution/(mean|std|norm)",
         "norm",
-        "Histogram (W&B only) of the means and standard deviations of the dimensions, and of the norms of the examples.",
+        "Histogram (W&B only) of the means and standard deviations of dimensions, and of the norms of examples.",
     ),
     Key(
         "cls/{report}/dimensions",
@@ -139,8 +139,8 @@ KEYS = (
         "head/{first_step,first_step_of_identity}",
         "head/first_step(_of_identity)?",
         "logits",
-        "How far the first sign-like step of unit size moves the logits of a fresh head, with the normalizer and without; "
-        "only in `results.json`.",
+        "How far the first sign-like step of unit size moves the logits of a fresh head, with the normalizer and "
+        "without; only in `results.json`.",
     ),
     Key(
         "head/rate",
@@ -152,7 +152,7 @@ KEYS = (
         "saturation/select/{part}",
         "(last/)?saturation/select/(pooler|normalizer)",
         "share",
-        "Share of the values of [CLS] at which the pooler's tanh or the normalizer is flat, so that no gradient passes.",
+        "Share of the values of [CLS] where the pooler's tanh or the normalizer is flat, so no gradient passes.",
     ),
     Key(
         "events/{kind}",
@@ -216,8 +216,8 @@ KEYS = (
         "grad/gain_bound",
         "grad/gain_bound",
         "ratio",
-        "Largest singular value of the normalizer's Jacobian over the examples: an upper bound on `grad/rms_gain`, and on "
-        "`grad/gain` if the normalizer does not mix the batch.",
+        "Largest singular value of the normalizer's Jacobian over the examples: an upper bound on `grad/rms_gain`, and "
+        "on `grad/gain` if the normalizer does not mix the batch.",
     ),
     Key(
         "grad/parameters/{part}",
