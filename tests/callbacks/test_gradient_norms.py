@@ -22,9 +22,9 @@ from clsnorm.callbacks import GradientNorms
 from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build
 from clsnorm.experiment.calibration import calibrate
+from clsnorm.lightning_internals import step_number
 from clsnorm.model.scores import example_losses
 from clsnorm.run_folder.folder import RunFolder
-from clsnorm.trainer_steps import step_number
 
 Train = Callable[..., SimpleNamespace]
 # weights that stay where they are, so that every step's gradients can be made again

@@ -18,8 +18,8 @@ from clsnorm.callbacks.observer import Observer
 from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 from clsnorm.callbacks.train_window import TrainWindow
 from clsnorm.errors import InputError, require_switch
+from clsnorm.lightning_internals import ends_step, step_number
 from clsnorm.statistics import Collection, Snapshot, find, save
-from clsnorm.trainer_steps import ends_step, step_number
 
 POINTS = ("h", "z")  # before and after the normalizer
 

@@ -13,8 +13,8 @@ from typing_extensions import override
 from clsnorm.callbacks.logs import log
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.lightning_internals import step_number
 from clsnorm.metrics import has_collapsed
-from clsnorm.trainer_steps import step_number
 
 SHARE = "predictions/select/largest_share"
 

@@ -28,7 +28,7 @@ from clsnorm.gradients import (
     norm_numbers,
     overlap_numbers,
 )
-from clsnorm.trainer_steps import StepWatch, ends_step, is_logged, step_number
+from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, loss_scaler, scale_on_device, step_number
 
 EMBEDDING = "embedding"  # h itself, beside its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer
@@ -153,7 +153,7 @@ class GradientNorms(Observer):
     ) -> None:
         self._due = is_logged(trainer)
         self._factor = batch.global_size * trainer.accumulate_grad_batches / world_size()
-        self._scaler = getattr(trainer.precision_plugin, "scaler", None)
+        self._scaler = loss_scaler(trainer)
 
     def _see(self, module: nn.Module, inputs: tuple[Tensor, ...], z: Tensor) -> None:
         """Asks h and z of a training step for their gradients."""
@@ -168,8 +168,7 @@ class GradientNorms(Observer):
                 tensor.register_hook(lambda gradient, point=point: self._take(point, gradient))
 
     def _take(self, point: str, gradient: Tensor) -> None:
-        # The scale is read on the device: `get_scale` would wait for it.
-        factor = self._factor if self._scaler is None else self._factor / self._scaler._get_scale_async()
+        factor = self._factor if self._scaler is None else self._factor / scale_on_device(self._scaler)
         self._window.update(point, gradient.float() * factor)
 
     @override

@@ -12,7 +12,7 @@ from typing_extensions import override
 from clsnorm.callbacks.logs import log
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.trainer_steps import step_number
+from clsnorm.lightning_internals import step_number
 
 ALARM = 0.9  # share that is an event
 
