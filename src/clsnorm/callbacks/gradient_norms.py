@@ -17,7 +17,7 @@ from clsnorm.batches import Batch
 from clsnorm.callbacks.logs import log_directly
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import world_size
-from clsnorm.errors import InputError
+from clsnorm.errors import require_switch, require_whole
 from clsnorm.files import replacing
 from clsnorm.gradients import (
     Examples,
@@ -86,8 +86,8 @@ class GradientNorms(Observer):
     kinds = GradientAlarms.kinds
 
     def __init__(self, *, top: int, updates: bool, window: int, deviations: float) -> None:
-        if not isinstance(top, int) or top < 1:
-            raise InputError(f"Expected argument `top` to be a positive whole number of dimensions, but got {top!r}")
+        require_whole("gradient_norms.top", top, least=1, advice="It counts dimensions")
+        require_switch("gradient_norms.updates", updates)
         self._top, self._updates = top, updates
         self._alarms = GradientAlarms(window=window, deviations=deviations)
         self._run: dict[str, list[np.ndarray]] = {}
@@ -97,11 +97,7 @@ class GradientNorms(Observer):
 
     @override
     def check(self, *, dim: int) -> None:
-        if self._top > dim:
-            raise InputError(
-                f"Expected argument `top` of gradient_norms to be at most {dim}, the dimensions of [CLS], "
-                f"but got {self._top}"
-            )
+        require_whole("gradient_norms.top", self._top, least=1, most=dim, advice=f"[CLS] has {dim} dimensions")
 
     @override
     def summary(self) -> dict[str, float]:
@@ -127,7 +123,7 @@ class GradientNorms(Observer):
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
+        classifier = self.classifier(pl_module)
         self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_gradients else "h", "z": "z"}
         self._normalizer = classifier.normalizer
         self._norms = ParameterNorms(classifier)

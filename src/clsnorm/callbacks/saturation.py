@@ -41,16 +41,8 @@ class Saturation(Observer):
         self._sums = {}
 
     @override
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        classifier: Any = pl_module.classifier
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
+        classifier = self.classifier(pl_module)
         for place, part in (("pooler", classifier.encoder), ("normalizer", classifier.normalizer)):
             flat = part.saturated(outputs["h"])
             if flat is not None:
