@@ -55,8 +55,8 @@ class Cache:
         entry = self._place(key)
         try:
             stored = json.loads((entry / RECORD).read_text(encoding="utf-8"))
-            kept = {name: digest(entry / name) for name in stored["files"]}
-            sound = stored["key"] == key and stored["files"] == kept
+            found = {name: digest(entry / name) for name in stored["files"]}
+            sound = stored["key"] == key and stored["files"] == found
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return (entry, stored["record"]) if sound else None

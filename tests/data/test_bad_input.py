@@ -89,9 +89,9 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
 def test_labels_that_are_no_names_are_refused(user_files: Build, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     rows = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(20)]
-    for odd, told in ((float("nan"), "no label"), (["a"], "a list"), ({"a": 1}, "a dict"), (None, "no label")):
+    for odd, fault in ((float("nan"), "no label"), (["a"], "a list"), ({"a": 1}, "a dict"), (None, "no label")):
         path.write_text("\n".join(map(json.dumps, [*rows, {"text": "x", "label": odd}])))
-        with pytest.raises(InputError, match=rf"Expected a label in each row in .*, but found line 21: {told}"):
+        with pytest.raises(InputError, match=rf"Expected a label in each row in .*, but found line 21: {fault}"):
             user_files(path).prepare()
     path.write_text("\n".join(json.dumps({"text": f"text {i}", "label": 3e38 if i else 1e39}) for i in range(20)))
     with pytest.raises(InputError, match=r"finite number to predict in each row in .*, but found line 1: 1e"):
@@ -111,11 +111,11 @@ def test_faults_of_several_files_name_them_all(user_files: Build, write_tsv: Bui
 
 
 def test_only_faults_that_are_shown_are_spelt_out(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(labelling, "_unknown", lambda name, known: told.append(name) or name)
+    spelt: list[str] = []
+    monkeypatch.setattr(labelling, "_unknown", lambda name, known: spelt.append(name) or name)
     with pytest.raises(InputError, match="and 95 more"):
         user_files(write_tsv("a.tsv", [*GOOD, *[("x", "c")] * 100]), labels=["a", "b"]).prepare()
-    assert len(told) == 5
+    assert len(spelt) == 5
 
 
 def test_json_numbers_are_no_text(user_files: Build, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_tokenizer_that_does_not_know_the_text_is_warned_of(
     assert [record.levelname for record in caplog.records if "tokenizer" in record.message] == ["WARNING"] * 3
 
 
-def test_a_class_of_one_row_stays_in_train_and_its_absence_elsewhere_is_told(
+def test_a_class_of_one_row_stays_in_train_and_its_absence_elsewhere_is_logged(
     user_files: Build, write_tsv: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = user_files(write_tsv("train.tsv", [*GOOD, ("one of its kind", "rare")]))

@@ -19,12 +19,14 @@ class Facts:
 
     Args:
         task: ``classification`` or ``regression``.
-        labels: Class names in the order of their ids; None: those of train, sorted, or regression.
-        untrained: Classes that need no row in train.
-        allow_absent: Whether a published select or report split may lack other classes.
+        labels: Class names in the order of their ids; None for regression, or for the sorted names found in train.
+        untrained: Classes that need no row in train and then cannot be learned; any other class without one is refused.
+        allow_absent: Whether a published select or report split may lack a class, which is then logged; else it is
+            refused.
         rows: Stated row counts of the published splits; a missing one or None is not checked.
-        max_empty: Largest share of rows of a split with an empty text.
-        drop_leaked: Whether to drop rows of train that occur in another split.
+        max_empty: Largest share of rows of a split whose text may be empty; they are dropped.
+        drop_leaked: Whether to drop rows of train whose text occurs in another split, but for case, punctuation and
+            spaces.
 
     Raises:
         InputError: If a value is out of range or contradicts another one.
@@ -80,7 +82,8 @@ class Scores:
     """The metrics of a data set.
 
     Args:
-        metrics: By name.
+        metrics: By name. A partial is called with ``num_classes``. Their inputs are probabilities ``(B, C)`` and class
+            ids, or values and targets, both ``(B,)``.
         monitor: The one that chooses the checkpoint.
         mode: ``max`` or ``min``: what is good in ``monitor``.
 

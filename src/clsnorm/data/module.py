@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ from clsnorm.data.notes import notes, source_record, warnings
 from clsnorm.data.rows.subsets import LabelNoise, Subset
 from clsnorm.data.sources.source import Source, Unavailable
 from clsnorm.data.tokens.loader import BatchLoader, TokenDataset
-from clsnorm.data.tokens.preparation import Preparation, Prepared
+from clsnorm.data.tokens.preparation import Preparation
+from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.sampling import GlobalBatches
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError, require_whole
@@ -41,37 +41,17 @@ class DataModule(pl.LightningDataModule):
     Args:
         sources: Where the rows may come from; tried in this order.
         name: Of the data set, for messages.
-        task: ``classification`` or ``regression``.
-        labels: Class names in the order of their ids; None for regression, or for the sorted names found in train.
-        rows: Stated row counts of the published splits, checked; None for any number.
-        untrained: Classes without a row in train, which cannot be learned; any other such class is refused.
-        allow_absent: Whether a published select or report split may lack a class, which is then logged; else it is
-            refused.
-        metrics: Metrics by name. A partial is called with ``num_classes``. Their inputs are probabilities ``(B, C)``
-            and class ids, or values and targets, both ``(B,)``.
-        monitor: The metric that chooses the checkpoint.
-        mode: ``max`` or ``min``: what is good in ``monitor``.
+        task, labels, untrained, allow_absent, rows, max_empty, drop_leaked: See `clsnorm.data.facts.Facts`.
+        metrics, monitor, mode: See `clsnorm.data.facts.Scores`.
         max_length: Tokens kept of an example, special tokens included.
-        batch_size: Examples of a training batch over all processes.
-        eval_batch_size: Examples of any other batch over all processes.
-        max_train_examples: Size of a stratified subset of train; None, or more than exist: all. For one
-            ``seed_subset`` a larger subset contains the smaller one.
-        shots_per_class: Training rows of each class instead; None: no such rule.
-        label_noise: Share of the training labels, of the subset if one is drawn, that are replaced by another class.
-        drop_leaked: Whether to drop rows of train whose text occurs in another split, but for case, punctuation and
-            spaces.
-        max_empty: Largest share of rows of a split whose text may be empty; they are dropped.
-        packed: Whether batches are packed (no padding) or padded.
+        max_train_examples, shots_per_class, seed_subset: See `clsnorm.data.rows.subsets.Subset`.
+        label_noise, seed_noise: See `clsnorm.data.rows.subsets.LabelNoise`; of the subset, if one is drawn.
+        batch_size, eval_batch_size, packed, num_workers, seed_order, rank, world_size: See
+            `clsnorm.data.facts.Batching`.
         data_root: Folder of published data sets.
         cache: Folder where rows and tokens are cached.
-        num_workers: Processes that load batches; 0: the training process.
         about: Further facts for the record: citation, licence, ...
         tokenizer: A fast tokenizer.
-        seed_order: Of the order of training examples.
-        seed_subset: Of the training subset.
-        seed_noise: Of the label noise.
-        rank: This process.
-        world_size: Number of processes.
 
     Raises:
         InputError: If an argument is out of range.
@@ -180,27 +160,11 @@ class DataModule(pl.LightningDataModule):
         )
 
     def _adopt(self, prepared: Prepared) -> None:
-        self._used, self.labels = prepared.used, prepared.labels
+        noisy = prepared.with_noise(self.noise, self.facts.untrained)
+        self._tokens, self._used, self.labels = noisy.tokens, noisy.used, noisy.labels
+        self.fingerprint = noisy.fingerprint()
         self.num_outputs = len(self.labels) if self.labels else 1
-        train = prepared.tokens["train"]
-        labels = self._noisy(train.labels) if self.noise.share else train.labels
-        self._tokens = {**prepared.tokens, "train": dataclasses.replace(train, labels=labels)}
         self.metrics = build_metrics(self.scores.metrics, num_outputs=self.num_outputs, regression=self.regression)
-        digest = hashlib.sha256(repr(self.labels).encode())
-        for split, tokens in sorted(self._tokens.items()):  # the content only: another source of it changes nothing
-            digest.update(split.encode() + tokens.digest(self._used[split]))
-        self.fingerprint = digest.hexdigest()
-
-    def _noisy(self, labels: np.ndarray) -> np.ndarray:
-        noisy, rows = np.array(labels), self._used["train"]
-        noisy[rows] = self.noise.applied(noisy[rows], self._trained(noisy))
-        return noisy
-
-    def _trained(self, labels: np.ndarray) -> np.ndarray:
-        """Returns the ids of the classes that have a row in train or should have one, ascending."""
-        spared = [name in self.facts.untrained for name in self.labels or ()]
-        counts = np.bincount(labels, minlength=self.num_outputs)
-        return np.flatnonzero((counts > 0) | ~np.array(spared))
 
     def _record(self, preparation: Preparation, prepared: Prepared) -> None:
         self.source_record = source_record(preparation, prepared) | {

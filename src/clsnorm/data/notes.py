@@ -1,4 +1,4 @@
-"""The record of a run's data for its results, and what is logged about it, one line each."""
+"""The record of a run's data for its results, and one-line notes and warnings for the log."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from clsnorm.data.formats.faults import names_of
 from clsnorm.data.rows.labels import absent_classes
-from clsnorm.data.tokens.preparation import Preparation, Prepared
+from clsnorm.data.tokens.preparation import Preparation
+from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.tokenization import truncation_rule
 
 MANY_CUT = 0.01

@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 
 def bar(what: str, total: int | None = None, *, shown: bool) -> Any:
-    """Returns a bar that counts rows; it appears on a terminal only, and not for what takes no time.
+    """Returns a bar that counts rows; it appears only on a terminal, and only after half a second.
 
     Args:
         what: Text before the bar.

@@ -19,7 +19,7 @@ class Subset:
     """A subset of train, drawn from a seed. For one seed a larger subset contains the smaller.
 
     Args:
-        size: Rows, stratified by class, or by decile for values; None: all.
+        size: Rows, stratified by class, or by decile for values; None, or more than exist: all.
         shots: Rows of each class; None: no such rule.
         seed: Of the draw.
 

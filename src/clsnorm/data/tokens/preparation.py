@@ -21,6 +21,7 @@ from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.rows.subsets import Subset
 from clsnorm.data.sources.source import Source
+from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.tokenization import Tokens, require_tokenizer, tokenizer_fingerprint, write
 from clsnorm.errors import InputError
 
@@ -36,25 +37,6 @@ Entry = tuple[Path, dict[str, Any]]  # of a cache: its folder and its record
 IN_TRAIN = "remove it from data.labels, if it is listed there, or name it in data.untrained"
 ELSEWHERE = "set data.allow_absent=true"
 SPARSE = 0.5  # a training subset smaller than this share of train is tokenized alone
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """The tokens of all splits.
-
-    Attributes:
-        tokens: Of each split; those of train may be of a subset only.
-        used: Of each split, which rows of its tokens are used, int64, ascending.
-        labels: Class names in the order of their ids; None for regression.
-        record: ``published``, ``drops``, ``sizes`` of the splits, ``copies``.
-        content: Identifies the content of the source.
-    """
-
-    tokens: dict[str, Tokens]
-    used: dict[str, np.ndarray]
-    labels: list[str] | None
-    record: dict[str, Any]
-    content: str
 
 
 @dataclass(frozen=True, kw_only=True)
