@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassF1Score, MulticlassMatthewsCorrCoef
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, refuse, require_whole
 
 ROUNDING = 1e-6  # what float32 makes of a correlation that is 0
 
@@ -158,7 +158,7 @@ class MeanClassF1(MulticlassF1Score):
         for index in class_indices:
             _require_class("class_indices", index, num_classes)
         if not class_indices or len(set(class_indices)) < len(class_indices):
-            raise InputError(f"Expected argument `class_indices` to name classes, each once, but got {class_indices}")
+            refuse("class_indices", "a list of classes, each once", class_indices)
         super().__init__(num_classes=num_classes, average="none", **kwargs)
         self.class_indices = list(class_indices)
 
@@ -185,8 +185,5 @@ class Matthews(MulticlassMatthewsCorrCoef):
 
 
 def _require_class(argument: str, index: int, num_classes: int) -> None:
-    if not 0 <= index < num_classes:
-        raise InputError(
-            f"Expected argument `{argument}` to be in [0, {num_classes - 1}], but got {index}: there are "
-            f"{num_classes} classes. Name one of them, counting from 0"
-        )
+    advice = f"There are {num_classes} classes, counted from 0"
+    require_whole(argument, index, least=0, most=num_classes - 1, advice=advice)

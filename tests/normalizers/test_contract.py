@@ -95,7 +95,7 @@ def test_wrong_shape_is_told(key: str, ready: Build, shape: tuple[int, ...], hin
 
 @pytest.mark.parametrize("dim", [0, -1, 2.0, True])
 def test_wrong_dim_is_told(key: str, build: Build, dim: object) -> None:
-    with pytest.raises(InputError, match="`dim` to be a positive integer, but got"):
+    with pytest.raises(InputError, match="`dim` to be a whole number of at least 1, but got"):
         build(key, dim)
 
 
@@ -115,9 +115,12 @@ def test_wrong_options_are_told(key: str, build: Build) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "told"),
     [
-        *((name, {"eps": 1.1}, "`eps`, a floor") for name in ("standardize", "robust", "zca_whitening", "ln_strip")),
-        *((name, {"low": 0.5, "high": 0.5}, "`low` to be below `high`") for name in ("robust", "clip")),
-        ("abtt", {"components": 6}, "at most 5, but got 6"),
+        *(
+            (name, {"eps": 1.1}, "`eps` to be a floor")
+            for name in ("standardize", "robust", "zca_whitening", "ln_strip")
+        ),
+        *((name, {"low": 0.5, "high": 0.5}, "`low` to be below `high`=0.5") for name in ("robust", "clip")),
+        ("abtt", {"components": 6}, "a whole number from 0 to 5, but got 6"),
         *(("groupnorm", {"groups": wrong}, r"Give one of \[1, 2, 3\]") for wrong in (0, 4, 6, True, 1.5, "two")),
     ],
 )

@@ -6,9 +6,15 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from clsnorm.data import DataModule
+    from clsnorm.model import Classifier
 
 STEP_HOOKS = {
     "on_train_batch_start",
@@ -66,6 +72,38 @@ class Observer(Callback):
     def summary(self) -> dict[str, float]:
         """Returns the last value of each logged number."""
         return {}
+
+    @staticmethod
+    def data(trainer: pl.Trainer) -> DataModule:
+        """Returns the run's data."""
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]  # set by a connector
+        return data
+
+    @staticmethod
+    def classifier(pl_module: pl.LightningModule) -> Classifier:
+        """Returns the classifier of the `clsnorm.model.FineTuner` that is trained."""
+        classifier: Classifier = pl_module.classifier  # type: ignore[assignment]
+        return classifier
+
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
+        """Called with the outputs of each validation step; the short form of Lightning's ``on_validation_batch_end``.
+
+        Args:
+            pl_module: The module that is validated.
+            outputs: What its step returned, such as ``h``, ``z``, ``logits`` and ``labels`` of the batch.
+        """
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.on_validation_outputs(pl_module, outputs)
 
 
 def _kind(name: str) -> str:

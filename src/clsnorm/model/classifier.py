@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
-from clsnorm.errors import InputError, did_you_mean, require_switch
+from clsnorm.errors import (
+    InputError,
+    is_number,
+    refuse,
+    require_choice,
+    require_probability,
+    require_switch,
+    require_whole,
+)
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import first_step, match_function
 from clsnorm.normalizers import Normalizer
@@ -85,13 +93,12 @@ class Classifier(nn.Module):
         recalibrate_every: int | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= dropout < 1:
-            raise InputError(f"Expected argument `classifier.dropout` to be in [0, 1), but got {dropout}")
-        if init_std < 0:
-            raise InputError(f"Expected argument `classifier.init_std` not to be negative, but got {init_std}")
-        _check_controls(init, rate_matched)
-        if recalibrate_every is not None:
-            _check_recalibration(recalibrate_every, normalizer)
+        require_probability("classifier.dropout", dropout, advice="Set classifier.dropout=0.1")
+        if not is_number(init_std) or not 0 <= init_std < float("inf"):
+            refuse("classifier.init_std", "a number of at least 0", init_std, "Set classifier.init_std=0.02")
+        require_choice("classifier.init", init, INITS)
+        require_switch("classifier.rate_matched", rate_matched, advice="Set classifier.rate_matched=true")
+        _require_recalibration(recalibrate_every, normalizer)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
@@ -164,22 +171,10 @@ class Classifier(nn.Module):
         return embeddings
 
 
-def _check_controls(init: str, rate_matched: bool) -> None:
-    if init not in INITS:
-        raise InputError(
-            f"Expected argument `classifier.init` to be one of {INITS}, but got {init!r}."
-            f"{did_you_mean(str(init), INITS)}"
-        )
-    require_switch("classifier.rate_matched", rate_matched, advice="Set classifier.rate_matched=true")
-
-
-def _check_recalibration(every: int, normalizer: Normalizer) -> None:
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-        raise InputError(
-            "Expected argument `classifier.recalibrate_every` to be a positive number of epochs or null, but got "
-            f"{every!r}. Set classifier.recalibrate_every=1"
-        )
-    if normalizer.calibration is None:
+def _require_recalibration(every: int | None, normalizer: Normalizer) -> None:
+    advice = "It counts epochs: set classifier.recalibrate_every=1"
+    require_whole("classifier.recalibrate_every", every, least=1, or_null=True, advice=advice)
+    if every is not None and normalizer.calibration is None:
         raise InputError(
             f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but "
             f"{type(normalizer).__name__} needs no calibration. Set classifier.recalibrate_every=null"

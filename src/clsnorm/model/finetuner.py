@@ -16,12 +16,12 @@ from torchmetrics import Metric
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
+from clsnorm.lightning_internals import is_logged, leave_unscaling_to_scaler, loss_scaler, scale_on_device
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
 from clsnorm.optim.groups import apply_rates, matrices, parameter_groups
-from clsnorm.trainer_steps import is_logged
 
 StepOutput = dict[str, Tensor]
 
@@ -88,9 +88,7 @@ class FineTuner(pl.LightningModule):
         """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
         groups = parameter_groups(self.classifier, self._matrices, head_rate=float(self.classifier.head_rate))
         optimizer = self._optimizer(groups)
-        # AMP's scaler can unscale for torch's fused optimizers, too: else Lightning would not clip, and none could see
-        # without waiting for the device which steps they leave out.
-        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        leave_unscaling_to_scaler(optimizer)
         apply_rates(optimizer)
         steps = self.trainer.estimated_stepping_batches
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
@@ -108,9 +106,8 @@ class FineTuner(pl.LightningModule):
         return _step_output(loss, output, batch)
 
     def on_before_backward(self, loss: Tensor) -> None:
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:  # read on the device: `get_scale` would wait for it
-            self.classifier.normalizer.take_loss_scale(scaler._get_scale_async())
+        if (scaler := loss_scaler(self.trainer)) is not None:
+            self.classifier.normalizer.take_loss_scale(scale_on_device(scaler))
 
     def _log_training_loss(self, losses: Tensor, batch: Batch) -> None:
         """Logs the global batch's mean loss; several processes reduce it only on steps that loggers write."""

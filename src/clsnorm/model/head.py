@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_positive
 from clsnorm.model.scores import example_losses
 from clsnorm.normalizers import Normalizer
 
@@ -41,8 +41,7 @@ class CosineHead(nn.Module):
                 "Expected classes for classifier=cosine, but the data set has a number to predict. "
                 "Use classifier=linear"
             )
-        if not 0 < scale < float("inf"):
-            raise InputError(f"Expected argument `classifier.head.scale` to be positive, but got {scale}")
+        require_positive("classifier.head.scale", scale, advice="Set classifier.head.scale=20")
         self.weight = nn.Parameter(torch.randn(classes, dim))
         self.scale = nn.Parameter(torch.tensor(float(scale)))
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from typing_extensions import override
 
+from clsnorm.lightning_internals import forget_optimizers, set_data_parallel_size
 from clsnorm.optim.groups import is_layer
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
     @override
     def setup_environment(self) -> None:
-        self._data_parallel_size = self.num_processes
+        set_data_parallel_size(self, self.num_processes)
         super().setup_environment()
 
     @override
     def teardown(self) -> None:
-        self._reset_optimizers_and_schedulers()  # else a file of weights alone is asked for their state
+        forget_optimizers(self)  # otherwise a file of weights alone is expected to hold their state
         super().teardown()
 
 

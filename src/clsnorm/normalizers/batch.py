@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum, differentiable_all_reduce_sum
+from clsnorm.errors import require_between, require_positive, require_switch, require_whole
 from clsnorm.normalizers.batch_statistics import (
     RunningAverage,
     global_variance,
@@ -11,14 +12,7 @@ from clsnorm.normalizers.batch_statistics import (
     rows_before,
     statistics_dtype,
 )
-from clsnorm.normalizers.normalizer import (
-    Normalizer,
-    check_between,
-    check_count,
-    check_flag,
-    check_positive,
-    check_rate,
-)
+from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
 class BatchNorm(Normalizer):
@@ -55,11 +49,11 @@ class BatchNorm(Normalizer):
         self, dim: int, *, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, sync: bool = True
     ) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
-        check_rate("momentum", momentum)
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
+        require_rate("momentum", momentum)
         self.eps = eps
         self.momentum = momentum
-        check_flag("sync", sync)
+        require_switch("sync", sync, advice="Give normalizer.sync=true")
         self.sync = sync
         self._last_slope: Tensor | None = None  # what the last batch was multiplied by, without the weight
         self.learn(weight=affine, bias=affine)
@@ -142,7 +136,7 @@ class GhostBatchNorm(BatchNorm):
         self, dim: int, *, virtual_batch_size: int = 8, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
     ) -> None:
         super().__init__(dim, eps=eps, momentum=momentum, affine=affine)
-        check_count("virtual_batch_size", virtual_batch_size, least=2)
+        require_whole("virtual_batch_size", virtual_batch_size, least=2, advice="Give normalizer.virtual_batch_size=8")
         self.virtual_batch_size = virtual_batch_size
 
     def _training_statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -203,11 +197,11 @@ class BatchRenorm(Normalizer):
         affine: bool = True,
     ) -> None:
         super().__init__(dim)
-        check_between("r_max", r_max, 1, float("inf"))
-        check_between("q_max", q_max, 0, float("inf"))
-        check_count("warmup_steps", warmup_steps)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
-        check_rate("momentum", momentum)
+        require_between("r_max", r_max, 1, float("inf"), advice="Give for example normalizer.r_max=3")
+        require_between("q_max", q_max, 0, float("inf"), advice="Give for example normalizer.q_max=5")
+        require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
+        require_rate("momentum", momentum)
         self.r_max, self.q_max, self.warmup_steps, self.eps, self.momentum = r_max, q_max, warmup_steps, eps, momentum
         self._last_slope: Tensor | None = None
         self.running_mean = RunningAverage(torch.zeros(dim))

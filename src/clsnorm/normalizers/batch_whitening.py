@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from clsnorm.errors import require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, require_batch, statistics_dtype
 from clsnorm.normalizers.matrices import inverse_root, newton_inverse_root, with_ridge
-from clsnorm.normalizers.normalizer import Normalizer, check_count, check_positive, check_rate
+from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
 class BatchWhitening(Normalizer):
@@ -41,9 +42,9 @@ class BatchWhitening(Normalizer):
         self, dim: int, *, group_size: int = 16, eps: float = 1e-3, momentum: float = 0.1, affine: bool = True
     ) -> None:
         super().__init__(dim)
-        check_count("group_size", group_size, least=1)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-3")
-        check_rate("momentum", momentum)
+        require_whole("group_size", group_size, least=1, advice="Give for example normalizer.group_size=16")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-3")
+        require_rate("momentum", momentum)
         self.group_size, self.eps, self.momentum = min(group_size, dim), eps, momentum
         self.blocks = -(-dim // self.group_size)
         eye = torch.eye(self.group_size).repeat(self.blocks, 1, 1)
@@ -135,7 +136,7 @@ class IterNorm(BatchWhitening):
         affine: bool = True,
     ) -> None:
         super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
-        check_count("iterations", iterations, least=1)
+        require_whole("iterations", iterations, least=1, advice="Give for example normalizer.iterations=5")
         self.iterations = iterations
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -184,7 +185,7 @@ class ShuffledGroupWhitening(DecorrelatedBatchNorm):
         self, dim: int, *, group_size: int = 6, seed: int = 0, eps: float = 1e-3, momentum: float = 0.1
     ) -> None:
         super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False)
-        check_count("seed", seed)
+        require_whole("seed", seed, least=0, advice="Give for example normalizer.seed=0")
         self.seed = seed
         order = torch.randperm(dim, generator=torch.Generator().manual_seed(seed))
         self.register_buffer("order", order)

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from clsnorm.errors import require_between, require_switch, require_whole
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import spectral_power
-from clsnorm.normalizers.normalizer import Normalizer, check_between, check_count, check_flag, check_floor
+from clsnorm.normalizers.normalizer import Normalizer, require_floor
 from clsnorm.normalizers.whitening import varying_covariance
 from clsnorm.statistics import Moments
 
@@ -40,7 +41,7 @@ class Scale(CalibratedAffine):
 
     def __init__(self, dim: int, *, learned: bool = False) -> None:
         super().__init__(dim, diagonal=True)
-        check_flag("learned", learned)
+        require_switch("learned", learned, advice="Give normalizer.learned=true")
         self.weight = nn.Parameter(torch.ones(())) if learned else None
 
     def compute_location(self, accumulator: Moments) -> Tensor:
@@ -81,7 +82,7 @@ class Rotation(Normalizer):
 
     def __init__(self, dim: int, *, seed: int = 0) -> None:
         super().__init__(dim)
-        check_count("seed", seed)
+        require_whole("seed", seed, least=0, advice="Give for example normalizer.seed=0")
         self.seed = seed
         gaussian = torch.randn(dim, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         q, r = torch.linalg.qr(gaussian)
@@ -131,10 +132,10 @@ class SpectrumMatched(CalibratedAffine):
         eps: float = 1e-5,
     ) -> None:
         super().__init__(dim, diagonal=False)
-        check_between("alpha", alpha, 0, 1)
-        check_flag("center", center)
-        check_flag("keep_variance", keep_variance)
-        check_floor("eps", eps)
+        require_between("alpha", alpha, 0, 1, advice="Give for example normalizer.alpha=0.5")
+        require_switch("center", center, advice="Give normalizer.center=true")
+        require_switch("keep_variance", keep_variance, advice="Give normalizer.keep_variance=true")
+        require_floor("eps", eps)
         self.alpha = alpha
         self.center = center
         self.keep_variance = keep_variance

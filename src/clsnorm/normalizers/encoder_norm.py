@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.errors import InputError
-from clsnorm.normalizers.normalizer import Normalizer, check_floor
+from clsnorm.normalizers.normalizer import Normalizer, require_floor
 
 
 class LayerNormStrip(Normalizer):
@@ -30,7 +30,7 @@ class LayerNormStrip(Normalizer):
 
     def __init__(self, dim: int, *, eps: float = 1e-3) -> None:
         super().__init__(dim)
-        check_floor("eps", eps)
+        require_floor("eps", eps)
         self.eps = eps
         self.register_buffer("gamma", torch.ones(dim, dtype=torch.float32))
         self.register_buffer("beta", torch.zeros(dim, dtype=torch.float32))

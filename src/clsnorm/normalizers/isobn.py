@@ -5,9 +5,9 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from clsnorm.errors import InputError
+from clsnorm.errors import is_number, refuse, require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, statistics_dtype
-from clsnorm.normalizers.normalizer import Normalizer, check_count, check_positive, check_rate, is_number
+from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
 class _IsotropicScaling(Normalizer):
@@ -19,10 +19,10 @@ class _IsotropicScaling(Normalizer):
 
     def __init__(self, dim: int, *, momentum: float, eps: float, beta: float) -> None:
         super().__init__(dim)
-        check_rate("momentum", momentum)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-3")
+        require_rate("momentum", momentum)
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-3")
         if not is_number(beta) or not 0 <= beta < float("inf"):
-            raise InputError(f"Expected argument `beta` to be at least 0, but got {beta!r}. Give normalizer.beta=0.5")
+            refuse("beta", "a number of at least 0", beta, "Give normalizer.beta=0.5")
         self.momentum = momentum
         self.eps = eps
         self.beta = beta
@@ -99,7 +99,7 @@ class IsoBN(_IsotropicScaling):
         self, dim: int, *, momentum: float = 0.05, eps: float = 1e-3, beta: float = 0.5, warmup_steps: int = 20
     ) -> None:
         super().__init__(dim, momentum=momentum, eps=eps, beta=beta)
-        check_count("warmup_steps", warmup_steps)
+        require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
         self.warmup_steps = warmup_steps
         self.covariance = RunningAverage(torch.zeros(dim, dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from clsnorm.errors import InputError, require_switch
+from clsnorm.errors import InputError, refuse, require_between, require_fraction, require_switch, require_whole
 from clsnorm.statistics import Accumulator
 
 
@@ -52,8 +52,7 @@ class Normalizer(nn.Module, ABC):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise InputError(f"Expected argument `dim` to be a positive integer, but got {dim!r}")
+        require_whole("dim", dim, least=1)
         self.dim = dim
         self.learn(weight=False, bias=False)
 
@@ -63,8 +62,8 @@ class Normalizer(nn.Module, ABC):
         Raises:
             InputError: ``weight`` or ``bias``, which are what the option ``affine`` says, is neither true nor false.
         """
-        check_flag("affine", weight)
-        check_flag("affine", bias)
+        for option in (weight, bias):
+            require_switch("affine", option, advice="Give normalizer.affine=true")
         self.register_parameter("weight", nn.Parameter(torch.ones(self.dim)) if weight else None)
         self.register_parameter("bias", nn.Parameter(torch.zeros(self.dim)) if bias else None)
 
@@ -184,65 +183,21 @@ class Normalizer(nn.Module, ABC):
         return super()._apply(keep_precision, recurse)
 
 
-def check_positive(name: str, value: float, advice: str) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a positive finite number."""
-    if not is_number(value) or not 0 < value < float("inf"):
-        raise InputError(f"Expected argument `{name}` to be positive, but got {value!r}. {advice}")
+def require_floor(argument: str, value: object) -> None:
+    """Raises `InputError` unless ``value`` is a floor relative to the largest value: above 0 and at most 1."""
+    advice = f"Give a small number such as normalizer.{argument}=1e-4"
+    require_fraction(argument, value, meaning="a floor relative to the largest value,", advice=advice)
 
 
-def check_floor(name: str, value: float) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a floor relative to the largest value."""
-    if not is_number(value) or not 0 < value <= 1:
-        raise InputError(
-            f"Expected argument `{name}`, a floor relative to the largest value, to be above 0 and at most 1, "
-            f"but got {value!r}. Give a small number such as normalizer.{name}=1e-4"
-        )
+def require_rate(argument: str, value: object) -> None:
+    """Raises `InputError` unless ``value`` is the weight of the newest batch in an exponential average."""
+    advice = f"Give a small number such as normalizer.{argument}=0.1"
+    require_fraction(argument, value, meaning="the weight of the newest batch,", advice=advice)
 
 
-def check_flag(name: str, value: bool) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is true or false."""
-    require_switch(name, value, advice=f"Give normalizer.{name}=true")
-
-
-def check_quantiles(low: float, high: float) -> None:
+def require_quantiles(low: float, high: float) -> None:
     """Raises `InputError` unless the arguments ``low`` and ``high`` are shares on both sides of the median."""
-    check_between("low", low, 0, 0.5)
-    check_between("high", high, 0.5, 1)
+    require_between("low", low, 0, 0.5, advice="Give for example normalizer.low=0.25")
+    require_between("high", high, 0.5, 1, advice="Give for example normalizer.high=0.75")
     if low == high:
-        raise InputError(
-            f"Expected argument `low` to be below `high`, but both are {low:g}. Give for example normalizer.low=0.25"
-        )
-
-
-def check_rate(name: str, value: float) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is the weight of an exponential average."""
-    if not is_number(value) or not 0 < value <= 1:
-        raise InputError(
-            f"Expected argument `{name}`, the weight of the newest batch, to be above 0 and at most 1, "
-            f"but got {value!r}. Give a small number such as normalizer.{name}=0.1"
-        )
-
-
-def check_between(name: str, value: float, low: float, high: float) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a number from ``low`` to ``high``."""
-    if not is_number(value) or not low <= value <= high:
-        raise InputError(
-            f"Expected argument `{name}` to be between {low:g} and {high:g}, but got {value!r}. "
-            f"Give for example normalizer.{name}={(low + high) / 2:g}"
-        )
-
-
-def check_count(name: str, value: int, *, least: int = 0, most: int | None = None) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a whole number from ``least`` to ``most``."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limit = "" if most is None else f" and at most {most}"
-        raise InputError(
-            f"Expected argument `{name}` to be a whole number of at least {least}{limit}, but got {value!r}. "
-            f"Give for example normalizer.{name}={least}"
-        )
-
-
-def is_number(value: object) -> bool:
-    """Tells whether ``value`` is an int or a float; a bool is neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        refuse("low", f"below `high`={high:g}", low, "Give for example normalizer.low=0.25")

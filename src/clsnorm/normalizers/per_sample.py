@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from clsnorm.errors import InputError
-from clsnorm.normalizers.normalizer import Normalizer, check_positive
+from clsnorm.errors import is_whole, refuse, require_positive
+from clsnorm.normalizers.normalizer import Normalizer
 
 
 class LayerNorm(Normalizer):
@@ -27,7 +27,7 @@ class LayerNorm(Normalizer):
 
     def __init__(self, dim: int, *, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
         self.eps = eps
         self.learn(weight=affine, bias=affine)
 
@@ -61,7 +61,7 @@ class RMSNorm(Normalizer):
 
     def __init__(self, dim: int, *, eps: float = 1e-6, affine: bool = True) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-6")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-6")
         self.eps = eps
         self.learn(weight=affine, bias=False)
 
@@ -95,8 +95,8 @@ class L2Norm(Normalizer):
 
     def __init__(self, dim: int, *, eps: float = 1e-6, temperature: float = 1.0) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-6")
-        check_positive("temperature", temperature, "Give for example normalizer.temperature=0.05")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-6")
+        require_positive("temperature", temperature, advice="Give for example normalizer.temperature=0.05")
         self.eps = eps
         self.temperature = temperature
 
@@ -128,7 +128,7 @@ class ScaleNorm(Normalizer):
 
     def __init__(self, dim: int, *, eps: float = 1e-5) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
         self.eps = eps
         self.length = nn.Parameter(torch.tensor(dim**0.5))
 
@@ -165,14 +165,12 @@ class GroupNorm(Normalizer):
 
     def __init__(self, dim: int, *, groups: int | None = None, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
         # A block of one dimension would be nothing but its mean.
         possible = [number for number in range(1, dim // 2 + 1) if dim % number == 0] or [1]
-        if groups is not None and (isinstance(groups, bool) or groups not in possible):
-            raise InputError(
-                f"Expected argument `groups` to cut {dim} dimensions into equal blocks of two or more, but got "
-                f"{groups!r}. Give one of {possible}, or null for the default"
-            )
+        if groups is not None and (not is_whole(groups) or groups not in possible):
+            rule = f"null or a number that cuts {dim} dimensions into equal blocks of two or more"
+            refuse("groups", rule, groups, f"Give one of {possible}")
         self.groups = max(number for number in possible if number <= 16) if groups is None else groups
         self.eps = eps
         self.learn(weight=affine, bias=affine)
@@ -208,7 +206,7 @@ class DynamicTanh(Normalizer):
 
     def __init__(self, dim: int, *, alpha: float = 0.5) -> None:
         super().__init__(dim)
-        check_positive("alpha", alpha, "Give for example normalizer.alpha=0.5")
+        require_positive("alpha", alpha, advice="Give for example normalizer.alpha=0.5")
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
         self.learn(weight=True, bias=True)
 

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from clsnorm.distributed import all_reduce_sum, world_size
+from clsnorm.errors import require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_mean, statistics_dtype
-from clsnorm.normalizers.normalizer import Normalizer, check_count, check_positive, check_rate
+from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
 class PowerNorm(Normalizer):
@@ -56,10 +57,10 @@ class PowerNorm(Normalizer):
         affine: bool = True,
     ) -> None:
         super().__init__(dim)
-        check_rate("momentum", momentum)
-        check_rate("momentum_backward", momentum_backward)
-        check_count("warmup_steps", warmup_steps)
-        check_positive("eps", eps, "Give a small number such as normalizer.eps=1e-5")
+        require_rate("momentum", momentum)
+        require_rate("momentum_backward", momentum_backward)
+        require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
+        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
         self.momentum, self.momentum_backward = momentum, momentum_backward
         self.warmup_steps, self.eps = warmup_steps, eps
         self.phi = RunningAverage(torch.ones(dim))

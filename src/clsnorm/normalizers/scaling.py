@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from clsnorm.errors import InputError
+from clsnorm.errors import is_whole, refuse, require_positive
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored
-from clsnorm.normalizers.normalizer import check_floor, check_positive, check_quantiles
+from clsnorm.normalizers.normalizer import require_floor, require_quantiles
 from clsnorm.statistics import Moments, Quantiles
 
 
@@ -38,7 +38,7 @@ class Standardize(CalibratedAffine):
 
     def __init__(self, dim: int, *, eps: float = 1e-4) -> None:
         super().__init__(dim, diagonal=True)
-        check_floor("eps", eps)
+        require_floor("eps", eps)
         self.eps = eps
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
@@ -71,8 +71,8 @@ class Robust(CalibratedAffine):
 
     def __init__(self, dim: int, *, low: float = 0.25, high: float = 0.75, eps: float = 1e-4) -> None:
         super().__init__(dim, diagonal=True)
-        check_quantiles(low, high)
-        check_floor("eps", eps)
+        require_quantiles(low, high)
+        require_floor("eps", eps)
         self.low = low
         self.high = high
         self.eps = eps
@@ -116,16 +116,14 @@ class OutlierZero(CalibratedAffine):
         dims: Sequence[int] | None = None,
     ) -> None:
         super().__init__(dim, diagonal=True)
-        check_positive("mean_deviations", mean_deviations, "Give normalizer.mean_deviations=3")
-        check_positive("variance_ratio", variance_ratio, "Give normalizer.variance_ratio=5")
+        require_positive("mean_deviations", mean_deviations, advice="Give normalizer.mean_deviations=3")
+        require_positive("variance_ratio", variance_ratio, advice="Give normalizer.variance_ratio=5")
         self.mean_deviations = mean_deviations
         self.variance_ratio = variance_ratio
         self.dims = None if dims is None else list(dims)
         if self.dims and not _are_dimensions(self.dims, dim):
-            raise InputError(
-                f"Expected argument `dims` to name different dimensions from 0 to {dim - 1}, but got {self.dims}. "
-                "Leave it out to look for them"
-            )
+            rule = f"a list of different dimensions from 0 to {dim - 1}"
+            refuse("dims", rule, self.dims, "Give null to look for the outliers")
 
     def compute_location(self, accumulator: Moments) -> Tensor:
         return torch.zeros_like(accumulator.mean)
@@ -146,7 +144,7 @@ class OutlierZero(CalibratedAffine):
 
 def _are_dimensions(given: Sequence[object], dim: int) -> bool:
     """Returns whether ``given`` are whole numbers from 0 to ``dim - 1``, each once."""
-    return all(type(i) is int and 0 <= i < dim for i in given) and len({*given}) == len(given)
+    return all(is_whole(i) and 0 <= i < dim for i in given) and len({*given}) == len(given)  # type: ignore[operator]
 
 
 def varies(moments: Moments) -> Tensor:

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from clsnorm.errors import require_positive, require_switch, require_whole
 from clsnorm.normalizers.calibrated import CalibratedAffine
 from clsnorm.normalizers.matrices import floored, principal_axes, shrunk, spectral_power
-from clsnorm.normalizers.normalizer import check_count, check_flag, check_floor, check_positive
+from clsnorm.normalizers.normalizer import require_floor
 from clsnorm.normalizers.scaling import varies
 from clsnorm.statistics import Moments, RadialMoments
 
@@ -35,7 +36,7 @@ class Whitening(CalibratedAffine):
 
     def __init__(self, dim: int, *, eps: float = 1e-5) -> None:
         super().__init__(dim, diagonal=False)
-        check_floor("eps", eps)
+        require_floor("eps", eps)
         self.eps = eps
 
     @abstractmethod
@@ -140,7 +141,7 @@ class SoftZCA(CalibratedAffine):
 
     def __init__(self, dim: int, *, eps: float = 0.1) -> None:
         super().__init__(dim, diagonal=False)
-        check_positive("eps", eps, "Give for example normalizer.eps=0.1")
+        require_positive("eps", eps, advice="Give for example normalizer.eps=0.1")
         self.eps = eps
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
@@ -209,8 +210,8 @@ class AllButTheTop(CalibratedAffine):
 
     def __init__(self, dim: int, *, components: int | None = None) -> None:
         super().__init__(dim, diagonal=False)
-        if components is not None:
-            check_count("components", components, most=dim - 1)
+        advice = "Give for example normalizer.components=1"
+        require_whole("components", components, least=0, most=dim - 1, or_null=True, advice=advice)
         self.components = min(max(1, dim // 100), dim - 1) if components is None else components
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
@@ -244,10 +245,10 @@ class TruncatedWhitening(PCAWhitening):
 
     def __init__(self, dim: int, *, components: int | None = None, unit: bool = True, eps: float = 1e-5) -> None:
         super().__init__(dim, eps=eps)
-        if components is not None:
-            check_count("components", components, least=1, most=dim)
+        advice = "Give for example normalizer.components=1"
+        require_whole("components", components, least=1, most=dim, or_null=True, advice=advice)
         self.components = max(1, dim // 3) if components is None else components
-        check_flag("unit", unit)
+        require_switch("unit", unit, advice="Give normalizer.unit=true")
         self.unit = unit
 
     def whitener(self, covariance: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = Non
     Args:
         classifier: Module with ``encoder``, ``normalizer`` and ``head``, whose parameters are split.
         decayed: What `matrices` returned; None asks now.
-        head_rate: Factor of the head's learning rate, which this module's optimizers obey; others need `apply_rates`.
+        head_rate: Factor of the head's learning rate: the key ``rate`` of its groups until `apply_rates` multiplies.
 
     Returns:
         Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` where it is not 1, and ``weight_decay``
@@ -79,20 +79,19 @@ def arrange(groups: Iterable[Any], *, lr: float, layer_decay: float, head_lr_fac
     given = list(groups)
     if not all(isinstance(group, dict) and "depth" in group for group in given):
         return given
-    joined: dict[tuple[float, float | None], dict[str, Any]] = {}
+    joined: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in given:
         rate = lr * layer_decay ** group["depth"] * (head_lr_factor if group["part"] == "head" else 1.0)
-        rate *= group.get("rate", 1.0)
-        decay = group.get("weight_decay")
-        fresh = {"params": [], "name": group["name"], "lr": rate} | ({} if decay is None else {"weight_decay": decay})
-        joined.setdefault((rate, decay), fresh)["params"].extend(group["params"])
+        kept = {key: group[key] for key in ("rate", "weight_decay") if key in group}
+        fresh = {"params": [], "name": group["name"], "lr": rate} | kept
+        joined.setdefault((rate, *kept.items()), fresh)["params"].extend(group["params"])
     return list(joined.values())
 
 
 def apply_rates(optimizer: torch.optim.Optimizer) -> None:
-    """Multiplies the learning rate of a group by its factor ``rate``, where the optimizer has left that standing.
+    """Multiplies the learning rate of each group by its key ``rate`` and removes the key.
 
-    The optimizers of this module have applied it; those of torch and others keep the key and pay no attention to it.
+    Optimizers, those of this package and any other, keep the key and ignore it.
     """
     for group in optimizer.param_groups:
         group["lr"] *= group.pop("rate", 1.0)

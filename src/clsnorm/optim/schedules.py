@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_between, require_whole
 
 
 class WarmUp(LRScheduler, ABC):
@@ -35,10 +35,9 @@ class WarmUp(LRScheduler, ABC):
         warmup_ratio: float = 0.1,
         warmup_steps: int | None = None,
     ) -> None:
-        if not 0 <= warmup_ratio <= 1:
-            raise InputError(f"Expected argument `scheduler.warmup_ratio` to be in [0, 1], but got {warmup_ratio}")
-        if warmup_steps is not None and warmup_steps < 0:
-            raise InputError(f"Expected argument `scheduler.warmup_steps` not to be negative, but got {warmup_steps}")
+        require_between("scheduler.warmup_ratio", warmup_ratio, 0, 1, advice="Set scheduler.warmup_ratio=0.1")
+        advice = "Set scheduler.warmup_steps=null to use the ratio"
+        require_whole("scheduler.warmup_steps", warmup_steps, least=0, or_null=True, advice=advice)
         if not 0 <= num_training_steps < math.inf:
             raise InputError(
                 f"Expected a bounded number of training steps, but got {num_training_steps}. Set trainer.max_epochs or "

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from clsnorm import distributed
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.trainer_steps import StepWatch, ends_step, is_logged, step_number
+from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, step_number
 
 Tell = Callable[..., None]
 

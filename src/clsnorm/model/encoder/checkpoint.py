@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_probability
 from clsnorm.model.encoder.families import Family, known_families
 from clsnorm.model.encoder.weights import fetch, locate, weight_names
 
@@ -40,10 +40,11 @@ def load_config(path: str, location: str) -> Any:
 
 def set_dropout(config: Any, family: Family, dropout: float | None) -> None:
     """Sets hidden and attention dropout in ``config``; raises `InputError` where their names are not known."""
+    require_probability(
+        "model.dropout", dropout, or_null=True, advice="Set model.dropout=null for the checkpoint's own"
+    )
     if dropout is None:
         return
-    if not 0 <= dropout < 1:
-        raise InputError(f"Expected argument `model.dropout` to be null or in [0, 1), but got {dropout}")
     if not family.dropout:
         raise InputError(
             f"Expected argument `model.dropout` to be null for the family {config.model_type!r}, whose options of "

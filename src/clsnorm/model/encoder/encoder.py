@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
-from clsnorm.errors import InputError, did_you_mean
+from clsnorm.errors import InputError, require_choice
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_config, load_model, set_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm
 from clsnorm.model.encoder.last_layer import allow_cls_only
@@ -77,10 +77,7 @@ class Encoder(nn.Module):
         seed_init: int = 0,
     ) -> None:
         super().__init__()
-        if tap not in TAPS:
-            raise InputError(
-                f"Expected argument `model.tap` to be one of {TAPS}, but got {tap!r}.{did_you_mean(tap, TAPS)}"
-            )
+        require_choice("model.tap", tap, TAPS)
         self.tap = tap
         location = locate(path, sha256)
         config = load_config(path, location)
