@@ -271,5 +271,5 @@ def test_load_refuses_what_is_no_snapshot(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(InputError, match="accumulators of a snapshot"):
         load(tmp_path / "other.npz")
-    with pytest.raises(InputError, match="is none"):
+    with pytest.raises(InputError, match="does not exist"):
         load(tmp_path / "gone.npz")

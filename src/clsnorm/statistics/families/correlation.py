@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.families.spread import ISOBN
 from clsnorm.statistics.statistic import statistic
-
-ISOBN = "IsoBN, Zhou, Lin and Ren, 2021 (arXiv:2005.02178)"
 
 
 def correlations(s: Snapshot) -> Tensor:

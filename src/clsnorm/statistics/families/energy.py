@@ -8,11 +8,10 @@ from functools import partial
 from torch import Tensor
 
 from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.families.centre import ZHOU
 from clsnorm.statistics.noise import noise_energies
 from clsnorm.statistics.ratios import top_share
 from clsnorm.statistics.statistic import largest, statistic
-
-ZHOU = "Zhou, Du and Ren, 2019 (arXiv:1911.03918): the claim"
 
 
 def mean_square(s: Snapshot) -> Tensor:

@@ -14,7 +14,7 @@ from clsnorm.statistics.statistic import statistic
     null=lambda s: 0.0027 * s.dim,
 )
 def by_mean(s: Snapshot) -> float:
-    """Dimensions whose mean is over three standard deviations off the means of all."""
+    """Dimensions whose mean is over three standard deviations off the average over dimensions."""
     return float(len(outlier_dimensions.outliers(s.mean)))
 
 
