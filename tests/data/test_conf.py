@@ -33,7 +33,7 @@ def test_every_option_builds_with_metrics_that_work(option: str, tokenizer: Any,
 
     node = {**compose(option), "data_root": str(tmp_path), "cache": str(tmp_path)}
     data = instantiate(node, _convert_="all")(tokenizer=tokenizer, seed_order=0, seed_subset=0, seed_noise=0)
-    classes = len(data.stated_labels) if data.stated_labels else 1
+    classes = len(data.facts.labels) if data.facts.labels else 1
     assert data.name == option
     assert set(data.about) == {"citation", "url", "licence", "typical_length"}
     assert data.about["citation"] != "not stated"
@@ -42,8 +42,8 @@ def test_every_option_builds_with_metrics_that_work(option: str, tokenizer: Any,
     assert set(node["untrained"]) <= set(names)
     for source in node["sources"].values():
         assert set(source["splits"]) == set(node["rows"])
-    assert data.monitor in data._metrics
-    for name, metric in data._metrics.items():
+    assert data.monitor in data.scores.metrics
+    for name, metric in data.scores.metrics.items():
         built = metric(num_classes=classes) if classes > 1 else metric
         if classes == 1:
             built(torch.tensor([0.1, 0.9, 0.5]), torch.tensor([0.2, 0.8, 0.4]))

@@ -26,7 +26,7 @@ STEP_HOOKS = {
 }
 
 
-def _ignore(**event: Any) -> None:
+def _report_nowhere(**event: Any) -> None:
     pass
 
 
@@ -44,14 +44,14 @@ class Observer(Callback):
 
     Attributes:
         kinds: Kinds of events that it can report, which ``abort_on`` may name.
-        tell: Reports an event with ``step``, ``kind``, ``place`` and ``value`` to ``events.csv`` and the loggers. Call
+        report: Takes ``step``, ``kind``, ``place`` and ``value`` of an event, for ``events.csv`` and the loggers. Call
             it on all processes with the same values: it may end training, unless called with ``decisive=False``. It is
             set when the run is assembled.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
 
-    tell: Callable[..., None] = staticmethod(_ignore)
+    report: Callable[..., None] = staticmethod(_report_nowhere)
     _is_timed = False
 
     def __init_subclass__(cls, **options: Any) -> None:
