@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import require_whole
+from clsnorm.statistics.shape import jaccard
 
 PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
@@ -93,6 +94,5 @@ def overlap_numbers(gradient_energy: Tensor, energy: Tensor, *, top: int) -> dic
     require_whole("top", top, least=1, most=len(energy), advice=f"There are {len(energy)} dimensions")
     if any(float(values.min()) == float(values.max()) for values in (gradient_energy, energy)):
         return {"top_overlap": math.nan, "rank_correlation": math.nan}
-    ours, theirs = (set(values.topk(top).indices.tolist()) for values in (gradient_energy, energy))
-    correlation = float(spearman_corrcoef(gradient_energy, energy))
-    return {"top_overlap": len(ours & theirs) / len(ours | theirs), "rank_correlation": correlation}
+    overlap = jaccard(*(values.topk(top).indices for values in (gradient_energy, energy)))
+    return {"top_overlap": overlap, "rank_correlation": float(spearman_corrcoef(gradient_energy, energy))}
