@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import require_whole
-from clsnorm.statistics.shape import jaccard
+from clsnorm.statistics.outlier_dimensions import jaccard
 
 PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
