@@ -15,7 +15,7 @@ from clsnorm.data.rows.columns import Column, length, tally
 from clsnorm.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from clsnorm.data.sources.source import Table
+    from clsnorm.data.formats.reader import Table
 
 MOST_CLASSES = 1 << 16  # more different labels than this are no classes; a column of texts was named, say
 

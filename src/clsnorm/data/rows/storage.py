@@ -13,13 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from clsnorm.data.formats.faults import SHOWN, names_of
+from clsnorm.data.formats.reader import Table
 from clsnorm.data.rows import labels as labelling
 from clsnorm.data.rows.arrays import ArrayFile, write_array
 from clsnorm.data.rows.columns import Stored
 from clsnorm.data.rows.parts import ARRAYS
 from clsnorm.data.rows.progress import bar
 from clsnorm.data.rows.texts import Texts, hashes, near_form
-from clsnorm.data.sources.source import Source, Table
+from clsnorm.data.sources.source import Source
 from clsnorm.errors import InputError
 from clsnorm.files import replacing
 
@@ -66,8 +67,7 @@ def store(
     for split in train_first:
         coder = _coder(regression=regression, names=names, stated=labels is not None)
         writer = _Writer(folder, split, len(source.text), coder, max_empty)
-        total = partial(_total, source, root, split, sizes.get(split))
-        with writer, bar(f"Reading {split}", total, shown=progress) as done:
+        with writer, bar(f"Reading {split}", partial(sizes.get, split), shown=progress) as done:
             for table in source.read(root, split):
                 writer.add(table)
                 done.update(len(table.lines))
@@ -76,10 +76,6 @@ def store(
         writer.finish(sizes.get(split))
         names = coder.labels
     return {"labels": names, "published": published, "drops": drops}
-
-
-def _total(source: Source, root: Path, split: str, stated: int | None) -> int | None:
-    return stated or source.expected(root, split)
 
 
 def _coder(*, regression: bool, names: Sequence[str] | None, stated: bool) -> labelling.Coder:
