@@ -80,9 +80,7 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
     train = write_tsv("train.tsv", GOOD)
     with pytest.raises(InputError, match=r"bad.tsv, but found line 4: unknown label 'q'"):
         user_files(train, write_tsv("bad.tsv", [("x", "a"), ("y", "b"), ("z", "q")])).prepare()
-    with pytest.raises(
-        InputError, match=r"different files for each split, each named once, but .*train.tsv is named twice"
-    ):
+    with pytest.raises(InputError, match=r"different files for each split, each .*, but .*train.tsv is named twice"):
         user_files(train, train)
     with pytest.raises(InputError, match="files of one format"):
         user_files(train, write_tsv("a.xlsx", GOOD))
