@@ -14,7 +14,7 @@ import torch
 from clsnorm.analyze.comparison import MEASURES, between_places, compare, nc3, outlier_dimensions
 from clsnorm.analyze.joint import write_joint_page
 from clsnorm.analyze.page import TITLES
-from clsnorm.model.encoder.places import head_input
+from clsnorm.model.places import head_input
 from clsnorm.statistics import Snapshot
 
 

@@ -47,20 +47,20 @@ def rows_with(run: SimpleNamespace, name: str) -> list[tuple[int, float]]:
 
 
 @pytest.mark.parametrize("name", ["max_examples", "every", "window"])
-@pytest.mark.parametrize("value", [0, "x", 1.5])
+@pytest.mark.parametrize("value", [0, "x", 1.5, True])
 def test_options_out_of_range(name: str, value: Any) -> None:
-    with pytest.raises(InputError, match=f"`{name}` .* a positive whole number, but got {value!r}"):
+    with pytest.raises(InputError, match=f"`cls_statistics.{name}` .*a whole number of at least 1, but got {value!r}"):
         ClsStatistics(**{**OPTIONS, name: value})
 
 
 @pytest.mark.parametrize("name", ["layers", "keep_validations"])
 def test_a_switch_is_true_or_false(name: str) -> None:
-    with pytest.raises(InputError, match=f"`{name}` to be true or false, but got 'no'"):
+    with pytest.raises(InputError, match=f"{name}` to be true or false, but got 'no'"):
         ClsStatistics(**{**OPTIONS, name: "no"})
 
 
 def test_a_single_number_is_no_list() -> None:
-    with pytest.raises(InputError, match=r"`numbers` to be a list of names, but got 'isoscore': use \[isoscore\]"):
+    with pytest.raises(InputError, match=r"numbers` to be a list of names, but got 'isoscore'\. Use \[isoscore\]"):
         ClsStatistics(**{**OPTIONS, "numbers": "isoscore"})
 
 

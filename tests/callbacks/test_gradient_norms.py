@@ -22,9 +22,9 @@ from clsnorm.callbacks import GradientNorms
 from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build
 from clsnorm.experiment.calibration import calibrate
+from clsnorm.lightning_internals import step_number
 from clsnorm.model.scores import example_losses
 from clsnorm.run_folder.folder import RunFolder
-from clsnorm.trainer_steps import step_number
 
 Train = Callable[..., SimpleNamespace]
 # weights that stay where they are, so that every step's gradients can be made again
@@ -349,10 +349,18 @@ def test_bf16_gradients_are_close(train: Train) -> None:
 
 @pytest.mark.parametrize(
     ("option", "rule"),
-    [("top=33", "at most 32"), ("top=0", "positive"), ("window=3", "at least 4"), ("deviations=0", "positive")],
+    [
+        *(("top=33", "from 1 to 32"), ("top=0", "at least 1"), ("updates=maybe", "true or false")),
+        *(("window=3", "at least 4"), ("deviations=0", "positive")),
+    ],
 )
 def test_what_does_not_fit_is_refused_before_training(train: Train, option: str, rule: str) -> None:
     name = option.partition("=")[0]
-    with pytest.raises(InputError, match=f"`{name}`.*{rule}"):
+    with pytest.raises(InputError, match=f"{name}`.*{rule}"):
         train("callbacks=gradient_norms", f"callbacks.gradient_norms.{option}")
     assert not Path("runs").exists()
+
+
+def test_true_is_no_number_of_dimensions() -> None:
+    with pytest.raises(InputError, match="top` to be a whole number of at least 1, but got True"):
+        GradientNorms(top=True, updates=True, window=8, deviations=6.0)

@@ -103,11 +103,11 @@ def test_state_goes_on(kind: str) -> None:
 
 
 def test_bad_arguments() -> None:
-    for window, deviations in ((2, 6.0), (6.5, 6.0), (8, 0.0)):
+    for window, deviations in ((2, 6.0), (6.5, 6.0), (True, 6.0), (8, 0.0), (8, math.inf)):
         with pytest.raises(InputError, match=r"`(window|deviations)`"):
             Explosion(window=window, deviations=deviations)  # type: ignore[arg-type]
     for window, share in ((0, 0.1), (3, 1.0), (3, -0.1)):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match=r"`(window|share)`"):
             Vanishing(window=window, share=share, floor=0.0)
 
 

@@ -123,6 +123,7 @@ def test_matching_measures_and_sets_the_rate(tiny) -> None:
         factor = of_identity / own if matched else 1.0
         assert float(classifier.head_rate) == pytest.approx(factor)
         optimizer = AdamW(parameter_groups(classifier, head_rate=float(classifier.head_rate)), lr=1e-3)
+        apply_rates(optimizer)
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         assert rates[id(classifier.head.weight)] == pytest.approx(1e-3 * factor)
         assert rates[id(next(classifier.encoder.parameters()))] == 1e-3
@@ -242,8 +243,8 @@ def test_a_head_without_bias_is_matched_and_folded_where_it_can_be() -> None:
     [
         ({"rate_matched": "maybe"}, r"rate_matched` to be true or false, but got 'maybe'"),
         ({"init": None}, r"init` to be one of .*, but got None"),
-        ({"recalibrate_every": 1.5}, r"recalibrate_every` to be a positive number of epochs or null, but got 1\.5"),
-        ({"recalibrate_every": True}, r"recalibrate_every` to be a positive number"),
+        ({"recalibrate_every": 1.5}, r"recalibrate_every` to be null or a whole number of at least 1, but got 1\.5"),
+        ({"recalibrate_every": True}, r"recalibrate_every` to be null or a whole number of at least 1, but got True"),
         ({"recalibrate_every": 1}, r"a calibrated normalizer for classifier\.recalibrate_every=1, but Identity"),
     ],
 )

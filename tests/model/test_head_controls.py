@@ -96,7 +96,7 @@ def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.Mon
     counts.clear()
     train("normalizer=standardize", "trainer.max_epochs=3", *SHORT)
     assert counts == [0, 0, 0]
-    with pytest.raises(InputError, match="recalibrate_every` to be a positive number"):
+    with pytest.raises(InputError, match="recalibrate_every` to be null or a whole number of at least 1"):
         train("normalizer=standardize", "classifier.recalibrate_every=0", *SHORT)
     with pytest.raises(InputError, match=r"a calibrated normalizer for classifier\.recalibrate_every=1, but LayerNorm"):
         train("normalizer=layernorm", "classifier.recalibrate_every=1", *SHORT)

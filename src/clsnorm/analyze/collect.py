@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from clsnorm import distributed
 from clsnorm.files import replacing
-from clsnorm.model.encoder.places import places
+from clsnorm.model.places import places
 from clsnorm.statistics import Collection, Snapshot
 
 if TYPE_CHECKING:

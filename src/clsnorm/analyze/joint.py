@@ -13,7 +13,7 @@ import numpy as np
 from clsnorm.analyze import figures
 from clsnorm.analyze.page import HEADLINES, TITLES, UNITS, as_float, document, number, place_label
 from clsnorm.files import write_text
-from clsnorm.model.encoder.places import last_layer
+from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn, write_drawn
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from clsnorm.analyze import figures
 from clsnorm.analyze.comparison import MEASURES
 from clsnorm.files import write_text
-from clsnorm.model.encoder.places import last_layer
+from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn
 from clsnorm.statistics import CATALOGUE, Snapshot
 

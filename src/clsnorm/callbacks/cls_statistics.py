@@ -17,9 +17,9 @@ from clsnorm.callbacks.logs import log, log_directly
 from clsnorm.callbacks.observer import Observer
 from clsnorm.callbacks.split_pass import SplitPass, fixed_rows
 from clsnorm.callbacks.train_window import TrainWindow
-from clsnorm.errors import InputError, require_switch
+from clsnorm.errors import refuse, require_switch, require_whole
+from clsnorm.lightning_internals import ends_step, step_number
 from clsnorm.statistics import Collection, Snapshot, find, save
-from clsnorm.trainer_steps import ends_step, step_number
 
 POINTS = ("h", "z")  # before and after the normalizer
 
@@ -77,14 +77,13 @@ class ClsStatistics(Observer):
         layers: bool,
         keep_validations: bool,
     ) -> None:
-        for name, value in (("max_examples", max_examples), ("every", every), ("window", window)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                rule = "a positive whole number"
-                raise InputError(f"Expected argument `{name}` of cls_statistics to be {rule}, but got {value!r}")
-        for name, switch in (("layers", layers), ("keep_validations", keep_validations)):
-            require_switch(name, switch)
+        require_whole("cls_statistics.max_examples", max_examples, least=1, or_null=True)
+        require_whole("cls_statistics.every", every, least=1, or_null=True)
+        require_whole("cls_statistics.window", window, least=1)
+        require_switch("cls_statistics.layers", layers)
+        require_switch("cls_statistics.keep_validations", keep_validations)
         if isinstance(numbers, str):
-            raise InputError(f"Expected argument `numbers` to be a list of names, but got {numbers!r}: use [{numbers}]")
+            refuse("cls_statistics.numbers", "a list of names", numbers, f"Use [{numbers}]")
         self._statistics = [find(name, argument="numbers") for name in numbers]
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._keeps_validations = keep_validations
@@ -150,7 +149,7 @@ class ClsStatistics(Observer):
         step = step_number(trainer)
         self._window.add(outputs, step=step)
         if ends_step(trainer) and self._window.is_due(step):
-            collection = Collection(**_shape(trainer, pl_module), places=POINTS)
+            collection = Collection(**self._shape(trainer, pl_module), places=POINTS)
             for rows in self._window.take(pl_module.device):
                 points = {point: rows[point] for point in POINTS}
                 collection.update(points, rows["labels"], rows["example_ids"])
@@ -161,9 +160,8 @@ class ClsStatistics(Observer):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
-        select = self._new_pass(trainer, pl_module, "select", points=POINTS, normalizer=classifier.normalizer)
-        self._passes = {"select": select}
+        normalizer = self.classifier(pl_module).normalizer
+        self._passes = {"select": self._new_pass(trainer, pl_module, "select", points=POINTS, normalizer=normalizer)}
         if self._layers:  # before the pass that is scored, whose scores this one would enter
             self._layer_snapshots = self._walk(
                 trainer, pl_module, "select", trainer.strategy.validation_step, points=()
@@ -171,11 +169,15 @@ class ClsStatistics(Observer):
 
     @override
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        self._passes = {name: self._new_pass(trainer, pl_module, name, points=POINTS) for name in data.report_names}
+        names = self.data(trainer).report_names
+        self._passes = {name: self._new_pass(trainer, pl_module, name, points=POINTS) for name in names}
 
     @override
-    def on_validation_batch_end(
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
+        self._passes["select"].update(outputs)
+
+    @override
+    def on_test_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
@@ -185,8 +187,6 @@ class ClsStatistics(Observer):
         dataloader_idx: int = 0,
     ) -> None:
         list(self._passes.values())[dataloader_idx].update(outputs)
-
-    on_test_batch_end = on_validation_batch_end
 
     @override
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -214,21 +214,25 @@ class ClsStatistics(Observer):
 
     @override
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        # A pass of its own: asking for layers changes the last bits of the embedding.
-        for part, name in enumerate(data.report_names if self._layers else ()):
+        # A separate pass, as returning the layers changes the last bits of the embedding.
+        for part, name in enumerate(self.data(trainer).report_names if self._layers else ()):
             step = partial(trainer.strategy.test_step, dataloader_idx=part)
             walked = self._walk(trainer, pl_module, name, step, points=())
             log_directly(trainer, self._finish(trainer, name, walked), step=step_number(trainer))
 
-    # What these share
+    # Shared by these
+
+    def _shape(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Returns the dimensions of [CLS] and the number of classes, 0 in regression."""
+        data = self.data(trainer)
+        dim = self.classifier(pl_module).encoder.dim
+        return {"dim": dim, "num_classes": 0 if data.regression else data.num_outputs}
 
     def _new_pass(self, trainer: pl.Trainer, pl_module: pl.LightningModule, split: str, **options: Any) -> SplitPass:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        ids = data.ids_of(split)
+        ids = self.data(trainer).ids_of(split)
         if split not in self._chosen:
             self._chosen[split] = fixed_rows(ids, self._max_examples)
-        return SplitPass(**_shape(trainer, pl_module), ids=ids[self._chosen[split]], **options)
+        return SplitPass(**self._shape(trainer, pl_module), ids=ids[self._chosen[split]], **options)
 
     def _walk(
         self,
@@ -241,10 +245,8 @@ class ClsStatistics(Observer):
     ) -> dict[str, Snapshot]:
         """Goes over the chosen examples of a split by itself, alone over those, and returns what it saw."""
         walked = self._new_pass(trainer, pl_module, split, points=points)
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        classifier: Any = pl_module.classifier
-        loader = data.rows_dataloader(split, self._chosen[split])
-        walked.walk(loader, step, classifier, device=pl_module.device, layers=self._layers)
+        loader = self.data(trainer).rows_dataloader(split, self._chosen[split])
+        walked.walk(loader, step, self.classifier(pl_module), device=pl_module.device, layers=self._layers)
         return _reduced(walked)
 
     def _finish(self, trainer: pl.Trainer, split: str, snapshots: Mapping[str, Snapshot]) -> dict[str, float]:
@@ -270,10 +272,3 @@ def _save(trainer: pl.Trainer, name: str, snapshots: Mapping[str, Snapshot]) -> 
     if trainer.is_global_zero:
         for place, snapshot in snapshots.items():
             save(Path(trainer.default_root_dir) / "statistics" / f"{name}_{place}.npz", snapshot)
-
-
-def _shape(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-    """Dimensions and classes of what is collected; regression has no classes."""
-    data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    classifier: Any = pl_module.classifier
-    return {"dim": classifier.encoder.dim, "num_classes": 0 if data.regression else data.num_outputs}

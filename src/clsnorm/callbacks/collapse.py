@@ -13,8 +13,8 @@ from typing_extensions import override
 from clsnorm.callbacks.logs import log
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.lightning_internals import step_number
 from clsnorm.metrics import has_collapsed
-from clsnorm.trainer_steps import step_number
 
 SHARE = "predictions/select/largest_share"
 
@@ -52,20 +52,11 @@ class Collapse(Observer):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
-        classes = classifier.num_outputs
+        classes = self.classifier(pl_module).num_outputs
         self._counts = None if classes == 1 else torch.zeros(classes, dtype=torch.float64, device="cpu")
 
     @override
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
         if self._counts is not None:
             answers = outputs["logits"].argmax(-1)
             self._counts += torch.bincount(answers, minlength=len(self._counts)).double().cpu()
@@ -81,7 +72,7 @@ class Collapse(Observer):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data(trainer)
         if self._majority is None:
             self._majority = data.majority_score("select")
         place = f"select/{data.monitor}"
@@ -90,4 +81,4 @@ class Collapse(Observer):
         self._collapsed = has_collapsed(score, self._majority, mode=data.mode, largest_share=share)
         if self._collapsed:
             lasts = before and trainer.global_step >= trainer.estimated_stepping_batches / 2
-            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)
+            self.report(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)

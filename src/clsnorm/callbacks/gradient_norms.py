@@ -17,7 +17,7 @@ from clsnorm.batches import Batch
 from clsnorm.callbacks.logs import log_directly
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import world_size
-from clsnorm.errors import InputError
+from clsnorm.errors import require_switch, require_whole
 from clsnorm.files import replacing
 from clsnorm.gradients import (
     Examples,
@@ -28,7 +28,7 @@ from clsnorm.gradients import (
     norm_numbers,
     overlap_numbers,
 )
-from clsnorm.trainer_steps import StepWatch, ends_step, is_logged, step_number
+from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, loss_scaler, scale_on_device, step_number
 
 EMBEDDING = "embedding"  # h itself, beside its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer
@@ -86,8 +86,8 @@ class GradientNorms(Observer):
     kinds = GradientAlarms.kinds
 
     def __init__(self, *, top: int, updates: bool, window: int, deviations: float) -> None:
-        if not isinstance(top, int) or top < 1:
-            raise InputError(f"Expected argument `top` to be a positive whole number of dimensions, but got {top!r}")
+        require_whole("gradient_norms.top", top, least=1, advice="It counts dimensions")
+        require_switch("gradient_norms.updates", updates)
         self._top, self._updates = top, updates
         self._alarms = GradientAlarms(window=window, deviations=deviations)
         self._run: dict[str, list[np.ndarray]] = {}
@@ -97,11 +97,7 @@ class GradientNorms(Observer):
 
     @override
     def check(self, *, dim: int) -> None:
-        if self._top > dim:
-            raise InputError(
-                f"Expected argument `top` of gradient_norms to be at most {dim}, the dimensions of [CLS], "
-                f"but got {self._top}"
-            )
+        require_whole("gradient_norms.top", self._top, least=1, most=dim, advice=f"[CLS] has {dim} dimensions")
 
     @override
     def summary(self) -> dict[str, float]:
@@ -127,7 +123,7 @@ class GradientNorms(Observer):
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
+        classifier = self.classifier(pl_module)
         self._names = {"h": "h_of_sum" if classifier.normalizer.mixes_gradients else "h", "z": "z"}
         self._normalizer = classifier.normalizer
         self._norms = ParameterNorms(classifier)
@@ -153,7 +149,7 @@ class GradientNorms(Observer):
     ) -> None:
         self._due = is_logged(trainer)
         self._factor = batch.global_size * trainer.accumulate_grad_batches / world_size()
-        self._scaler = getattr(trainer.precision_plugin, "scaler", None)
+        self._scaler = loss_scaler(trainer)
 
     def _see(self, module: nn.Module, inputs: tuple[Tensor, ...], z: Tensor) -> None:
         """Asks h and z of a training step for their gradients."""
@@ -168,8 +164,7 @@ class GradientNorms(Observer):
                 tensor.register_hook(lambda gradient, point=point: self._take(point, gradient))
 
     def _take(self, point: str, gradient: Tensor) -> None:
-        # The scale is read on the device: `get_scale` would wait for it.
-        factor = self._factor if self._scaler is None else self._factor / self._scaler._get_scale_async()
+        factor = self._factor if self._scaler is None else self._factor / scale_on_device(self._scaler)
         self._window.update(point, gradient.float() * factor)
 
     @override
@@ -195,7 +190,7 @@ class GradientNorms(Observer):
             log_directly(trainer, self._numbers, step=step)
             self._judge_examples(seen)
             for event in self._alarms.of_parameters(step, self._numbers) if made else ():
-                self.tell(**event)
+                self.report(**event)
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -209,7 +204,7 @@ class GradientNorms(Observer):
 
     def _judge_examples(self, seen: dict[str, Examples]) -> None:
         for event in self._alarms.of_examples(f"grad/{self._names['h']}/max", seen["h"].largest()):
-            self.tell(**event)
+            self.report(**event)
 
     def _keep(self, seen: dict[str, Examples]) -> None:
         """Keeps the norms for the run."""

@@ -6,9 +6,15 @@ import functools
 import inspect
 import time
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
+from typing_extensions import override
+
+if TYPE_CHECKING:
+    from clsnorm.data import DataModule
+    from clsnorm.model import Classifier
 
 STEP_HOOKS = {
     "on_train_batch_start",
@@ -20,7 +26,7 @@ STEP_HOOKS = {
 }
 
 
-def _say_nothing(**event: Any) -> None:
+def _report_nowhere(**event: Any) -> None:
     pass
 
 
@@ -35,14 +41,14 @@ class Observer(Callback):
     gives to a GPU without waiting counts in the step that waits for it.
 
     Attributes:
-        kinds: Kinds of events that it tells of, which ``abort_on`` may name.
-        tell: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
+        kinds: Kinds of events that it reports, which ``abort_on`` may name.
+        report: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
             alike on all processes: it may end training, unless it is given ``decisive=False``. The builder gives it.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
 
-    tell: Callable[..., None] = staticmethod(_say_nothing)
+    report: Callable[..., None] = staticmethod(_report_nowhere)
     _is_timed = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -66,6 +72,38 @@ class Observer(Callback):
     def summary(self) -> dict[str, float]:
         """Returns the last value of each logged number."""
         return {}
+
+    @staticmethod
+    def data(trainer: pl.Trainer) -> DataModule:
+        """Returns the run's data."""
+        data: DataModule = trainer.datamodule  # type: ignore[attr-defined]  # set by a connector
+        return data
+
+    @staticmethod
+    def classifier(pl_module: pl.LightningModule) -> Classifier:
+        """Returns the classifier of the `clsnorm.model.FineTuner` that is trained."""
+        classifier: Classifier = pl_module.classifier  # type: ignore[assignment]
+        return classifier
+
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
+        """Called with the outputs of each validation step; the short form of Lightning's ``on_validation_batch_end``.
+
+        Args:
+            pl_module: The module that is validated.
+            outputs: What its step returned, such as ``h``, ``z``, ``logits`` and ``labels`` of the batch.
+        """
+
+    @override
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.on_validation_outputs(pl_module, outputs)
 
 
 def _kind(name: str) -> str:

@@ -12,7 +12,7 @@ from typing_extensions import override
 from clsnorm.callbacks.logs import log
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.trainer_steps import step_number
+from clsnorm.lightning_internals import step_number
 
 ALARM = 0.9  # share that is an event
 
@@ -41,16 +41,8 @@ class Saturation(Observer):
         self._sums = {}
 
     @override
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        classifier: Any = pl_module.classifier
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
+        classifier = self.classifier(pl_module)
         for place, part in (("pooler", classifier.encoder), ("normalizer", classifier.normalizer)):
             flat = part.saturated(outputs["h"])
             if flat is not None:
@@ -65,4 +57,4 @@ class Saturation(Observer):
             self._numbers[name] = share
             log(pl_module, {name: share})
             if share > ALARM:
-                self.tell(step=step_number(trainer), kind="saturation", place=name, value=share)
+                self.report(step=step_number(trainer), kind="saturation", place=name, value=share)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from clsnorm.batches import Batch
 from clsnorm.model import Classifier
-from clsnorm.model.encoder.places import tapping
+from clsnorm.model.places import tapping
 from clsnorm.normalizers import Normalizer
 from clsnorm.statistics import Collection, hashed
 

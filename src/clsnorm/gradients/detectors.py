@@ -6,9 +6,10 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from statistics import median
 from typing import Any
 
-from clsnorm.errors import InputError
+from clsnorm.errors import require_positive, require_probability, require_whole
 
 ENOUGH = 16  # numbers whose median and deviation say what is usual
 LEAST_FACTOR = 2.0  # times the median: a norm that hardly varies has a MAD near zero
@@ -43,10 +44,8 @@ class Explosion:
     """
 
     def __init__(self, *, window: int, deviations: float) -> None:
-        if not isinstance(window, int) or window < 4:
-            raise InputError(f"Expected argument `window` to be a whole number of at least 4 steps, but got {window!r}")
-        if not deviations > 0:
-            raise InputError(f"Expected argument `deviations` to be positive, but got {deviations}")
+        require_whole("window", window, least=4, advice="It counts steps: a usual window is 128")
+        require_positive("deviations", deviations, advice="A usual number is 6")
         self._seen: deque[float] = deque(maxlen=window)
         self._enough = min(ENOUGH, window // 2)
         self._deviations = deviations
@@ -64,8 +63,8 @@ class Explosion:
         return not math.isfinite(value) or (len(self._seen) >= self._enough and value > self._limit())
 
     def _limit(self) -> float:
-        middle = _median(self._seen)
-        deviation = _median(abs(value - middle) for value in self._seen)
+        middle = median(self._seen)
+        deviation = median(abs(value - middle) for value in self._seen)
         return max(middle + self._deviations * deviation, LEAST_FACTOR * middle)
 
     def state(self) -> dict[str, Any]:
@@ -94,10 +93,8 @@ class Vanishing:
     """
 
     def __init__(self, *, window: int, share: float, floor: float) -> None:
-        if window < 1:
-            raise InputError(f"Expected argument `window` to be positive, but got {window}")
-        if not 0 <= share < 1:
-            raise InputError(f"Expected argument `share` to be at least 0 and below 1, but got {share}")
+        require_whole("window", window, least=1)
+        require_probability("share", share)
         self._window, self._share, self._floor = window, share, floor
         self._first: list[float] = []
         self._small = 0
@@ -111,7 +108,7 @@ class Vanishing:
         if len(self._first) < self._window:
             self._first.append(value)
         else:
-            limit = max(limit, self._share * _median(self._first))
+            limit = max(limit, self._share * median(self._first))
         self._small = self._small + 1 if value < limit else 0
         vanished = self._small >= self._window and not self._told
         self._told = self._told or vanished
@@ -182,9 +179,3 @@ def _explosion(rule: Explosion, *, step: int, place: str, value: float) -> Itera
     if verdict is not Verdict.USUAL:
         decisive = verdict is Verdict.DECISIVE
         yield {"step": step, "kind": "explosion", "place": place, "value": value, "decisive": decisive}
-
-
-def _median(values: Any) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from clsnorm.errors import InputError
+from clsnorm.errors import require_whole
 
 PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
@@ -90,8 +90,7 @@ def overlap_numbers(gradient_energy: Tensor, energy: Tensor, *, top: int) -> dic
     """
     from torchmetrics.functional import spearman_corrcoef
 
-    if not 1 <= top <= len(energy):
-        raise InputError(f"Expected argument `top` to be between 1 and {len(energy)} dimensions, but got {top}")
+    require_whole("top", top, least=1, most=len(energy), advice=f"There are {len(energy)} dimensions")
     if any(float(values.min()) == float(values.max()) for values in (gradient_energy, energy)):
         return {"top_overlap": math.nan, "rank_correlation": math.nan}
     ours, theirs = (set(values.topk(top).indices.tolist()) for values in (gradient_energy, energy))

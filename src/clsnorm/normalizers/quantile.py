@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from clsnorm.errors import require_between, require_whole
 from clsnorm.normalizers.calibrated import Calibrated
-from clsnorm.normalizers.normalizer import check_between, check_count, check_quantiles
+from clsnorm.normalizers.normalizer import require_quantiles
 from clsnorm.statistics import Quantiles
 
 
@@ -28,7 +29,7 @@ class Clip(Calibrated):
 
     def __init__(self, dim: int, *, low: float = 0.01, high: float = 0.99) -> None:
         super().__init__(dim)
-        check_quantiles(low, high)
+        require_quantiles(low, high)
         self.low = low
         self.high = high
         self.register_buffer("bounds", torch.zeros(2, dim, dtype=torch.float32))
@@ -77,8 +78,8 @@ class QuantileToNormal(Calibrated):
 
     def __init__(self, dim: int, *, points: int = 1000, tail: float = 1e-3) -> None:
         super().__init__(dim)
-        check_count("points", points, least=2)
-        check_between("tail", tail, 1e-7, 0.25)
+        require_whole("points", points, least=2, advice="Give for example normalizer.points=1000")
+        require_between("tail", tail, 1e-7, 0.25, advice="Give for example normalizer.tail=1e-3")
         self.points = points
         self.tail = tail
         self.register_buffer("grid", torch.zeros(dim, points, dtype=torch.float32))

@@ -25,7 +25,6 @@ from clsnorm.data import (
 )
 from clsnorm.data.formats import parquet
 from clsnorm.data.formats import reader as base
-from clsnorm.data.rows.progress import bar
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -264,13 +263,3 @@ def test_rows_may_have_more_cells_than_are_read(tmp_path: Path) -> None:
         read(Delimited(header=False, ragged=True), path, [2])
     with pytest.raises(InputError, match=r"Expected 3 cells per row in a.tsv, but found line 2: 2 cells; line 3: 4"):
         read(Delimited(header=False), path, [1])
-
-
-def test_a_bar_asks_for_its_total_only_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    for seen, shown in ((False, True), (True, False), (True, True)):
-        monkeypatch.setattr("sys.stderr.isatty", lambda seen=seen: seen, raising=False)
-        with bar("Reading", lambda: asked.append(1) or 7, shown=shown) as done:
-            assert done.disable is not (seen and shown)
-    assert asked == [1]
-    assert done.total == 7

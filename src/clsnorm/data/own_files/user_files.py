@@ -13,7 +13,7 @@ from typing import Any
 from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.data.arguments import TASKS
+from clsnorm.data.facts import TASKS
 from clsnorm.data.formats.delimited import Delimited
 from clsnorm.data.formats.reader import Column
 from clsnorm.data.formats.text_lines import COMPRESSED

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from clsnorm.data.formats.reader import Column, Table
-from clsnorm.data.rows.labels import spell
+from clsnorm.data.formats.spelling import spell
 from clsnorm.errors import InputError
 
 
