@@ -1,4 +1,4 @@
-"""The page of the data's options: it names all of them, and its examples work as they stand there."""
+"""The page of the data's options: it names all of them, and its examples work as printed."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def test_every_option_is_on_the_page() -> None:
     assert named == options
 
 
-def test_examples_show_the_option_they_stand_beside() -> None:
+def test_examples_show_the_option_of_their_row() -> None:
     for cells in ROWS:
         assert any(f"data.{name}=" in cells[-1] for name in re.findall(r"`(\w+)`", cells[0]) or ["train"]), cells
 
 
 def write_files() -> None:
-    """Makes the files that the examples name."""
+    """Writes the files that the examples name."""
     rows = [(f"film number {i}", ("neg", "pos")[i % 2]) for i in range(60)]
     lines = {
         "a": [f'"{text}",{label}' for text, label in rows],
