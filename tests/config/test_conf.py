@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.roles import ROLES, check_node, locate
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -40,7 +40,7 @@ def name(path: Path) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def resolvers() -> None:
-    naming.register()
+    names.register()
 
 
 @cache

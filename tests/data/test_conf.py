@@ -11,7 +11,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.data import DataModule
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -22,7 +22,7 @@ BUILD_TIME = {"tokenizer", "seed_order", "seed_subset", "seed_noise", "rank", "w
 @cache
 def compose(option: str) -> dict[str, Any]:
     """The resolved configuration of a data set."""
-    naming.register()
+    names.register()
     own = ["train=a.tsv", "text=[x,y]", "label=z"] if option == "files" else []
     with hydra.initialize_config_dir(str(CONF / "data"), version_base="1.3"):
         node = hydra.compose(option, own)
