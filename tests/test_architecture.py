@@ -14,7 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 # Every package imports only what comes before it: so there is no circle, and no import runs upward. The first line is
 # the ground, which holds the only modules that lie loose.
 ORDER = (
-    "errors", "files", "distributed", "batches", "lightning_internals", "metrics",
+    "errors", "files", "cache", "distributed", "batches", "lightning_internals", "metrics",
     "config", "run_folder", "launch", "command", "pages",
     "statistics", "normalizers", "optim", "model", "gradients", "data",
     "loggers", "records", "callbacks",

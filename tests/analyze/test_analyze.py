@@ -286,7 +286,7 @@ def test_a_run_is_known_by_its_content_not_by_how_its_path_is_written(tmp_path: 
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "results.json").write_text("1")
-    names = {names.analysis_name(_root_=OmegaConf.create({"run": str(path)})) for path in (folder, f"{folder}/../run/")}
+    given = {names.analysis_name(_root_=OmegaConf.create({"run": str(path)})) for path in (folder, f"{folder}/../run/")}
     (folder / "results.json").write_text("22")
     again = names.analysis_name(_root_=OmegaConf.create({"run": str(folder)}))
     assert len(given) == 1

@@ -43,7 +43,7 @@ def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor
     )
     loop = SimpleNamespace(_batches_that_stepped=3)
     observer, trainer = Saturation(), SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop))
-    observer.tell = lambda **event: told.append(event)  # type: ignore[method-assign]
+    observer.report = lambda **event: told.append(event)  # type: ignore[method-assign]
     observer.on_validation_start(trainer, module)  # type: ignore[arg-type]
     for number, h in enumerate(batches):
         observer.on_validation_batch_end(trainer, module, {"h": h}, None, number)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -168,5 +169,5 @@ def test_labels_by_name_code_or_number(user_files: Build, tmp_path: Path) -> Non
 
 def test_workers_load_the_same(module: Any) -> None:
     expected = [batch.token_ids.tolist() for batch in module.train_dataloader()]
-    module.num_workers = 1
+    module.batching = dataclasses.replace(module.batching, num_workers=1)
     assert [batch.token_ids.tolist() for batch in module.train_dataloader()] == expected

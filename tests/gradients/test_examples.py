@@ -13,7 +13,14 @@ from scipy import stats
 from sklearn.metrics.pairwise import cosine_similarity
 
 from clsnorm.errors import InputError
-from clsnorm.gradients import Examples, GradientWindow, direction_numbers, norm_numbers, overlap_numbers
+from clsnorm.gradients import (
+    ExampleGradients,
+    Examples,
+    GradientWindow,
+    direction_numbers,
+    norm_numbers,
+    overlap_numbers,
+)
 
 
 def rows(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -67,6 +74,16 @@ def test_a_step_that_was_not_made_does_not_count() -> None:
     torch.testing.assert_close(seen.sums["square"], kept.square().sum(0))
     assert sorted(set(seen.steps.tolist())) == [0, 1, 2, 4, 5]
     assert not len(read(window).norms)  # taken: it starts anew
+
+
+def test_rows_at_one_point_are_packed_and_unpacked() -> None:
+    values, rows_at_h = rows(6, 3), ExampleGradients(3)
+    rows_at_h.update(values)
+    assert not len(rows_at_h.unpack(rows_at_h.packed()).norms)  # the step may yet be skipped
+    rows_at_h.end_step(4, made=True)
+    seen = rows_at_h.unpack(rows_at_h.packed())
+    torch.testing.assert_close(seen.norms, values.norm(dim=1))
+    assert seen.steps.tolist() == [4] * 6
 
 
 def test_the_largest_norm_of_each_step() -> None:

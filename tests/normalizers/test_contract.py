@@ -35,27 +35,20 @@ def assert_equal_states(a: nn.Module, b: nn.Module) -> None:
         assert torch.equal(first[name], second[name]), name
 
 
-def test_yaml_spells_out_the_constructor(key: str) -> None:
+def test_yaml_gives_the_defaults_of_keyword_only_options(key: str) -> None:
+    """That its keys are the constructor's arguments, and its head, is checked in tests/config/test_conf.py."""
     config = OmegaConf.to_container(OmegaConf.load(CONF / f"{key}.yaml"))
     signature = inspect.signature(get_class(config.pop("_target_")))
     assert config.pop("_partial_") is True
-    parameters = dict(signature.parameters)
-    assert next(iter(parameters)) == "dim"
-    del parameters["dim"]
-    assert config.keys() == parameters.keys()
+    first, *options = signature.parameters.values()
+    assert first.name == "dim"
+    assert all(option.kind is option.KEYWORD_ONLY for option in options)
     if key in DEFAULTS:  # other options of the same class may differ
-        assert config == {name: parameter.default for name, parameter in parameters.items()}
-    assert all(parameter.kind is parameter.KEYWORD_ONLY for parameter in parameters.values())
+        assert config == {option.name: option.default for option in options}
 
 
-def test_yaml_explains_itself(key: str) -> None:
-    lines = (CONF / f"{key}.yaml").read_text().splitlines()
-    head = [line for line in lines if line.startswith("#")]
-    assert lines[: len(head)] == head
-    assert 3 <= len(head) <= 5
-    assert any(line.startswith("# Source: ") for line in head)
-    assert head[-1] == f"# python train.py normalizer={key}"
-    assert all("  # " in line for line in lines[len(head) :])
+def test_yaml_names_its_source(key: str) -> None:
+    assert "\n# Source: " in (CONF / f"{key}.yaml").read_text()
 
 
 def test_every_exported_normalizer_has_a_yaml() -> None:

@@ -81,4 +81,4 @@ class Collapse(Observer):
         self._collapsed = has_collapsed(score, self._majority, mode=data.mode, largest_share=share)
         if self._collapsed:
             lasts = before and trainer.global_step >= trainer.estimated_stepping_batches / 2
-            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)
+            self.report(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)

@@ -190,7 +190,7 @@ class GradientNorms(Observer):
             log_directly(trainer, self._numbers, step=step)
             self._judge_examples(seen)
             for event in self._alarms.of_parameters(step, self._numbers) if made else ():
-                self.tell(**event)
+                self.report(**event)
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -204,7 +204,7 @@ class GradientNorms(Observer):
 
     def _judge_examples(self, seen: dict[str, Examples]) -> None:
         for event in self._alarms.of_examples(f"grad/{self._names['h']}/max", seen["h"].largest()):
-            self.tell(**event)
+            self.report(**event)
 
     def _keep(self, seen: dict[str, Examples]) -> None:
         """Keeps the norms for the run."""

@@ -26,7 +26,7 @@ STEP_HOOKS = {
 }
 
 
-def _say_nothing(**event: Any) -> None:
+def _report_nowhere(**event: Any) -> None:
     pass
 
 
@@ -41,14 +41,14 @@ class Observer(Callback):
     gives to a GPU without waiting counts in the step that waits for it.
 
     Attributes:
-        kinds: Kinds of events that it tells of, which ``abort_on`` may name.
-        tell: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
+        kinds: Kinds of events that it reports, which ``abort_on`` may name.
+        report: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
             alike on all processes: it may end training, unless it is given ``decisive=False``. The builder gives it.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
 
-    tell: Callable[..., None] = staticmethod(_say_nothing)
+    report: Callable[..., None] = staticmethod(_report_nowhere)
     _is_timed = False
 
     def __init_subclass__(cls, **options: Any) -> None:

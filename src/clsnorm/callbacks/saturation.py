@@ -57,4 +57,4 @@ class Saturation(Observer):
             self._numbers[name] = share
             log(pl_module, {name: share})
             if share > ALARM:
-                self.tell(step=step_number(trainer), kind="saturation", place=name, value=share)
+                self.report(step=step_number(trainer), kind="saturation", place=name, value=share)

@@ -16,7 +16,7 @@ from rich.table import Table
 from clsnorm.command.status import run_command
 from clsnorm.config.choices import CONF
 from clsnorm.data.listing import listing, without_places
-from clsnorm.data.rows.notes import notes_on_rows
+from clsnorm.data.notes import notes_on_rows
 from clsnorm.errors import InputError, did_you_mean
 
 NONE = "–"

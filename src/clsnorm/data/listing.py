@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from clsnorm.cache import cache_key
 from clsnorm.config.choices import compose_options
 from clsnorm.data.rows import leakage
-from clsnorm.data.rows.columns import tally
-from clsnorm.data.rows.parts import Part, Rows
+from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.sources.source import Source, Unavailable
-from clsnorm.data.tokens.cache import cache_key
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.files import digest, write_json
 
@@ -154,9 +153,9 @@ def measure(
             progress=True,
             only=splits,
         )
-        parts = {split: Part.whole(Rows(Path(folder), split)) for split in splits}
+        parts = {split: Rows.load(Path(folder), split) for split in splits}
         train, names = parts.get("train", parts[splits[0]]), record.pop("labels")
-        values = np.concatenate(list(train.column("labels")))
+        values = train.labels
         return {
             **record,
             "rows": {split: len(part) for split, part in parts.items()},
@@ -178,18 +177,18 @@ def without_places(one: dict[str, Any], root: Path) -> dict[str, Any]:
     return kept
 
 
-def _counts(part: Part, names: list[str]) -> dict[str, int]:
-    return dict(zip(names, tally(part.column("labels"), len(names)).tolist(), strict=True))
+def _counts(part: Rows, names: list[str]) -> dict[str, int]:
+    return dict(zip(names, np.bincount(part.labels, minlength=len(names)).tolist(), strict=True))
 
 
-def _words(part: Part) -> dict[str, float]:
+def _words(part: Rows) -> dict[str, float]:
     counts = [
         sum(len(WORD.findall(text)) for text in row) for texts in part.texts() for row in zip(*texts, strict=True)
     ]
     return {"median": float(np.median(counts)), "p95": float(np.quantile(counts, 0.95))}
 
 
-def _examples(part: Part, labels: np.ndarray, names: list[str] | None) -> dict[str, list[list[str]]]:
+def _examples(part: Rows, labels: np.ndarray, names: list[str] | None) -> dict[str, list[list[str]]]:
     """Returns the first examples of each class, or those with the smallest, the middle and the largest number."""
     if names:
         wanted = {name: np.flatnonzero(labels == i)[:EXAMPLES] for i, name in enumerate(names)}
@@ -199,8 +198,8 @@ def _examples(part: Part, labels: np.ndarray, names: list[str] | None) -> dict[s
     return {name: [[_short(text) for text in row] for row in _texts(part, chosen)] for name, chosen in wanted.items()}
 
 
-def _texts(part: Part, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
-    for texts in part.only(chosen).texts():
+def _texts(part: Rows, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
+    for texts in part.take(chosen).texts():
         yield from zip(*texts, strict=True)
 
 

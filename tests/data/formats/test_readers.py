@@ -24,7 +24,6 @@ from clsnorm.data import (
     Reader,
 )
 from clsnorm.data.formats import delimited, readers
-from clsnorm.data.rows.progress import bar
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -273,13 +272,3 @@ def test_how_many_rows_are_to_come_is_seen_without_reading_them(tmp_path: Path) 
     assert ParquetFile().expected([table, table]) == 6
     assert Delimited().expected([lines, write(tmp_path / "a.gz", b"x\n")]) is None
     assert FilePerText().expected([lines]) is None
-
-
-def test_a_bar_asks_for_its_total_only_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    for seen, shown in ((False, True), (True, False), (True, True)):
-        monkeypatch.setattr("sys.stderr.isatty", lambda seen=seen: seen, raising=False)
-        with bar("Reading", lambda: asked.append(1) or 7, shown=shown) as done:
-            assert done.disable is not (seen and shown)
-    assert asked == [1]
-    assert done.total == 7

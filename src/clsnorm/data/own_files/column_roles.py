@@ -9,7 +9,7 @@ from typing import Any
 
 from clsnorm.data.formats.faults import MOST_COLUMNS, names_of
 from clsnorm.data.formats.readers import Column
-from clsnorm.data.rows.labels import spell
+from clsnorm.data.formats.spelling import spell
 from clsnorm.errors import InputError
 
 PAIRS = (

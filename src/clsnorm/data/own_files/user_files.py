@@ -12,7 +12,7 @@ from typing import Any
 from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.data.arguments import TASKS, require_choice
+from clsnorm.data.facts import TASKS
 from clsnorm.data.formats.delimited import Delimited
 from clsnorm.data.formats.readers import Column, ParquetFile
 from clsnorm.data.formats.text_lines import COMPRESSED
@@ -20,7 +20,7 @@ from clsnorm.data.module import DataModule
 from clsnorm.data.own_files.column_roles import infer_roles
 from clsnorm.data.own_files.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
 from clsnorm.data.sources.source import FilesSource
-from clsnorm.errors import InputError, require_switch
+from clsnorm.errors import InputError, require_choice, require_switch
 from clsnorm.files import VISIBLE, matching
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
@@ -199,5 +199,5 @@ def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:
         "classification": lambda: {"accuracy": partial(MulticlassAccuracy, average="micro")},
         "regression": lambda: {"pearson": PearsonCorrCoef(), "spearman": SpearmanCorrCoef()},
     }
-    require_choice("task", task, TASKS)
+    require_choice("data.task", task, TASKS)
     return usual[task]()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from clsnorm.data.formats.readers import Column, Columns, Reader
-from clsnorm.data.rows.labels import spell
+from clsnorm.data.formats.spelling import spell
 from clsnorm.errors import InputError
 from clsnorm.files import digest, matching
 

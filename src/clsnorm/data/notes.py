@@ -1,47 +1,45 @@
-"""What results keep of the data, and what a user is told about it in one line each."""
+"""The record of a run's data for its results, and one-line notes and warnings for the log."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clsnorm.data.formats.faults import names_of
 from clsnorm.data.rows.labels import absent_classes
-from clsnorm.data.tokens.preparation import Preparation, Prepared
+from clsnorm.data.tokens.preparation import Preparation
+from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.tokenization import truncation_rule
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
 
 MANY_CUT = 0.01
 MANY_UNKNOWN = 0.2
 
 
 def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any]:
-    """Returns where the rows came from and what became of them, as plain values.
+    """Returns where the rows came from and how they were processed, as plain values.
 
     Returns:
         ``kind`` and ``location`` of the source; ``sha256`` of its content; ``labels``: class names in the order of
-        their ids, None for numbers, and ``labels_found``: whether they were found in train; ``absent``: of which no row
-        of a split but train is; ``rows`` of each split, before a subset is drawn; ``published`` rows of each part;
-        ``drops`` of each part by reason; ``copies``: the counts of `clsnorm.data.leakage.report`, and ``leaked``, the
-        exact ones; ``truncation``: the rule by which rows lose tokens; ``truncated``: rows that did, of those that are
-        used, and their ``truncated_share``; ``unknown_share`` of the tokens.
+        their ids, None for regression, and ``labels_found``: whether they were found in train; ``absent``: classes
+        without a row in each split but train; ``rows`` of each split, before a subset is drawn; ``published`` rows of
+        each part; ``drops`` of each part by reason; ``copies``: the counts of `clsnorm.data.rows.leakage.report`, and
+        ``leaked``, the exact ones; ``truncation``: the rule by which rows lose tokens; ``truncated``: used rows that
+        did, and their ``truncated_share``; ``unknown_share`` of the tokens.
     """
     source, record, tokens = preparation.source, prepared.record, prepared.tokens
     used = prepared.used
-    cut = {split: part.truncated_rows(used[split]) for split, part in tokens.items()}
-    tokenizer: PreTrainedTokenizerFast = preparation.tokenizer
+    cut = {split: int(part.truncated[used[split]].sum()) for split, part in tokens.items()}
+    tokenizer = preparation.tokenizer
     return {
         "kind": source.kind,
         "location": {split: source.location(preparation.root, split) for split in source.splits},
         "sha256": prepared.content,
         "labels": prepared.labels,
-        "labels_found": prepared.labels is not None and preparation.labels is None,
+        "labels_found": prepared.labels is not None and preparation.facts.labels is None,
         "rows": record["sizes"],
         **{key: record[key] for key in ("published", "drops", "copies")},
         "absent": {
-            split: absent_classes([part.labels], prepared.labels)
+            split: absent_classes(part.labels, prepared.labels)
             for split, part in tokens.items()
             if prepared.labels and split != "train"
         },
@@ -54,11 +52,11 @@ def source_record(preparation: Preparation, prepared: Prepared) -> dict[str, Any
 
 
 def notes(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what stands out in a record: classes that were found, drops, copies across splits, many truncated rows."""
+    """Yields what is notable in a record: classes that were found, drops, copies across splits, many truncated rows."""
     if record["labels_found"]:
         names = record["labels"]
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-        yield f"found {len(names)} classes in train: {shown} (data.labels states others, or another order)"
+        yield f"found {len(names)} classes in train: {shown} (set data.labels for others, or another order)"
     for split, names in record["absent"].items():
         if names:
             yield f"no row of {split} is of class {names_of(names)}"
@@ -72,26 +70,26 @@ def notes(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def warnings(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what is probably a mistake: a tokenizer that does not suit the text."""
+    """Yields likely mistakes: a tokenizer that does not suit the text."""
     for split, share in record["unknown_share"].items():
         if share > MANY_UNKNOWN:
             yield (
                 f"the model's tokenizer does not suit the text: it does not know {share:.0%} of the tokens of {split}. "
-                "Take a model that was trained on the language of the text"
+                "Use a model that was trained on the language of the text"
             )
 
 
 def notes_on_rows(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what stands out in ``published``, ``drops``, ``rows`` and ``copies``: all that needs no tokenizer."""
+    """Yields what is notable in ``published``, ``drops``, ``rows`` and ``copies``, which need no tokenizer."""
     for split, reasons in record["drops"].items():
         total, listed = sum(reasons.values()), ", ".join(f"{reason} {count}" for reason, count in reasons.items())
-        yield f"dropped {total} rows of {split}: {listed}"  # some are no rows of those that are published
+        yield f"dropped {total} rows of {split}: {listed}"  # `published` may not count all of them
     for split, counts in record["copies"].items():
         if counts["near"]:
-            what = "repeat an earlier one" if split == "train" else "stand in train too"
+            what = "repeat an earlier one" if split == "train" else "occur in train too"
             yield (
                 f"{counts['near']} of {record['rows'][split]} rows of {split} {what} (letter for letter: "
                 f"{counts['exact']}); with another label: {counts['near_relabelled']}"
             )
         if counts.get("near_select"):
-            yield f"{counts['near_select']} of {record['rows'][split]} rows of {split} stand in select too"
+            yield f"{counts['near_select']} of {record['rows'][split]} rows of {split} occur in select too"

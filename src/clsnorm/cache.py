@@ -1,4 +1,4 @@
-"""Prepared rows and tokens on disk: found by what they were made of, complete or not there at all."""
+"""A cache on disk: entries are found by what they were made from, and are complete or absent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from typing import Any
 from clsnorm.errors import InputError
 from clsnorm.files import digest, note_standing, remove_empty
 
-FORMAT = 2  # raise it when the meaning of what is stored changes
 RECORD = "record.json"
 DRAFT = "draft-"
 UNWRITABLE = {
@@ -26,40 +25,47 @@ UNWRITABLE = {
 
 
 def cache_key(parts: Mapping[str, Any]) -> str:
-    """Returns the sha256 of ``parts``, which must be plain values."""
-    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, default=list)
+    """Returns the sha256 of ``parts``: plain values on which an entry depends, the version of its format among them."""
+    text = json.dumps(parts, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Cache:
-    """A folder of entries, each a folder of files beside a record that holds the sha256 of each.
+    """A folder of entries. An entry is a record of plain values and any number of files.
 
-    An entry is written beside its place and renamed, so another process sees all of it or nothing; one that does not
-    match its record is unused.
+    An entry is written under a temporary name and renamed, so other processes see all of it or nothing. Each stores the
+    sha256 of its files; one that does not match counts as absent.
 
     Args:
-        folder: Where entries are kept; made when needed.
+        folder: Where entries are stored; created when needed.
+
+    Example:
+        >>> cache, key = Cache(Path("cache")), cache_key({"format": 1, "rows": 3})  # doctest: +SKIP
+        >>> if (entry := cache.get(key)) is None:  # doctest: +SKIP
+        ...     with cache.draft(key) as (folder, record):
+        ...         (folder / "numbers.txt").write_text("1 2 3")
+        ...         record["sum"] = 6
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser()
 
     def get(self, key: str) -> tuple[Path, dict[str, Any]] | None:
-        """Returns the folder and the record of an entry, or None if there is no sound one."""
+        """Returns the folder and the record of an entry, or None if it is absent or damaged."""
         entry = self._place(key)
         try:
             stored = json.loads((entry / RECORD).read_text(encoding="utf-8"))
-            kept = {name: digest(entry / name) for name in stored["files"]}
-            sound = stored["key"] == key and stored["files"] == kept
+            found = {name: digest(entry / name) for name in stored["files"]}
+            sound = stored["key"] == key and stored["files"] == found
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return (entry, stored["record"]) if sound else None
 
     @contextlib.contextmanager
     def draft(self, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """Gives a folder and a record to fill; at the end of the ``with`` block they become the entry.
+        """Yields an empty folder and record to fill; at the end of the ``with`` block they become the entry.
 
-        After an exception nothing is left. An entry that is already there and sound is left alone.
+        An exception leaves nothing behind. A sound entry of another process, written meanwhile, is not replaced.
 
         Raises:
             InputError: If the folder cannot be written.
@@ -83,7 +89,7 @@ class Cache:
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Turns what a disk that cannot be written says into an InputError; other errors are not about the cache."""
+        """Turns errors of a disk that cannot be written into an InputError; others are not about the cache."""
         try:
             yield
         except OSError as error:
@@ -93,7 +99,7 @@ class Cache:
             raise InputError(f"Cannot write to the cache {self.folder}: {reason}. Set paths.cache") from None
 
     def _remove_abandoned(self) -> None:
-        """Removes the drafts of this machine's processes that were killed while they wrote."""
+        """Removes drafts of processes of this machine that were killed while writing."""
         for draft in self.folder.glob(f"{DRAFT}{_machine()}-*-*"):
             if not _is_alive(int(draft.name.split("-")[-2])):
                 shutil.rmtree(draft, ignore_errors=True)
@@ -104,7 +110,7 @@ class Cache:
     def _move(self, draft: Path, key: str) -> None:
         entry = self._place(key)
         try:
-            os.replace(draft, entry)  # noqa: PTH105 -- refuses a folder that is not empty, as wanted
+            os.replace(draft, entry)  # noqa: PTH105 -- fails if the folder is not empty, as wanted
         except OSError:
             if self.get(key) is None:
                 shutil.rmtree(entry, ignore_errors=True)
@@ -112,7 +118,7 @@ class Cache:
 
 
 def _machine() -> str:
-    """Returns what tells machines that share a cache apart: a process is looked for only where it runs."""
+    """Returns a name of this machine: a process of another machine that shares the cache cannot be looked up."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
