@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.roles import instantiate
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ def write_files() -> None:
 def test_examples_work(example: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_files()
-    naming.register()
+    names.register()
     words = [word.removeprefix("data.") for word in shlex.split(example)]
     with initialize_config_dir(str(ROOT / "conf" / "data"), version_base="1.3"):
         node = OmegaConf.create({"data": compose("files", words), "paths": {"data": "", "cache": "cache"}})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clsnorm.cache import cache_key
-from clsnorm.config.choices import described_options
+from clsnorm.config.choices import compose_options
 from clsnorm.data.rows import leakage
 from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
@@ -209,15 +209,8 @@ def _short(text: str) -> str:
 
 
 def data_sets(conf: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yields key, description and composed, unresolved configuration of each data set that has a name."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with initialize_config_dir(str((conf / "data").absolute()), version_base="1.3"):
-        for key, text, _ in described_options(conf / "data"):
-            node: Any = OmegaConf.to_container(compose(key), resolve=False)
-            if "sources" in node:
-                yield key, text, node
+    """Yields key, description and composed, unresolved configuration of each published data set."""
+    return (found for found in compose_options("data", conf) if "sources" in found[2])
 
 
 def kind(node: dict[str, Any]) -> str:
