@@ -33,7 +33,9 @@ def test_class_f1_without_the_class_is_zero() -> None:
 
 
 def test_class_index_must_be_a_class() -> None:
-    with pytest.raises(InputError, match=r"`class_index` to be in \[0, 1\], but got 2"):
+    with pytest.raises(
+        InputError, match=r"`class_index` to be a whole number from 0 to 1, but got 2\. There are 2 classes"
+    ):
         ClassF1(2, class_index=2)
 
 

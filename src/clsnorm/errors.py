@@ -89,6 +89,14 @@ def require_fraction(argument: str, value: object, *, meaning: str = "a number",
         refuse(argument, f"{meaning} above 0 and at most 1", value, advice)
 
 
+def require_probability(argument: str, value: object, *, or_null: bool = False, advice: str = "") -> None:
+    """Raises `InputError` unless ``value`` is at least 0 and below 1, as a probability of dropout must be."""
+    if or_null and value is None:
+        return
+    if not is_number(value) or not 0 <= value < 1:  # type: ignore[operator]
+        refuse(argument, f"{'null or ' if or_null else ''}a number from 0 to below 1", value, advice)
+
+
 def require_choice(argument: str, value: object, choices: Collection[str], *, advice: str = "") -> None:
     """Raises `InputError` unless ``value`` is one of ``choices``, and names the nearest one."""
     if value not in choices:

@@ -16,7 +16,7 @@ from clsnorm.analyze.comparison import MEASURES, between_places, compare, nc3, o
 from clsnorm.analyze.gallery import draw_figures
 from clsnorm.analyze.headlines import TITLES
 from clsnorm.analyze.joint_page import write_joint_page
-from clsnorm.model.encoder.places import head_input
+from clsnorm.model.places import head_input
 from clsnorm.statistics import Snapshot
 
 

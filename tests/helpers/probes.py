@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from clsnorm.trainer_steps import step_number
+from clsnorm.lightning_internals import step_number
 
 
 class Spike(Callback):

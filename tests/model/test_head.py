@@ -123,6 +123,7 @@ def test_matching_measures_and_sets_the_rate(tiny) -> None:
         factor = of_identity / own if matched else 1.0
         assert float(classifier.head_rate) == pytest.approx(factor)
         optimizer = AdamW(parameter_groups(classifier, head_rate=float(classifier.head_rate)), lr=1e-3)
+        apply_rates(optimizer)
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         assert rates[id(classifier.head.weight)] == pytest.approx(1e-3 * factor)
         assert rates[id(next(classifier.encoder.parameters()))] == 1e-3
@@ -238,17 +239,17 @@ def test_a_head_without_bias_is_matched_and_folded_where_it_can_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"rate_matched": "maybe"}, r"rate_matched` to be true or false, but got 'maybe'"),
         ({"init": None}, r"init` to be one of .*, but got None"),
-        ({"recalibrate_every": 1.5}, r"recalibrate_every` to be a positive number of epochs or null, but got 1\.5"),
-        ({"recalibrate_every": True}, r"recalibrate_every` to be a positive number"),
+        ({"recalibrate_every": 1.5}, r"recalibrate_every` to be null or a whole number of at least 1, but got 1\.5"),
+        ({"recalibrate_every": True}, r"recalibrate_every` to be null or a whole number of at least 1, but got True"),
         ({"recalibrate_every": 1}, r"a calibrated normalizer for classifier\.recalibrate_every=1, but Identity"),
     ],
 )
-def test_wrong_controls_are_told(options: dict[str, object], told: str, tiny) -> None:
-    with pytest.raises(InputError, match=told):
+def test_wrong_controls_are_refused(options: dict[str, object], message: str, tiny) -> None:
+    with pytest.raises(InputError, match=message):
         build(tiny, Identity(DIM), **options)
 
 
@@ -284,7 +285,7 @@ def test_what_a_cosine_head_cannot_do_is_refused(tiny) -> None:
         classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
 
 
-def test_wrong_init_is_told(tiny) -> None:
+def test_a_wrong_init_is_refused(tiny) -> None:
     with pytest.raises(InputError, match=r"classifier\.init.*'function_match'.*function_matched"):
         build(tiny, Identity(DIM), init="function_match")
 

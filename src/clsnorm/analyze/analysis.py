@@ -22,7 +22,7 @@ from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.experiment.loaded import load_run
 from clsnorm.files import write_json, write_text
 from clsnorm.model import Classifier, has_pooler
-from clsnorm.model.encoder.places import head_input
+from clsnorm.model.places import head_input
 from clsnorm.pages.figure import write_drawn
 from clsnorm.run_folder import provenance
 from clsnorm.run_folder.folder import RunFolder

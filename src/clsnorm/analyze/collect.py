@@ -13,7 +13,7 @@ from tqdm import tqdm
 from clsnorm import distributed
 from clsnorm.analyze.snapshots import Snapshots
 from clsnorm.files import replacing
-from clsnorm.model.encoder.places import places
+from clsnorm.model.places import places
 from clsnorm.statistics import Collection
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from clsnorm.analyze import drawings
 from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
-from clsnorm.model.encoder.places import last_layer
+from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn
 from clsnorm.pages.numbers import as_float
 from clsnorm.statistics import Snapshot

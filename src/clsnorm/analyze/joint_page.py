@@ -14,7 +14,7 @@ import numpy as np
 from clsnorm.analyze import drawings
 from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
 from clsnorm.files import write_text
-from clsnorm.model.encoder.places import last_layer
+from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn, write_drawn
 from clsnorm.pages.numbers import as_float
 from clsnorm.pages.rendering import write_html

@@ -1,4 +1,4 @@
-"""Whether a classifier gives the same answer to everything."""
+"""Collapse: does a classifier predict the same class for all examples?"""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from typing_extensions import override
 from clsnorm.callbacks.logs import log
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
+from clsnorm.lightning_internals import step_number
 from clsnorm.metrics import has_collapsed
-from clsnorm.trainer_steps import step_number
 
 SHARE = "predictions/select/largest_share"
 
 
 class Collapse(Observer):
-    """Logs which share of the select split gets the most frequent answer; a collapse is an event.
+    """Logs the share of the select split with the most frequent prediction; a collapse is an event.
 
-    ``predictions/select/largest_share`` stands beside each validation, exact on any number of devices; regression has
-    no classes, and logs nothing. A validation that `clsnorm.metrics.has_collapsed` finds collapsed is told as
-    ``majority_collapse``, with its score, by the rule by which ``collapsed`` in the results judges the report split at
-    the end. A run may have a few of these events before it has learned anything, so that only a collapse that lasts can
-    end it (``abort_on``): one in the second half of the training, which the validation before has seen, too. A failed
-    run is one that ends collapsed (Mosbach et al., 2021); half of it shows that it is not merely slow to begin.
+    ``predictions/select/largest_share`` is logged at each validation, exact on any number of devices; not in
+    regression, which has no classes. A validation that is collapsed by `clsnorm.metrics.has_collapsed` is reported as
+    ``majority_collapse``, with its score; ``collapsed`` in the results applies the same rule to the report split at the
+    end. A run may have a few of these events before it has learned anything. So only a lasting collapse can end it
+    (``abort_on``): one in the second half of the training, if the previous validation was collapsed, too. A failed run
+    is one that ends collapsed (Mosbach et al., 2021); after half of the steps it is not merely slow to start.
     """
 
     kinds = ("majority_collapse",)
@@ -52,20 +52,11 @@ class Collapse(Observer):
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
-        classes = classifier.num_outputs
+        classes = self.classifier(pl_module).num_outputs
         self._counts = None if classes == 1 else torch.zeros(classes, dtype=torch.float64, device="cpu")
 
     @override
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
         if self._counts is not None:
             answers = outputs["logits"].argmax(-1)
             self._counts += torch.bincount(answers, minlength=len(self._counts)).double().cpu()
@@ -81,7 +72,7 @@ class Collapse(Observer):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        data = self.data(trainer)
         if self._majority is None:
             self._majority = data.majority_score("select")
         place = f"select/{data.monitor}"
@@ -90,4 +81,4 @@ class Collapse(Observer):
         self._collapsed = has_collapsed(score, self._majority, mode=data.mode, largest_share=share)
         if self._collapsed:
             lasts = before and trainer.global_step >= trainer.estimated_stepping_batches / 2
-            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)
+            self.report(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)

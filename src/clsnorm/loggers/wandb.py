@@ -16,6 +16,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from clsnorm.errors import InputError
+from clsnorm.lightning_internals import wandb_arguments
 from clsnorm.loggers.run_logger import SUMMARY, kept_id, require_package
 from clsnorm.loggers.wandb_account import has_wandb_key
 
@@ -70,7 +71,7 @@ class WandbRun(WandbLogger):
             resume="allow",
             settings={"silent": True, "console": "off", "init_timeout": SECONDS},
         )
-        del self._wandb_init["anonymous"]  # Lightning's; W&B says of it in each run that it has no effect
+        del wandb_arguments(self)["anonymous"]  # Lightning's; W&B warns in each run that it has no effect
 
     @property
     @override
@@ -85,7 +86,7 @@ class WandbRun(WandbLogger):
             reason = str(error).partition("\n")[0]
             log.warning("W&B: %s. The run is kept offline; `wandb sync` sends it later", reason)
             wandb.teardown()  # it still holds the run's id
-            self._wandb_init["mode"] = "offline"
+            wandb_arguments(self)["mode"] = "offline"
             return super().experiment
 
     @rank_zero_only

@@ -1,4 +1,4 @@
-"""Parameters, gradients and optimizer state cut up over the processes, for models that do not fit on one device."""
+"""Sharding: parameters, gradients and optimizer state split over processes, for models too large for one device."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from typing_extensions import override
 
+from clsnorm.lightning_internals import forget_optimizers, set_data_parallel_size
 from clsnorm.optim.groups import is_layer
 
 if TYPE_CHECKING:
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
-    """Fully sharded data parallelism (Zhao et al., 2023, https://arxiv.org/abs/2304.11277), in torch's second form.
+    """Fully sharded data parallelism (Zhao et al., 2023, https://arxiv.org/abs/2304.11277), with torch's FSDP2.
 
     Each process holds a share of every parameter, its gradient and its optimizer state; a layer's parameters are
-    gathered for as long as it computes. Gradients are those of DDP. Works wherever torch has collectives: NCCL on
-    GPUs, gloo on CPUs. A checkpoint is one file of whole tensors, which any number of processes reads.
+    gathered while it computes. Gradients equal those of DDP. Works wherever torch has collectives: NCCL on GPUs, gloo
+    on CPUs. A checkpoint is one file of whole tensors, which any number of processes can read.
 
     Attributes:
-        precisions: What it can train in; the scaled gradients of ``16-mixed`` are not among them in Lightning.
+        precisions: The supported precisions; Lightning does not support ``16-mixed``, whose gradients are scaled.
     """
 
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "bf16-mixed")
@@ -34,24 +35,24 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
     @override
     def setup_environment(self) -> None:
-        self._data_parallel_size = self.num_processes
+        set_data_parallel_size(self, self.num_processes)
         super().setup_environment()
 
     @override
     def teardown(self) -> None:
-        self._reset_optimizers_and_schedulers()  # else a file of weights alone is asked for their state
+        forget_optimizers(self)  # otherwise a file of weights alone is expected to hold their state
         super().teardown()
 
 
 def shard(classifier: nn.Module, mesh: DeviceMesh) -> None:
-    """Shards a classifier's parameters over ``mesh``, by layer of its encoder; one that is sharded is left alone.
+    """Shards a classifier's parameters over ``mesh``, by layer of its encoder; does nothing if it is sharded already.
 
-    Names of parameters and keys of ``state_dict`` stay. What lies outside of the layers is one unit, gathered from the
-    start of the forward pass to the end of the backward pass.
+    Names of parameters and keys of ``state_dict`` stay. Parameters outside of the layers are one unit, gathered from
+    the start of the forward pass to the end of the backward pass.
     """
     if isinstance(classifier, FSDPModule):
         return
-    # It warns of writing in place into what a module returned, which would pass by a hook: nothing here does.
+    # torch warns that in-place writes into a module's output would bypass a hook: nothing here does that.
     warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(.*\) returned a view tensor")
     for name, module in classifier.named_modules():
         if is_layer(name):

@@ -1,4 +1,4 @@
-"""`Normalizer`: what every normalizer of [CLS] embeddings is and promises."""
+"""`Normalizer`: the base class of all normalizers of [CLS] embeddings, and the contract that they keep."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,33 +7,33 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from clsnorm.errors import InputError, require_switch
+from clsnorm.errors import InputError, refuse, require_between, require_fraction, require_switch, require_whole
 from clsnorm.statistics import Accumulator
 
 
 class Normalizer(nn.Module, ABC):
     """Maps embeddings ``(B, dim)`` to normalized embeddings ``(B, dim)`` of the same type.
 
-    A new one writes `normalize`, and where they apply `calibrate` and `as_affine`; the class attributes say what it
-    needs and does. The base class checks shapes, computes in float32 or better with autocast off, and casts the result
-    back. Buffers keep float32 or better even if the module is cast to a half type. ``B`` may be zero on a process whose
-    part of the global batch is empty.
+    A subclass implements `normalize`, and `calibrate` and `as_affine` if they apply; class attributes describe it. The
+    base class checks shapes, computes in float32 or better with autocast off, and casts the result back. Buffers stay
+    in float32 or better even if the module is cast to a half type. ``B`` may be zero on a process whose part of the
+    global batch is empty.
 
     Attributes:
-        calibration: The accumulator class to be filled with the training split before training and given to
+        calibration: The accumulator class that is filled with the training split before training and passed to
             `calibrate`, such as ``Moments``; None if there is nothing to calibrate.
-        mixes_batch: Whether in training the output of one example depends on the other examples of its batch.
-        mixes_gradients: Whether in training the gradient at one example's ``h`` holds a share of the other examples'
-            losses, too. As ``mixes_batch`` unless a class says otherwise, whose statistics count as constants.
+        mixes_batch: Whether, in training, the output of one example depends on the other examples of its batch.
+        mixes_gradients: Whether, in training, the gradient at one example's ``h`` includes terms of the other examples'
+            losses. Equal to ``mixes_batch`` unless a class sets it, because its statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
-        reduces: What of a batch is summed over processes in training, in words; empty if nothing is.
-        bends: What makes the map not affine in evaluation, in words that follow "it"; empty if `as_affine` gives one.
+        reduces: Which statistics of a batch are summed over processes in training, in words; empty if none.
+        bends: Why the map is not affine in evaluation, in words that follow "it"; empty if `as_affine` returns a map.
 
     Args:
         dim: Dimensions of an embedding.
 
     Raises:
-        InputError: ``dim`` is not a positive integer.
+        InputError: ``dim`` is not a whole number of at least 1.
     """
 
     calibration: ClassVar[type[Accumulator] | None] = None
@@ -52,8 +52,7 @@ class Normalizer(nn.Module, ABC):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise InputError(f"Expected argument `dim` to be a positive integer, but got {dim!r}")
+        require_whole("dim", dim, least=1)
         self.dim = dim
         self.learn(weight=False, bias=False)
 
@@ -61,10 +60,10 @@ class Normalizer(nn.Module, ABC):
         """Registers the parameters ``weight`` ``(dim,)`` of ones and ``bias`` ``(dim,)`` of zeros, or None for each.
 
         Raises:
-            InputError: ``weight`` or ``bias``, which are what the option ``affine`` says, is neither true nor false.
+            InputError: ``weight`` or ``bias``, the values of the option ``affine``, is neither true nor false.
         """
-        check_flag("affine", weight)
-        check_flag("affine", bias)
+        for option in (weight, bias):
+            require_switch("affine", option, advice="Give normalizer.affine=true")
         self.register_parameter("weight", nn.Parameter(torch.ones(self.dim)) if weight else None)
         self.register_parameter("bias", nn.Parameter(torch.zeros(self.dim)) if bias else None)
 
@@ -76,14 +75,15 @@ class Normalizer(nn.Module, ABC):
         """Returns the normalized embeddings, in the type of ``h``.
 
         Raises:
-            InputError: ``h`` is not floating point or not of shape ``(batch, dim)``, or `calibrate` is still to come.
+            InputError: ``h`` is not floating point or not of shape ``(batch, dim)``, or the normalizer still has to be
+                calibrated.
         """
         self._check(h)
         with torch.autocast(device_type=h.device.type, enabled=False):
             return self.normalize(h.to(torch.promote_types(h.dtype, torch.float32))).to(h.dtype)
 
     def calibrate(self, accumulator: Any) -> None:
-        """Takes what it needs from ``accumulator``, an instance of `calibration` filled with the training split.
+        """Calibrates the map on ``accumulator``, an instance of `calibration` filled with the training split.
 
         Raises:
             InputError: There is nothing to calibrate, or the accumulator does not fit.
@@ -92,43 +92,43 @@ class Normalizer(nn.Module, ABC):
 
     @torch.no_grad()
     def gain_bound(self, h: Tensor) -> Tensor | None:
-        """Returns the largest factor by which the backward pass can lengthen a gradient, ``(B,)``; None if not known.
+        """Returns the largest factor by which the backward pass can lengthen a gradient, ``(B,)``; None if unknown.
 
         For each example it is ``sup_g ||J^T g|| / ||g||`` (Euclidean norms), the largest singular value of
-        ``J = dz_i/dh_i``. Where training mixes the batch, ``J`` is that of the whole batch, and the one number, for all
-        examples, bounds ``sqrt(sum_i ||g_i||^2)`` at ``h`` over that at ``z``; single rows may grow by more.
+        ``J = dz_i/dh_i``. If training mixes the batch, ``J`` is that of the whole batch: one number for all examples,
+        which bounds ``sqrt(sum_i ||g_i||^2)`` at ``h`` over that at ``z``; single rows may grow by more.
 
         Args:
-            h: Embeddings ``(B, dim)`` of the last forward pass, which a batch normalizer remembers.
+            h: Embeddings ``(B, dim)`` of the last forward pass, whose statistics a batch normalizer remembers.
         """
         with torch.autocast(device_type=h.device.type, enabled=False):
             gain = self.largest_gain(h.to(torch.promote_types(h.dtype, torch.float32)))
-        return None if gain is None else gain.expand(len(h)).clone()  # no view of a buffer
+        return None if gain is None else gain.expand(len(h)).clone()  # not a view of a buffer
 
     def largest_gain(self, h: Tensor) -> Tensor | None:
-        """Returns what `gain_bound` does, ``(B,)``, or ``()`` if it is the same for all; float32 or better."""
+        """Returns the bound for `gain_bound`: ``(B,)``, or ``()`` if equal for all examples; float32 or better."""
         return None
 
     def saturated(self, h: Tensor) -> Tensor | None:
-        """Tells of each value of ``h``, ``(B, dim)``, whether the map is flat there; None if it is so nowhere."""
+        """Returns at which values of ``h`` the map is flat, ``(B, dim)``, bool; None if it is flat nowhere."""
         return None
 
     def take_encoder_norm(self, norm: nn.LayerNorm | None) -> None:
-        """Is told, when a classifier is built, the layer norm whose output ``h`` is; None if ``h`` comes from no such.
+        """Called when a classifier is built, with the layer norm that outputs ``h``; None if there is none.
 
         Raises:
-            InputError: The normalizer needs one, and there is none.
+            InputError: The normalizer needs a layer norm, and there is none.
         """
 
     def take_loss_scale(self, scale: Tensor) -> None:
-        """Is told, before a backward pass under a gradient scaler, what the loss is multiplied by, ``()``."""
+        """Called before each backward pass under a gradient scaler, with the factor of the loss, ``()``."""
 
     @torch.no_grad()
     def settle(self, h: Tensor) -> None:
-        """Takes the state to which training on batches such as ``h`` leads: their running statistics, no warm-up left.
+        """Takes the state that training on batches such as ``h`` leads to: their running statistics, after any warm-up.
 
         Args:
-            h: Embeddings ``(B, dim)``: a batch that could be trained on.
+            h: Embeddings ``(B, dim)`` of a training batch.
         """
         self.train()(h)
 
@@ -141,7 +141,7 @@ class Normalizer(nn.Module, ABC):
         return None
 
     def apply_affine(self, z: Tensor) -> Tensor:
-        """Returns ``z * weight + bias`` with the parameters that there are, in the type of ``z``."""
+        """Returns ``z * weight + bias``, as far as these parameters exist, in the type of ``z``."""
         if self.weight is not None:
             z = z * self.weight.to(z.dtype)
         return z if self.bias is None else z + self.bias.to(z.dtype)
@@ -151,7 +151,7 @@ class Normalizer(nn.Module, ABC):
         return h.new_ones(()) if self.weight is None else self.weight.to(h.dtype).abs().amax()
 
     def fold_affine(self, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns ``(A, c)`` of what ``z = matrix h + shift`` becomes after `apply_affine`, without gradient."""
+        """Returns ``(A, c)`` of the map ``z = matrix h + shift`` followed by `apply_affine`, without gradient."""
         if self.weight is not None:
             weight = self.weight.detach().to(matrix)
             matrix, shift = matrix * (weight if matrix.ndim == 1 else weight[:, None]), shift * weight
@@ -172,7 +172,7 @@ class Normalizer(nn.Module, ABC):
         raise InputError(message + f"This normalizer was built for dim={self.dim}; build another for another encoder")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Normalizer":
-        # module.to(bfloat16), half() and "bf16-true" training come through here: statistics stay in float32.
+        # module.to(bfloat16), half() and "bf16-true" training end up here: statistics stay in float32.
         buffers = {id(buffer) for buffer in self.buffers() if buffer.is_floating_point()}
 
         def keep_precision(tensor: Tensor) -> Tensor:
@@ -184,65 +184,21 @@ class Normalizer(nn.Module, ABC):
         return super()._apply(keep_precision, recurse)
 
 
-def check_positive(name: str, value: float, advice: str) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a positive finite number."""
-    if not is_number(value) or not 0 < value < float("inf"):
-        raise InputError(f"Expected argument `{name}` to be positive, but got {value!r}. {advice}")
+def require_floor(argument: str, value: object) -> None:
+    """Raises `InputError` unless ``value`` is a floor relative to the largest value: above 0 and at most 1."""
+    advice = f"Give a small number such as normalizer.{argument}=1e-4"
+    require_fraction(argument, value, meaning="a floor relative to the largest value,", advice=advice)
 
 
-def check_floor(name: str, value: float) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a floor relative to the largest value."""
-    if not is_number(value) or not 0 < value <= 1:
-        raise InputError(
-            f"Expected argument `{name}`, a floor relative to the largest value, to be above 0 and at most 1, "
-            f"but got {value!r}. Give a small number such as normalizer.{name}=1e-4"
-        )
+def require_rate(argument: str, value: object) -> None:
+    """Raises `InputError` unless ``value`` is the weight of the newest batch in an exponential average."""
+    advice = f"Give a small number such as normalizer.{argument}=0.1"
+    require_fraction(argument, value, meaning="the weight of the newest batch,", advice=advice)
 
 
-def check_flag(name: str, value: bool) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is true or false."""
-    require_switch(name, value, advice=f"Give normalizer.{name}=true")
-
-
-def check_quantiles(low: float, high: float) -> None:
+def require_quantiles(low: float, high: float) -> None:
     """Raises `InputError` unless the arguments ``low`` and ``high`` are shares on both sides of the median."""
-    check_between("low", low, 0, 0.5)
-    check_between("high", high, 0.5, 1)
+    require_between("low", low, 0, 0.5, advice="Give for example normalizer.low=0.25")
+    require_between("high", high, 0.5, 1, advice="Give for example normalizer.high=0.75")
     if low == high:
-        raise InputError(
-            f"Expected argument `low` to be below `high`, but both are {low:g}. Give for example normalizer.low=0.25"
-        )
-
-
-def check_rate(name: str, value: float) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is the weight of an exponential average."""
-    if not is_number(value) or not 0 < value <= 1:
-        raise InputError(
-            f"Expected argument `{name}`, the weight of the newest batch, to be above 0 and at most 1, "
-            f"but got {value!r}. Give a small number such as normalizer.{name}=0.1"
-        )
-
-
-def check_between(name: str, value: float, low: float, high: float) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a number from ``low`` to ``high``."""
-    if not is_number(value) or not low <= value <= high:
-        raise InputError(
-            f"Expected argument `{name}` to be between {low:g} and {high:g}, but got {value!r}. "
-            f"Give for example normalizer.{name}={(low + high) / 2:g}"
-        )
-
-
-def check_count(name: str, value: int, *, least: int = 0, most: int | None = None) -> None:
-    """Raises `InputError` unless ``value``, the argument ``name``, is a whole number from ``least`` to ``most``."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not whole or value < least or (most is not None and value > most):
-        limit = "" if most is None else f" and at most {most}"
-        raise InputError(
-            f"Expected argument `{name}` to be a whole number of at least {least}{limit}, but got {value!r}. "
-            f"Give for example normalizer.{name}={least}"
-        )
-
-
-def is_number(value: object) -> bool:
-    """Tells whether ``value`` is an int or a float; a bool is neither."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        refuse("low", f"below `high`={high:g}", low, "Give for example normalizer.low=0.25")

@@ -1,17 +1,18 @@
-"""Normalizers made of the quantiles of each dimension over the training split; none is affine."""
+"""Normalizers built from the quantiles of each dimension over the training split; none is affine."""
 
 import torch
 from torch import Tensor
 
+from clsnorm.errors import require_between, require_whole
 from clsnorm.normalizers.calibrated import Calibrated
-from clsnorm.normalizers.normalizer import check_between, check_count, check_quantiles
+from clsnorm.normalizers.normalizer import require_quantiles
 from clsnorm.statistics import Quantiles
 
 
 class Clip(Calibrated):
     """``z = min(max(h, q_low), q_high)`` in each dimension, quantiles over the training split (winsorizing).
 
-    Bounds what one extreme value can do. Outside the bounds no gradient passes. As ``torch.clamp``.
+    Limits the effect of an extreme value. The gradient is zero outside the bounds. As ``torch.clamp``.
 
     Args:
         dim: Dimensions of an embedding.
@@ -28,7 +29,7 @@ class Clip(Calibrated):
 
     def __init__(self, dim: int, *, low: float = 0.01, high: float = 0.99) -> None:
         super().__init__(dim)
-        check_quantiles(low, high)
+        require_quantiles(low, high)
         self.low = low
         self.high = high
         self.register_buffer("bounds", torch.zeros(2, dim, dtype=torch.float32))
@@ -46,7 +47,7 @@ class Clip(Calibrated):
         return 1 - self.saturated(h).all(1).to(h.dtype)
 
     def saturated(self, h: Tensor) -> Tensor:
-        """Tells which values are cut off."""
+        """Returns which values are clipped."""
         low, high = self.bounds.to(h.dtype)
         return (h < low) | (h > high)
 
@@ -57,15 +58,16 @@ class Clip(Calibrated):
 class QuantileToNormal(Calibrated):
     """``z = Phi^(-1)(F(h))`` in each dimension: the training split's distribution ``F`` becomes a standard Gaussian.
 
-    ``F`` is linear between ``points`` quantiles, and kept within ``tail`` and ``1 - tail``, beyond which ``z`` stays
-    where it is and no gradient passes; on a value that several quantiles share, ``F`` is the middle of its jump. As
-    scikit-learn's ``QuantileTransformer(output_distribution="normal")``, whose ``tail`` is 1e-7: gradients in
-    the tails are then up to two million times steeper than in the middle.
+    ``F`` is linear between ``points`` quantiles and clamped to ``tail`` and ``1 - tail``, beyond which ``z`` is
+    constant and its gradient zero; at a value that several quantiles share, ``F`` is the middle of its jump. As
+    scikit-learn's ``QuantileTransformer(output_distribution="normal")``, whose ``tail`` is 1e-7: gradients in the tails
+    are then up to two million times steeper than in the middle. The gradient is steep, too, between quantiles that
+    nearly coincide; at a distance ``w``, rounding gives it a relative error of about ``eps |h| / w``.
 
     Args:
         dim: Dimensions of an embedding.
-        points: Quantiles, at equal distances from 0 to 1.
-        tail: Smallest share, and distance from 1 of the largest, that ``F`` takes.
+        points: Quantiles, equally spaced from 0 to 1.
+        tail: Smallest value of ``F``, and distance of its largest from 1.
 
     Raises:
         InputError: ``points`` is not a whole number of at least 2, or ``tail`` not between 1e-7 and 0.25.
@@ -77,8 +79,8 @@ class QuantileToNormal(Calibrated):
 
     def __init__(self, dim: int, *, points: int = 1000, tail: float = 1e-3) -> None:
         super().__init__(dim)
-        check_count("points", points, least=2)
-        check_between("tail", tail, 1e-7, 0.25)
+        require_whole("points", points, least=2, advice="Give for example normalizer.points=1000")
+        require_between("tail", tail, 1e-7, 0.25, advice="Give for example normalizer.tail=1e-3")
         self.points = points
         self.tail = tail
         self.register_buffer("grid", torch.zeros(dim, points, dtype=torch.float32))
@@ -100,7 +102,7 @@ class QuantileToNormal(Calibrated):
         return slope.abs().amax(1)
 
     def saturated(self, h: Tensor) -> Tensor:
-        """Tells which values lie in the tails, where ``z`` stays where it is."""
+        """Returns which values lie in the tails, where ``z`` is constant."""
         share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
         return (share < self.tail) | (share > 1 - self.tail)
 
@@ -112,7 +114,7 @@ class QuantileToNormal(Calibrated):
         start, end = grid.gather(1, left), grid.gather(1, left + 1)
         width = end - start
         inside = ((h - start) / torch.where(width > 0, width, 1.0)).clamp(0, 1)
-        several = above - below > 1  # the value stands at more than one quantile
+        several = above - below > 1  # the value equals more than one quantile
         rank = torch.where(several, (below + above - 1).to(h.dtype) / 2, left + inside)
         return rank / (self.points - 1)
 

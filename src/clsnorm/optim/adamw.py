@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import itertools
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from clsnorm.errors import InputError
+from clsnorm.errors import require_fraction, require_positive
 from clsnorm.optim.groups import Groups, arrange
 
 
-def _check(*, lr: float, layer_decay: float, head_lr_factor: float) -> None:
-    if not lr > 0:
-        raise InputError(f"Expected argument `optimizer.lr` to be positive, but got {lr}. A usual one is 2e-5")
-    if not 0 < layer_decay <= 1:
-        raise InputError(f"Expected argument `optimizer.layer_decay` to be in (0, 1], but got {layer_decay}; 1 is none")
-    if not head_lr_factor > 0:
-        raise InputError(f"Expected argument `optimizer.head_lr_factor` to be positive, but got {head_lr_factor}")
-
-
-class AdamW(torch.optim.AdamW):
-    r"""AdamW (Loshchilov and Hutter, 2019), with learning rates by depth.
+class LayerwiseAdam(torch.optim.Optimizer):
+    r"""Base of the Adams here: learning rates by depth.
 
     A group at ``depth`` k learns at :math:`\text{lr} \cdot \text{layer\_decay}^k`: the head at the full rate, the last
-    of L layers at ``layer_decay`` times it, the embeddings at its power L + 1 (Howard and Ruder, 2018).
+    of L layers at ``layer_decay`` times that rate, the embeddings at ``layer_decay`` to the power of L + 1 times it
+    (Howard and Ruder, 2018).
+
+    A new one sets ``default_eps`` and implements `start`.
 
     Args:
-        groups: What `parameter_groups` gives, or plain parameters.
+        groups: What `parameter_groups` returns, or plain parameters.
         lr: Learning rate at the head.
         betas: Decay rates of the two moments.
-        eps: Added to the root of the second moment.
+        eps: Added to the root of the second moment; None: the class's ``default_eps``.
         weight_decay: Decoupled weight decay of matrices.
-        layer_decay: Factor from layer to layer; 1 trains all at the same rate.
+        layer_decay: Factor from layer to layer; 1 trains all layers at the same rate.
         head_lr_factor: The head's learning rate over ``lr``.
 
     Raises:
-        InputError: If a rate or factor is out of its range.
+        InputError: If a rate or factor is out of range.
     """
+
+    default_eps: ClassVar[float]
 
     def __init__(
         self,
@@ -47,63 +44,57 @@ class AdamW(torch.optim.AdamW):
         *,
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
+        eps: float | None = None,
         weight_decay: float = 0.01,
         layer_decay: float = 1.0,
         head_lr_factor: float = 1.0,
     ) -> None:
-        _check(lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
-        arranged = arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
+        require_positive("optimizer.lr", lr, advice="A usual rate is 2e-5")
+        advice = "Set optimizer.layer_decay=1 for the same rate in all layers"
+        require_fraction("optimizer.layer_decay", layer_decay, meaning="a factor", advice=advice)
+        require_positive("optimizer.head_lr_factor", head_lr_factor, advice="Set optimizer.head_lr_factor=1")
+        eps = self.default_eps if eps is None else eps
+        options = {"lr": lr, "betas": (betas[0], betas[1]), "eps": eps, "weight_decay": weight_decay}
+        self.start(arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor), options)
+
+    @abstractmethod
+    def start(self, groups: Groups | list[Tensor], options: dict[str, Any]) -> None:
+        """Calls the constructor of torch's class with ``options``: ``lr``, ``betas``, ``eps`` and ``weight_decay``."""
+
+
+class AdamW(LayerwiseAdam, torch.optim.AdamW):
+    """AdamW (Loshchilov and Hutter, 2019) with learning rates by depth; arguments as in `LayerwiseAdam`."""
+
+    default_eps = 1e-8
+
+    def start(self, groups: Groups | list[Tensor], options: dict[str, Any]) -> None:
         # The fused kernel is several times faster on a CPU; on a GPU torch's default also works with gradient clipping.
-        fused = True if _on_cpu(arranged) else None
-        super().__init__(arranged, lr=lr, betas=(betas[0], betas[1]), eps=eps, weight_decay=weight_decay, fused=fused)
+        torch.optim.AdamW.__init__(self, groups, **options, fused=True if _on_cpu(groups) else None)
 
 
-class AdamWUncorrected(torch.optim.Optimizer):
-    r"""Adam as BERT was published with: decoupled decay, and no correction of the moments' bias to zero.
+class AdamWUncorrected(LayerwiseAdam):
+    r"""Adam as in BERT's published code: decoupled decay, and no correction of the moments' bias toward zero.
 
     .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
         p \leftarrow p - \text{lr} \left( \frac{m}{\sqrt{v} + \epsilon} + \lambda p \right)
 
     The first steps are up to :math:`(1 - \beta_1) / \sqrt{1 - \beta_2} = 3.2` times as large as AdamW's, which makes
-    fine-tuning on few examples unstable.
+    fine-tuning on few examples unstable. Arguments as in `LayerwiseAdam`.
 
     References:
         ``optimization.py`` of google-research/bert; On the Stability of Fine-tuning BERT (Mosbach et al., 2021),
         https://arxiv.org/abs/2006.04884; Revisiting Few-sample BERT Fine-tuning (Zhang et al., 2021),
         https://arxiv.org/abs/2006.05987
-
-    Args:
-        groups: What `parameter_groups` gives, or plain parameters.
-        lr: Learning rate at the head.
-        betas: Decay rates of the two moments.
-        eps: Added to the root of the second moment.
-        weight_decay: Decoupled weight decay of matrices.
-        layer_decay: Factor from layer to layer; 1 trains all at the same rate.
-        head_lr_factor: The head's learning rate over ``lr``.
-
-    Raises:
-        InputError: If a rate or factor is out of its range.
     """
 
-    def __init__(
-        self,
-        groups: Iterable[Any],
-        *,
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-6,
-        weight_decay: float = 0.01,
-        layer_decay: float = 1.0,
-        head_lr_factor: float = 1.0,
-    ) -> None:
-        _check(lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
-        arranged = arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
-        super().__init__(arranged, {"lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay})
+    default_eps = 1e-6
+
+    def start(self, groups: Groups | list[Tensor], options: dict[str, Any]) -> None:
+        torch.optim.Optimizer.__init__(self, groups, options)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Makes one step; returns what ``closure`` returns."""
+        """Performs one step; returns the value of ``closure``."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -123,7 +114,7 @@ class AdamWUncorrected(torch.optim.Optimizer):
         beta1, beta2 = group["betas"]
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        # the decay acts on the old value: parameter * (1 - lr * decay) - lr * mean / (sqrt(square) + eps)
+        # The decay applies to the old value: parameter * (1 - lr * decay) - lr * mean / (sqrt(square) + eps).
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-group["lr"])
 

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
-from clsnorm.trainer_steps import ends_step
+from clsnorm.lightning_internals import ends_step, validation_is_due
 
 log = logging.getLogger(__name__)
 
@@ -113,9 +113,8 @@ class ResumePoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        loop = trainer.fit_loop.epoch_loop
-        validation_is_due = loop._should_check_val_fx(trainer.fit_loop._data_fetcher)  # type: ignore[arg-type]
-        if ends_step(trainer) and not validation_is_due and trainer.global_step - self._saved_at >= self.every:
+        is_old = trainer.global_step - self._saved_at >= self.every
+        if ends_step(trainer) and not validation_is_due(trainer) and is_old:
             self._save(trainer)
 
     @override

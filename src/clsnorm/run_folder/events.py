@@ -16,7 +16,7 @@ class Events:
     """Rows of a step, the process it was seen on, a kind of event, where it was seen, and the value that says so.
 
     ``place`` is a logged name, or the tap of a value. ``rank`` is empty where a number of all processes is judged. Each
-    row is written at once. ``step`` numbers the row in ``metrics.csv`` (`clsnorm.trainer_steps.step_number`); of
+    row is written at once. ``step`` numbers the row in ``metrics.csv`` (`clsnorm.lightning_internals.step_number`); of
     a resumed run, that of the step it goes on with. Rows keep the order in which events were reported, so one of an
     earlier step may follow. A resumed run drops what it will see again: the rows after those that
     its resume point counts.
