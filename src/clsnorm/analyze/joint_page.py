@@ -37,7 +37,7 @@ def write_joint_page(folder: Path) -> Path | None:
         folder / "index.html",
         TEMPLATE,
         title="[CLS] before fine-tuning",
-        subtitle=f"{len(records)} analyses, last layer",
+        subtitle=f"{len(records)} {'analysis' if len(records) == 1 else 'analyses'}, last layer",
         titles=list(TITLES.values()),
         rows=_rows(records, [path.parent.name for path in paths]),
         svgs=[figure.svg for figure in drawn],
