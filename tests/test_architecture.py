@@ -50,7 +50,7 @@ def test_only_the_ground_lies_loose() -> None:
     assert {path.stem for path in SOURCE.glob("*.py")} - {"__init__"} == set(GROUND)
 
 
-@pytest.mark.parametrize("module", ["clsnorm", "clsnorm.config.names", "clsnorm.command.status"])
+@pytest.mark.parametrize("module", ["clsnorm", "clsnorm.config.names", "clsnorm.command.status", "clsnorm.run_folder"])
 def test_light_modules_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -117,7 +117,7 @@ def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
     from clsnorm.experiment import run as experiment
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    with crashing(experiment, "_conclude"):
+    with crashing(experiment, "conclude"):
         train("logger=wandb", *SHORT)
     (folder,) = Path("runs").iterdir()
     (before,) = wandb_ids(folder)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clsnorm.dashboard.figures import Series, draw
 from clsnorm.dashboard.layout import Section, sections_for
-from clsnorm.errors import InputError
 from clsnorm.files import write_text
+from clsnorm.run_folder import RunFolder
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; margin: 2rem auto; max-width: 1080px;
@@ -32,7 +31,8 @@ def write_page(folder: Path) -> Path:
     Raises:
         InputError: If the folder holds no run.
     """
-    results, series, events = read_results(folder), read_series(folder), read_events(folder)
+    run = RunFolder(folder)
+    results, series, events = run.require_results(), run.read_series(), run.read_events()
     steps = [int(row["step"]) for row in events]
     sections = "".join(_section(section, series, steps) for section in sections_for(series))
     title = f"{results['normalizer']} on {results['data']}"
@@ -51,40 +51,7 @@ def write_page(folder: Path) -> Path:
     return path
 
 
-def read_results(folder: Path) -> dict[str, Any]:
-    """Returns ``results.json``; raises InputError if there is none."""
-    path = folder / "results.json"
-    if not path.is_file():
-        raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def read_series(folder: Path) -> dict[str, Series]:
-    """Returns steps and values of each column of ``metrics.csv``, without empty cells; InputError if it is missing."""
-    series: dict[str, list[tuple[int, float]]] = {}
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        raise InputError(f"Expected {folder} to hold what a run has logged (metrics.csv), but it does not")
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            step = int(row.pop("step"))
-            for name, cell in row.items():
-                if cell:
-                    series.setdefault(name, []).append((step, float(cell)))
-    return dict(series)
-
-
-def read_events(folder: Path) -> list[dict[str, str]]:
-    """Returns the rows of ``events.csv``; none if it is missing."""
-    path = folder / "events.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _section(section: Section, series: dict[str, Series], events: list[int]) -> str:
+def _section(section: Section, series: Mapping[str, Series], events: list[int]) -> str:
     """The section's panels for which something was logged; nothing if there is none."""
     panels = [(panel, {name: series[name] for name in panel.among(series)}) for panel in section.panels]
     drawn = "".join(f"<div>{draw(panel, found, events=events)}</div>" for panel, found in panels if found)

@@ -7,7 +7,6 @@ worker. Here Hydra composes once, in the parent; a worker reads ``config.yaml`` 
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -15,9 +14,9 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from clsnorm.errors import InputError
+from clsnorm.run_folder import RunFolder
 
 PR_SET_PDEATHSIG = 1
 SIGNALLED = 128  # added to a signal's number in the status of a process that it ended
@@ -46,14 +45,8 @@ def launch(folder: Path, *, processes: int, task: str) -> None:
         raise _relayed_error(folder, done.returncode)
 
 
-def read_error(folder: Path) -> dict[str, Any] | None:
-    """Returns what ``error.json`` holds, or None."""
-    path = folder / "error.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
 def _relayed_error(folder: Path, status: int) -> Exception:
-    error = read_error(folder)
+    error = RunFolder(folder).read_error()
     if error is not None and error["kind"] == InputError.__name__:
         return InputError(error["message"])
     if status > SIGNALLED:  # what other workers say of it then is that they were left alone
