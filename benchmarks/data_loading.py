@@ -53,11 +53,11 @@ def measure(overrides: Sequence[str]) -> None:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from clsnorm.config import names as naming
+    from clsnorm.config import names
     from clsnorm.config.roles import instantiate
     from clsnorm.model import load_tokenizer
 
-    naming.register()
+    names.register()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         config = compose("train", list(overrides))
@@ -151,10 +151,10 @@ def _words() -> list[str]:
     """Returns the whole words of the embedded model's vocabulary."""
     from hydra import compose, initialize_config_dir
 
-    from clsnorm.config import names as naming
+    from clsnorm.config import names
     from clsnorm.model import load_tokenizer
 
-    naming.register()
+    names.register()
     with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         vocabulary = load_tokenizer(compose("train", []).model.path).get_vocab()
     return sorted(word for word in vocabulary if word.isascii() and word.isalpha())

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.roles import ROLES, check_node, locate
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -43,7 +43,7 @@ def name(path: Path) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def resolvers() -> None:
-    naming.register()
+    names.register()
 
 
 @cache

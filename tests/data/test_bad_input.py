@@ -64,7 +64,7 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"rows": {"train": "20"}}, "`data.rows.train` to be null or a whole number of at least 1, but got '20'"),
         (GOOD, {"untrained": ["b"]}, r"`data.untrained` to be empty where data.labels is null, but got \['b'\]"),
         (GOOD, {"untrained": ["c"], "labels": ["a", "b"]}, "`data.untrained` to be one of a, b, but got 'c'"),
-        (GOOD, {"select": "nowhere.tsv"}, "`data.select` to name files, but nowhere.tsv is not there"),
+        (GOOD, {"select": "nowhere.tsv"}, "`data.select` to name files, but nowhere.tsv does not exist"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
@@ -80,9 +80,9 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
     train = write_tsv("train.tsv", GOOD)
     with pytest.raises(InputError, match=r"bad.tsv, but found line 4: unknown label 'q'"):
         user_files(train, write_tsv("bad.tsv", [("x", "a"), ("y", "b"), ("z", "q")])).prepare()
-    with pytest.raises(InputError, match=r"files of its own for each split, each once, but .*train.tsv is named twice"):
+    with pytest.raises(InputError, match=r"different files for each split, each .*, but .*train.tsv is named twice"):
         user_files(train, train)
-    with pytest.raises(InputError, match="files of one kind"):
+    with pytest.raises(InputError, match="files of one format"):
         user_files(train, write_tsv("a.xlsx", GOOD))
 
 

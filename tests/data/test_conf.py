@@ -10,7 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
@@ -19,7 +19,7 @@ OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not pat
 @cache
 def compose(option: str) -> dict[str, Any]:
     """The resolved configuration of a data set."""
-    naming.register()
+    names.register()
     own = ["train=a.tsv", "text=[x,y]", "label=z"] if option == "files" else []
     with hydra.initialize_config_dir(str(CONF / "data"), version_base="1.3"):
         node = hydra.compose(option, own)

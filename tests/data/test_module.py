@@ -14,7 +14,7 @@ import torch
 Build = Callable[..., Any]
 
 
-def test_what_it_offers(module: Any) -> None:
+def test_public_attributes(module: Any) -> None:
     assert module.labels == ["neg", "pos"]
     assert (module.num_outputs, module.regression, module.monitor, module.mode) == (2, False, "accuracy", "max")
     assert (module.train_size, module.steps_per_epoch) == (30, 4)

@@ -49,7 +49,7 @@ def test_any_split_into_batches_gives_the_same(cuts: list[int]) -> None:
         torch.testing.assert_close(total, whole.sums[name], rtol=1e-12, atol=1e-12)
 
 
-def test_state_goes_on_where_it_was() -> None:
+def test_state_resumes_where_it_was() -> None:
     values = rows(20, 4)
     first, second = filled(values[:9]), GradientWindow({"h": 4})
     second.load_state_dict(first.state_dict())
@@ -73,7 +73,7 @@ def test_a_step_that_was_not_made_does_not_count() -> None:
     torch.testing.assert_close(seen.norms, kept.norm(dim=1))
     torch.testing.assert_close(seen.sums["square"], kept.square().sum(0))
     assert sorted(set(seen.steps.tolist())) == [0, 1, 2, 4, 5]
-    assert not len(read(window).norms)  # taken: it starts anew
+    assert not len(read(window).norms)  # taken: it is empty again
 
 
 def test_rows_at_one_point_are_packed_and_unpacked() -> None:

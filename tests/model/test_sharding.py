@@ -1,4 +1,4 @@
-"""What of a classifier is sharded, and that nothing else about it changes; runs of two processes stand elsewhere."""
+"""Sharding a classifier changes nothing else about it; runs of two processes are tested elsewhere."""
 
 from __future__ import annotations
 

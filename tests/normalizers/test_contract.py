@@ -1,4 +1,4 @@
-"""What every normalizer must keep, checked on each YAML file under conf/normalizer."""
+"""The contract of all normalizers, checked on each YAML file under conf/normalizer."""
 
 import copy
 import inspect
@@ -77,7 +77,7 @@ def test_keeps_shape_and_type(key: str, ready: Build, rows: Rows, dtype: torch.d
     ("shape", "hint"),
     [((16, 128, 6), "Use hidden[:, 0]"), ((6,), "Use h[None]"), ((4, 7), "built for dim=6"), ((1, 1, 1, 6), "dim=6")],
 )
-def test_wrong_shape_is_told(key: str, ready: Build, shape: tuple[int, ...], hint: str) -> None:
+def test_a_wrong_shape_is_refused(key: str, ready: Build, shape: tuple[int, ...], hint: str) -> None:
     with pytest.raises(InputError) as error:
         ready(key)(torch.zeros(shape))
     assert str(error.value).startswith(f"Expected embeddings of shape (batch, 6), but got {shape}. ")
@@ -87,12 +87,12 @@ def test_wrong_shape_is_told(key: str, ready: Build, shape: tuple[int, ...], hin
 
 
 @pytest.mark.parametrize("dim", [0, -1, 2.0, True])
-def test_wrong_dim_is_told(key: str, build: Build, dim: object) -> None:
+def test_a_wrong_dim_is_refused(key: str, build: Build, dim: object) -> None:
     with pytest.raises(InputError, match="`dim` to be a whole number of at least 1, but got"):
         build(key, dim)
 
 
-def test_wrong_options_are_told(key: str, build: Build) -> None:
+def test_wrong_options_are_refused(key: str, build: Build) -> None:
     options = OmegaConf.to_container(OmegaConf.load(CONF / f"{key}.yaml"))
     for name, value in options.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
@@ -106,7 +106,7 @@ def test_wrong_options_are_told(key: str, build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "told"),
+    ("name", "options", "message"),
     [
         *(
             (name, {"eps": 1.1}, "`eps` to be a floor")
@@ -117,8 +117,8 @@ def test_wrong_options_are_told(key: str, build: Build) -> None:
         *(("groupnorm", {"groups": wrong}, r"Give one of \[1, 2, 3\]") for wrong in (0, 4, 6, True, 1.5, "two")),
     ],
 )
-def test_options_that_do_nothing_sensible_are_told(name: str, options: dict, told: str, build: Build) -> None:
-    with pytest.raises(InputError, match=told):
+def test_options_that_make_no_sense_are_refused(name: str, options: dict, message: str, build: Build) -> None:
+    with pytest.raises(InputError, match=message):
         build(name, **options)
 
 
@@ -156,7 +156,7 @@ def test_calibration_is_what_it_says(key: str, build: Build, rows: Rows) -> None
         normalizer(rows(4))
 
 
-def test_tells_how_far_embeddings_have_moved(key: str, build: Build, rows: Rows) -> None:
+def test_staleness_is_how_far_embeddings_have_moved(key: str, build: Build, rows: Rows) -> None:
     normalizer = build(key, on=rows(500))
     if normalizer.calibration is None:
         return

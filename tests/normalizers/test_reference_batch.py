@@ -302,7 +302,7 @@ def test_whitening_has_a_gradient_where_eigenvalues_coincide(build: Build) -> No
 
 
 def test_released_group_whitening_is_not_followed(build: Build, rows: Rows) -> None:
-    """WhitenedCSE evaluates by the batch at hand, in a fresh permutation each time."""
+    """WhitenedCSE evaluates with the statistics of the current batch and a new permutation each time."""
     normalizer, h = build("group_whiten_shuffled"), rows(12)
     for step in range(5):
         normalizer(rows(16, seed=step))

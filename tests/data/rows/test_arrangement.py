@@ -12,7 +12,7 @@ import torch
 Build = Callable[..., Any]
 
 
-def test_shots_and_noise_reach_all_that_asks_for_labels(
+def test_shots_and_noise_reach_every_view_of_the_labels(
     user_files: Build, write_tsv: Build, two_classes: Build
 ) -> None:
     path = write_tsv("a.tsv", two_classes(600))

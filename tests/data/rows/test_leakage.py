@@ -58,6 +58,6 @@ def test_near_forms() -> None:
     assert near_form("!?") == "!?" != near_form("...")
 
 
-def test_pairs_are_told_apart_by_where_they_part() -> None:
+def test_pairs_differ_by_where_they_part() -> None:
     both = hashes([["ab", "a", "ab"], ["c", "bc", "c"]])
     assert both[0] == both[2] != both[1]

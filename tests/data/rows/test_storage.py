@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clsnorm.data import Delimited, FilesSource
-from clsnorm.data.formats import delimited
+from clsnorm.data.formats import reader as formats
 from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.rows.texts import hashes, near_form
@@ -45,7 +45,7 @@ def test_rows_come_back(tmp_path: Path, rows: list[Any], pair: bool, chunk: int,
     path.write_text("".join("\t".join(row) + "\n" for row in [("x", "y", "label"), *rows]), encoding="utf-8")
     columns = ["x", "y"] if pair else ["x"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited, "CHUNK", chunk)
+        patch.setattr(formats, "CHUNK", chunk)
         found, record = stored(tmp_path, path, columns)
     full = [i for i, row in enumerate(rows) if all(cell.strip() for cell in row[: len(columns)])]
     assert found.ids.tolist() == full

@@ -18,7 +18,7 @@ ROWS = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
 
 
 def test_the_cache_spares_reading(module: Any, user_files: Build, tmp_path: Path, monkeypatch: Any) -> None:
-    from clsnorm.data.sources.source import FilesSource
+    from clsnorm.data.sources.files_source import FilesSource
 
     def again() -> Any:
         data = user_files(tmp_path / "train.tsv", tmp_path / "report.tsv")

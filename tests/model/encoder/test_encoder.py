@@ -229,7 +229,7 @@ def test_fingerprint_follows_weights_and_tap(tmp_path, tiny):
     assert base != Encoder(str(tmp_path)).fingerprint()
 
 
-def test_user_faults_are_told(tmp_path, tiny, make_batch):
+def test_user_mistakes_are_refused(tmp_path, tiny, make_batch):
     with pytest.raises(InputError, match=r"model\.tap.*Did you mean 'pooler'"):
         Encoder(tiny("bert"), tap="poler")
     with pytest.raises(InputError, match=r"model\.dropout` to be null or a number from 0 to below 1, but got 1\.0"):

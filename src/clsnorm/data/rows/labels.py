@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from clsnorm.data.formats.faults import Faults, names_of
+from clsnorm.data.formats.reader import Table
 from clsnorm.data.formats.spelling import spell
-from clsnorm.data.sources.source import Table
 from clsnorm.errors import InputError, did_you_mean
 
 MOST_CLASSES = 1 << 16  # more different labels are no classes; the named column probably holds texts

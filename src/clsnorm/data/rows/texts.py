@@ -10,7 +10,7 @@ from hashlib import blake2b
 import numpy as np
 
 from clsnorm.data.formats.faults import Faults, names_of
-from clsnorm.data.sources.source import Table
+from clsnorm.data.formats.reader import Table
 from clsnorm.errors import InputError
 
 

@@ -1,4 +1,4 @@
-"""`RadialMoments`: moments, and with them the fourth moment of the distance from the mean."""
+"""`RadialMoments`: `Moments` and the fourth moment of the distance from the mean."""
 
 import copy
 from typing import Any
@@ -12,16 +12,16 @@ from clsnorm.statistics.accumulators.moments import Moments
 
 
 class RadialMoments(Moments):
-    """`Moments` that also know ``E||h - mu||^4``, which says how well ``n`` rows determine their covariance.
+    """`Moments` with ``E||h - mu||^4``, which says how well ``n`` rows determine their covariance.
 
-    Kept besides are ``sum ||x||^4`` and ``sum ||x||^2 x``, which translate to another shift exactly, as
+    Also stored are ``sum ||x||^4`` and ``sum ||x||^2 x``, which translate exactly to another shift, as
     ``||x + d||^2 = ||x||^2 + 2 x.d + ||d||^2``.
 
     Args:
         dim: Dimensions of an embedding.
 
     Raises:
-        InputError: ``dim`` is not a positive integer.
+        InputError: ``dim`` is not a whole number of at least 1.
     """
 
     def __init__(self, dim: int) -> None:
@@ -66,7 +66,7 @@ class RadialMoments(Moments):
         self._radial = state["radial"].detach().to(torch.float64, copy=True)
 
     def _radial_around(self, shift: Tensor) -> Tensor:
-        """Returns the radial sums as they would be had ``shift`` been the shift."""
+        """Returns the radial sums translated to ``shift``."""
         delta = self._shift - shift.to(self._shift.device)
         length, along = delta @ delta, self._products @ delta
         squares, cubes, sum_along = self._products.trace(), self._radial[:-1], self._sum @ delta

@@ -1,11 +1,11 @@
-"""Nulls against simulation."""
+"""Expected values of noise against simulation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
+from clsnorm.statistics.noise import isotropic_eigenvalues, isotropic_energies
 
 
 @pytest.mark.parametrize(("dim", "count"), [(64, 4000), (100, 150), (200, 100)])

@@ -1,10 +1,24 @@
-"""What independent normal dimensions of equal size, centred on zero, would show at the same count and dimension."""
+"""Expected values of isotropic noise: independent standard normal dimensions, as many rows and dimensions as seen."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from clsnorm.statistics.accumulators.snapshot import Snapshot
+
+
+def noise_eigenvalues(s: Snapshot) -> Tensor:
+    """Returns `isotropic_eigenvalues` for the rows and dimensions of a snapshot, ``(dim,)``."""
+    return torch.from_numpy(isotropic_eigenvalues(s.dim, s.count))
+
+
+def noise_energies(s: Snapshot) -> Tensor:
+    """Returns `isotropic_energies` for the rows and dimensions of a snapshot, ``(dim,)``."""
+    return torch.from_numpy(isotropic_energies(s.dim, s.count))
 
 
 def isotropic_energies(dim: int, count: int) -> np.ndarray:
@@ -33,7 +47,7 @@ def isotropic_eigenvalues(dim: int, count: int) -> np.ndarray:
     """
     ratio = dim / count
     low, high = (1 - math.sqrt(ratio)) ** 2, (1 + math.sqrt(ratio)) ** 2
-    # x = middle + radius * cos(t) takes the square-root singularities at the edges out of the density.
+    # Substituting x = middle + radius * cos(t) removes the density's square-root singularities at the edges.
     angle = np.linspace(0, np.pi, 4001)
     x = (low + high) / 2 + (high - low) / 2 * np.cos(angle)
     with np.errstate(divide="ignore", invalid="ignore"):
