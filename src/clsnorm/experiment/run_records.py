@@ -36,7 +36,7 @@ class Start:
 
     stopwatch: Stopwatch = field(default_factory=lambda: Stopwatch(time.perf_counter()))
     memory: PeakMemory = field(default_factory=PeakMemory)
-    commit: str | None = field(default_factory=provenance.commit)
+    commit: str | None = field(default_factory=lambda: provenance.commit())
 
 
 @dataclass

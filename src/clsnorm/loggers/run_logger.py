@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import abc
+import importlib.util
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class RunLogger(abc.ABC):
 
 def require_package(package: str) -> None:
     """Raises InputError unless the package of a logger is installed."""
-    if find_spec(package) is None:
+    if importlib.util.find_spec(package) is None:
         raise InputError(
             f"logger={package} needs the package {package}, which is not installed: pip install 'clsnorm[{package}]'"
         )
