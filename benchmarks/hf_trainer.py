@@ -26,7 +26,7 @@ from transformers import BertForSequenceClassification, Trainer, TrainingArgumen
 from clsnorm import Batch
 from clsnorm.experiment.assembly import build
 from clsnorm.experiment.job import run
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 
 def ours(overrides: list[str]) -> tuple[list[float], float]:

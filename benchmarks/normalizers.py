@@ -36,7 +36,7 @@ from transformers import BertConfig, BertModel
 from clsnorm.experiment.assembly import build as build_run
 from clsnorm.model import fold
 from clsnorm.normalizers import Normalizer
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 CONF = Path(__file__).parents[1] / "conf" / "normalizer"
 KEYS = sorted(path.stem for path in CONF.glob("*.yaml"))

@@ -40,7 +40,7 @@ from clsnorm.callbacks import Observer
 from clsnorm.config.roles import instantiate
 from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 NAMES = ("cls_statistics", "gradient_norms")
 ARMS = {"none": (), **{name: (name,) for name in NAMES}, "both": NAMES, "none again": ()}

@@ -52,7 +52,14 @@ def test_only_the_ground_lies_loose() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["clsnorm", "clsnorm.config", "clsnorm.command.status", "clsnorm.launch.one_machine", "clsnorm.experiment.job"],
+    [
+        "clsnorm",
+        "clsnorm.config",
+        "clsnorm.command.status",
+        "clsnorm.launch.one_machine",
+        "clsnorm.experiment.job",
+        "clsnorm.run_folder",
+    ],
 )
 def test_light_modules_import_no_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

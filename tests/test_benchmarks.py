@@ -47,3 +47,12 @@ def test_a_known_share_is_found(observers: Any) -> None:
     found, low, high = observers.paired(ours, plain, kinds)
     assert low < 0.035 < high  # (1 + 3 + 1 + 9) / 4 of 100
     assert math.isclose(found, 0.035, abs_tol=0.002)
+
+
+def test_run_folders_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> None:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    module = importlib.import_module("run_folders")
+    module.create(tmp_path, 3)
+    count, seconds = module.measure(tmp_path)
+    assert count == 3
+    assert seconds > 0

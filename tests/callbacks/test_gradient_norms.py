@@ -24,7 +24,7 @@ from clsnorm.experiment.assembly import build
 from clsnorm.experiment.calibration import calibrate
 from clsnorm.lightning_internals import step_number
 from clsnorm.model.scores import example_losses
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]
 # weights that stay where they are, so that every step's gradients can be made again

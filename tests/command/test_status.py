@@ -163,7 +163,7 @@ def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], wor
     assert not (workspace / "run" / "results.json").exists()
     again = subprocess.run([*words, "trainer.log_every_n_steps=1"], capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr
-    assert "going on from step" in again.stderr
+    assert "resuming from step" in again.stderr
     steps = [int(line.split(",")[0]) for line in metrics.read_text().splitlines()[1:]]
     assert steps == sorted(set(steps))
 
@@ -193,7 +193,7 @@ def test_two_killed_processes_resume_exactly(tiny_overrides: list[str], workspac
             break
         time.sleep(0.5)
     assert again.returncode == 0, again.stderr
-    assert "going on from step" in again.stderr
+    assert "resuming from step" in again.stderr
     assert metrics.read_text() == (workspace / "whole" / "metrics.csv").read_text()
     states = [
         torch.load(workspace / name / "selected.ckpt", weights_only=True)["state_dict"] for name in ("whole", "cut")

@@ -17,9 +17,10 @@ from wandb_file import wandb_records
 from clsnorm.dashboard import KEYS, Panel, key_of, sections_for
 from clsnorm.dashboard.__main__ import main
 from clsnorm.dashboard.curves import draw
-from clsnorm.dashboard.run_page import read_series, write_page
+from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.pages import numbers
+from clsnorm.run_folder import RunFolder
 
 OPTIONS = [
     "normalizer=standardize",  # calibrated, so that there is a drift to show
@@ -51,7 +52,7 @@ def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: S
     logged = {name for name in logged if not name.startswith("_") and name not in ("epoch", "trainer/global_step")}
     media = {name.removesuffix("/_type") for name in logged if name.endswith("/_type")}
     logged = {name for name in logged if not any(name.startswith(f"{medium}/") for medium in media)}
-    columns = set(read_series(run.folder)) - {"epoch"}
+    columns = set(RunFolder(run.folder).read_series()) - {"epoch"}
     assert logged == columns
     points = {f"cls/select/{point}/distribution/{name}" for point in "hz" for name in ("mean", "std", "norm")}
     assert media == {*points, "cls/report/dimensions"}
@@ -78,7 +79,7 @@ def test_page_stands_alone(run: SimpleNamespace) -> None:
     assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
-    sections = sections_for(read_series(run.folder))
+    sections = sections_for(RunFolder(run.folder).read_series())
     assert text.count("<svg") == sum(len(section.panels) for section in sections)
     score = json.loads((run.folder / "results.json").read_text())["metrics"]["report/accuracy"]
     assert f'<td>report accuracy</td><td class="number">{numbers.number(score)}</td>' in text

@@ -59,13 +59,13 @@ def test_cost_of_a_cached_calibration_is_what_it_took(train: Train, monkeypatch:
 
     from clsnorm.experiment import calibration
 
-    original = calibration._accumulate
+    original = calibration.accumulate
 
     def slow(*arguments: Any) -> None:
         time.sleep(1.5)
         original(*arguments)
 
-    monkeypatch.setattr(calibration, "_accumulate", slow)
+    monkeypatch.setattr(calibration, "accumulate", slow)
     cost, whole = figures(train(*SHORT))
     again, cached = figures(train(*SHORT, "seed=5"))
     assert again == cost > 1.5

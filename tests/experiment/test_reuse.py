@@ -28,7 +28,7 @@ def test_same_command_shows_the_finished_run(train: Train, caplog: pytest.LogCap
     assert "finished before: " in caplog.text
     with caplog.at_level("INFO"):
         train("callbacks=none")
-    assert "finished before, with another choice of callbacks than is asked now: " in caplog.records[-1].message
+    assert "finished before, with another choice of callbacks than requested now: " in caplog.records[-1].message
     train("force=true")
     assert (first.folder / "results.json").stat().st_mtime_ns != stamp
 
@@ -114,7 +114,7 @@ def test_the_commits_at_which_a_run_goes_on_are_told_and_kept(
     monkeypatch.setattr(provenance, "commit", lambda: "third")
     found = results(train("checkpoint_every=2"))
     assert (found["commit"], found["later_commits"]) == ("first", ["second", "third"])
-    assert "began at commit first and goes on at third" in caplog.text
+    assert "began at commit first and resumes at third" in caplog.text
 
 
 def test_changed_file_makes_another_run(train: Train, tiny_data: SimpleNamespace) -> None:
@@ -150,10 +150,10 @@ def test_a_finished_run_on_files_that_changed_since_says_so(published: Train, ca
         first = published("one", "trainer.max_steps=1")
         published("one", "trainer.max_steps=1")
     assert "finished before" in caplog.text
-    assert "changed since" not in caplog.text
+    assert "have changed" not in caplog.text
     again = published("two", "trainer.max_steps=1")
     assert again.folder == first.folder
-    assert "on other rows than data=cb has now: its files changed since" in caplog.records[-1].message
+    assert "on other rows than data=cb has now: its files have changed" in caplog.records[-1].message
 
 
 def test_a_stopped_run_does_not_go_on_with_files_that_changed(published: Train) -> None:
@@ -162,7 +162,7 @@ def test_a_stopped_run_does_not_go_on_with_files_that_changed(published: Train) 
     (folder,) = Path("runs").iterdir()
     before = (folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()
     with pytest.raises(
-        InputError, match=r"'cb' \(/.*/published/CB/train.jsonl, .*when this run began, but it changed since"
+        InputError, match=r"'cb' \(/.*/published/CB/train.jsonl, .*since this run began, but it has changed"
     ):
         published("two")
     assert ((folder / "metrics.csv").read_text(), (folder / "last.ckpt").read_bytes()) == before

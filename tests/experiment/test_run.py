@@ -185,7 +185,7 @@ def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> No
     from clsnorm.experiment import run as experiment
 
     whole = results(train(*DIVERGING, "paths.output=whole"))
-    with crashing(experiment, "_conclude"):
+    with crashing(experiment, "conclude"):
         train(*DIVERGING)
     found = results(train(*DIVERGING))
     assert found["status"] == "diverged"
@@ -198,7 +198,7 @@ def test_a_loss_that_diverged_after_the_last_logged_step_is_told(train: Train) -
     unread = (*DIVERGING, "trainer.max_steps=7", "trainer.log_every_n_steps=100", "checkpoint_every=1")
     told = events(train(*unread, "paths.output=whole"))  # ends within an epoch
     assert "train/loss" in {event["place"] for event in told}
-    with crashing(experiment, "_conclude"):
+    with crashing(experiment, "conclude"):
         train(*unread)
     run = train(*unread)
     assert results(run)["status"] == "diverged"

@@ -117,7 +117,7 @@ def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
     from clsnorm.experiment import run as experiment
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    with crashing(experiment, "_conclude"):
+    with crashing(experiment, "conclude"):
         train("logger=wandb", *SHORT)
     (folder,) = Path("runs").iterdir()
     (before,) = wandb_ids(folder)
@@ -205,5 +205,5 @@ def test_wandb_out_of_reach_goes_on_offline(
     assert not [options for options in asked if "anonymous" in options]
     assert logged == [{"loss": 1.0, "trainer/global_step": 3}]
     assert [record.message for record in caplog.records] == [
-        "W&B: no such host. The run is kept offline; `wandb sync` sends it later"
+        "W&B: no such host. The run stays offline; `wandb sync` uploads it later"
     ]

@@ -13,10 +13,9 @@ import torch
 from runs import crashing_before, metrics, results, weights
 
 from clsnorm.errors import InputError
-from clsnorm.experiment.calibration import Recalibration
+from clsnorm.experiment.recalibration import Recalibration
 from clsnorm.model import FineTuner
-from clsnorm.run_folder.events import Events
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]
 SHORT = ("data.max_train_examples=64", "callbacks=none")
@@ -88,7 +87,7 @@ def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.Mon
     counts.clear()
     run = train("normalizer=standardize", "classifier.recalibrate_every=2", "trainer.max_epochs=5", *SHORT)
     assert counts == [0, 0, 1, 0, 1]
-    events = [row for row in Events(RunFolder(run.folder).events).read() if row["kind"] == "recalibrated"]
+    events = [row for row in RunFolder(run.folder).read_events() if row["kind"] == "recalibrated"]
     assert len(events) == 2
     cost = results(run)["calibration_seconds"]
     first = results(once)["calibration_seconds"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clsnorm.errors import InputError
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 CONFIG = {"config_hash": "a", "force": False}
 
@@ -89,11 +89,11 @@ def test_force_starts_what_was_interrupted_afresh_once(tmp_path: Path) -> None:
         assert results is None
 
 
-@pytest.mark.parametrize("parent_tells", [False, True])
-def test_a_crash_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, parent_tells: bool) -> None:
-    RunFolder(tmp_path).record_error(ZeroDivisionError("by zero"), parent_tells=parent_tells)
+@pytest.mark.parametrize("parent_reports", [False, True])
+def test_a_crash_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, parent_reports: bool) -> None:
+    RunFolder(tmp_path).record_error(ZeroDivisionError("by zero"), parent_reports=parent_reports)
     assert json.loads((tmp_path / "error.json").read_text())["kind"] == "ZeroDivisionError"
-    assert ("by zero" in caplog.text) != parent_tells
+    assert ("by zero" in caplog.text) != parent_reports
 
 
 def test_force_gives_a_finished_run_back_if_the_new_one_is_refused(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_folder_of_strangers_is_refused_untouched(tmp_path: Path) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 with {claim}:
     print("held", flush=True)

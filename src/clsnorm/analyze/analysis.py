@@ -24,8 +24,7 @@ from clsnorm.files import write_json, write_text
 from clsnorm.model import Classifier, has_pooler
 from clsnorm.model.places import head_input
 from clsnorm.pages.figure import write_drawn
-from clsnorm.run_folder import provenance
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder, provenance
 from clsnorm.statistics import Snapshot, describe
 
 log = logging.getLogger(__name__)
@@ -48,7 +47,7 @@ def execute(config: dict[str, Any], folder: Path) -> None:
     try:
         analyze(config, folder)
     except BaseException as error:
-        AnalysisFolder(folder).record_error(error, parent_tells=distributed.is_active())
+        AnalysisFolder(folder).record_error(error, parent_reports=distributed.is_active())
         raise
 
 

@@ -31,7 +31,7 @@ def main(config: DictConfig) -> None:
     """Analyzes one configuration in its folder, unless that is done."""
     from hydra.core.hydra_config import HydraConfig
 
-    from clsnorm.run_folder.folder import RunFolder
+    from clsnorm.run_folder import RunFolder
 
     output = Path(HydraConfig.get().runtime.output_dir)
     with reporting(output / "analysis.json"):

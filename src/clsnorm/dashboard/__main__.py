@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from clsnorm.dashboard.run_page import read_series, write_page
+from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.errors import InputError
+from clsnorm.run_folder import RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,12 +31,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _save_workspace(place: str, folders: list[Path]) -> None:
-    from clsnorm.loggers.wandb_account import has_wandb_key  # imports Lightning, which a page does not need
+    from clsnorm.loggers.wandb import has_wandb_key  # imports Lightning, which a page does not need
 
     entity, slash, project = place.partition("/")
     if not (entity and slash and project):
         raise InputError(f"Expected argument `--wandb` to be ENTITY/PROJECT, but got {place!r}")
-    names = dict.fromkeys(name for folder in folders for name in read_series(folder))
+    names = dict.fromkeys(name for folder in folders for name in RunFolder(folder).read_series())
     layout = workspace(entity=entity, project=project, names=names)
     if not has_wandb_key():
         raise InputError(

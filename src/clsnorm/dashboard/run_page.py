@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clsnorm.dashboard.curves import Series, draw
 from clsnorm.dashboard.layout import sections_for
-from clsnorm.errors import InputError
 from clsnorm.pages.rendering import write_html
+from clsnorm.run_folder import RunFolder
 
 TEMPLATE = "dashboard/templates/run.html.jinja"
 
@@ -21,7 +20,8 @@ def write_page(folder: Path) -> Path:
     Raises:
         InputError: If the folder holds no finished run.
     """
-    results, series, events = read_results(folder), read_series(folder), read_events(folder)
+    run = RunFolder(folder)
+    results, series, events = run.require_results(), run.read_series(), run.read_events()
     return write_html(
         folder / "dashboard.html",
         TEMPLATE,
@@ -33,39 +33,6 @@ def write_page(folder: Path) -> Path:
         events=events,
         metrics=sorted(results["metrics"].items()),
     )
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """Returns ``results.json``; raises InputError if the file does not exist."""
-    path = folder / "results.json"
-    if not path.is_file():
-        raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def read_series(folder: Path) -> dict[str, Series]:
-    """Returns steps and values of each column of ``metrics.csv``, without empty cells; InputError if it is missing."""
-    series: dict[str, list[tuple[int, float]]] = {}
-    path = folder / "metrics.csv"
-    if not path.is_file():
-        raise InputError(f"Expected {folder} to hold the logged numbers of a run (metrics.csv), but it does not")
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            step = int(row.pop("step"))
-            for name, cell in row.items():
-                if cell:
-                    series.setdefault(name, []).append((step, float(cell)))
-    return dict(series)
-
-
-def read_events(folder: Path) -> list[dict[str, str]]:
-    """Returns the rows of ``events.csv``; none if it is missing."""
-    path = folder / "events.csv"
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _headline(results: dict[str, Any]) -> list[tuple[str, float | None]]:
@@ -88,7 +55,7 @@ def _state(results: dict[str, Any]) -> str:
     return "collapsed" if results["collapsed"] else ""
 
 
-def _sections(series: dict[str, Series], *, steps: list[int]) -> list[dict[str, Any]]:
+def _sections(series: Mapping[str, Series], *, steps: list[int]) -> list[dict[str, Any]]:
     """Title and SVG figures of each section that has any; panels without logged numbers are left out."""
     sections = []
     for section in sections_for(series):

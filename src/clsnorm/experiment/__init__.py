@@ -1,1 +1,1 @@
-"""The life of a run: build, calibrate, train, evaluate, reuse, load. The only package that knows all parts."""
+"""A run from start to end: build, calibrate, train, evaluate, reuse, load. The only package that knows all parts."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,65 +15,15 @@ from clsnorm.callbacks import Observer
 from clsnorm.config.roles import instantiate, instantiate_partial, nodes_of
 from clsnorm.data import DataModule
 from clsnorm.errors import InputError
-from clsnorm.loggers.metrics_csv import MetricsCsv
+from clsnorm.experiment.run_records import RunRecords, Start, build_records
+from clsnorm.loggers.lifecycle import build_loggers
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
-from clsnorm.records import (
-    Abort,
-    Divergence,
-    Memory,
-    Predictions,
-    Profile,
-    ResumePoint,
-    SelectedWeights,
-    SkippedSteps,
-    Stopwatch,
-)
-from clsnorm.run_folder import provenance
-from clsnorm.run_folder.events import Events
-from clsnorm.run_folder.folder import RunFolder
-
-
-@dataclass
-class Records:
-    """What every run notes of itself: files, and callbacks beside the observers."""
-
-    metrics_csv: MetricsCsv
-    events: Events
-    stopwatch: Stopwatch
-    memory: Memory
-    divergence: Divergence
-    skipped: SkippedSteps
-    abort: Abort
-    predictions: Predictions
-    profile: Profile
-    selected: SelectedWeights
-    resume_point: ResumePoint
-
-    def recalibrated(self, step: int, seconds: float) -> None:
-        """Notes that the normalizer was calibrated anew before optimizer step number ``step``, and what that cost."""
-        self.stopwatch.calibration_seconds += seconds
-        if distributed.rank() == 0:
-            self.events.add(step=step, kind="recalibrated", value=round(seconds, 3))
-
-    @property
-    def callbacks(self) -> list[pl.Callback]:
-        """Those that Lightning calls, in this order: the resume point holds the state of all others."""
-        return [
-            self.stopwatch,
-            self.memory,
-            self.divergence,
-            self.skipped,
-            self.abort,
-            self.predictions,
-            self.profile,
-            self.selected,
-            self.resume_point,
-        ]
+from clsnorm.run_folder import RunFolder
 
 
 @dataclass
 class Experiment:
-    """The built parts of a run."""
+    """The parts of a run."""
 
     config: dict[str, Any]
     folder: RunFolder
@@ -82,7 +31,7 @@ class Experiment:
     module: FineTuner
     trainer: pl.Trainer
     observers: dict[str, Observer]
-    records: Records
+    records: RunRecords
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
@@ -91,16 +40,38 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     Raises:
         InputError: If a part refuses its configuration.
     """
-    stopwatch, memory = Stopwatch(time.perf_counter()), Memory()
-    commit = provenance.commit()  # now: by the end of the run the files may be others
+    start = Start()
     pl.seed_everything(config["seeds"]["init"], verbose=False)
-    optimizer, scheduler = _optimization(config)
-    loggers = _all_of(config, "logger", folder=folder.path, config=config)
-    callbacks = _all_of(config, "callbacks")
+    optimization = _optimization(config)
+    loggers = build_loggers(config, folder.path)  # before data are read: a typed value may be refused
+    callbacks = _build_callbacks(config)
+    observers = {name: callback for name, callback in callbacks.items() if isinstance(callback, Observer)}
     encoder, tokenizer = load_pretrained(config)
     _check_length(config["data"]["max_length"], encoder.max_length)
     data = build_data(config, tokenizer, packed=encoder.can_pack)
-    module = FineTuner(
+    module = _build_module(config, encoder, data, *optimization)
+    for observer in observers.values():
+        observer.check(dim=encoder.dim)
+    records = build_records(config, folder, data, observers, start)
+    records.events.loggers = [*loggers.values()]
+    all_callbacks = [*callbacks.values(), *records.callbacks]
+    trainer = _build_trainer(config, folder, loggers=[records.metrics_csv, *loggers.values()], callbacks=all_callbacks)
+    return Experiment(config, folder, data, module, trainer, observers, records)
+
+
+def _build_callbacks(config: dict[str, Any]) -> dict[str, pl.Callback]:
+    nodes = nodes_of(config, "callbacks")
+    return {place.partition(".")[2]: instantiate(node, place) for place, node in nodes.items()}
+
+
+def _build_module(
+    config: dict[str, Any],
+    encoder: Encoder,
+    data: DataModule,
+    optimizer: Callable[..., Any],
+    scheduler: Callable[..., Any],
+) -> FineTuner:
+    return FineTuner(
         _assemble(config, encoder, num_outputs=data.num_outputs),
         regression=data.regression,
         metrics=data.metrics,
@@ -109,26 +80,6 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
         scheduler=scheduler,
         seed_dropout=config["seeds"]["dropout"],
     )
-    observers = {name: callback for name, callback in callbacks.items() if isinstance(callback, Observer)}
-    for observer in observers.values():
-        observer.check(dim=encoder.dim)
-    records = _build_records(config, folder, data, observers, commit=commit, stopwatch=stopwatch, memory=memory)
-    records.events.loggers = [*loggers.values()]
-    trainer = _build_trainer(
-        config,
-        folder,
-        loggers=[records.metrics_csv, *loggers.values()],
-        callbacks=[*callbacks.values(), *records.callbacks],
-    )
-    return Experiment(config, folder, data, module, trainer, observers, records)
-
-
-def _all_of(config: dict[str, Any], group: str, /, **named: Any) -> dict[str, Any]:
-    """Returns what a group of several describes, by name; before data are read: it may refuse a typed value."""
-    return {
-        place.removeprefix(f"{group}."): instantiate(node, place, **named)
-        for place, node in nodes_of(config, group).items()
-    }
 
 
 def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Classifier, Any]:
@@ -150,7 +101,7 @@ def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> 
 
 
 def _optimization(config: dict[str, Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Returns how to build optimizer and schedule, tried at once: Lightning builds them late."""
+    """Returns how to build optimizer and schedule. Both are tried now, since Lightning builds them late."""
     optimizer = instantiate_partial(config["optimizer"], "optimizer")
     trial = instantiate(config["optimizer"], "optimizer", [torch.nn.Parameter(torch.zeros(1))])
     scheduler = instantiate_partial(config["scheduler"], "scheduler")
@@ -170,7 +121,7 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
     """Returns the data set of a configuration, prepared on all processes.
 
     Raises:
-        InputError: If it cannot be had or is faulty, on all processes.
+        InputError: If it is unavailable or faulty, on all processes.
     """
     node = {**config["data"], "packed": packed and config["data"]["packed"]}
     seeds = config["seeds"]
@@ -189,7 +140,7 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
 
 
 def _prepare(data: DataModule) -> None:
-    """Lets the first process fill the cache that the others read, and refuses on all of them what it refuses."""
+    """Fills the cache on rank 0; raises its InputError on all ranks."""
     refusal = None
     if distributed.rank() == 0:
         try:
@@ -199,44 +150,6 @@ def _prepare(data: DataModule) -> None:
     if refusal := distributed.broadcast_object(refusal):
         raise InputError(refusal)
     data.prepare()
-
-
-def _build_records(
-    config: dict[str, Any],
-    folder: RunFolder,
-    data: DataModule,
-    observers: dict[str, Observer],
-    *,
-    commit: str | None,
-    stopwatch: Stopwatch,
-    memory: Memory,
-) -> Records:
-    """Returns what every run notes, and gives all that tell of events a way to."""
-    events = Events(folder.events)
-    told = [kind for observer in observers.values() for kind in observer.kinds]
-    abort = Abort(config["abort_on"], [*told, *Divergence.kinds, *SkippedSteps.kinds])
-
-    def report(*, kind: str, decisive: bool = True, **event: Any) -> None:
-        if decisive:
-            abort.hear(kind)
-        if distributed.rank() == 0:
-            events.add(kind=kind, **event)
-
-    for observer in observers.values():
-        observer.report = report
-    return Records(
-        MetricsCsv(folder.metrics),
-        events,
-        stopwatch,
-        memory,
-        Divergence(report),
-        SkippedSteps(report),
-        abort,
-        Predictions(folder.predictions, regression=data.regression, parts=data.report_names),
-        Profile({name: observer.seconds for name, observer in observers.items()}),
-        SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode),
-        ResumePoint(folder.last, every=config["checkpoint_every"], data=data.fingerprint, events=events, commit=commit),
-    )
 
 
 def _build_trainer(
@@ -253,5 +166,5 @@ def _build_trainer(
         enable_progress_bar=shows_progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the data module splits each global batch by itself
+        use_distributed_sampler=False,  # the data module splits each global batch itself
     )

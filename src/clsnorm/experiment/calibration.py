@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
 from tqdm import tqdm
-from typing_extensions import override
 
 from clsnorm import distributed
 from clsnorm.cache import Cache, cache_key
@@ -51,7 +49,7 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
         accumulator.load_state_dict(state)
     else:
         started = time.perf_counter()
-        _accumulate(accumulator, classifier, data, device)
+        accumulate(accumulator, classifier, data, device)
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
             with store.draft(key) as (folder, record):
@@ -62,7 +60,7 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
 
 
 def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str) -> None:
-    """Lets the classifier set up its head and measure its first step, on the first batches of training.
+    """Sets up the classifier's head and measures its first step, on the first batches of training.
 
     Args:
         classifier: With a calibrated normalizer; left in the mode, and on the device, in which it came.
@@ -89,48 +87,9 @@ def _load(cache: Cache, key: str) -> tuple[dict[str, Any], float] | None:
     return torch.load(folder / STATE, weights_only=True), record["seconds"]
 
 
-class Recalibration(pl.Callback):
-    """Calibrates the normalizer anew every ``classifier.recalibrate_every`` epochs, as `calibrate` did before training.
-
-    The logits jump by what the statistics have moved; the head is left as it is.
-
-    Args:
-        data: Prepared data.
-        tell: Called after each with the number of the optimizer step that comes next and the seconds that it cost.
-    """
-
-    def __init__(self, data: DataModule, tell: Callable[[int, float], None]) -> None:
-        self._data = data
-        self._tell = tell
-        self._last_epoch = 0
-
-    @override
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
-        accumulator_type, every = classifier.normalizer.calibration, classifier.recalibrate_every
-        epoch = trainer.current_epoch
-        # An epoch that is gone on with in its middle has been recalibrated for.
-        if accumulator_type is None or every is None or epoch <= self._last_epoch or epoch % every:
-            return
-        started = time.perf_counter()
-        accumulator = accumulator_type(classifier.encoder.dim)
-        _accumulate(accumulator, classifier, self._data, pl_module.device)
-        classifier.normalizer.calibrate(accumulator)
-        self._last_epoch = epoch
-        self._tell(trainer.global_step, time.perf_counter() - started)
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {"last_epoch": self._last_epoch}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._last_epoch = state_dict["last_epoch"]
-
-
 @contextlib.contextmanager
 def _at(classifier: Classifier, device: torch.device | str) -> Iterator[None]:
-    """Has the classifier on ``device`` for a while."""
+    """Moves the classifier to ``device``, and back at the end."""
     home = next(classifier.parameters()).device
     classifier.to(device)
     try:
@@ -139,7 +98,8 @@ def _at(classifier: Classifier, device: torch.device | str) -> Iterator[None]:
         classifier.to(home)
 
 
-def _accumulate(accumulator: Accumulator, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
+def accumulate(accumulator: Accumulator, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
+    """Adds the embedding of each training example to ``accumulator``, over all ranks."""
     loader = data.calibration_dataloader()
     with _at(classifier, device), classifier.evaluating():
         for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):

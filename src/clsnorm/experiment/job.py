@@ -12,7 +12,7 @@ from clsnorm.command.sweep import REFUSALS, reporting
 from clsnorm.config import check_parts, prepare
 from clsnorm.launch.devices import count_processes
 from clsnorm.launch.one_machine import launch
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 
 def run(config: DictConfig) -> float | None:
@@ -34,7 +34,7 @@ def run(config: DictConfig) -> float | None:
             folder.discard_if_empty()
             raise
         results = _results_of(plain, folder)
-    from clsnorm.run_folder.results import print_table
+    from clsnorm.run_folder.score_table import print_table
 
     print_table(results, folder.path)
     return results["metrics"].get(f"select/{results['monitor']}")
@@ -44,9 +44,9 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
     with folder.claim(config) as finished:
         if finished is not None:
-            from clsnorm.experiment.reuse import tell_finished
+            from clsnorm.experiment.reuse import log_finished
 
-            tell_finished(finished, config, folder)
+            log_finished(finished, config, folder)
         else:
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)

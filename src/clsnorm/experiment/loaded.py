@@ -1,4 +1,4 @@
-"""A finished run, back in a notebook."""
+"""Loading a finished run, for example in a notebook."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build_classifier
-from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from clsnorm.model import Classifier
@@ -22,7 +21,7 @@ class LoadedRun:
 
     Attributes:
         config: The resolved configuration, as plain dicts.
-        results: What ``results.json`` holds.
+        results: ``results.json``.
         classifier: Encoder, normalizer and head with the selected weights, in eval mode.
         tokenizer: The encoder's tokenizer.
     """
@@ -37,20 +36,18 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the resolved configuration and the results of a finished run.
 
     Raises:
-        InputError: If ``folder`` holds none.
+        InputError: If ``folder`` holds no finished run.
     """
-    records = RunFolder(Path(folder))
-    results = records.read_results()
-    if results is None:
-        raise InputError(f"Expected {folder} to hold a finished run (results.json), but it does not")
-    return records.read_config(), results
+    run = RunFolder(Path(folder))
+    results = run.require_results()
+    return run.read_config(), results
 
 
 def load_run(folder: str | Path) -> LoadedRun:
     """Returns the model and the configuration of a finished run.
 
     The checkpoint is read with ``weights_only=True``; the configuration's targets are checked by role. The encoder's
-    architecture comes from where the run had it, its weights from the run.
+    architecture is read from the run's ``model.path``, its weights from the run.
 
     Raises:
         InputError: If ``folder`` holds no finished run.

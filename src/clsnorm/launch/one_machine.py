@@ -7,7 +7,6 @@ sweep. Here Hydra composes once, in the parent, and the workers only read ``conf
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -15,9 +14,9 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from clsnorm.errors import InputError
+from clsnorm.run_folder import RunFolder
 
 PR_SET_PDEATHSIG = 1
 SIGNALLED = 128  # a process killed by signal number n exits with status SIGNALLED + n
@@ -46,14 +45,8 @@ def launch(folder: Path, *, processes: int, task: str) -> None:
         raise _worker_error(folder, done.returncode)
 
 
-def read_error(folder: Path) -> dict[str, Any] | None:
-    """Returns what ``error.json`` holds, or None."""
-    path = folder / "error.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
 def _worker_error(folder: Path, status: int) -> Exception:
-    error = read_error(folder)
+    error = RunFolder(folder).read_error()
     if error is not None and error["kind"] == InputError.__name__:
         return InputError(error["message"])
     if status > SIGNALLED:  # the other workers' errors then only say that they lost this one

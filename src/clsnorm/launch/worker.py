@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from clsnorm.errors import InputError
-from clsnorm.launch.one_machine import die_with_parent, read_error
+from clsnorm.launch.one_machine import die_with_parent
+from clsnorm.run_folder import RunFolder
 
 
 def join_and_run(folder: Path, task: str) -> None:
@@ -22,8 +23,6 @@ def join_and_run(folder: Path, task: str) -> None:
     # Imported here: it takes seconds, and a parent killed meanwhile must already take this worker with it.
     import torch
     import torch.distributed as dist
-
-    from clsnorm.run_folder.folder import RunFolder
 
     config = RunFolder(folder).read_config()
     on_gpu = config.get("trainer", config)["accelerator"] != "cpu" and torch.cuda.is_available()
@@ -44,6 +43,6 @@ if __name__ == "__main__":
     try:
         join_and_run(Path(sys.argv[1]), sys.argv[2])
     except Exception as error:
-        if read_error(Path(sys.argv[1])) is None:
+        if RunFolder(Path(sys.argv[1])).read_error() is None:
             raise
         sys.exit(2 if isinstance(error, InputError) else 1)  # the parent reports error.json

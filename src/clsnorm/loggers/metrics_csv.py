@@ -1,7 +1,6 @@
-"""``metrics.csv``: every logged number of a run, one row a step (`clsnorm.lightning_internals.step_number`)."""
+"""Writes ``metrics.csv``; `clsnorm.run_folder.series` states its format."""
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,13 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
-from clsnorm.files import write_text
+from clsnorm.run_folder.series import read_columns, read_rows, rewrite
 
 
 class MetricsCsv(Logger):
     """Writes logged metrics to a CSV file that grows a column when a new name appears.
 
-    Unlike Lightning's ``CSVLogger`` it keeps the rows of an interrupted run: `keep_until` drops those after the resume
-    point, and the file goes on.
+    Unlike Lightning's ``CSVLogger`` it can resume: `keep_until` drops the rows after the resume point.
 
     Args:
         path: The CSV file.
@@ -40,7 +38,7 @@ class MetricsCsv(Logger):
 
     @override
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the configuration stands in ``config.yaml``."""
+        """Does nothing: the configuration is in ``config.yaml``."""
 
     @override
     @rank_zero_only
@@ -57,16 +55,16 @@ class MetricsCsv(Logger):
         if not self._row:
             return
         row, self._row = self._row, {}
-        columns = self._columns()
+        columns = read_columns(self._path)
         if missing := [name for name in row if name not in columns]:
-            self._rewrite(self._read(), [*columns, *missing])
+            rewrite(self._path, read_rows(self._path), [*columns, *missing])
             columns += missing
         with self._path.open("a", newline="") as file:
             self._written = (file.tell(), row)
             csv.DictWriter(file, columns).writerow(row)
 
     def _take_back(self) -> None:
-        """Unwrites the last row, so that what is logged later at its step joins it."""
+        """Removes the last row from the file, so that later numbers of its step join it."""
         assert self._written is not None
         start, self._row = self._written
         self._written = None
@@ -78,33 +76,8 @@ class MetricsCsv(Logger):
     def finalize(self, status: str) -> None:
         self.save()
 
-    def close(self, results: Mapping[str, Any] | None) -> None:
-        """Writes the last row."""
-        self.save()
-
     @rank_zero_only
     def keep_until(self, step: int) -> None:
         """Drops the rows of ``step`` and later, which a resumed run will log again."""
-        rows = [row for row in self._read() if int(row["step"]) < step]
-        self._rewrite(rows, self._columns())
-
-    def _columns(self) -> list[str]:
-        if not self._path.exists():
-            return []
-        with self._path.open(newline="") as file:
-            return next(csv.reader(file), [])
-
-    def _read(self) -> list[dict[str, str]]:
-        if not self._path.exists():
-            return []
-        with self._path.open(newline="") as file:
-            return list(csv.DictReader(file))
-
-    def _rewrite(self, rows: list[dict[str, str]], columns: list[str]) -> None:
-        lines = [columns, *([row.get(name) or "" for name in columns] for row in rows)]
-        if columns:
-            write_text(self._path, "".join(_csv_line(line) for line in lines))
-
-
-def _csv_line(values: list[str]) -> str:
-    return ",".join(f'"{value}"' if "," in value else value for value in values) + "\n"
+        rows = [row for row in read_rows(self._path) if int(row["step"]) < step]
+        rewrite(self._path, rows, read_columns(self._path))

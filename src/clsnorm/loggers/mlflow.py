@@ -1,4 +1,4 @@
-"""MLflow, given a run's folder and configuration when it starts."""
+"""MLflow."""
 
 from __future__ import annotations
 
@@ -15,30 +15,31 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from clsnorm.errors import InputError
-from clsnorm.loggers.run_logger import SUMMARY, kept_id, known_id, require_package
+from clsnorm.loggers.ids import store_id, stored_id
+from clsnorm.loggers.run_logger import SUMMARY, RunLogger, require_package
 
-BATCH = 1000  # most metrics that MLflow takes at once
+BATCH = 1000  # MLflow's limit of metrics per request
 LOCAL = ("", "file", "sqlite")  # schemes of stores on this machine
 SERVERS = ("http", "https")
-PATIENCE = 10  # seconds for a server's answer
+PATIENCE = 10  # seconds to wait for a server's answer
 
 
-class MlflowRun(Logger):
-    """An MLflow run, by default in a local store. It starts with its first number: what is refused leaves no store.
+class MlflowRun(RunLogger, Logger):
+    """An MLflow run, by default in a local store. It starts with its first number: a refused run leaves no store.
 
     Args:
         folder: The run's folder.
         config: The resolved configuration, logged once as parameters.
         experiment: Name of the MLflow experiment.
-        tracking_uri: Where the store is; None for ``MLFLOW_TRACKING_URI`` or ``mlflow.db`` beside the runs.
+        tracking_uri: URI of the store; None for ``MLFLOW_TRACKING_URI``, else ``mlflow.db`` next to the runs' folders.
 
     Raises:
-        InputError: If MLflow has no such store, its server does not answer, or MLflow is not installed.
+        InputError: If MLflow has no such kind of store, its server does not answer, or MLflow is not installed.
     """
 
     def __init__(self, *, folder: Path, config: dict[str, Any], experiment: str, tracking_uri: str | None) -> None:
         require_package("mlflow")
-        super().__init__()
+        Logger.__init__(self)
         local = f"sqlite:///{folder.parent.absolute()}/mlflow.db"
         self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", local)
         _require_store(self._uri)
@@ -53,11 +54,11 @@ class MlflowRun(Logger):
     @property
     @override
     def version(self) -> str | None:
-        return known_id(self._folder, "mlflow")
+        return stored_id(self._folder, "mlflow")
 
     @override
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing: the run starts with the configuration."""
+        """Does nothing: the configuration is logged when the run starts."""
 
     @override
     @rank_zero_only
@@ -66,19 +67,16 @@ class MlflowRun(Logger):
 
     def _run(self) -> MLFlowLogger:
         if self._started is None:
-            known = known_id(self._folder, "mlflow")
+            known = stored_id(self._folder, "mlflow")
             self._started = started = MLFlowLogger(self._experiment, self._folder.name, self._uri, run_id=known)
             if known is None:
                 started.log_hyperparams(self._config)
-                kept_id(self._folder, "mlflow", lambda: str(started.run_id))
+                store_id(self._folder, "mlflow", lambda: str(started.run_id))
         return self._started
 
     @rank_zero_only
     def close(self, results: Mapping[str, Any] | None) -> None:
-        """Ends the run, if it has begun: its last numbers are those of the results, its verdict is a tag.
-
-        Without ``results`` the run has crashed.
-        """
+        """Ends the run, if it has started: logs the results' numbers, and the status as a tag."""
         if self._started is None:
             return
         if results is not None:
@@ -92,7 +90,7 @@ class MlflowRun(Logger):
 
 
 def _require_store(uri: str) -> None:
-    """Raises InputError unless MLflow has such a store; one on this machine is not opened: that would make it."""
+    """Raises InputError unless MLflow has such a store. A local one is not opened: that would create it."""
     import mlflow
 
     scheme = urlsplit(uri).scheme
@@ -109,7 +107,7 @@ def _require_store(uri: str) -> None:
 
 
 def _require_answer(uri: str) -> None:
-    """Raises InputError unless a server answers, whatever it says: MLflow itself would try for minutes, in training."""
+    """Raises InputError unless the server answers anything: MLflow itself would retry for minutes, in training."""
     try:
         urlopen(Request(uri, method="HEAD"), timeout=PATIENCE).close()
     except HTTPError:

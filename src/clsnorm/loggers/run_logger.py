@@ -1,45 +1,41 @@
-"""What loggers share: the ids under which they know a run, and the values of a run's summary."""
+"""`RunLogger`: the base of loggers that know the run's folder and configuration, and end with its results."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+import abc
+import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
-
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
+from typing import Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import write_json
 
-IDS = "logger_ids.json"  # in the run's folder: under which id each logger knows it
-SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # beside the metrics
+SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # of the results, with metrics
 
 
-def known_id(folder: Path, logger: str) -> str | None:
-    """Returns the id under which ``logger`` knows the run in ``folder``, or None."""
-    return _known_ids(folder).get(logger)
+class RunLogger(abc.ABC):
+    """A Lightning logger that is built for one run.
 
+    To add one: subclass this and a Lightning ``Logger``, export the class in ``clsnorm.loggers`` and add
+    ``conf/logger/<name>.yaml``. Its constructor takes ``folder`` and ``config`` by keyword, and what its YAML gives. A
+    Lightning logger that needs neither works as it is: it is closed by ``finalize``.
 
-def kept_id(folder: Path, logger: str, make: Callable[[], str]) -> str:
-    """Returns that id, made and kept if there is none: a resumed run goes on under it, a new one gets its own."""
-    ids = _known_ids(folder)
-    if logger not in ids:
-        ids[logger] = make()
-        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            write_json(folder / IDS, ids)
-    return ids[logger]
+    Args:
+        folder: The run's folder.
+        config: The resolved configuration.
+    """
 
+    @abc.abstractmethod
+    def __init__(self, *, folder: Path, config: dict[str, Any]) -> None: ...
 
-def _known_ids(folder: Path) -> dict[str, str]:
-    path = folder / IDS
-    return json.loads(path.read_text()) if path.exists() else {}
+    @abc.abstractmethod
+    def close(self, results: Mapping[str, Any] | None) -> None:
+        """Ends the run: ``results`` is what ``results.json`` will hold, None after a crash. Called on all ranks."""
 
 
 def require_package(package: str) -> None:
     """Raises InputError unless the package of a logger is installed."""
-    from importlib.util import find_spec
-
-    if find_spec(package) is None:
+    if importlib.util.find_spec(package) is None:
         raise InputError(
             f"logger={package} needs the package {package}, which is not installed: pip install 'clsnorm[{package}]'"
         )

@@ -1,4 +1,4 @@
-"""W&B and TensorBoard, given a run's folder and configuration when it starts; ``metrics.csv`` needs neither."""
+"""Weights & Biases."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from typing_extensions import override
 
 from clsnorm.errors import InputError
 from clsnorm.lightning_internals import wandb_arguments
-from clsnorm.loggers.run_logger import SUMMARY, kept_id, require_package
-from clsnorm.loggers.wandb_account import has_wandb_key
+from clsnorm.loggers.ids import store_id
+from clsnorm.loggers.run_logger import SUMMARY, RunLogger, require_package
 
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
-OLD_MODES = {"run": "online", "dryrun": "offline"}  # names that W&B still takes
-SECONDS = 30  # that W&B's server has to answer
+OLD_MODES = {"run": "online", "dryrun": "offline"}  # names that W&B still accepts
+SECONDS = 30  # to wait for W&B's server
 
 
-class WandbRun(WandbLogger):
-    """A Weights & Biases run that needs no account: without an API key it is kept offline and says so in one line.
+class WandbRun(RunLogger, WandbLogger):
+    """A Weights & Biases run that needs no account: without an API key it stays offline and logs so in one line.
 
     Args:
-        folder: The run's folder; offline files land in its ``wandb``.
+        folder: The run's folder; offline files are in its ``wandb``.
         config: The resolved configuration, logged once, nested.
         project: Project on the server.
         entity: Team or user; None for the account's default.
         group: Runs of a sweep share it.
-        mode: ``online``, ``offline``, ``disabled``, or None to choose by whether a key is there.
-        tags: Beside the names of data set and normalizer.
+        mode: ``online``, ``offline``, ``disabled``, or None: online if an API key exists.
+        tags: In addition to the names of data set and normalizer.
 
     Raises:
-        InputError: If ``mode`` is none of these, W&B would refuse a name, or wandb is not installed.
+        InputError: If ``mode`` is another value, W&B would refuse a name, or wandb is not installed.
     """
 
     def __init__(
@@ -57,11 +57,12 @@ class WandbRun(WandbLogger):
         mode = _wandb_mode(mode)
         _require_settings(project=project, entity=entity, run_group=group, run_tags=tags)
         choices = config["choices"]
-        super().__init__(
+        WandbLogger.__init__(
+            self,
             name=folder.name,
             save_dir=folder,
             project=project,
-            id=kept_id(folder, "wandb", lambda: uuid.uuid4().hex[:12]),
+            id=store_id(folder, "wandb", lambda: uuid.uuid4().hex[:12]),
             entity=entity,
             group=group,
             job_type="train",
@@ -77,14 +78,14 @@ class WandbRun(WandbLogger):
     @override
     @rank_zero_experiment
     def experiment(self) -> Any:
-        """W&B's run, started when first asked for; where the server does not answer or take the key, offline."""
+        """W&B's run, started at first use; offline if the server does not answer or refuses the key."""
         import wandb
 
         try:
             return super().experiment
         except (wandb.errors.CommError, wandb.errors.UsageError) as error:
             reason = str(error).partition("\n")[0]
-            log.warning("W&B: %s. The run is kept offline; `wandb sync` sends it later", reason)
+            log.warning("W&B: %s. The run stays offline; `wandb sync` uploads it later", reason)
             wandb.teardown()  # it still holds the run's id
             wandb_arguments(self)["mode"] = "offline"
             return super().experiment
@@ -100,8 +101,7 @@ class WandbRun(WandbLogger):
     def close(self, results: Mapping[str, Any] | None) -> None:
         """Ends the run: the next one of this process must not be merged into it.
 
-        Its summary is then of the selected weights, as the results are; W&B by itself keeps the last value of each
-        metric. Without ``results`` the run has crashed.
+        The summary gets the results, so it is of the selected weights; W&B's default is each metric's last value.
         """
         import wandb
 
@@ -118,20 +118,28 @@ def _wandb_mode(given: str | None) -> str:
     if mode := given or os.environ.get("WANDB_MODE"):
         mode = OLD_MODES.get(mode, mode)
         if mode not in WANDB_MODES:
-            told = "argument `logger.wandb.mode`" if given else "the environment variable WANDB_MODE"
-            raise InputError(f"Expected {told} to be one of {', '.join(WANDB_MODES)}, but got {mode!r}")
+            source = "argument `logger.wandb.mode`" if given else "the environment variable WANDB_MODE"
+            raise InputError(f"Expected {source} to be one of {', '.join(WANDB_MODES)}, but got {mode!r}")
         return mode
     if has_wandb_key():
         return "online"
-    log.info("W&B: no API key found, so the run is kept offline; `wandb login` or WANDB_API_KEY changes that")
+    log.info("W&B: no API key found, so the run stays offline; `wandb login` or WANDB_API_KEY changes that")
     return "offline"
 
 
 def _require_settings(**settings: Any) -> None:
-    """Raises InputError for what W&B would refuse only when the run starts."""
+    """Raises InputError for names that W&B would refuse only when the run starts."""
     import wandb
 
     try:
         wandb.Settings(**settings)
     except (wandb.errors.UsageError, ValueError) as error:
         raise InputError(f"logger.wandb: {error}. Choose another name") from None
+
+
+def has_wandb_key() -> bool:
+    """Returns whether W&B's API key is known: from ``WANDB_API_KEY``, or stored by ``wandb login``."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    return path.exists() and "api.wandb.ai" in path.read_text(errors="ignore")

@@ -1,16 +1,21 @@
-"""Callbacks of every run, whatever observes it: checkpoints, predictions, time, memory, alarms."""
+"""Callbacks of every run, whichever observers it has: checkpoints, predictions, time, memory, alarms, stopping."""
 
-from clsnorm.records.alarms import Abort, Divergence, SkippedSteps
+from clsnorm.records.alarms import Divergence, SkippedSteps
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
-from clsnorm.records.memory import Memory
+from clsnorm.records.event_report import EventReport
+from clsnorm.records.heap import HeapTrim
+from clsnorm.records.memory import PeakMemory
 from clsnorm.records.predictions import Predictions
 from clsnorm.records.profile import Profile
+from clsnorm.records.stopping import Abort
 from clsnorm.records.stopwatch import Stopwatch
 
 __all__ = [
     "Abort",
     "Divergence",
-    "Memory",
+    "EventReport",
+    "HeapTrim",
+    "PeakMemory",
     "Predictions",
     "Profile",
     "ResumePoint",

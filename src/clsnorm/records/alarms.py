@@ -1,8 +1,8 @@
-"""Callbacks that every run has because they can end it: what is told as an event, and which events end training."""
+"""Alarms of every run: losses and embeddings that are not finite, and optimizer steps that were skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
@@ -11,31 +11,28 @@ from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
 from clsnorm import distributed
-from clsnorm.errors import InputError, did_you_mean
 from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, step_number
-
-Report = Callable[..., None]
 
 
 class Divergence(Callback):
-    """Stops training when a loss is not finite, and keeps that as a fact of the run.
+    """Stops training when a loss is not finite, and stores the step in the results.
 
-    A value of [CLS] that is not finite, before (``h``) or after (``z``) the normalizer, is an event as well, also where
-    the loss hides it. An event's value is how many values were not finite, on its process, in the first such step since
-    the last logged one. The counts stay on the device and are read when the trainer logs, and at the end: no other step
-    waits for the host.
+    A value of [CLS] that is not finite, before (``h``) or after (``z``) the normalizer, is an event as well, even if
+    the loss is finite. Its value is the number of such values on its process, in the first such step since the last
+    logged one. The counts stay on the device and are read when the trainer logs, and at the end: no other step waits
+    for the host.
 
     Args:
-        report: Takes ``step``, ``kind``, ``place``, ``value`` and ``rank`` of an event; called alike on all processes.
+        report: A `clsnorm.records.EventReport`; called with the same event on all processes.
 
     Attributes:
-        step: Number of the first optimizer step whose loss was seen not to be finite, or -1.
+        step: Number of the first optimizer step whose loss was not finite, or -1.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("non_finite",)
     _PLACES: ClassVar[dict[str, str]] = {"h": "h", "z": "z", "loss": "train/loss"}
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Callable[..., None]) -> None:
         self.step = -1
         self._report = report
         self._counts: dict[int, torch.Tensor] = {}  # by step, one of each place
@@ -49,7 +46,7 @@ class Divergence(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.step = state_dict["step"]
         parts = state_dict["counts"]
-        self._counts = {step: torch.zeros_like(counts) for step, counts in parts[0].items()}  # alike on all processes
+        self._counts = {step: torch.zeros_like(counts) for step, counts in parts[0].items()}  # on all ranks
         for part in distributed.own_parts(parts):
             for step, counts in part.items():
                 self._counts[step] += counts
@@ -57,7 +54,7 @@ class Divergence(Callback):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._counts = {step: counts.to(trainer.strategy.root_device) for step, counts in self._counts.items()}
-        if self.step >= 0:  # interrupted between its last step and its end: it must not train on
+        if self.step >= 0:  # interrupted between its last step and its end: it must not resume training
             trainer.should_stop = True
 
     @override
@@ -72,7 +69,7 @@ class Divergence(Callback):
 
     @override
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._counts:  # here, since a run that goes on after its last step has no `on_train_end`
+        if self._counts:  # here, since a run resumed after its last step has no `on_train_end`
             self._read(trainer)
 
     def _read(self, trainer: pl.Trainer) -> None:
@@ -94,9 +91,9 @@ class Divergence(Callback):
 
 
 class SkippedSteps(Callback):
-    """Tells of optimizer steps that AMP's gradient scaler skipped because a gradient overflowed.
+    """Reports optimizer steps that AMP's gradient scaler skipped because a gradient overflowed.
 
-    An event's value is the loss scale that comes after: the scaler is asked for it then alone.
+    An event's value is the loss scale after the step; it is read from the device only then.
 
     Args:
         report: As in `Divergence`.
@@ -104,7 +101,7 @@ class SkippedSteps(Callback):
 
     kinds: ClassVar[tuple[str, ...]] = ("skipped_step",)
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Callable[..., None]) -> None:
         self._report = report
 
     @override
@@ -122,67 +119,3 @@ class SkippedSteps(Callback):
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._steps.remove()
-
-
-class Abort(Callback):
-    """Ends training after the first decisive event of some kinds, unless it has ended by itself.
-
-    Must stand after `Divergence` and all that tell of events among the callbacks: of what ends training in one step the
-    first is the reason.
-
-    Args:
-        kinds: Those kinds.
-        known: All kinds that this run's callbacks tell of.
-
-    Attributes:
-        by: The kind that ended training, or None. An event has ended nothing that was told when training had been
-            stopped already or all steps were made.
-
-    Raises:
-        InputError: If one of ``kinds`` is not known.
-    """
-
-    def __init__(self, kinds: Sequence[str], known: Sequence[str]) -> None:
-        for kind in kinds:
-            if kind not in known:
-                raise InputError(
-                    f"Expected argument `abort_on` to name events that this run's callbacks tell of, "
-                    f"{', '.join(known)}, but got {kind!r}.{did_you_mean(kind, known)}"
-                )
-        self.by: str | None = None
-        self._heard: str | None = None
-        self._kinds = frozenset(kinds)
-
-    def hear(self, kind: str) -> None:
-        """Is told of a decisive event, on all processes."""
-        if self._heard is None and kind in self._kinds:
-            self._heard = kind
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {"by": self.by, "heard": self._heard}
-
-    @override
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.by = state_dict["by"]
-        self._heard = state_dict.get("heard", self.by)  # a file from before it was kept has none
-
-    @override
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop(trainer)  # interrupted between its last step and its end: it must not train on
-
-    @override
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._stop(trainer)
-
-    @override
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._stop(trainer)
-
-    def _stop(self, trainer: pl.Trainer) -> None:
-        if self._heard is None or trainer.should_stop:
-            return
-        if trainer.global_step < trainer.estimated_stepping_batches:
-            self.by, trainer.should_stop = self._heard, True

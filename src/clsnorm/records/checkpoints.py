@@ -1,4 +1,4 @@
-"""The two checkpoints of a run: where to go on, and the weights that the select split chose."""
+"""The two checkpoints of a run: where to resume, and the weights that the select split chose."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 
 class SelectedWeights(Checkpoint):
-    """Keeps the weights of the validation with the best monitored score (the earliest, if several tie).
+    """Stores the weights of the validation with the best monitored score (the earliest, if several tie).
 
-    A score that is not finite never wins over one that is; with none finite, the last validation is kept.
+    A score that is not finite never wins over one that is; if none is finite, the last validation is stored.
 
     Args:
         path: Checkpoint file; model weights only, no optimizer state.
@@ -69,24 +69,24 @@ class SelectedWeights(Checkpoint):
 
 
 class ResumePoint(Checkpoint):
-    """Keeps the full state from which an interrupted run goes on exactly.
+    """Stores the full state from which an interrupted run resumes exactly.
 
     Saved after an optimizer step, at least every ``every`` steps, and after each validation. Never between a step and
-    the validation that is due after it: Lightning would skip that validation when resuming. Must stand after
-    `SelectedWeights` among the callbacks, so that the state of both agrees.
+    the validation that is due after it: Lightning would skip that validation when resuming. Must come after
+    `SelectedWeights` among the callbacks, so that their states agree.
 
     A step's numbers are logged after its callbacks have run. So the file saved after a step takes its place only when
-    the next hook comes, with those numbers on disk: a run killed in between goes on from the file before.
+    the next hook comes, with those numbers on disk: a run killed in between resumes from the file before.
 
     Args:
         path: Checkpoint file.
         every: Optimizer steps between two resume points.
-        data: Fingerprint of the data, kept in the file: a run may go on with no other.
-        events: The events so far; their number is kept in the file, as those after it will be seen again.
-        commit: Of the code that runs.
+        data: Fingerprint of the data, stored in the file: a run may resume on no other data.
+        events: The events so far; their number is stored in the file, as later ones will be seen again.
+        commit: Git commit of the running code.
 
     Attributes:
-        commits: Of the code that has trained the run so far, the one at its start first.
+        commits: Git commits of the code that has trained the run so far, in order.
     """
 
     def __init__(self, path: Path, *, every: int, data: str, events: Sized, commit: str | None) -> None:
@@ -100,14 +100,14 @@ class ResumePoint(Checkpoint):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        before = state_dict.get("commits", [])  # a file from before they were kept has none
+        before = state_dict.get("commits", [])  # files of older versions have none
         self.commits = before + [commit for commit in self.commits if [commit] != before[-1:]]
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._saved_at = trainer.global_step
         if len(self.commits) > 1 and trainer.is_global_zero:
-            log.warning("this run began at commit %s and goes on at %s", self.commits[0], self.commits[-1])
+            log.warning("this run began at commit %s and resumes at %s", self.commits[0], self.commits[-1])
 
     @override
     def on_train_batch_end(
@@ -147,7 +147,7 @@ class ResumePoint(Checkpoint):
 
 
 def save_atomically(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
-    """Saves a checkpoint on all ranks' behalf; ``path`` is replaced only by a complete file."""
+    """Saves a checkpoint, called on all ranks; ``path`` is replaced only by a complete file."""
     trainer.save_checkpoint(_draft(path), weights_only=weights_only)
     _put_in_place(trainer, path)
 
@@ -163,7 +163,7 @@ def _put_in_place(trainer: pl.Trainer, path: Path) -> None:
 
 
 def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int]:
-    """Returns ``(epoch, first batch, optimizer step)`` at which a run goes on from a `ResumePoint` file."""
+    """Returns ``(epoch, first batch, optimizer step)`` at which a run resumes from a `ResumePoint` file."""
     state = _load(checkpoint)
     progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     epoch, start = divmod(progress["total"]["processed"], batches_per_epoch)
@@ -171,18 +171,18 @@ def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int
 
 
 def data_fingerprint(checkpoint: Path) -> str | None:
-    """Returns the fingerprint of the data in a `ResumePoint` file; None in a file from before it was kept."""
+    """Returns the fingerprint of the data in a `ResumePoint` file; None in a file of an older version."""
     return _own_state(checkpoint).get("data")
 
 
 def count_events(checkpoint: Path) -> int:
-    """Returns how many events there were when a `ResumePoint` file was saved; 0 in a file from before it was kept."""
+    """Returns how many events there were when a `ResumePoint` file was saved; 0 in a file of an older version."""
     return int(_own_state(checkpoint).get("events", 0))
 
 
 def _own_state(checkpoint: Path) -> dict[str, Any]:
-    kept: dict[str, Any] = _load(checkpoint)["callbacks"].get(ResumePoint.__qualname__, {})
-    return kept
+    state: dict[str, Any] = _load(checkpoint)["callbacks"].get(ResumePoint.__qualname__, {})
+    return state
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""``predictions.parquet``: what the selected model says of each example of the report split."""
+"""Writes ``predictions.parquet``: the selected model's answer to each example of the report split."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Predictions(Callback):
         parts: Names of the test loaders, in order.
 
     Attributes:
-        largest_share: Share of the first part that got the most frequent answer in the last pass; NaN in regression.
+        largest_share: Share of the first part with the most frequent prediction in the last pass; NaN in regression.
     """
 
     def __init__(self, path: Path, *, regression: bool, parts: list[str]) -> None:
@@ -53,7 +53,7 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        import pandas as pd  # half a second that training need not wait for
+        import pandas as pd  # takes half a second; training need not wait
 
         frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
         frame["label"] = outputs["labels"].cpu().numpy()

@@ -10,15 +10,15 @@ from typing_extensions import override
 
 
 class Profile(Callback):
-    """Keeps the seconds of each observer over interruptions, and says what share of the training they are.
+    """Counts the seconds of each observer, across interruptions, and their share of the training time.
 
-    Counted are all calls of an observer's methods, with the passes over data that it starts and its writing of files
-    and to loggers; not callbacks that are no `clsnorm.callbacks.Observer`, such as a progress bar, nor what Lightning
-    does to call a hook. All of it is the first process's time.
+    All calls of an observer's methods count, with the passes over data that they start and their writing to files and
+    loggers. Other callbacks, such as a progress bar, and Lightning's own work to call a hook do not count. All times
+    are those of rank 0.
 
     Args:
-        seconds: By the observer's name: its seconds within training steps (``steps``) and elsewhere (``passes``),
-            which the observer goes on to count.
+        seconds: By the observer's name: its seconds within training steps (``steps``) and elsewhere (``passes``);
+            the observer's own counters, which keep counting.
     """
 
     def __init__(self, seconds: Mapping[str, dict[str, float]]) -> None:

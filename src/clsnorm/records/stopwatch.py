@@ -1,4 +1,4 @@
-"""What every run measures of itself: time."""
+"""The time of a run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing_extensions import override
 
 
 class Stopwatch(Callback):
-    """Times the training steps alone: no validation, no loading of data before the first step, no checkpoint.
+    """Times the training steps only: no validation, no loading of data before the first step, no checkpoint.
 
-    A GPU works behind the host's back: the host waits for it once an epoch and before a validation, and the time of
-    that waiting is the steps' own.
+    A GPU works asynchronously: the host waits for it once an epoch and before a validation, and the wait counts as time
+    of the steps.
 
     Args:
         created: `time.perf_counter` when the run began.
@@ -24,7 +24,7 @@ class Stopwatch(Callback):
     Attributes:
         examples: Examples trained on, over all ranks.
         seconds: Wall time inside training steps.
-        calibration_seconds: What calibrations cost; the first counts in full if it was found in the cache.
+        calibration_seconds: Cost of calibrations; a cached one counts in full.
     """
 
     def __init__(self, created: float) -> None:
@@ -32,7 +32,7 @@ class Stopwatch(Callback):
         self.seconds = 0.0
         self.calibration_seconds = 0.0
         self._created = created
-        self._before = 0.0  # seconds of the run's life before it was interrupted
+        self._before = 0.0  # seconds of the run before it was interrupted
         self._started = 0.0
 
     @override
@@ -73,14 +73,14 @@ class Stopwatch(Callback):
             self.seconds += time.perf_counter() - started
 
     def calibrate(self, calibration: Callable[[], float]) -> None:
-        """Runs a calibration, which returns its cost; what the cache saved of it counts as if it had been spent."""
+        """Runs a calibration, which returns its cost; time that the cache saved counts as if it had been spent."""
         started = time.perf_counter()
         self.calibration_seconds = calibration()
         self._before += max(0.0, self.calibration_seconds - (time.perf_counter() - started))
 
     @property
     def elapsed(self) -> float:
-        """Seconds of the whole run so far, setting up and calibrating included."""
+        """Seconds of the whole run so far, including setup and calibration."""
         return self._before + time.perf_counter() - self._created
 
     @property

@@ -1,4 +1,4 @@
-"""``events.csv``: what happened in a run that a curve may hide."""
+"""``events.csv``: what happened in a run and may not show in a curve."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ COLUMNS = ("step", "rank", "kind", "place", "value")
 
 
 class Events:
-    """Rows of a step, the process it was seen on, a kind of event, where it was seen, and the value that says so.
+    """Writes the rows: step, rank of the process that saw the event, its kind, its place, and the decisive value.
 
-    ``place`` is a logged name, or the tap of a value. ``rank`` is empty where a number of all processes is judged. Each
-    row is written at once. ``step`` numbers the row in ``metrics.csv`` (`clsnorm.lightning_internals.step_number`); of
-    a resumed run, that of the step it goes on with. Rows keep the order in which events were reported, so one of an
-    earlier step may follow. A resumed run drops what it will see again: the rows after those that
-    its resume point counts.
+    ``place`` is a logged name, or the tap of a value. ``rank`` is empty if the number is one of all processes. Each row
+    is written at once. ``step`` numbers the row in ``metrics.csv`` (`clsnorm.trainer_steps.step_number`); for kind
+    ``resumed`` it is the next step. Rows are in the order in which events were reported, so an earlier step may follow
+    a later one. A resumed run drops the rows after those that its resume point counts: it will see their events again.
 
     Args:
-        path: The CSV file; made with its heading when the run starts.
+        path: The CSV file; created with its heading when the run starts.
 
     Attributes:
-        loggers: Loggers that are told how many events of a kind there were so far, as ``events/{kind}``.
+        loggers: Loggers that also get the number of events of a kind so far, as ``events/{kind}``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,9 +36,9 @@ class Events:
         """Number of rows, on the process that adds them."""
         return self._counts.total()
 
-    def keep(self, count: int) -> None:
+    def keep_first(self, count: int) -> None:
         """Starts the file, or drops the rows after the first ``count``."""
-        rows = self.read()[:count]
+        rows = read_events(self.path)[:count]
         self._counts = Counter(row["kind"] for row in rows)
         lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
         write_text(self.path, "\n".join(lines) + "\n")
@@ -52,9 +51,10 @@ class Events:
         for logger in self.loggers:
             logger.log_metrics({f"events/{kind}": float(self._counts[kind])}, step=step)
 
-    def read(self) -> list[dict[str, str]]:
-        """Returns all rows."""
-        if not self.path.exists():
-            return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+
+def read_events(path: Path) -> list[dict[str, str]]:
+    """Returns all rows, by column; none if the file does not exist."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

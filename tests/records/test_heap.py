@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system."""
+"""`HeapTrim`: freed memory goes back to the system."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clsnorm.records.memory import give_back
+from clsnorm.records.heap import trim_heap
 
-BLOCK = 100_000  # bytes: below what glibc gives back by itself
+BLOCK = 100_000  # bytes: below what glibc returns without being asked
 
 
 def resident() -> int:
@@ -20,11 +20,11 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library than glibc")
-def test_holes_in_the_heap_are_given_back() -> None:
+def test_holes_in_the_heap_are_returned() -> None:
     blocks = [np.ones(BLOCK, np.uint8) for _ in range(2000)]
     kept = blocks[::20]  # so that no end of the heap is free
     full = resident()
     del blocks
-    give_back()
+    trim_heap()
     assert resident() < full - 0.8 * 2000 * BLOCK / 2**20
     assert all(block.all() for block in kept)

@@ -1,0 +1,111 @@
+"""The end of a run: evaluation, and the results."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from clsnorm import distributed
+from clsnorm.experiment.assembly import Experiment
+from clsnorm.metrics import has_collapsed
+from clsnorm.run_folder import provenance
+from clsnorm.run_folder.results import finite
+
+log = logging.getLogger(__name__)
+
+
+def conclude(experiment: Experiment) -> dict[str, Any]:
+    """Evaluates the last and the selected weights on the report split and gathers the results."""
+    trainer, selected = experiment.trainer, experiment.records.selected
+    steps = trainer.global_step
+    majority = experiment.data.majority_score("report")
+    at_end = chosen = _test(experiment, quietly=steps != selected.step)
+    collapsed = collapsed_selected = _has_collapsed(experiment, at_end, majority)
+    if steps != selected.step:
+        chosen = _test(experiment, weights=experiment.folder.selected)
+        collapsed_selected = _has_collapsed(experiment, chosen, majority)
+    metrics = (
+        _first_steps(experiment)
+        | dict(selected.metrics)
+        | chosen
+        | {f"last/{key}": value for key, value in at_end.items()}
+    )
+    for observer in experiment.observers.values():  # names that exist already are of the selected weights
+        metrics |= {f"last/{k}" if k in selected.metrics else k: v for k, v in observer.summary().items()}
+    return _results(experiment) | {
+        "metrics": _finite(metrics),
+        "majority": majority,
+        "collapsed": collapsed,
+        "collapsed_selected": collapsed_selected,
+        "steps": steps,
+    }
+
+
+def _first_steps(experiment: Experiment) -> dict[str, float]:
+    """Returns how far a unit step of the head moved the logits at the start, and the factor of its learning rate."""
+    classifier = experiment.module.classifier
+    own, of_identity = classifier.first_steps.tolist()
+    return {
+        "head/first_step": own,
+        "head/first_step_of_identity": of_identity,
+        "head/rate": float(classifier.head_rate),
+    }
+
+
+def _test(experiment: Experiment, *, quietly: bool = False, weights: Path | None = None) -> dict[str, float]:
+    """Returns the scores on the report splits, of the current weights or of a checkpoint's."""
+    trainer = experiment.trainer
+    loggers, trainer.loggers = trainer.loggers, [] if quietly else trainer.loggers
+    trainer.test(experiment.module, datamodule=experiment.data, verbose=False, ckpt_path=weights, weights_only=True)
+    trainer.loggers = loggers
+    return {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("report")}
+
+
+def _has_collapsed(experiment: Experiment, scores: dict[str, float], majority: float) -> bool:
+    """Returns whether the last test pass shows a collapsed model."""
+    score, share = scores[f"report/{experiment.data.monitor}"], experiment.records.predictions.largest_share
+    return has_collapsed(score, majority, mode=experiment.data.mode, largest_share=share)
+
+
+def _ending(experiment: Experiment) -> dict[str, str | None]:
+    """Returns how training ended."""
+    diverged, aborted_by = experiment.records.divergence.step >= 0, experiment.records.abort.by
+    return {"status": "diverged" if diverged else "aborted" if aborted_by else "completed", "aborted_by": aborted_by}
+
+
+def _results(experiment: Experiment) -> dict[str, Any]:
+    config, data, trainer = experiment.config, experiment.data, experiment.trainer
+    records = experiment.records
+    return {
+        **_ending(experiment),
+        **{key: config["choices"][key] for key in ("data", "normalizer", "model")},
+        "seed": config["seed"],
+        "seeds": config["seeds"],
+        "config_hash": config["config_hash"],
+        "monitor": data.monitor,
+        "num_outputs": data.num_outputs,
+        "train_examples": data.train_size,
+        "selected_step": records.selected.step,
+        "epochs": trainer.current_epoch,
+        "seconds": records.stopwatch.elapsed,
+        "calibration_seconds": records.stopwatch.calibration_seconds,
+        "examples_per_second": records.stopwatch.examples_per_second,
+        "training_seconds": records.stopwatch.seconds,
+        "profile": records.profile.shares(records.stopwatch.seconds),
+        "peak_memory_mb": records.memory.mb(),
+        "source": data.source_record,
+        "devices": distributed.world_size(),
+        "versions": provenance.versions(),
+        "commit": records.resume_point.commits[0],
+        "later_commits": records.resume_point.commits[1:],
+    }
+
+
+def _finite(metrics: dict[str, float]) -> dict[str, float | None]:
+    """Replaces NaN and inf by None and logs the names."""
+    found = finite(metrics)
+    nulls = [name for name, value in found.items() if value is None]
+    if nulls and distributed.rank() == 0:
+        log.warning("not finite, so null in results.json: %s", ", ".join(nulls))
+    return found

@@ -1,0 +1,47 @@
+"""Locks on a run's folder: one run writes into it at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from clsnorm.errors import InputError
+
+PARENT = ".lock"
+WORKERS = ".workers.lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Holds a lock of ``folder``; the operating system releases it when the process ends, however it ends.
+
+    Raises:
+        InputError: If another process holds it.
+    """
+    with (folder / name).open("a+") as file:
+        _acquire(folder, file)
+        yield
+
+
+def require_unlocked(folder: Path, name: str) -> None:
+    """Raises InputError if another process holds a lock of ``folder``."""
+    with locked(folder, name):
+        pass
+
+
+def _acquire(folder: Path, file: IO[str]) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.seek(0)
+        raise InputError(
+            f"Expected {folder} to be free, but process {file.read().strip() or 'of another machine'} is "
+            "running in it. Wait for it to end, or stop it; then the same command resumes from its last checkpoint"
+        ) from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
