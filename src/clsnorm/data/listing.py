@@ -58,7 +58,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
 
 def _composed(conf: Path, cache: Path) -> list[tuple[str, str, dict[str, Any]]]:
     """Returns `data_sets`, from the cache if no file has changed: composing all of them takes seconds."""
-    files = {path.name: digest(path) for path in sorted((conf / "data").glob("*.yaml"))}
+    files = {str(path.relative_to(conf)): digest(path) for path in sorted((conf / "data").rglob("*.yaml"))}
     return _kept(cache / f"sets-{cache_key(files)[:32]}.json", lambda: list(data_sets(conf)))
 
 
@@ -214,9 +214,9 @@ def data_sets(conf: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    with initialize_config_dir(str((conf / "data").absolute()), version_base="1.3"):
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
         for key, text, _ in described_options(conf / "data"):
-            node: Any = OmegaConf.to_container(compose(key), resolve=False)
+            node: Any = OmegaConf.to_container(compose(f"data/{key}").data, resolve=False)
             if "sources" in node:
                 yield key, text, node
 
