@@ -22,7 +22,11 @@ FILES = [file for group in GIVEN_WHEN_BUILT for file in sorted((CONF / group).gl
 
 
 def load(file):
-    root = OmegaConf.create({"seeds": {"init": 7}, "it": OmegaConf.load(file)})
+    node = OmegaConf.load(file)
+    if "defaults" in node:  # a model says what differs from any.yaml
+        del node.defaults
+        node = OmegaConf.merge(OmegaConf.load(file.with_name("any.yaml")), node)
+    root = OmegaConf.create({"seeds": {"init": 7}, "it": node})
     return root.it
 
 
