@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
     """Runs one configuration and returns its score on the select split, which sweepers optimize."""
-    from clsnorm.experiment.run import run
+    from clsnorm.experiment.job import run
 
     return run(config)
 

@@ -9,15 +9,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from clsnorm.config import names as naming
-from clsnorm.experiment.run import resolve
+from clsnorm.config import names, prepare
 
 CONF = Path(__file__).parents[1] / "conf"
 
 
 def composed(words: list[str]) -> DictConfig:
     """Returns the configuration of ``python train.py WORDS``; `HydraConfig` then knows its choices and its folder."""
-    naming.register()
+    names.register()
     with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         config = compose("train", words, return_hydra_config=True)
     with open_dict(config):
@@ -28,5 +27,4 @@ def composed(words: list[str]) -> DictConfig:
 
 def resolved(words: list[str]) -> dict[str, Any]:
     """Returns the same as plain values, as a run's ``config.yaml`` holds it."""
-    config = composed(words)
-    return resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
+    return prepare(composed(words))

@@ -1,12 +1,12 @@
-"""Time and peak memory of reading and tokenizing, each in a process of its own.
+"""Time and peak memory of reading and tokenizing, each measured in a fresh process.
 
-    python benchmarks/data_loading.py --data FOLDER        # SST-2 below FOLDER, and a CSV of ten million made-up rows
+    python benchmarks/data_loading.py --data FOLDER        # SST-2 below FOLDER, and a CSV of ten million random rows
     python benchmarks/data_loading.py --rows 1000000 --work /tmp/somewhere --few  # without tokenizing all of train
 
-Three starts follow each other on one cache: 1,000 training rows (all rows are read, few are tokenized), all of train
-(the rows are there already), and all of train again (the tokens are there already). `MB before` is the peak of the
-process once everything is imported and the tokenizer is loaded. `own MB` is the same without pages of files: the peak
-of what only the process itself can let go of, sampled a hundred times a second (Linux).
+Three starts share one cache: 1,000 training rows (all rows are read, few are tokenized), all of train (rows cached),
+and all of train again (tokens cached). `MB before` is the peak of the process after all imports and the loading of the
+tokenizer. `own MB` excludes pages of files, which the system can drop: anonymous memory, sampled a hundred times a
+second (Linux).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 CONF = Path(__file__).parents[1] / "conf"
-PIECE = 100_000  # rows written at once
+CHUNK = 100_000  # rows written at once
 STARTS = {"1,000 rows of train": ["data.max_train_examples=1000"], "all of train": [], "all of train again": []}
 FEW = {what: ["data.max_train_examples=1000"] for what in ("1,000 rows of train", "1,000 rows of train again")}
 
@@ -37,8 +37,8 @@ def write_csv(path: Path, rows: int) -> None:
     random = np.random.default_rng(0)
     with path.open("w", encoding="utf-8") as file:
         file.write("text,label\n")
-        for start in range(0, rows, PIECE):
-            count = min(PIECE, rows - start)
+        for start in range(0, rows, CHUNK):
+            count = min(CHUNK, rows - start)
             lengths = random.integers(5, 26, count)
             picks = iter(random.integers(len(words), size=int(lengths.sum())).tolist())
             labels = random.integers(2, size=count).tolist()
@@ -53,11 +53,11 @@ def measure(overrides: Sequence[str]) -> None:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from clsnorm.config import names as naming
+    from clsnorm.config import names
     from clsnorm.config.roles import instantiate
     from clsnorm.model import load_tokenizer
 
-    naming.register()
+    names.register()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         config = compose("train", list(overrides))
@@ -119,9 +119,9 @@ def start(name: str, overrides: Sequence[str], starts: Mapping[str, Sequence[str
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of published data sets with SST-2")
-    parser.add_argument("--rows", type=int, default=10_000_000, help="of the made-up CSV; 0: leave it out")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="where the CSV is made")
-    parser.add_argument("--few", action="store_true", help="ask for 1,000 rows of train, twice, and never for all")
+    parser.add_argument("--rows", type=int, default=10_000_000, help="of the random CSV; 0: none")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()), help="where to write the CSV")
+    parser.add_argument("--few", action="store_true", help="train on 1,000 rows, twice, and never on all")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     parser.add_argument("--make", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -135,7 +135,7 @@ def main() -> None:
 
 def tabulate(data: str | None, rows: int, work: Path, starts: Mapping[str, Sequence[str]]) -> None:
     """Prints the table of measurements."""
-    head = ["data", "what is asked", "train", "seconds", "MB before", "peak MB", "own MB before", "own peak MB"]
+    head = ["data", "training rows", "train", "seconds", "MB before", "peak MB", "own MB before", "own peak MB"]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}", flush=True)
     if data:
         start("SST-2", ["data=sst2", f"paths.data={data}"], starts)
@@ -151,10 +151,10 @@ def _words() -> list[str]:
     """Returns the whole words of the embedded model's vocabulary."""
     from hydra import compose, initialize_config_dir
 
-    from clsnorm.config import names as naming
+    from clsnorm.config import names
     from clsnorm.model import load_tokenizer
 
-    naming.register()
+    names.register()
     with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         vocabulary = load_tokenizer(compose("train", []).model.path).get_vocab()
     return sorted(word for word in vocabulary if word.isascii() and word.isalpha())

@@ -25,7 +25,7 @@ from transformers import BertForSequenceClassification, Trainer, TrainingArgumen
 
 from clsnorm import Batch
 from clsnorm.experiment.assembly import build
-from clsnorm.experiment.run import run
+from clsnorm.experiment.job import run
 from clsnorm.run_folder.folder import RunFolder
 
 

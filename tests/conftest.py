@@ -110,10 +110,10 @@ def train(workspace: Path, tiny_overrides: list[str]) -> Iterator[Callable[..., 
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf, open_dict
 
-    from clsnorm.config import names as naming
-    from clsnorm.experiment.run import run
+    from clsnorm.config import names
+    from clsnorm.experiment.job import run
 
-    naming.register()
+    names.register()
 
     def train(*overrides: str, tiny: bool = True) -> SimpleNamespace:
         base = [*tiny_overrides, f"paths.output={workspace}/runs"] if tiny else []

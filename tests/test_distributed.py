@@ -99,6 +99,13 @@ def test_one_process_needs_no_group() -> None:
     torch.testing.assert_close(moments.variance, torch.tensor([0.25, 0.25], dtype=torch.float64))
 
 
+def test_saved_parts_go_to_their_processes_or_all_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, expected in ((0, [["a"], ["a", "b", "c"]]), (1, [["b"], []])):
+        monkeypatch.setattr(distributed, "world_size", lambda: 2)
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        assert [distributed.own_parts(parts) for parts in (["a", "b"], ["a", "b", "c"])] == expected
+
+
 @pytest.mark.parametrize(("backend", "expected"), [("nccl", "cuda"), ("gloo", "cpu"), ("cpu:gloo,cuda:nccl", "cpu")])
 def test_host_tensors_travel_on_the_gpu_where_the_group_knows_nothing_else(
     monkeypatch: pytest.MonkeyPatch, backend: str, expected: str

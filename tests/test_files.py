@@ -1,5 +1,8 @@
-"""Folders that are removed again, and those that stay."""
+"""Patterns, digests, atomic writing, and folders that are removed or stay."""
 
+import hashlib
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_standing", set())
 
 
-def test_removes_what_was_made_and_leaves_what_stood(tmp_path: Path) -> None:
+def test_removes_what_was_created_and_leaves_what_existed(tmp_path: Path) -> None:
     mine = tmp_path / "mine" / "empty"
     mine.mkdir(parents=True)
     made = mine / "runs" / "one"
@@ -25,7 +28,7 @@ def test_removes_what_was_made_and_leaves_what_stood(tmp_path: Path) -> None:
     assert not any(mine.iterdir())
 
 
-def test_a_folder_that_stood_is_emptied_and_stays(tmp_path: Path) -> None:
+def test_a_folder_that_existed_is_emptied_and_stays(tmp_path: Path) -> None:
     files.note_standing(tmp_path / "run")
     files.note_standing(tmp_path)  # which is above the other's place: both stay
     (tmp_path / "run").mkdir()
@@ -43,3 +46,42 @@ def test_a_link_is_deleted_and_not_what_it_leads_to(tmp_path: Path) -> None:
     files.delete(tmp_path / "link")
     assert (tmp_path / "data" / "rows").exists()
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_a_pattern_matches_visible_files_in_order(tmp_path: Path) -> None:
+    for name in ("b/2.tsv", "a/1.tsv", "a/.hidden.tsv", ".h/3.tsv", "a/1.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert files.matching(tmp_path / "*" / "*.tsv") == [tmp_path / "a/1.tsv", tmp_path / "b/2.tsv"]
+    assert files.matching(tmp_path / "a" / "1.tsv") == [tmp_path / "a/1.tsv"]
+    assert files.matching(tmp_path / "*.json") == [tmp_path / "*.json"]
+
+
+def test_brackets_in_a_folder_are_ordinary_characters(tmp_path: Path) -> None:
+    folder = tmp_path / "runs[1]"
+    folder.mkdir()
+    (folder / "x.tsv").touch()
+    assert files.matching(folder / "*.tsv") == [folder / "x.tsv"]
+
+
+def test_a_digest_follows_the_content(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for number, text in enumerate(("one", "two")):
+        path.write_text(text)
+        os.utime(path, (number, number))
+        assert files.digest(path) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "x.json"
+    files.write_json(path, {"a": 1})
+
+    def fail() -> None:
+        with files.replacing(path) as draft:
+            draft.write_text("half")
+            raise RuntimeError("in between")
+
+    with pytest.raises(RuntimeError, match="in between"):
+        fail()
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(path.parent.iterdir()) == [path]

@@ -24,7 +24,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 import clsnorm.callbacks
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.roles import instantiate
 from clsnorm.model import load_tokenizer
 
@@ -77,10 +77,10 @@ def jobs(command: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_compose(command: str) -> None:
-    naming.register()
+    names.register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        names = [compose("train", job, return_hydra_config=True).hydra.run.dir for job in jobs(command)]
-    assert len(set(names)) == len(names)
+        folders = [compose("train", job, return_hydra_config=True).hydra.run.dir for job in jobs(command)]
+    assert len(set(folders)) == len(folders)
 
 
 def published_files(folder: Path, tiny_data: SimpleNamespace) -> None:

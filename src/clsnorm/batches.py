@@ -1,4 +1,4 @@
-"""`Batch`: what data makes and the encoder takes; the only type that both sides know."""
+"""`Batch`: the output of the data package and the input of the encoder; the only type that they share."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class Batch:
     """One process's part of a global batch of tokenized examples, padded or packed.
 
     Padded, each row is a sequence: ``token_ids`` is ``(B, T)``, filled with the tokenizer's padding id after
-    ``lengths``. Packed, the sequences stand one after the other in a single row: ``token_ids`` is ``(1, N)`` with
-    ``N = lengths.sum()``. A process may hold no example at all (``B = 0``) when a global batch is small.
+    ``lengths``. Packed, the sequences follow each other in a single row: ``token_ids`` is ``(1, N)`` with
+    ``N = lengths.sum()``. If the global batch is small, a process may have no example at all (``B = 0``).
 
     Attributes:
         token_ids: int64, ``(B, T)`` or ``(1, N)``.
         positions: int64, shape of ``token_ids``: 0, 1, ... within each sequence (0 in padding).
         segment_ids: int64, shape of ``token_ids``: 0 in the first text, 1 in the second.
-        lengths: int64, ``(B,)``: tokens of each sequence. Always kept on the CPU: it steers shapes, so having it on
+        lengths: int64, ``(B,)``: tokens of each sequence. Always on the CPU: shapes depend on it, so reading it from
             the device would cost a synchronization.
         labels: ``(B,)``: int64 class ids, or float32 values for regression.
-        example_ids: int64, ``(B,)``: the row's number in its source, the same in each run.
-        global_size: Examples of the global batch, over all processes. The loss divides by it.
+        example_ids: int64, ``(B,)``: the row's number in its source, the same in every run.
+        global_size: Number of examples in the global batch, over all processes. The loss is divided by it.
         packed: Whether the sequences share one row.
     """
 
@@ -40,17 +40,17 @@ class Batch:
     packed: bool = False
 
     def __len__(self) -> int:
-        """Number of examples here, on this process."""
+        """Returns the number of examples on this process."""
         return self.lengths.numel()
 
     @property
     def starts(self) -> Tensor:
-        """Index of each sequence's first token in the packed row, ``(B,)``, on the CPU."""
+        """The index of each sequence's first token in the packed row, ``(B,)``, on the CPU."""
         return self.lengths.cumsum(0) - self.lengths
 
     @property
     def mask(self) -> Tensor:
-        """Boolean ``(B, T)`` on the tokens' device: true at tokens, false at padding. Padded batches only."""
+        """Boolean ``(B, T)`` on the device of the tokens: true at tokens, false at padding. Padded batches only."""
         if self.packed:
             raise ValueError("a packed batch has no padding, so it has no mask; use `lengths`")
         columns = torch.arange(self.token_ids.shape[1], device=self.token_ids.device)

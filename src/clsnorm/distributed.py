@@ -1,6 +1,6 @@
-"""The few collectives that statistics and normalizers share; on one process each is the identity.
+"""The few collective operations that the package needs; on one process each is the identity.
 
-Every function is collective: all processes must call it, in the same order, also those that hold no example.
+All processes must call them, in the same order, also processes without examples.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ from torch.autograd.function import FunctionCtx
 
 
 def is_active() -> bool:
-    """Tells whether several processes take part, so that collectives do something."""
+    """Returns whether there are several processes, so that collectives have an effect."""
     return world_size() > 1
 
 
 def rank() -> int:
-    """Returns this process's number, 0 on one process."""
+    """Returns the number of this process; 0 if it is the only one."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -27,7 +27,7 @@ def world_size() -> int:
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:
-    """Returns the sum of ``tensor`` over all processes, without gradient; ``tensor`` itself is left as it is.
+    """Returns the sum of ``tensor`` over all processes, without gradient; ``tensor`` itself is unchanged.
 
     On one process it returns ``tensor`` itself, detached.
     """
@@ -42,10 +42,9 @@ def all_reduce_sum(tensor: Tensor) -> Tensor:
 def differentiable_all_reduce_sum(tensor: Tensor) -> Tensor:
     """Returns the sum of ``tensor`` over all processes; its backward sums the gradients over all processes too.
 
-    With the loss of process r written as ``L_r``, the gradient that arrives at ``tensor`` is that of ``sum_r L_r``:
-    what every process's loss says of this process's share. As backward is collective, either all processes
-    or none must ask for a gradient of ``tensor``; a process without examples still needs a graph behind its empty
-    tensor.
+    With ``L_r`` the loss of process r, the gradient at ``tensor`` is that of ``sum_r L_r``, as this process's share
+    affects the losses of all. The backward pass is collective, so either all processes or none must need a gradient
+    of ``tensor``; a process without examples still needs a graph behind its empty tensor.
     """
     return _AllReduceSum.apply(tensor) if is_active() else tensor
 
@@ -69,10 +68,10 @@ def gather_objects(obj: Any) -> list[Any]:
 
 
 def own_parts(parts: list[Any]) -> list[Any]:
-    """Returns what this process takes up of what `gather_objects` once returned, in a run that now goes on.
+    """Returns this process's share of a saved list of `gather_objects`, when a run is resumed.
 
-    With as many processes as then it is the process's own part, so that sums are added in the same order, to the bit;
-    else the first process takes all parts and the others none.
+    With as many processes as before, it is the process's own part, so that sums are added in the same order, to the
+    bit. Otherwise process 0 gets all parts and the others none.
     """
     if len(parts) == world_size():
         return [parts[rank()]]
@@ -80,7 +79,7 @@ def own_parts(parts: list[Any]) -> list[Any]:
 
 
 def barrier() -> None:
-    """Waits until every process has come here."""
+    """Waits until all processes have reached this call."""
     if is_active():
         dist.barrier()
 
@@ -96,7 +95,7 @@ class _AllReduceSum(torch.autograd.Function):
 
 
 def _carrier(device: torch.device) -> torch.device:
-    """Returns a device whose tensors the group can carry: NCCL knows none but its own GPU."""
+    """Returns a device whose tensors the process group can send: NCCL only supports its own GPU."""
     if device.type == "cpu" and "nccl" in dist.get_backend() and "gloo" not in dist.get_backend():
         return torch.device("cuda", torch.cuda.current_device())
     return device

@@ -1,4 +1,4 @@
-"""Which files a pattern stands for, what they hold, writing so that no reader meets half of a file, and removing."""
+"""Patterns of file names, digests, atomic writing, and removing folders that a run created."""
 
 import contextlib
 import hashlib
@@ -10,14 +10,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-VISIBLE = "[!_]*"  # what writes files in parts keeps its own notes beside them, under names with an underscore
-_standing: set[Path] = set()  # folders that this process found where it then made others
+VISIBLE = "[!_]*"  # programs that write a file in parts, such as Spark, add files of their own that start with "_"
+_standing: set[Path] = set()  # folders that existed before this process created others in them
 
 
 def matching(path: Path) -> list[Path]:
-    """Returns the files that a path with ``*`` stands for, sorted; any other path, or one that fits none, as it is.
+    """Returns the files that match a path with ``*``, sorted; without ``*``, or without a match, the path itself.
 
-    Brackets and question marks in its folder are letters like others. Hidden files and folders do not fit.
+    Brackets and question marks in its folder are ordinary characters. Hidden files and folders do not match.
     """
     if "*" not in str(path) or path.exists():
         return [path]
@@ -27,12 +27,12 @@ def matching(path: Path) -> list[Path]:
 
 
 def digest(path: Path) -> str:
-    """Returns the sha256 of a file; computed once in a process as long as the file does not change."""
+    """Returns the sha256 of a file; computed once per process as long as the file does not change."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
 
 
-@lru_cache(maxsize=1 << 16)  # some data sets are a file a text
+@lru_cache(maxsize=1 << 16)  # some data sets have one file per text
 def _digest(path: Path, size: int, changed: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -44,9 +44,9 @@ def _is_hidden(path: Path) -> bool:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a file name of its own beside ``path``, which takes the place of ``path`` once it is written whole.
+    """Yields a temporary name in the same folder; the file written there replaces ``path`` if nothing was raised.
 
-    Two writers of one path, on one machine or several, do not disturb each other; a failed one leaves nothing.
+    Two writers of one path, on one machine or several, do not disturb each other; a failed one leaves nothing behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
@@ -58,7 +58,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes ``text`` to ``path``, whole or not at all."""
+    """Writes ``text`` to ``path`` atomically."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -69,20 +69,20 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def note_standing(folder: Path) -> None:
-    """Notes which folder on the way to ``folder`` is there already: `remove` and `remove_empty` leave it in place."""
+    """Remembers the deepest folder on the way to ``folder`` that already exists: `remove_empty` will not remove it."""
     path = folder.absolute()
     _standing.add(next(place for place in (path, *path.parents) if place.exists()))
 
 
 def remove(folder: Path) -> None:
-    """Removes all that is in a folder, then the folder and what is empty above it, as `remove_empty` does."""
+    """Removes everything in a folder, then the folder and the folders above it that are empty, as `remove_empty`."""
     for path in folder.iterdir():
         delete(path)
     remove_empty(folder)
 
 
 def delete(path: Path) -> None:
-    """Removes a file, or a folder with all in it; a link alone, not what it leads to."""
+    """Removes a file or a whole folder; of a link only the link, not its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -90,9 +90,9 @@ def delete(path: Path) -> None:
 
 
 def remove_empty(folder: Path) -> None:
-    """Removes a folder if it is empty, and what then is empty above it.
+    """Removes a folder if it is empty, then the folders above it as long as they are empty.
 
-    What `note_standing` has noted stays, and so does the working directory: a user made them.
+    Folders remembered by `note_standing` and the working directory stay: a user created them.
     """
     for empty in (folder.absolute(), *folder.absolute().parents):
         if any(kept.is_relative_to(empty) for kept in (Path.cwd(), *_standing)):

@@ -1,4 +1,4 @@
-"""What metrics are fed, how they are kept from asking other processes, and those that torchmetrics lacks."""
+"""Metrics: their inputs, building them, and three that torchmetrics lacks; the rule for a collapsed classifier."""
 
 import math
 import warnings
@@ -12,11 +12,11 @@ from torchmetrics.classification import MulticlassF1Score, MulticlassMatthewsCor
 
 from clsnorm.errors import InputError, refuse, require_whole
 
-ROUNDING = 1e-6  # what float32 makes of a correlation that is 0
+ROUNDING = 1e-6  # a correlation of 0 can come out this large in float32
 
 
 def predictions(logits: Tensor, *, regression: bool) -> Tensor:
-    """Returns what metrics take: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
+    """Returns the inputs of metrics: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
     logits = logits.detach().float()
     return logits.squeeze(-1) if regression else logits.softmax(-1)
 
@@ -24,16 +24,16 @@ def predictions(logits: Tensor, *, regression: bool) -> Tensor:
 def build_metrics(
     given: Mapping[str, Metric | Callable[..., Metric]], *, num_outputs: int, regression: bool
 ) -> dict[str, Metric]:
-    """Returns the metrics by name, each tried on a few right predictions.
+    """Builds the metrics and tries each on a few correct predictions.
 
     Args:
         given: By name: metrics, or partials that are called with ``num_classes``.
         num_outputs: Number of classes, or 1.
-        regression: Whether metrics are fed values and targets, ``(B,)``, instead of probabilities ``(B, C)`` and class
+        regression: Whether metrics take values and targets, ``(B,)``, instead of probabilities ``(B, C)`` and class
             ids.
 
     Raises:
-        InputError: If one refuses its arguments or what it is fed, or does not give one number.
+        InputError: If a metric raises for its arguments or inputs, or does not return one number.
     """
     rows = max(2, num_outputs)
     targets = torch.arange(rows) % num_outputs
@@ -42,20 +42,20 @@ def build_metrics(
     for name, metric in given.items():
         try:
             built[name] = metric if isinstance(metric, Metric) else metric(num_classes=num_outputs)
-            with warnings.catch_warnings(action="ignore"):  # of so few rows
+            with warnings.catch_warnings(action="ignore"):  # about so few rows
                 float(alone(built[name])(*fed))
         except (TypeError, ValueError, RuntimeError, IndexError) as error:
             if isinstance(error, InputError):
                 raise
             takes = "values and targets" if regression else "probabilities of the classes and class ids"
             raise InputError(
-                f"Expected `data.metrics.{name}` to be a metric of {takes} that gives one number, but it says: {error}"
+                f"Expected `data.metrics.{name}` to be a metric of {takes} giving one number, but it raised: {error}"
             ) from error
     return built
 
 
 def alone(metric: Metric) -> Metric:
-    """Copies ``metric`` to the CPU and has it trust that it sees all rows, instead of asking other processes."""
+    """Returns a copy of ``metric`` on the CPU that does not synchronize with other processes: it gets all rows."""
     metric = metric.clone().cpu()
     for part in metric.modules():
         if isinstance(part, Metric):
@@ -72,7 +72,7 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
     """Returns the score of the constant prediction on a split.
 
     Args:
-        metric: The monitored metric; left as it is.
+        metric: The monitored metric; unchanged.
         labels: Labels of the split.
         constant: Most frequent class of the training split, or its mean label for regression.
         num_outputs: Number of classes.
@@ -85,36 +85,37 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         prediction = (
             torch.nn.functional.one_hot(torch.tensor(int(constant)), num_outputs).float().expand(len(target), -1)
         )
-    # Every rank has all labels, and gathering the CPU's states fails under NCCL.
+    # All ranks have all labels, and NCCL cannot gather the metric's states on the CPU.
     score = float(alone(metric)(prediction, target))
     return 0.0 if math.isnan(score) or (regression and abs(score) < ROUNDING) else score
 
 
 def has_collapsed(score: float, majority: float, *, mode: str, largest_share: float) -> bool:
-    """Tells whether a classifier has collapsed: the one rule for a run's end and for each of its validations.
+    """Returns whether a classifier has collapsed, at the end of a run and at each validation.
 
-    It has if it is no better than the constant prediction (Mosbach et al., 2021, https://arxiv.org/abs/2006.04884), or
-    has no score, or gives one answer to all: a class other than the training split's most frequent one may score
-    higher.
+    It has if it is no better than the constant prediction (Mosbach et al., 2021, https://arxiv.org/abs/2006.04884), has
+    no score, or predicts the same class for all examples: a class other than the training split's most frequent one
+    may score higher.
 
     Args:
         score: Monitored metric on a split.
         majority: `majority_score` on it.
         mode: Whether the best score is the largest (``max``) or the smallest (``min``).
-        largest_share: Share of the split that gets the most frequent answer; NaN in regression.
+        largest_share: Share of the split with the most frequent prediction; NaN in regression.
     """
     better = score > majority if mode == "max" else score < majority
     return not better or largest_share == 1.0
 
 
 class ClassF1(MulticlassF1Score):
-    """F1 of one class, ``2 TP / (2 TP + FP + FN)``: what GLUE reports for MRPC and QQP, there of class 1.
+    """F1 of one class, ``2 TP / (2 TP + FP + FN)``, as GLUE reports it for class 1 of MRPC and QQP.
 
-    Takes probabilities ``(B, C)`` as the other multiclass metrics do, so that all metrics of a data set are fed alike.
+    Takes probabilities ``(B, C)`` as the other multiclass metrics do, so that all metrics of a data set have the same
+    inputs.
 
     Args:
         num_classes: Number of classes.
-        class_index: The class whose F1 is wanted.
+        class_index: The class whose F1 is computed.
 
     Raises:
         InputError: If ``class_index`` is not a class.
@@ -136,9 +137,9 @@ class ClassF1(MulticlassF1Score):
 
 
 class MeanClassF1(MulticlassF1Score):
-    """The mean of the F1 of some classes: what SemEval-2016 task 6 reports for stance, there of against and favor.
+    """The mean F1 of some classes, as SemEval-2016 task 6 reports it for the stances against and favor.
 
-    Takes the same as `ClassF1`. Rows of the other classes count where they are taken for one of these.
+    Inputs as in `ClassF1`. Rows of the other classes count only if they are predicted as one of these.
 
     Args:
         num_classes: Number of classes.
@@ -167,9 +168,9 @@ class MeanClassF1(MulticlassF1Score):
 
 
 class Matthews(MulticlassMatthewsCorrCoef):
-    """Matthews correlation as GLUE reports it for CoLA: 0 where all predictions, or all labels, are of one class.
+    """Matthews correlation as GLUE reports it for CoLA: 0 if all predictions, or all labels, are of one class.
 
-    There the correlation is undefined. With two classes torchmetrics returns a limit that depends on their sizes, up to
+    The correlation is undefined then. With two classes torchmetrics returns a limit that depends on their sizes, up to
     1 for a constant prediction, which would hide a collapsed model; scikit-learn, which GLUE uses, returns 0.
 
     Example:

@@ -15,6 +15,7 @@ import pytest
 import runs
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from safetensors.torch import load_file, save_file
 
@@ -22,10 +23,12 @@ from clsnorm.analyze import collect
 from clsnorm.analyze import entry as analyze
 from clsnorm.analyze.analysis import execute
 from clsnorm.command.status import REFUSED
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.choices import description
+from clsnorm.config.rules import check_values
 from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build_classifier, build_data
+from clsnorm.launch.devices import count_processes
 from clsnorm.launch.one_machine import launch
 from clsnorm.model import has_pooler
 from clsnorm.pages import figure as plotting
@@ -40,14 +43,16 @@ Analyze = Callable[..., SimpleNamespace]
 
 @pytest.fixture
 def analyzed(workspace: Path, tiny_bert: Path, tiny_data: SimpleNamespace) -> Analyze:
-    naming.register()
+    names.register()
 
     def run(*overrides: str, folder: str = "one/unit", processes: int = 1) -> SimpleNamespace:
         words = [f"data.train={tiny_data.train}", f"data.report={tiny_data.report}", "data.text=[sentence]"]
         words += ["data=files", "data.label=label", "data.max_length=16", "model=any", f"model.path={tiny_bert}"]
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose("analyze", [*words, "accelerator=cpu", *overrides])
-        plain = analyze.resolve(config, {"data": "files", "model": "any"})
+            config = compose("analyze", [*words, "accelerator=cpu", *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        job = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        plain = analyze.resolve(job, [])
         path = workspace / folder
         path.mkdir(parents=True, exist_ok=True)
         if processes > 1:
@@ -281,13 +286,19 @@ def test_a_run_is_known_by_its_content_not_by_how_its_path_is_written(tmp_path: 
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "results.json").write_text("1")
-    names = {
-        naming.analysis_name(_root_=OmegaConf.create({"run": str(path)})) for path in (folder, f"{folder}/../run/")
-    }
+    given = {names.analysis_name(_root_=OmegaConf.create({"run": str(path)})) for path in (folder, f"{folder}/../run/")}
     (folder / "results.json").write_text("22")
-    again = naming.analysis_name(_root_=OmegaConf.create({"run": str(folder)}))
-    assert len(names) == 1
-    assert again not in names
+    again = names.analysis_name(_root_=OmegaConf.create({"run": str(folder)}))
+    assert len(given) == 1
+    assert again not in given
+
+
+def check_before_the_pass(values: dict[str, Any], overrides: list[str]) -> None:
+    seeds = dict.fromkeys(("init", "order", "dropout", "subset", "noise"), 0)
+    config = {"run": None, "seed": 0, "seeds": seeds, "force": False, "accelerator": "cpu", "devices": 1, **values}
+    check_values(config, "analyze")
+    analyze.require_possible(config["run"], overrides)
+    count_processes(config)
 
 
 @pytest.mark.parametrize(
@@ -304,13 +315,13 @@ def test_mistakes_are_told_before_the_pass(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(InputError, match=told):
-        analyze.check({"run": None, "accelerator": "cpu", "devices": 1, **values}, overrides)
+        check_before_the_pass(values, overrides)
 
 
 def test_figures_that_cannot_be_drawn_are_told_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plotting, "find_spec", lambda package: None)
     with pytest.raises(InputError, match="figures"):
-        analyze.check({"run": None, "accelerator": "cpu", "devices": 1}, [])
+        analyze.require_possible(None, [])
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
     "keep_validations": False,
 }
 # Two runs whose embeddings differ by float32's error alone; that the accumulators add none is in test_split_pass.py.
-ALIKE = (
+COMPARABLE = (
     "normalizer=standardize",
     "trainer.max_epochs=1",
     "model.dropout=0",
@@ -164,7 +164,7 @@ def test_training_batches_are_those_of_the_last_steps(
     assert find("centred_share", argument="x").value(kept) == pytest.approx(logged[-1][1], rel=1e-12)
 
 
-def test_what_noise_shows_stands_beside_the_start(train: Train) -> None:
+def test_the_value_for_noise_is_logged_with_the_start(train: Train) -> None:
     run = train("trainer.max_steps=1", "callbacks.cls_statistics.numbers=[isoscore,tails/kurtosis,cosine/rogue_1]")
     start = load(run.folder / "statistics" / "start_h.npz")
     for name in ("isoscore", "tails/kurtosis"):
@@ -205,8 +205,8 @@ def numbers_of_cls(run: SimpleNamespace) -> dict[str, float]:
 
 @pytest.mark.parametrize("options", [["data.eval_batch_size=7"], ["data.eval_batch_size=9", "trainer=ddp_cpu"]])
 def test_batches_and_processes_change_nothing(train: Train, options: list[str]) -> None:
-    one = numbers_of_cls(train(*ALIKE, "paths.output=one"))
-    other = numbers_of_cls(train(*ALIKE, *options, "paths.output=other"))
+    one = numbers_of_cls(train(*COMPARABLE, "paths.output=one"))
+    other = numbers_of_cls(train(*COMPARABLE, *options, "paths.output=other"))
     splits = {name.split("/")[1] for name in one if name.startswith("cls/")}
     assert splits == {"start", "noise", "train", "select", "report"}
     assert one.keys() == other.keys()
@@ -271,5 +271,5 @@ def test_load_refuses_what_is_no_snapshot(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(InputError, match="accumulators of a snapshot"):
         load(tmp_path / "other.npz")
-    with pytest.raises(InputError, match="is none"):
+    with pytest.raises(InputError, match="does not exist"):
         load(tmp_path / "gone.npz")

@@ -95,7 +95,7 @@ def test_an_explosion_between_two_logged_steps_is_found_in_its_step(train: Train
     alarms = ["callbacks.gradient_norms.window=8", "callbacks.gradient_norms.deviations=1000"]
     options = ["callbacks=gradient_norms", *alarms, "trainer.log_every_n_steps=5", "trainer.max_epochs=1"]
     run = train(*options, *probe("Spike", step=6, factor=1e6))
-    (event,) = runs.events(run)  # told when training ends: no step was logged after it
+    (event,) = runs.events(run)  # reported when training ends, as no step was logged after it
     assert (event["step"], event["kind"], event["place"]) == ("6", "explosion", "grad/h/max")
     results = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert float(event["value"]) == results["grad/run/h/max"]
@@ -124,16 +124,16 @@ def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_
     ]
     moving += alarmed
     one = train(*moving, "paths.output=one").folder
-    (told,) = runs.rows(one / "events.csv")
-    assert (told["step"], told["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
+    (reported,) = runs.rows(one / "events.csv")
+    assert (reported["step"], reported["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
     for trainer in ("ddp_cpu", "fsdp"):
         where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
         two = train(*moving, *where, *probe("NaiveNorm", path=tmp_path / trainer)).folder
         for point, norms in kept(one).items():
             np.testing.assert_allclose(kept(two)[point], norms, rtol=2e-4, atol=1e-7)
         (event,) = runs.rows(two / "events.csv")
-        assert {**event, "value": ""} == {**told, "value": ""}
-        assert float(event["value"]) == pytest.approx(float(told["value"]), rel=1e-3)
+        assert {**event, "value": ""} == {**reported, "value": ""}
+        assert float(event["value"]) == pytest.approx(float(reported["value"]), rel=1e-3)
         assert len(columns(one)) == 2
         naive = [np.loadtxt(tmp_path / f"{trainer}{rank}")[1::2] for rank in range(2)]  # in the logged steps
         total = np.array([float(row["grad/parameters/total"]) for row in columns(one)])
@@ -157,7 +157,7 @@ def columns(folder: Path) -> list[dict[str, str]]:
     return [row for row in runs.rows(folder / "metrics.csv") if row.get("grad/gain")]
 
 
-def test_logged_numbers_hang_together(train: Train) -> None:
+def test_logged_numbers_are_consistent(train: Train) -> None:
     run = train(
         "callbacks=gradient_norms",
         "normalizer=layernorm",
@@ -311,7 +311,7 @@ def test_the_scale_of_amp_is_undone(train: Train, monkeypatch: pytest.MonkeyPatc
 def test_a_norm_read_after_backward_is_scaled_and_of_one_batch(
     train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe, tmp_path: Path
 ) -> None:
-    """The wrong number beside ours, under AMP; hooks on parameters, as wandb.watch has, see that one, too."""
+    """Under AMP, a naive norm is wrong; hooks on parameters, as in wandb.watch, give the same wrong number."""
     scale_losses(monkeypatch)
     options = ["trainer.precision=16-mixed", "trainer.accumulate_grad_batches=2", "trainer.log_every_n_steps=1"]
     run = train(*STILL, *options, *probe("NaiveNorm", path=tmp_path / "naive"))

@@ -34,7 +34,7 @@ def test_saturated_values_are_those_without_a_slope(make: Any) -> None:
 
 
 def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor) -> tuple[dict[str, float], list[Any]]:
-    told: list[Any] = []
+    reported: list[Any] = []
     encoder = SimpleNamespace(saturated=lambda cls: cls.abs() > 0.9 if tap_saturates else None)
     logged: dict[str, float] = {}
     module: Any = SimpleNamespace(
@@ -43,21 +43,21 @@ def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor
     )
     loop = SimpleNamespace(_batches_that_stepped=3)
     observer, trainer = Saturation(), SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop))
-    observer.tell = lambda **event: told.append(event)  # type: ignore[method-assign]
+    observer.report = lambda **event: reported.append(event)  # type: ignore[method-assign]
     observer.on_validation_start(trainer, module)  # type: ignore[arg-type]
     for number, h in enumerate(batches):
         observer.on_validation_batch_end(trainer, module, {"h": h}, None, number)  # type: ignore[arg-type]
     observer.on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
     assert observer.summary() == logged
-    return logged, told
+    return logged, reported
 
 
 def test_shares_are_those_of_all_batches() -> None:
-    logged, told = validate(True, DynamicTanh(4), torch.zeros(3, 4), torch.full((1, 4), 9.0))
+    logged, reported = validate(True, DynamicTanh(4), torch.zeros(3, 4), torch.full((1, 4), 9.0))
     assert logged == {"saturation/select/pooler": 0.25, "saturation/select/normalizer": 0.25}
-    assert told == []
-    _, told = validate(False, DynamicTanh(4), torch.full((2, 4), 9.0))
-    assert told == [{"step": 3, "kind": "saturation", "place": "saturation/select/normalizer", "value": 1.0}]
+    assert reported == []
+    _, reported = validate(False, DynamicTanh(4), torch.full((2, 4), 9.0))
+    assert reported == [{"step": 3, "kind": "saturation", "place": "saturation/select/normalizer", "value": 1.0}]
 
 
 def test_nothing_is_logged_where_nothing_squashes() -> None:

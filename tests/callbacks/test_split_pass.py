@@ -58,7 +58,7 @@ def test_a_split_ordered_by_class_gives_all_classes() -> None:
     assert abs(labels[rows].mean() - 0.5) < 5 * np.sqrt(0.25 / 512)
 
 
-def test_the_sample_hangs_on_ids_alone() -> None:
+def test_the_sample_depends_only_on_ids() -> None:
     ids = np.arange(3_000, 4_000)
     order = np.random.default_rng(0).permutation(1_000)
     chosen = set(ids[fixed_rows(ids, 100)])

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 from hydra import compose, initialize_config_dir
 
-from clsnorm.config import choices as options
-from clsnorm.config import names as naming
+from clsnorm.config import choices, names
 from clsnorm.errors import InputError
 
 
 def composed(word: str, primary: str = "train") -> None:
-    naming.register()
-    with initialize_config_dir(str(options.CONF), version_base="1.3"):
-        options.require_known(compose(primary, [word]), primary)
+    names.register()
+    with initialize_config_dir(str(choices.CONF), version_base="1.3"):
+        choices.require_known(compose(primary, [word]), primary)
 
 
 @pytest.mark.parametrize(
@@ -36,13 +35,16 @@ def composed(word: str, primary: str = "train") -> None:
         ("optimizer.weight_deccay=1", "got `optimizer.weight_deccay`. Did you mean 'weight_decay'? `optimizer` has lr"),
         ("optimizer.lr.x=1", "got `optimizer.lr.x`. `optimizer.lr` has none: it is a value"),
         ("trainer.max_epoch=1", "'max_epochs'?"),
-        ("trainer.limit_val_batches=1", ". +trainer.limit_val_batches=... gives pytorch_lightning.Trainer a further"),
+        (
+            "trainer.limit_val_batches=1",
+            ". +trainer.limit_val_batches=... passes another one to pytorch_lightning.Trainer",
+        ),
     ],
 )
 def test_hydra_s_refusals_are_told_with_the_nearest(word: str, told: str) -> None:
     with pytest.raises(Exception, match=r"Could not|In 'train'|Lexer") as caught:
         composed(word)
-    line = options.explain(caught.value)
+    line = choices.explain(caught.value)
     assert line is not None
     assert told in line
 
@@ -73,11 +75,11 @@ def test_what_is_there_passes(word: str) -> None:
 def test_other_errors_are_not_explained() -> None:
     with pytest.raises(Exception, match="Ambiguous") as caught:
         composed("data=a,b")
-    assert options.explain(caught.value) is None
+    assert choices.explain(caught.value) is None
 
 
-@pytest.mark.parametrize("alias", options.ALIASES)
+@pytest.mark.parametrize("alias", choices.ALIASES)
 def test_aliases_are_of_options_that_exist_under_another_name(alias: str) -> None:
-    group, name = options.ALIASES[alias].split("=")
-    assert (options.CONF / group / f"{name}.yaml").exists()
-    assert not (options.CONF / group / f"{alias}.yaml").exists()
+    group, name = choices.ALIASES[alias].split("=")
+    assert (choices.CONF / group / f"{name}.yaml").exists()
+    assert not (choices.CONF / group / f"{alias}.yaml").exists()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.roles import ROLES, check_node, locate
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -27,6 +29,7 @@ GIVEN = {
     "logger": {"folder", "config"},
     "callbacks": set(),
 }
+COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument a line, each explained
 FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class itself, from its other arguments
 MISSING = {
     "any": ["model.path=some/folder"],
@@ -40,7 +43,7 @@ def name(path: Path) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def resolvers() -> None:
-    naming.register()
+    names.register()
 
 
 @cache
@@ -60,9 +63,16 @@ def test_head_says_what_it_is_and_how_to_choose_it(path: Path) -> None:
             break
         head.append(line)
     assert head, "an option starts with a comment"
+    assert len(head[0]) <= 125
     group, key = path.parent.name, path.stem
     if group not in ("hydra", "paths"):
         assert any("python train.py" in line and f"{group}={key}" in line for line in head), head
+
+
+@pytest.mark.parametrize("path", [path for path in OPTIONS if path.parent.name in COMMENTED], ids=name)
+def test_each_line_has_a_comment(path: Path) -> None:
+    for line in path.read_text().splitlines():
+        assert " # " in line or line.startswith(("#", "_target_", "defaults:")), line
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=name)
@@ -100,6 +110,24 @@ def test_keys_are_the_constructor_s_arguments(path: Path) -> None:
         assert {key for key in node if not key.startswith("_")} == arguments(locate(node["_target_"], role)) - GIVEN[
             role
         ] - FILLED_IN.get(path.stem, set())
+
+
+def parts(tree: Any) -> Iterator[dict[str, Any]]:
+    """The objects within an object, such as the sources and metrics of a data set."""
+    for value in tree.values() if isinstance(tree, dict) else ():
+        if isinstance(value, dict) and "_target_" in value:
+            yield value
+        yield from parts(value)
+
+
+@pytest.mark.parametrize("path", [path for path in OPTIONS if path.parent.name in GIVEN], ids=name)
+def test_keys_of_its_parts_are_arguments_and_none_is_missing(path: Path) -> None:
+    for part in [part for node in nodes(path) for part in parts(node)]:
+        signature = inspect.signature(get_class(part["_target_"])).parameters
+        keys = {key for key in part if not key.startswith("_")}
+        needed = {key for key, p in signature.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD}
+        assert part.get("_partial_") or needed <= keys, part["_target_"]
+        assert keys <= set(signature) | {"average"}, part["_target_"]  # which torchmetrics takes with others
 
 
 def test_each_role_is_a_group() -> None:

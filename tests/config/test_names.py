@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from clsnorm.config import choices as options
-from clsnorm.config import names as naming
+from clsnorm.config import choices, names
 from clsnorm.errors import InputError
 
 Hash = Callable[..., str]
@@ -19,11 +18,11 @@ ELSEWHERE = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStoppin
 @pytest.fixture
 def named(workspace: Path) -> Hash:
     """The hash of what is composed from the overrides, in an empty folder."""
-    naming.register()
+    names.register()
 
     def named(*overrides: str) -> str:
-        with initialize_config_dir(str(options.CONF), version_base="1.3"):
-            return naming.config_hash(compose("train", list(overrides)))
+        with initialize_config_dir(str(choices.CONF), version_base="1.3"):
+            return names.config_hash(compose("train", list(overrides)))
 
     return named
 
@@ -92,20 +91,20 @@ def test_an_unreadable_file_is_told(named: Hash, monkeypatch: pytest.MonkeyPatch
     def refuse(path: Path) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(naming, "digest", refuse)
+    monkeypatch.setattr(names, "digest", refuse)
     with pytest.raises(InputError, match=r"Cannot read a\.csv: Permission denied"):
         named("data=files", "data.train=a.csv")
 
 
 def test_what_is_recorded_holds_in_any_working_directory(workspace: Path) -> None:
-    naming.register()
+    names.register()
     Path("model").mkdir()
     words = ["data=files", "data.train=[a.csv,b.csv]", "model=any", "model.path=model", "paths.data=there"]
     for name in ("a.csv", "b.csv"):
         Path(name).write_text("x")
-    with initialize_config_dir(str(options.CONF), version_base="1.3"):
+    with initialize_config_dir(str(choices.CONF), version_base="1.3"):
         config = compose("train", words)
-    recorded = naming.recorded(config)
+    recorded = names.recorded(config)
     assert recorded["model"]["path"] == str(workspace / "model")
     assert recorded["data"]["train"] == [str(workspace / "a.csv"), str(workspace / "b.csv")]
     assert recorded["paths"]["data"] == str(workspace / "there")

@@ -37,7 +37,7 @@ def test_role_decides_what_may_be_built(node: dict, message: str) -> None:
         ({"_target_": None}, "normalizer", "target of `normalizer`.*None"),
         ({"_target_": "torch"}, "normalizer", "'torch' of `normalizer` cannot be imported"),
         (None, "logger.wandb", "`logger.wandb` to be a mapping that names a class"),
-        (ADAMW | {"eps": None}, "optimizer", "`optimizer.eps` to be a number, but got None"),
+        (ADAMW | {"lr": None}, "optimizer", "`optimizer.lr` to be a number, but got None"),
         (ADAMW | {"lr": True}, "optimizer", "`optimizer.lr` to be a number, but got True"),
         (ADAMW | {"betas": 0.9}, "optimizer", "`optimizer.betas` to be a list of 2, each value a number, but got 0.9"),
         (ADAMW | {"betas": [0.9]}, "optimizer", "`optimizer.betas` to be a list of 2"),

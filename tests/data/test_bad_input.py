@@ -27,7 +27,7 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"labels": ["a", "c"]}, "among a, c in .*train.tsv, but found line 3: unknown label 'b'.*; and 5 more"),
         (GOOD, {"labels": ["a", "b", "c"]}, "Expected each class in the train split, but 5 rows hold none of: c"),
         ([*GOOD, ("x", "")], {"labels": ["a", "b"]}, "line 22: no label"),
-        ([(i, "ab"[i % 2]) for i in range(20)], {}, "a text column holds numbers alone, such as '0'"),
+        ([(i, "ab"[i % 2]) for i in range(20)], {}, "a text column holds only numbers, such as '0'"),
         ([("", "a")], {}, "all 1 rows are empty"),
         ([], {}, "it has none"),
         ([("x", "a"), ("y", "a")], {}, "at least two classes in .*, but found only 'a'"),
@@ -38,14 +38,14 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"task": "regresion"}, "`data.task` to be one of .*. Did you mean 'regression'"),
         (GOOD, {"monitor": "acuracy"}, "`data.monitor` to be one of accuracy, but got 'acuracy'. Did you mean"),
         (GOOD, {"mode": "most"}, "`data.mode` to be one of max, min"),
-        (GOOD, {"batch_size": 0}, "`data.batch_size` to be a positive integer, but got 0"),
-        (GOOD, {"max_train_examples": -1}, "`data.max_train_examples` to be a positive"),
+        (GOOD, {"batch_size": 0}, "`data.batch_size` to be a whole number of at least 1, but got 0"),
+        (GOOD, {"max_train_examples": -1}, "`data.max_train_examples` to be null or a whole number of at least 1"),
         (GOOD, {"max_train_examples": 1}, "`data.max_train_examples` to be at least 2, a row of each class, but got 1"),
         (GOOD, {"max_length": 2}, r"`data.max_length` to be in \[3, "),
         (GOOD, {"max_length": 10_000}, "its model reads at most"),
         (GOOD, {"labels": ["a", "a"]}, "two or more different classes"),
         (GOOD, {"labels": ["a", "b"], "task": "regression"}, "null for regression"),
-        (GOOD, {"seed_order": -1}, "Expected seeds to be at least 0"),
+        (GOOD, {"seed_order": -1}, "`seeds.order` to be a whole number of at least 0, but got -1"),
         (GOOD, {"text": ["a", "b", "c"]}, "one column or two"),
         (
             GOOD,
@@ -59,12 +59,12 @@ GOOD = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
         (GOOD, {"header": "no"}, "`data.header` to be true, false or null, but got 'no'"),
         (GOOD, {"quoting": "off"}, "`data.quoting` to be true, false or null, but got 'off'"),
         (GOOD, {"header": False}, "numbers from 0 with data.header=false, but got text, label"),
-        (GOOD, {"num_workers": -1}, "`data.num_workers` to be a whole number.*but got -1"),
+        (GOOD, {"num_workers": -1}, "`data.num_workers` to be a whole number of at least 0, but got -1"),
         (GOOD, {"rows": {"trian": 3}}, "`data.rows` to be one of train, but got 'trian'. Did you mean 'train'"),
-        (GOOD, {"rows": {"train": "20"}}, "`data.rows.train` to be a positive integer, but got '20'"),
+        (GOOD, {"rows": {"train": "20"}}, "`data.rows.train` to be null or a whole number of at least 1, but got '20'"),
         (GOOD, {"untrained": ["b"]}, r"`data.untrained` to be empty where data.labels is null, but got \['b'\]"),
         (GOOD, {"untrained": ["c"], "labels": ["a", "b"]}, "`data.untrained` to be one of a, b, but got 'c'"),
-        (GOOD, {"select": "nowhere.tsv"}, "`data.select` to name files, but nowhere.tsv is not there"),
+        (GOOD, {"select": "nowhere.tsv"}, "`data.select` to name files, but nowhere.tsv does not exist"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(
@@ -80,18 +80,18 @@ def test_faults_of_report_are_found_before_training(user_files: Build, write_tsv
     train = write_tsv("train.tsv", GOOD)
     with pytest.raises(InputError, match=r"bad.tsv, but found line 4: unknown label 'q'"):
         user_files(train, write_tsv("bad.tsv", [("x", "a"), ("y", "b"), ("z", "q")])).prepare()
-    with pytest.raises(InputError, match=r"files of its own for each split, each once, but .*train.tsv is named twice"):
+    with pytest.raises(InputError, match=r"different files for each split, each .*, but .*train.tsv is named twice"):
         user_files(train, train)
-    with pytest.raises(InputError, match="files of one kind"):
+    with pytest.raises(InputError, match="files of one format"):
         user_files(train, write_tsv("a.xlsx", GOOD))
 
 
 def test_labels_that_are_no_names_are_refused(user_files: Build, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     rows = [{"text": f"text {i}", "label": "ab"[i % 2]} for i in range(20)]
-    for odd, told in ((float("nan"), "no label"), (["a"], "a list"), ({"a": 1}, "a dict"), (None, "no label")):
+    for odd, fault in ((float("nan"), "no label"), (["a"], "a list"), ({"a": 1}, "a dict"), (None, "no label")):
         path.write_text("\n".join(map(json.dumps, [*rows, {"text": "x", "label": odd}])))
-        with pytest.raises(InputError, match=rf"Expected a label in each row in .*, but found line 21: {told}"):
+        with pytest.raises(InputError, match=rf"Expected a label in each row in .*, but found line 21: {fault}"):
             user_files(path).prepare()
     path.write_text("\n".join(json.dumps({"text": f"text {i}", "label": 3e38 if i else 1e39}) for i in range(20)))
     with pytest.raises(InputError, match=r"finite number to predict in each row in .*, but found line 1: 1e"):
@@ -111,11 +111,11 @@ def test_faults_of_several_files_name_them_all(user_files: Build, write_tsv: Bui
 
 
 def test_only_faults_that_are_shown_are_spelt_out(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
-    told: list[str] = []
-    monkeypatch.setattr(labelling, "_unknown", lambda name, known: told.append(name) or name)
+    spelt: list[str] = []
+    monkeypatch.setattr(labelling, "_unknown", lambda name, known: spelt.append(name) or name)
     with pytest.raises(InputError, match="and 95 more"):
         user_files(write_tsv("a.tsv", [*GOOD, *[("x", "c")] * 100]), labels=["a", "b"]).prepare()
-    assert len(told) == 5
+    assert len(spelt) == 5
 
 
 def test_json_numbers_are_no_text(user_files: Build, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_a_tokenizer_that_does_not_know_the_text_is_warned_of(
     assert [record.levelname for record in caplog.records if "tokenizer" in record.message] == ["WARNING"] * 3
 
 
-def test_a_class_of_one_row_stays_in_train_and_its_absence_elsewhere_is_told(
+def test_a_class_of_one_row_stays_in_train_and_its_absence_elsewhere_is_logged(
     user_files: Build, write_tsv: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = user_files(write_tsv("train.tsv", [*GOOD, ("one of its kind", "rare")]))

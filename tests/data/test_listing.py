@@ -1,4 +1,4 @@
-"""The list of data sets: what reading finds, what is kept, and what a user is told."""
+"""The list of data sets: statistics of rows, what is cached, and what the command prints."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_set_of_which_train_is_not_here_shows_the_other_splits(
     assert one["words"]["median"] == 2
     assert one["copies"] == {}
     cli.main(command)
-    assert "partly here: report" in capsys.readouterr().out
+    assert "only report" in capsys.readouterr().out
     cli.main(["reviews", *command])
     assert "50.0% of report" in capsys.readouterr().out
 
@@ -202,12 +202,12 @@ def test_the_cache_of_the_hub_is_looked_for_where_datasets_keeps_it(
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     source = HubSource(id=name, splits={"train": "train"}, text=["text"], label="label")
-    assert not source.at_hand(tmp_path)
+    assert not source.is_available(tmp_path)
     owner, _, short = name.partition("/")
     kept = Csv(cache_dir=str(tmp_path), repo_id=name, dataset_name=short, data_files=[]).cache_dir
     assert owner in kept
     Path(kept).mkdir(parents=True)
-    assert source.at_hand(tmp_path)
+    assert source.is_available(tmp_path)
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_the_command_lists_all(command: list[str], capsys: pytest.CaptureFixture
     assert {"reviews", "scores", "sick"} <= set(lines)
     for cell in ("5 / – / 4", "3 (5)", "75%", "f1_macro, accuracy", "files"):
         assert cell in lines["reviews"]
-    assert "not here (files)" in lines["sick"]
+    assert "not found (files)" in lines["sick"]
 
 
 def test_the_command_shows_one(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +253,7 @@ def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixtu
         (["reviews", "scores"], "Expected at most one data set, but got reviews, scores"),
         (["path.data=x"], "paths.output, paths.multirun, paths.analysis, but got 'path.data'"),
         (["REVIEWS"], "got 'REVIEWS'. Did you mean 'reviews'?"),
-        (["paths.data=nowhere"], "Expected paths.data to be a folder, but nowhere is none"),
+        (["paths.data=nowhere"], "Expected paths.data to be a folder, but nowhere is not"),
         (["nothing"], "Expected the name of a data set, but got 'nothing'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 Build = Callable[..., Any]
 
 
-def test_what_it_offers(module: Any) -> None:
+def test_public_attributes(module: Any) -> None:
     assert module.labels == ["neg", "pos"]
     assert (module.num_outputs, module.regression, module.monitor, module.mode) == (2, False, "accuracy", "max")
     assert (module.train_size, module.steps_per_epoch) == (30, 4)
@@ -168,5 +169,5 @@ def test_labels_by_name_code_or_number(user_files: Build, tmp_path: Path) -> Non
 
 def test_workers_load_the_same(module: Any) -> None:
     expected = [batch.token_ids.tolist() for batch in module.train_dataloader()]
-    module.num_workers = 1
+    module.batching = dataclasses.replace(module.batching, num_workers=1)
     assert [batch.token_ids.tolist() for batch in module.train_dataloader()] == expected

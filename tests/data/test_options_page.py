@@ -1,4 +1,4 @@
-"""The page of the data's options: it names all of them, and its examples work as they stand there."""
+"""The page of the data's options: it names all of them, and its examples work as printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from clsnorm.config import names as naming
+from clsnorm.config import names
 from clsnorm.config.roles import instantiate
 
 ROOT = Path(__file__).parents[2]
@@ -28,13 +28,13 @@ def test_every_option_is_on_the_page() -> None:
     assert named == options
 
 
-def test_examples_show_the_option_they_stand_beside() -> None:
+def test_examples_show_the_option_of_their_row() -> None:
     for cells in ROWS:
         assert any(f"data.{name}=" in cells[-1] for name in re.findall(r"`(\w+)`", cells[0]) or ["train"]), cells
 
 
 def write_files() -> None:
-    """Makes the files that the examples name."""
+    """Writes the files that the examples name."""
     rows = [(f"film number {i}", ("neg", "pos")[i % 2]) for i in range(60)]
     lines = {
         "a": [f'"{text}",{label}' for text, label in rows],
@@ -62,7 +62,7 @@ def write_files() -> None:
 def test_examples_work(example: str, tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_files()
-    naming.register()
+    names.register()
     words = [word.removeprefix("data.") for word in shlex.split(example)]
     with initialize_config_dir(str(ROOT / "conf" / "data"), version_base="1.3"):
         node = OmegaConf.create({"data": compose("files", words), "paths": {"data": "", "cache": "cache"}})

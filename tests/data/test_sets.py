@@ -28,7 +28,7 @@ from clsnorm.data import (
     Reader,
     Unavailable,
 )
-from clsnorm.data.rows.labels import class_ids, values
+from clsnorm.data.rows.labels import Classes, Values
 from clsnorm.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -66,7 +66,9 @@ def read(source: FilesSource, root: Path, split: str, labels: Sequence[str] | No
     rows = 0
     for table in source.read(root, split):
         texts += zip(*table.texts, strict=True)
-        answers += (values(table) if labels is None else class_ids(table, labels, stated=True)).tolist()
+        coder = Values() if labels is None else Classes(labels, stated=True)
+        answers += coder.encode(table).tolist()
+        coder.finish()
         rows += len(table.lines)
     return texts, answers, rows
 

@@ -240,11 +240,11 @@ def test_an_event_told_when_training_ends_has_not_ended_it(train: Train, monkeyp
     def stop(self: Collapse, trainer: Any, *_: Any) -> None:
         trainer.should_stop = True  # as `trainer.max_time` has it
 
-    def tell(self: Collapse, *_: Any) -> None:
-        self.tell(step=0, kind="majority_collapse", place="select/accuracy", value=0.5)
+    def report(self: Collapse, *_: Any) -> None:
+        self.report(step=0, kind="majority_collapse", place="select/accuracy", value=0.5)
 
     monkeypatch.setattr(Collapse, "on_train_batch_end", stop, raising=False)
-    monkeypatch.setattr(Collapse, "on_train_end", tell, raising=False)
+    monkeypatch.setattr(Collapse, "on_train_end", report, raising=False)
     assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 1)
 
 

@@ -10,8 +10,8 @@ from clsnorm.errors import InputError
 from clsnorm.gradients import Explosion, GradientAlarms, Vanishing, Verdict
 
 
-def told(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bool]]:
-    """Numbers of the values that are told, and whether decisively."""
+def reported(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bool]]:
+    """Indices of the values that are reported, and whether as decisive."""
     verdicts = [detector.sees(value) for value in values]
     return [(n, v is Verdict.DECISIVE) for n, v in enumerate(verdicts) if v is not Verdict.USUAL]
 
@@ -23,39 +23,39 @@ def noise(count: int, *, level: float = 1.0, sigma: float = 0.2) -> list[float]:
 
 
 def in_noise(**options: float) -> Explosion:
-    """A detector that has seen a thousand norms of a healthy run, and told of none."""
+    """A detector that has seen a thousand norms of a healthy run, and reported none."""
     detector = Explosion(window=128, deviations=6.0)
-    assert told(detector, noise(1000, **options)) == []
+    assert reported(detector, noise(1000, **options)) == []
     return detector
 
 
 def test_a_shift_by_half_is_no_explosion_even_where_norms_hardly_vary() -> None:
-    assert told(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
+    assert reported(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
 
 
-def test_a_lasting_explosion_is_told_at_its_start_and_decisively_once_it_has_lasted() -> None:
+def test_a_lasting_explosion_is_reported_at_its_start_and_as_decisive_once_it_has_lasted() -> None:
     detector = in_noise()
-    assert told(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
-    assert told(detector, noise(300, level=10.0)) == []  # the window knows it
+    assert reported(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
+    assert reported(detector, noise(300, level=10.0)) == []  # the window knows it
 
 
-def test_each_spike_is_told_once_and_not_decisively() -> None:
-    assert told(in_noise(), [10.0, 1.0, 10.0, 10.0, 1.0]) == [(0, False), (2, False)]
+def test_each_spike_is_reported_once_and_not_as_decisive() -> None:
+    assert reported(in_noise(), [10.0, 1.0, 10.0, 10.0, 1.0]) == [(0, False), (2, False)]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_told_each_time_and_decisively(value: float) -> None:
+def test_what_is_not_finite_is_reported_each_time_and_as_decisive(value: float) -> None:
     detector = Explosion(window=128, deviations=6.0)
-    assert told(detector, [value, 1.0, *[value] * 4]) == [(n, True) for n in (0, 2, 3, 4, 5)]
-    assert told(detector, noise(500)) == []  # it is not remembered
+    assert reported(detector, [value, 1.0, *[value] * 4]) == [(n, True) for n in (0, 2, 3, 4, 5)]
+    assert reported(detector, noise(500)) == []  # it is not remembered
 
 
-def test_nothing_is_said_before_half_a_window() -> None:
+def test_nothing_is_reported_before_half_a_window() -> None:
     detector = Explosion(window=10, deviations=1.0)
-    assert told(detector, [10.0**step for step in range(6)]) == [(5, False)]
+    assert reported(detector, [10.0**step for step in range(6)]) == [(5, False)]
 
 
-def test_vanishing_is_told_once_and_only_if_it_lasts() -> None:
+def test_vanishing_is_reported_once_and_only_if_it_lasts() -> None:
     detector = Vanishing(window=3, share=0.01, floor=0.0)
     assert not any(detector.sees(1.0) for _ in range(3))
     small = [0.001] * 3
@@ -79,7 +79,7 @@ def depth(*, bottom: float, top: float) -> dict[str, float]:
 def test_a_run_that_has_converged_has_not_vanished(late: dict[str, float], places: list[str]) -> None:
     alarms = GradientAlarms(window=128, deviations=6.0)
     seen = []
-    for _ in range(3):  # told in the first round alone, and over interruptions
+    for _ in range(3):  # reported only in the first round, also across interruptions
         for step, numbers in enumerate([depth(bottom=1.0, top=1.0)] * 20 + [late] * 20):
             seen += [event["place"] for event in alarms.of_parameters(step, numbers)]
         kept, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
@@ -88,7 +88,7 @@ def test_a_run_that_has_converged_has_not_vanished(late: dict[str, float], place
 
 
 @pytest.mark.parametrize("kind", ["explosion", "vanishing"])
-def test_state_goes_on(kind: str) -> None:
+def test_state_resumes(kind: str) -> None:
     def made() -> Explosion | Vanishing:
         return Explosion(window=8, deviations=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1, floor=0.0)
 
@@ -113,10 +113,10 @@ def test_bad_arguments() -> None:
 
 def test_a_short_run_is_judged() -> None:
     detector = Explosion(window=128, deviations=6.0)
-    assert told(detector, [*(1 + 0.01 * (step % 3) for step in range(16)), 1e6]) == [(16, False)]
+    assert reported(detector, [*(1 + 0.01 * (step % 3) for step in range(16)), 1e6]) == [(16, False)]
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-5])
-def test_what_has_vanished_from_the_start_is_told_once(value: float) -> None:
+def test_a_gradient_that_is_small_from_the_start_is_reported_once(value: float) -> None:
     detector = Vanishing(window=3, share=0.01, floor=1e-4)
     assert [detector.sees(value) for _ in range(6)] == [False, False, True, False, False, False]

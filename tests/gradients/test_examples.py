@@ -13,7 +13,14 @@ from scipy import stats
 from sklearn.metrics.pairwise import cosine_similarity
 
 from clsnorm.errors import InputError
-from clsnorm.gradients import Examples, GradientWindow, direction_numbers, norm_numbers, overlap_numbers
+from clsnorm.gradients import (
+    ExampleGradients,
+    Examples,
+    GradientWindow,
+    direction_numbers,
+    norm_numbers,
+    overlap_numbers,
+)
 
 
 def rows(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -42,7 +49,7 @@ def test_any_split_into_batches_gives_the_same(cuts: list[int]) -> None:
         torch.testing.assert_close(total, whole.sums[name], rtol=1e-12, atol=1e-12)
 
 
-def test_state_goes_on_where_it_was() -> None:
+def test_state_resumes_where_it_was() -> None:
     values = rows(20, 4)
     first, second = filled(values[:9]), GradientWindow({"h": 4})
     second.load_state_dict(first.state_dict())
@@ -66,7 +73,17 @@ def test_a_step_that_was_not_made_does_not_count() -> None:
     torch.testing.assert_close(seen.norms, kept.norm(dim=1))
     torch.testing.assert_close(seen.sums["square"], kept.square().sum(0))
     assert sorted(set(seen.steps.tolist())) == [0, 1, 2, 4, 5]
-    assert not len(read(window).norms)  # taken: it starts anew
+    assert not len(read(window).norms)  # taken: it is empty again
+
+
+def test_rows_at_one_point_are_packed_and_unpacked() -> None:
+    values, rows_at_h = rows(6, 3), ExampleGradients(3)
+    rows_at_h.update(values)
+    assert not len(rows_at_h.unpack(rows_at_h.packed()).norms)  # the step may yet be skipped
+    rows_at_h.end_step(4, made=True)
+    seen = rows_at_h.unpack(rows_at_h.packed())
+    torch.testing.assert_close(seen.norms, values.norm(dim=1))
+    assert seen.steps.tolist() == [4] * 6
 
 
 def test_the_largest_norm_of_each_step() -> None:

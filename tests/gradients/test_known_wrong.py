@@ -1,4 +1,4 @@
-"""Common ways to look at gradients that give wrong numbers, beside ours."""
+"""Common ways to measure gradients that give wrong numbers, compared with ours."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def test_wandb_watch_hides_what_is_not_finite(exploded: Parts, monkeypatch: pyte
     assert sum(logged["head"].histogram) == 2  # of three values; the one that exploded is not shown
     assert max(logged["head"].bins) == 1.0
     history.log_tensor_stats(torch.full((3,), math.nan), "normalizer")
-    assert "normalizer" not in logged  # nor is it told that all have
+    assert "normalizer" not in logged  # nor does anything say that all have
     assert ParameterNorms(exploded).of_gradients().max() == math.inf

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from clsnorm.command.status import run_command
-from clsnorm.launch.one_machine import launch, status_of
+from clsnorm.launch.one_machine import exit_status, launch
 
 ROOT = Path(__file__).parents[2]
 TWO = ["trainer=ddp_cpu"]
@@ -64,7 +64,7 @@ def test_a_worker_s_crash_is_told_shortly(
 
     monkeypatch.setattr(subprocess, "run", crash)
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    assert run_command(lambda: launch(tmp_path, processes=2, task="clsnorm.experiment.run:work")) == 1
+    assert run_command(lambda: launch(tmp_path, processes=2, task="clsnorm.experiment.job:work")) == 1
     told = capsys.readouterr().err
     assert told == f"error: a worker crashed: ZeroDivisionError: by zero (its traceback: {tmp_path / 'error.json'})\n"
 
@@ -74,7 +74,7 @@ def test_a_worker_s_crash_is_told_shortly(
     [([1, -15], 1), ([-9, 1], 137), ([-9, -15], 137), ([-15], 143), ([2, 2], 1)],
 )
 def test_status_is_of_the_worker_that_failed_by_itself(codes: list[int], status: int) -> None:
-    assert status_of(codes) == status
+    assert exit_status(codes) == status
 
 
 @pytest.mark.slow

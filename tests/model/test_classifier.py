@@ -32,7 +32,7 @@ def test_output_is_encoder_normalizer_head(tiny, make_batch):
     torch.testing.assert_close(out.logits, out.z @ classifier.head.weight.T + classifier.head.bias)
 
 
-def test_dropout_stands_between_normalizer_and_head(tiny, make_batch):
+def test_dropout_is_between_normalizer_and_head(tiny, make_batch):
     classifier = Classifier(Encoder(tiny("bert"), dropout=0.0), Identity(24), num_outputs=2, seed_init=0, dropout=0.5)
     first, second = classifier(make_batch([4, 9, 6])), classifier(make_batch([4, 9, 6]))
     assert torch.equal(first.z, second.z)

@@ -239,7 +239,7 @@ def test_a_head_without_bias_is_matched_and_folded_where_it_can_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"rate_matched": "maybe"}, r"rate_matched` to be true or false, but got 'maybe'"),
         ({"init": None}, r"init` to be one of .*, but got None"),
@@ -248,8 +248,8 @@ def test_a_head_without_bias_is_matched_and_folded_where_it_can_be() -> None:
         ({"recalibrate_every": 1}, r"a calibrated normalizer for classifier\.recalibrate_every=1, but Identity"),
     ],
 )
-def test_wrong_controls_are_told(options: dict[str, object], told: str, tiny) -> None:
-    with pytest.raises(InputError, match=told):
+def test_wrong_controls_are_refused(options: dict[str, object], message: str, tiny) -> None:
+    with pytest.raises(InputError, match=message):
         build(tiny, Identity(DIM), **options)
 
 
@@ -285,7 +285,7 @@ def test_what_a_cosine_head_cannot_do_is_refused(tiny) -> None:
         classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
 
 
-def test_wrong_init_is_told(tiny) -> None:
+def test_a_wrong_init_is_refused(tiny) -> None:
     with pytest.raises(InputError, match=r"classifier\.init.*'function_match'.*function_matched"):
         build(tiny, Identity(DIM), init="function_match")
 

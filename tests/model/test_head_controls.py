@@ -23,7 +23,7 @@ SHORT = ("data.max_train_examples=64", "callbacks=none")
 MATCHED = ("normalizer=zca_whitening", "classifier.init=function_matched", "classifier.rate_matched=true", *SHORT)
 
 
-def test_first_steps_stand_in_the_results(train: Train) -> None:
+def test_first_steps_are_in_the_results(train: Train) -> None:
     identity, plain, matched = (metrics(train(*o)) for o in (SHORT, ("normalizer=zca_whitening", *SHORT), MATCHED))
     assert identity["head/first_step"] == identity["head/first_step_of_identity"] > 0
     assert identity["head/rate"] == plain["head/rate"] == 1
@@ -88,11 +88,11 @@ def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.Mon
     counts.clear()
     run = train("normalizer=standardize", "classifier.recalibrate_every=2", "trainer.max_epochs=5", *SHORT)
     assert counts == [0, 0, 1, 0, 1]
-    told = [row for row in Events(RunFolder(run.folder).events).read() if row["kind"] == "recalibrated"]
-    assert len(told) == 2
+    events = [row for row in Events(RunFolder(run.folder).events).read() if row["kind"] == "recalibrated"]
+    assert len(events) == 2
     cost = results(run)["calibration_seconds"]
     first = results(once)["calibration_seconds"]
-    assert cost == pytest.approx(first + sum(float(row["value"]) for row in told), abs=2e-3)
+    assert cost == pytest.approx(first + sum(float(row["value"]) for row in events), abs=2e-3)
     counts.clear()
     train("normalizer=standardize", "trainer.max_epochs=3", *SHORT)
     assert counts == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""What of a classifier is sharded, and that nothing else about it changes; runs of two processes stand elsewhere."""
+"""Sharding a classifier changes nothing else about it; runs of two processes are tested elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 import torch.distributed as dist
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule
@@ -14,7 +15,7 @@ from torch.distributed.tensor import DTensor
 
 from clsnorm.batches import Batch
 from clsnorm.model import Classifier, Encoder, Output
-from clsnorm.model.sharding import shard
+from clsnorm.model.sharding import FullyShardedStrategy, shard
 from clsnorm.normalizers import LayerNorm
 
 FAMILIES = ["bert", "roberta", "electra", "albert", "distilbert", "modernbert", "mpnet", "deberta-v2"]
@@ -65,3 +66,12 @@ def test_layers_are_units_and_nothing_else_changes(
     state = classifier.state_dict()
     assert state.keys() == weights.keys()
     assert all(torch.equal(whole(value), weights[name]) for name, value in state.items() if "first_steps" not in name)
+
+
+def test_the_strategy_shards_over_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    strategy, seen = FullyShardedStrategy(), []
+    monkeypatch.setattr(FullyShardedStrategy, "num_processes", 3)
+    monkeypatch.setattr(ModelParallelStrategy, "setup_environment", lambda self: seen.append(self._data_parallel_size))
+    strategy.setup_environment()
+    assert seen == [3]
+    assert "16-mixed" not in strategy.precisions

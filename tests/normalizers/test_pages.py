@@ -1,4 +1,4 @@
-"""The pages of the families: their examples run, and each normalizer stands on one of them."""
+"""The pages of the families: their examples run, and each normalizer is on one of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_each_class_has_a_formula_of_its_own() -> None:
     assert {formula: kinds for formula, kinds in classes.items() if len(kinds) > 1} == {}
 
 
-def test_each_family_is_linked_and_each_normalizer_stands_in_one_table() -> None:
+def test_each_family_is_linked_and_each_normalizer_is_in_one_table() -> None:
     entry = (ROOT / "docs" / "normalizers" / "README.md").read_text(encoding="utf-8")
     assert all(f"({path.name})" in entry for path in FAMILIES)
     cells = re.findall(
@@ -43,4 +43,4 @@ def test_each_family_is_linked_and_each_normalizer_stands_in_one_table() -> None
     assert sorted([*found, *IN_PROSE]) == KEYS
 
 
-IN_PROSE = ("abtt", "whiten_cut")  # described in a paragraph of their own on the page of whitening
+IN_PROSE = ("abtt", "whiten_cut")  # described in a separate paragraph on the page of whitening

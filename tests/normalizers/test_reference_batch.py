@@ -54,6 +54,7 @@ def test_batchnorm_equals_torch(name: str, affine: bool, build: Build, batches: 
 
 
 def test_reference_of_ghostbn(build: Build, batches: list[Tensor], agree: Agree) -> None:
+    """`GhostBatchNorm` against torch's `BatchNorm1d` on one virtual batch after the other."""
     own, reference = build("ghostbn", dtype=batches[0].dtype), nn.BatchNorm1d(6).double()
     for h in batches:
         parts = np.split(np.arange(len(h)), range(8, len(h) - 7, 8))  # eights; the last one takes the rest
@@ -64,6 +65,7 @@ def test_reference_of_ghostbn(build: Build, batches: list[Tensor], agree: Agree)
 
 
 def test_reference_of_batchrenorm(build: Build, batches: list[Tensor], agree: Agree) -> None:
+    """`BatchRenorm` against its formula in numpy."""
     own = build("batchrenorm", dtype=batches[0].dtype, warmup_steps=2, r_max=1.2, q_max=0.3)
     mean, variance, inside = Average(), Average(), np.array([False, False])
     for step, h in enumerate(batches):
@@ -219,6 +221,7 @@ WHITENERS: dict[str, tuple[Whitener, np.ndarray]] = {
 
 @pytest.mark.parametrize("name", WHITENERS)
 def test_batch_whitening_equals_scipy(name: str, build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    """`DecorrelatedBatchNorm`, `CholeskyBatchWhitening` and `ShuffledGroupWhitening` against scipy, block by block."""
     whitener, order = WHITENERS[name]
     own, mean, covariance = build(name, 5, dtype=dtype, group_size=2, eps=EPS), Average(), Average()
     for step, size in enumerate(SIZES):
@@ -231,6 +234,7 @@ def test_batch_whitening_equals_scipy(name: str, build: Build, rows: Rows, dtype
 
 
 def test_reference_of_iternorm(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    """`IterNorm` against its iteration in numpy."""
     own, order = build("iternorm", 4, dtype=dtype, group_size=4, eps=EPS), np.arange(4)
     for step, size in enumerate(SIZES):
         h = rows(size, dim=4, seed=step, dtype=dtype)
@@ -245,6 +249,7 @@ def test_iternorm_converges_to_dbn(build: Build, rows: Rows) -> None:
 
 
 def test_reference_of_switchable_whiten(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    """`SwitchableWhitening` against its formula in numpy, example by example."""
     own = build("switchable_whiten", dtype=dtype, group_size=3)
     with torch.no_grad():
         own.mean_weights.copy_(torch.tensor([0.3, -0.2, 0.5]))
@@ -297,7 +302,7 @@ def test_whitening_has_a_gradient_where_eigenvalues_coincide(build: Build) -> No
 
 
 def test_released_group_whitening_is_not_followed(build: Build, rows: Rows) -> None:
-    """WhitenedCSE evaluates by the batch at hand, in a fresh permutation each time."""
+    """WhitenedCSE evaluates with the statistics of the current batch and a new permutation each time."""
     normalizer, h = build("group_whiten_shuffled"), rows(12)
     for step in range(5):
         normalizer(rows(16, seed=step))

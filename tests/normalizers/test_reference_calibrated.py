@@ -54,6 +54,7 @@ def test_reference_of_identity(normalized: Callable[..., Tensor], test: Tensor, 
 
 
 def test_reference_of_scale(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
+    """`Scale` against numpy."""
     agree(normalized("scale"), wide(test) * np.sqrt(6 / (np.linalg.norm(wide(train), axis=1) ** 2).mean()))
 
 
@@ -84,6 +85,7 @@ def test_reference_of_rotation(normalized: Callable[..., Tensor], test: Tensor, 
 def test_reference_of_spectrum_matched(
     alpha: float, normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree
 ) -> None:
+    """`SpectrumMatched` against scipy's matrix power."""
     matrix = np.real(fractional_matrix_power(covariance(train), -alpha / 2))
     agree(normalized("spectrum_matched", alpha=alpha), centred(test, train) @ matrix)
     agree(normalized("spectrum_matched", alpha=alpha, center=False), wide(test) @ matrix)
@@ -104,12 +106,14 @@ def test_reference_of_standardize(normalized: Callable[..., Tensor], train: Tens
 
 
 def test_reference_of_robust(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
+    """`Robust` against scikit-learn's `RobustScaler`."""
     agree(normalized("robust"), RobustScaler().fit(wide(train)).transform(wide(test)), tolerance=FLOAT32)
     reference = RobustScaler(quantile_range=(10, 80)).fit(wide(train))
     agree(normalized("robust", low=0.1, high=0.8), reference.transform(wide(test)), tolerance=FLOAT32)
 
 
 def test_reference_of_outlier_zero(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    """`OutlierZero` sets the planted outlier dimensions to zero."""
     h = rows(300, dim=40, dtype=dtype)
     h[:, 7] += 40
     h[:, 11] *= 30
@@ -139,6 +143,7 @@ def test_outlier_zero_wants_dimensions_that_there_are(build: Build, dims: list[i
 
 
 def test_reference_of_ln_strip(build: Build, rows: Rows, dtype: torch.dtype, agree: Agree) -> None:
+    """`LayerNormStrip` gives back what a layer norm's scale and bias were applied to."""
     norm = nn.LayerNorm(6).to(dtype)
     with torch.no_grad():
         norm.weight.copy_(torch.tensor([0.8, -0.5, 2.0, 0.01, 1.0, 0.9]))
@@ -161,11 +166,13 @@ def test_reference_of_zca_whitening(
 
 
 def test_reference_of_zca_cor(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
+    """`ZCACorrelation` against scipy."""
     root = np.real(fractional_matrix_power(np.corrcoef(wide(train).T), -0.5))
     agree(normalized("zca_cor"), StandardScaler().fit(wide(train)).transform(wide(test)) @ root)
 
 
 def test_reference_of_pca_cor(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
+    """`PCACorrelation` against scikit-learn's `PCA` of standardized rows."""
     scaler = StandardScaler().fit(wide(train))
     reference = PCA(whiten=True, svd_solver="full").fit(scaler.transform(wide(train)))
     agree(normalized("pca_cor"), reference.transform(scaler.transform(wide(test))) * np.sqrt(200 / 199))
@@ -174,11 +181,13 @@ def test_reference_of_pca_cor(normalized: Callable[..., Tensor], train: Tensor, 
 def test_reference_of_cholesky_whiten(
     normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree
 ) -> None:
+    """`CholeskyWhitening` against scipy's Cholesky factor."""
     upper = cholesky(inv(covariance(train)), lower=False)
     agree(normalized("cholesky_whiten"), centred(test, train) @ upper.T)
 
 
 def test_reference_of_soft_zca(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
+    """`SoftZCA` against its formula by a singular value decomposition."""
     _, singular, axes = np.linalg.svd(centred(train, train) / np.sqrt(200))
     matrix = axes.T @ np.diag((singular**2 + 0.1 * np.mean(singular**2)) ** -0.5) @ axes
     agree(normalized("soft_zca"), centred(test, train) @ matrix)
@@ -190,6 +199,7 @@ def test_reference_of_soft_zca(normalized: Callable[..., Tensor], train: Tensor,
 def test_shrinkage_equals_sklearn(
     name: str, estimator: type, count: int, build: Build, train: Tensor, test: Tensor, agree: Agree
 ) -> None:
+    """`OASWhitening` and `LedoitWolfWhitening` against scikit-learn's estimators."""
     reference = estimator().fit(wide(train[:count]))
     assert 0 < reference.shrinkage_ <= 1
     matrix = np.real(fractional_matrix_power(reference.covariance_, -0.5))

@@ -67,6 +67,7 @@ def test_reference_of_l2norm(scaled: Build, h: Tensor, agree: Agree) -> None:
 
 
 def test_reference_of_scalenorm(scaled: Build, h: Tensor, agree: Agree) -> None:
+    """`ScaleNorm` against scikit-learn's `normalize`."""
     own = scaled("scalenorm")
     agree(own(h), np.sqrt(12) * normalize(h.double().numpy()), tolerance=1e-6)  # the parameter is float32's root of 12
     with torch.no_grad():

@@ -1,4 +1,5 @@
-import io
+"""Both Adams: their formulas, and learning rates by depth."""
+
 import math
 
 import pytest
@@ -6,41 +7,9 @@ import torch
 from torch import nn
 
 from clsnorm.errors import InputError
-from clsnorm.model.classifier import Classifier
-from clsnorm.model.encoder.encoder import Encoder
-from clsnorm.normalizers import LayerNorm
-from clsnorm.optim import AdamW, AdamWUncorrected, Constant, Cosine, Linear
-from clsnorm.optim.groups import parameter_groups
-
-
-@pytest.fixture
-def classifier(tiny):
-    encoder = Encoder(tiny("bert"), tap="pooler")
-    return Classifier(encoder, LayerNorm(24, eps=1e-5, affine=True), num_outputs=2, seed_init=0)
-
-
-def test_groups_hold_each_parameter_once_and_spare_norms_biases_and_normalizers(classifier):
-    groups = parameter_groups(classifier)
-    grouped = [p for group in groups for p in group["params"]]
-    assert len(grouped) == len({id(p) for p in grouped}) == len(list(classifier.parameters()))
-    decayed = {id(p) for group in groups if "weight_decay" not in group for p in group["params"]}
-    for name, parameter in classifier.named_parameters():
-        spared = (
-            "LayerNorm" in name or name.endswith("bias") or name.startswith("normalizer")
-        )  # Trainer's rule, and ours
-        assert (id(parameter) in decayed) == (not spared), name
-    assert all(group["weight_decay"] == 0.0 for group in groups if "weight_decay" in group)
-
-
-def test_a_matrix_of_the_normalizer_is_not_decayed(classifier):
-    classifier.normalizer.matrix = nn.Parameter(torch.eye(24))
-    (group,) = [g for g in parameter_groups(classifier) if any(p is classifier.normalizer.matrix for p in g["params"])]
-    assert group["weight_decay"] == 0.0
-
-
-def test_frozen_parameters_are_left_out(classifier):
-    classifier.encoder.requires_grad_(False)
-    assert {g["part"] for g in parameter_groups(classifier)} == {"normalizer", "head"}
+from clsnorm.optim import AdamW, AdamWUncorrected
+from clsnorm.optim.adamw import LayerwiseAdam
+from clsnorm.optim.groups import apply_rates, parameter_groups
 
 
 def rates(optimizer, classifier):
@@ -113,53 +82,17 @@ def test_optimizer_options_out_of_range_are_refused(options, message):
             optimizer_class([nn.Parameter(torch.zeros(1))], **options)
 
 
-def trace(scheduler, steps):
-    values = []
-    for _ in range(steps):
-        values.append(scheduler.get_last_lr()[0])
-        scheduler.optimizer.step()
-        scheduler.step()
-    return values
+@pytest.mark.parametrize("optimizer_class", [AdamW, AdamWUncorrected, torch.optim.SGD])
+def test_the_head_s_rate_is_applied_once_by_any_optimizer(optimizer_class, classifier):
+    optimizer = optimizer_class(parameter_groups(classifier, head_rate=0.25), lr=1.0)
+    apply_rates(optimizer)
+    apply_rates(optimizer)
+    rate = rates(optimizer, classifier)
+    assert rate["head.weight"] == rate["head.bias"] == 0.25
+    assert {value for name, value in rate.items() if not name.startswith("head.")} == {1.0}
 
 
-def sgd(lr=0.3):
-    return torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
-
-
-@pytest.mark.parametrize(("total", "ratio"), [(100, 0.1), (37, 0.1), (7, 0.0), (3, 1.0), (1, 0.1)])
-def test_schedules_equal_those_of_transformers(total, ratio):
-    import transformers
-
-    warm = math.ceil(total * ratio)
-    for ours, theirs in (
-        (Linear, transformers.get_linear_schedule_with_warmup),
-        (Cosine, transformers.get_cosine_schedule_with_warmup),
-    ):
-        mine = trace(ours(sgd(), num_training_steps=total, warmup_ratio=ratio), total)
-        assert mine == pytest.approx(trace(theirs(sgd(), warm, total), total), rel=1e-12, abs=1e-15)
-    constant = trace(Constant(sgd(), num_training_steps=total, warmup_ratio=ratio), total)
-    assert constant == pytest.approx(trace(transformers.get_constant_schedule_with_warmup(sgd(), warm), total))
-
-
-def test_schedule_state_is_plain_and_resumes():
-    whole = trace(Linear(sgd(), num_training_steps=20, warmup_steps=3), 20)
-    first = Linear(sgd(), num_training_steps=20, warmup_steps=3)
-    start = trace(first, 8)
-    buffer = io.BytesIO()
-    torch.save({"s": first.state_dict(), "o": first.optimizer.state_dict()}, buffer)
-    buffer.seek(0)
-    state = torch.load(buffer, weights_only=True)
-    second = Linear(sgd(), num_training_steps=20, warmup_steps=3)
-    second.optimizer.load_state_dict(state["o"])
-    second.load_state_dict(state["s"])
-    assert start + trace(second, 12) == whole
-
-
-def test_schedule_options_out_of_range_are_refused():
-    for options, message in (
-        ({"num_training_steps": 10, "warmup_ratio": 1.5}, r"scheduler\.warmup_ratio"),
-        ({"num_training_steps": 10, "warmup_steps": -1}, r"scheduler\.warmup_steps"),
-        ({"num_training_steps": math.inf}, r"trainer\.max_steps"),
-    ):
-        with pytest.raises(InputError, match=message):
-            Linear(sgd(), **options)
+def test_each_adam_has_its_own_eps():
+    made = [kind([nn.Parameter(torch.zeros(1))], lr=1e-3) for kind in (AdamW, AdamWUncorrected)]
+    assert all(isinstance(optimizer, LayerwiseAdam) for optimizer in made)
+    assert [optimizer.param_groups[0]["eps"] for optimizer in made] == [1e-8, 1e-6]

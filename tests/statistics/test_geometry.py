@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from clsnorm.errors import InputError
-from clsnorm.statistics import Moments, centred_share, isoscore, participation_ratio, top_energy_share
+from clsnorm.statistics import Moments, centred_share, isoscore, participation_ratio
 
 
 def moments_of(h: np.ndarray) -> Moments:
@@ -29,12 +28,6 @@ def test_centred_share(h: np.ndarray) -> None:
     assert centred_share(moments_of(np.ones((3, 2)))) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("k", [1, 5, 8])
-def test_top_energy_share(h: np.ndarray, k: int) -> None:
-    energy = np.sort((h**2).mean(0))[::-1]
-    assert top_energy_share(moments_of(h), k) == pytest.approx(energy[:k].sum() / energy.sum(), rel=1e-12)
-
-
 def test_participation_ratio_counts_directions(h: np.ndarray) -> None:
     eigenvalues = np.linalg.eigvalsh(np.cov(h.T, bias=True))
     assert participation_ratio(moments_of(h)) == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
@@ -52,10 +45,7 @@ def test_isoscore_equals_its_published_definition(h: np.ndarray) -> None:
     assert isoscore(moments_of(h)) == pytest.approx(expected, rel=1e-10)
 
 
-def test_undefined_is_nan_and_bad_k_is_told() -> None:
+def test_undefined_is_nan() -> None:
     zeros = moments_of(np.zeros((3, 4)))
     assert all(math.isnan(f(zeros)) for f in (centred_share, participation_ratio, isoscore))
-    assert math.isnan(top_energy_share(zeros, 2))
     assert math.isnan(isoscore(moments_of(np.arange(3.0)[:, None])))
-    with pytest.raises(InputError, match="between 1 and 4 dimensions, but got 5"):
-        top_energy_share(zeros, 5)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from clsnorm.statistics import Snapshot, describe, linear_cka
-from clsnorm.statistics.numbers import isoscore_star
+from clsnorm.statistics.families.spectrum import isoscore_star
 
 N, D, C = 400, 16, 3
 

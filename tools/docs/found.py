@@ -25,32 +25,22 @@ These were not there, or were refused, so nothing that is said of them was check
 
 {measured}"""
 MEASURED = """\
-Texts are read and tokenized chunk by chunk, and what is asked of all rows (splits, copies, subsets) is found by going
-over their columns on disk piece by piece. So memory grows neither with the length nor with the number of the texts, but
-for a byte a row of train while splits are carved, or eight where labels are numbers; about 100 bytes for each copy of a
-text, if one text makes up a large part of train; and about 140 bytes a row of a training subset while it is drawn.
-Training on all of train takes eight bytes a row for the order of an epoch, 16 while it is drawn; label noise, 22.
-Tokens stay in mapped files.
+Texts are read and tokenized chunk by chunk and stay on disk, and so do tokens, in mapped files. The numbers of rows
+(labels, hashes of the texts, ids, splits) are arrays in memory while rows are read, split and drawn: at most about 100
+bytes a row, however long the texts are. Training on all of train takes 16 bytes a row (which rows are used, and the
+order of the epoch), 24 while the order is drawn.
 
-Measured on two shared CPU cores, on a fresh cache, by
-`python benchmarks/data_loading.py --data FOLDER --rows 1000000 --few`, with more rows, and for all of train on a
-fresh cache of its own. *MB before*: the process's peak once all is imported; *peak MB*: at the end, pages of mapped
-files included, which the system drops when it needs them; *own*: without pages of files.
+Measured on two shared CPU cores, on a fresh cache, by `python benchmarks/data_loading.py --rows 1000000 --few`, and
+with fewer rows: between the first and the third line, *own peak MB* grows by 90 bytes a row. *MB before*: the process's
+peak after all imports; *peak MB*: at the end, pages of mapped files included, which the system drops when it needs
+them; *own*: without pages of files.
 
-| data | what is asked | rows of train | seconds | MB before | peak MB | own MB before | own peak MB |
+| data | training rows | rows of train | seconds | MB before | peak MB | own MB before | own peak MB |
 | --- | --- | --- | --- | --- | --- | --- | --- |
-| SST-2 | 1,000 rows of train | 65,349 | 1.4 | 463 | 561 | 351 | 409 |
-| SST-2 | the same again | 65,349 | 0.3 | 464 | 503 | 353 | 364 |
-| SST-2 | all of train, read before | 65,349 | 1.4 | 463 | 573 | 351 | 423 |
-| SST-2 | the same again | 65,349 | 0.2 | 464 | 528 | 353 | 382 |
-| CSV, 127 MB | 1,000 rows of train | 996,000 | 14.7 | 464 | 621 | 352 | 474 |
-| CSV, 127 MB | the same again | 996,000 | 0.3 | 464 | 506 | 352 | 365 |
-| CSV, 1,274 MB | 1,000 rows of train | 9,996,000 | 181.8 | 464 | 615 | 353 | 467 |
-| CSV, 1,274 MB | the same again | 9,996,000 | 2.3 | 465 | 506 | 352 | 365 |
-| CSV, 127 MB | all of train | 996,000 | 69.1 | 463 | 778 | 351 | 510 |
-| CSV, 127 MB | the same again | 996,000 | 0.6 | 464 | 664 | 352 | 413 |
-| CSV, 382 MB | all of train | 2,996,000 | 199.4 | 464 | 1,025 | 352 | 539 |
-| CSV, 382 MB | the same again | 2,996,000 | 2.3 | 463 | 880 | 351 | 411 |
+| CSV, 13 MB | 1,000 rows of train | 96,000 | 1.9 | 461 | 564 | 349 | 408 |
+| CSV, 13 MB | the same again | 96,000 | 0.2 | 461 | 501 | 349 | 361 |
+| CSV, 127 MB | 1,000 rows of train | 996,000 | 13.1 | 460 | 630 | 348 | 485 |
+| CSV, 127 MB | the same again | 996,000 | 0.3 | 460 | 500 | 348 | 361 |
 """
 
 

@@ -15,13 +15,12 @@ from clsnorm.statistics import (
     drift,
     linear_cka,
     mean_drift,
-    numbers,
     procrustes,
     self_duality,
-    shape,
-    spectrum,
     subspace_overlap,
 )
+from clsnorm.statistics.eigenvalues import log_change, resolved
+from clsnorm.statistics.outlier_dimensions import jaccard, outliers
 
 COMPONENTS = 10  # directions of the subspaces that are compared
 MEASURES = {
@@ -47,16 +46,16 @@ def compare(before: Snapshot, after: Snapshot) -> dict[str, float]:
     found = {**dict.fromkeys(MEASURES, math.nan), "sample/rows": float(len(start))}
     if len(start) < 4 or before.not_finite or after.not_finite:
         return found
-    means = numbers.mean(before), numbers.mean(after)
+    means = before.mean, after.mean
     found |= {f"drift/{name}": value for name, value in drift(now, start).items()}
     found |= {
         "drift/mean": mean_drift(means[1], means[0]),  # of all rows, not of the sample
-        "outliers/jaccard": shape.jaccard(*map(shape.outliers, means)),
+        "outliers/jaccard": jaccard(*map(outliers, means)),
     }
     if _varies(before) and _varies(after):
-        kept = min(COMPONENTS, *(len(spectrum.resolved(s.eigenvalues)) for s in (before, after)))
+        kept = min(COMPONENTS, *(len(resolved(s.eigenvalues)) for s in (before, after)))
         found |= {
-            "drift/spectrum": spectrum.log_change(after.eigenvalues, before.eigenvalues),
+            "drift/spectrum": log_change(after.eigenvalues, before.eigenvalues),
             "similarity/cka": linear_cka(start, now, unbiased=True),
             "similarity/procrustes": procrustes(start, now),
             "similarity/top_10": subspace_overlap(*(s.eigenvectors[:, :kept] for s in (before, after))),
@@ -98,7 +97,7 @@ def outlier_dimensions(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
 
     The rule is that of ``outliers/mean``. What stands before the first layer is left out of the count of layers.
     """
-    places = {name: shape.outliers(numbers.mean(s)).tolist() for name, s in snapshots.items() if s.count >= 2}
+    places = {name: outliers(s.mean).tolist() for name, s in snapshots.items() if s.count >= 2}
     layers = Counter(
         dimension
         for name, found in places.items()

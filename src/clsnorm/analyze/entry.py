@@ -7,21 +7,23 @@ python -m clsnorm.analyze run=runs/NAME
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from clsnorm.command import sweep as sweeping
-from clsnorm.config import choices as options
-from clsnorm.config import names as naming
-from clsnorm.config.choices import CONF
+from clsnorm.command.sweep import REFUSALS, reporting
+from clsnorm.config import CONF, check_groups, prepare
+from clsnorm.config.choices import description, find_option
 from clsnorm.errors import InputError
-from clsnorm.pages import figure as plotting
+from clsnorm.launch.devices import count_processes
+from clsnorm.launch.one_machine import launch
+from clsnorm.pages.figure import require as require_matplotlib
 
 log = logging.getLogger(__name__)
-OF_THE_RUN = ("data", "model", "seed", "seeds")  # what a fine-tuned run has settled
+OF_THE_RUN = ("data", "model", "seed", "seeds")  # what a fine-tuned run has already fixed
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="analyze")
@@ -29,63 +31,62 @@ def main(config: DictConfig) -> None:
     """Analyzes one configuration in its folder, unless that is done."""
     from hydra.core.hydra_config import HydraConfig
 
+    from clsnorm.run_folder.folder import RunFolder
+
+    output = Path(HydraConfig.get().runtime.output_dir)
+    with reporting(output / "analysis.json"):
+        try:
+            plain = resolve(config, HydraConfig.get().overrides.task)
+            processes = count_processes(plain)
+            check_groups(plain, ("data", "model"))
+        except REFUSALS:
+            RunFolder(output).discard_if_empty()
+            raise
+        _analyze_or_launch(plain, output, processes)
+    print(f"written to {output}/analysis.html; all together: {output.parent}/index.html")
+
+
+def _analyze_or_launch(config: dict[str, Any], output: Path, processes: int) -> None:
     from clsnorm.analyze.analysis import AnalysisFolder, execute
-    from clsnorm.config.roles import check_groups
-    from clsnorm.launch.one_machine import launch
     from clsnorm.run_folder import provenance
 
-    folder = AnalysisFolder(Path(HydraConfig.get().runtime.output_dir))
-    with sweeping.failure_told(folder.path.name):
-        try:
-            options.require_known(config, "analyze")
-            plain = resolve(config, OmegaConf.to_container(HydraConfig.get().runtime.choices))  # type: ignore[arg-type]
-            processes = check(plain, list(HydraConfig.get().overrides.task))
-            check_groups(plain, ("data", "model"))
-        except sweeping.REFUSALS:
-            folder.discard_if_empty()
-            raise
-        with folder.claim(plain) as finished:
-            if finished is not None:
-                differs = provenance.differing(finished["commit"])
-                log.info("done before%s: %s; force=true analyzes again", differs, folder.path)
-            elif processes > 1:
-                launch(folder.path, processes=processes, task="clsnorm.analyze.analysis:execute")
-            else:
-                execute(plain, folder.path)
-    print(f"written to {folder.path}/analysis.html; all together: {folder.path.parent}/index.html")
+    with AnalysisFolder(output).claim(config) as finished:
+        if finished is not None:
+            log.info("done before%s: %s; force=true analyzes again", provenance.differing(finished["commit"]), output)
+        elif processes > 1:
+            launch(output, processes=processes, task="clsnorm.analyze.analysis:execute")
+        else:
+            execute(config, output)
 
 
-def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
-    """Returns ``config`` as plain values, with its hash, the chosen options, and what the model's file says of it.
+def resolve(config: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """Returns ``config`` as `prepare` does, with ``note``: how the model's file describes it.
+
+    The choices are those of the run, if one is analyzed.
 
     Raises:
-        InputError: If ``config.run`` holds no finished run, whose options these then are.
+        InputError: If a value is refused, or ``config.run`` holds no finished run.
     """
-    from clsnorm.config.choices import description
-    from clsnorm.experiment.loaded import read_run
-
-    plain = naming.recorded(config)
-    plain["config_hash"] = naming.analysis_hash(config)
-    chosen = read_run(plain["run"])[0]["choices"] if plain["run"] else choices
-    plain["choices"] = {key: chosen[key] for key in ("data", "model")}
-    plain["note"] = description(CONF / "model" / f"{plain['choices']['model']}.yaml")
-    return plain
+    plain = prepare(config, "analyze")
+    require_possible(plain["run"], overrides)
+    choices = _choices_of(plain["run"]) if plain["run"] else plain["choices"]
+    plain["choices"] = {key: choices[key] for key in ("data", "model")}
+    path = find_option("model", plain["choices"]["model"])
+    return plain | {"note": description(path) if path else ""}
 
 
-def check(config: dict[str, Any], overrides: list[str]) -> int:
-    """Checks a resolved configuration and returns the number of processes it asks for.
+def _choices_of(run: str) -> dict[str, Any]:
+    from clsnorm.experiment.loaded import read_run  # imports torch
 
-    Raises:
-        InputError: If an override contradicts the run that is analyzed, a device is not there, or figures cannot be
-            drawn.
-    """
-    from clsnorm.config.rules import count_processes
+    return read_run(run)[0]["choices"]
 
-    plotting.require()
-    settled = [text for text in overrides if text.lstrip("+~").partition("=")[0].split(".")[0] in OF_THE_RUN]
-    if config["run"] and settled:
+
+def require_possible(run: str | None, overrides: Sequence[str]) -> None:
+    """Raises `InputError` if figures cannot be drawn, or an override contradicts the run that is analyzed."""
+    require_matplotlib()
+    fixed = [text for text in overrides if text.lstrip("+~").partition("=")[0].split(".")[0] in OF_THE_RUN]
+    if run and fixed:
         raise InputError(
-            f"Expected run={config['run']} to come without {' '.join(settled)}: data and model are those of the run. "
+            f"Expected run={run} to come without {' '.join(fixed)}: data and model are those of the run. "
             "Leave one of them out"
         )
-    return count_processes(config, prefix="")

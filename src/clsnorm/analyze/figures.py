@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clsnorm.pages import figure as plotting
-from clsnorm.statistics.nulls import isotropic_eigenvalues, isotropic_energies
+from clsnorm.statistics.noise import isotropic_eigenvalues, isotropic_energies
 
 Array = np.ndarray
 GREY = "#9a9a9a"

@@ -1,4 +1,4 @@
-"""Observers of a run. They never change what is trained: `callbacks=none` gives the same result."""
+"""Observers of a run. They never change the training: `callbacks=none` gives the same result."""
 
 from clsnorm.callbacks.cls_statistics import ClsStatistics
 from clsnorm.callbacks.collapse import Collapse

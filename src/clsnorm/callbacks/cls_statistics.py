@@ -29,42 +29,43 @@ class ClsStatistics(Observer):
 
     Each of ``numbers`` is logged as ``cls/{split}/{point}/{number}``, where the split is
 
-    - ``start``: the select split before the first step; a calibrated normalizer is calibrated by then. Beside it,
-      ``cls/noise/{number}``, where it is known and the same at any point, is what as many rows of isotropic noise show;
-    - ``train``: training batches as the step saw them, so with dropout: those of the last ``window`` optimizer steps
-      before every ``every``-th logged step;
+    - ``start``: the select split before the first step, after a normalizer's calibration. Along with it,
+      ``cls/noise/{number}`` is the value for as many rows of isotropic noise, if known and the same at all points;
+    - ``train``: training batches as in the step, so with dropout: those of the last ``window`` optimizer steps before
+      every ``every``-th logged step;
     - ``select``: the select split at each validation. A calibrated normalizer also has
-      ``cls/select/staleness/{shift,stretch}``, and ``shape`` if it has a matrix: how far h has moved from where it was
-      calibrated. Since a few examples stand against the whole training split, a shift of about ``1 / sqrt(examples)``
-      is noise;
+      ``cls/select/staleness/{shift,stretch}``, and ``shape`` if it has a matrix: how far h has moved since the
+      calibration. As these compare a few examples with the whole training split, a shift of about
+      ``1 / sqrt(examples)`` is noise;
     - ``report``, ``report_...``: each report split at the end, by its name.
 
-    In the results ``cls/select/...`` and ``cls/report/...`` are of the selected weights, as the scores are, and
-    ``last/cls/select/...`` of the last ones. All accumulators are kept in ``statistics/{split}_{point}.npz``, of the
-    last time, and if asked for in ``statistics/validations/step{number}_{point}.npz`` of each validation;
-    `clsnorm.statistics.load` reads them, and any other statistic can be made from them.
+    In the results ``cls/select/...`` and ``cls/report/...`` are for the selected weights, as the scores are, and
+    ``last/cls/select/...`` for the last weights. The latest accumulators are stored in
+    ``statistics/{split}_{point}.npz``, and with ``keep_validations`` those of each validation in
+    ``statistics/validations/step{number}_{point}.npz``; `clsnorm.statistics.load` reads them, and any other statistic
+    can be computed from them.
 
-    Exact on any number of devices and for any batch size: accumulators are added up, never averaged. No training step
-    waits for the device, but those that log.
+    Exact on any number of devices and for any batch size: accumulators are summed, never averaged. Only training steps
+    that log wait for the device.
 
-    A W&B run gets histograms at h and z over the select split, at the first validation of each epoch: 64 bins each of
-    the dimensions' means and standard deviations and of the examples' norms, about 10 kB an epoch; and at the end one
-    table of means and standard deviations over the report split, a row a dimension.
+    A W&B run gets histograms at h and z over the select split, at the first validation of each epoch: 64 bins each for
+    the dimensions' means and standard deviations and for the examples' norms, about 10 kB per epoch; and at the end one
+    table of means and standard deviations over the report split, a row per dimension.
 
     Args:
-        numbers: Statistics of the catalogue, by name (`docs/statistics.md`); those of classes are left out in
+        numbers: Statistics of the catalogue, by name (`docs/statistics.md`); those of classes are skipped in
             regression.
-        max_examples: At most this many of a split, those with the smallest hashes of their ids: a random sample, the
-            same one each time, for any order, batch size and number of processes; None: all.
+        max_examples: At most this many examples of a split, those with the smallest hashes of their ids: always the
+            same random sample, for any order, batch size and number of processes; None: all.
         every: Logged steps between two measurements of training batches; None: no such measurements.
-        window: Optimizer steps whose batches such a measurement takes: at most all since the last one.
-        layers: Whether ``start``, ``select`` and ``report`` also look at each layer (``layer00``, ...) and at the
-            pooler (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of each split.
-        keep_validations: Whether the accumulators of each validation are kept, ``8 * dim^2`` bytes a place and more.
+        window: Optimizer steps whose batches such a measurement covers: at most all since the last one.
+        layers: Whether ``start``, ``select`` and ``report`` also cover each layer (``layer00``, ...) and the pooler
+            (``pooler_pre``, ``pooler``), which costs one more pass over at most ``max_examples`` of each split.
+        keep_validations: Whether to store the accumulators of each validation, at least ``8 * dim^2`` bytes per place.
 
     Raises:
-        InputError: If a number is not in the catalogue, ``max_examples``, ``every`` or ``window`` is not a positive
-            whole number, or a switch is not true or false.
+        InputError: If a number is not in the catalogue, ``max_examples``, ``every`` or ``window`` is not a whole number
+            of at least 1, or a switch is not true or false.
     """
 
     def __init__(
@@ -87,13 +88,13 @@ class ClsStatistics(Observer):
         self._statistics = [find(name, argument="numbers") for name in numbers]
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._keeps_validations = keep_validations
-        self._layer_snapshots: dict[str, Snapshot] = {}  # of the validation that is being made
+        self._layer_snapshots: dict[str, Snapshot] = {}  # of the current validation
         self._numbers: dict[str, float] = {}
-        self._chosen: dict[str, np.ndarray] = {}  # places of the examples of a split that are looked at
+        self._chosen: dict[str, np.ndarray] = {}  # indices of the observed examples, by split
         self._passes: dict[str, SplitPass] = {}  # by split, in the order of the loaders
         self._window: TrainWindow | None = None
         self._saved_window: dict[str, Any] | None = None
-        self._drawn_epoch = -1  # the last with histograms
+        self._drawn_epoch = -1  # the last epoch with histograms
 
     @override
     def summary(self) -> dict[str, float]:
@@ -114,16 +115,16 @@ class ClsStatistics(Observer):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._open_window(trainer)
-        if trainer.global_step > 0:  # resumed: the start is past, measured or not
+        if trainer.global_step > 0:  # resumed after the start
             return
         walked = self._walk(trainer, pl_module, "select", trainer.strategy.validation_step, points=POINTS)
         numbers = self._finish(trainer, "start", walked) | self._noise(walked["h"])
         log_directly(trainer, numbers, step=step_number(trainer))
 
     def _noise(self, snapshot: Snapshot) -> dict[str, float]:
-        """What noise shows where that depends on the number of rows, dimensions and classes alone."""
-        told = [s for s in self._statistics if not s.conditional and s.applies_to(snapshot)]
-        nulls = {s.key: s.null(snapshot) for s in told if s.null}
+        """Returns the values for noise that depend only on the number of rows, dimensions and classes."""
+        unconditional = [s for s in self._statistics if not s.conditional and s.applies_to(snapshot)]
+        nulls = {s.key: s.null(snapshot) for s in unconditional if s.null}
         numbers = {f"cls/noise/{key}": value for key, value in nulls.items()}
         self._numbers.update(numbers)
         return numbers
@@ -162,7 +163,7 @@ class ClsStatistics(Observer):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         normalizer = self.classifier(pl_module).normalizer
         self._passes = {"select": self._new_pass(trainer, pl_module, "select", points=POINTS, normalizer=normalizer)}
-        if self._layers:  # before the pass that is scored, whose scores this one would enter
+        if self._layers:  # before the scored pass starts, so that these steps are not scored
             self._layer_snapshots = self._walk(
                 trainer, pl_module, "select", trainer.strategy.validation_step, points=()
             )
@@ -243,14 +244,14 @@ class ClsStatistics(Observer):
         *,
         points: Sequence[str],
     ) -> dict[str, Snapshot]:
-        """Goes over the chosen examples of a split by itself, alone over those, and returns what it saw."""
+        """Runs the chosen examples of a split through the classifier and returns their statistics."""
         walked = self._new_pass(trainer, pl_module, split, points=points)
         loader = self.data(trainer).rows_dataloader(split, self._chosen[split])
         walked.walk(loader, step, self.classifier(pl_module), device=pl_module.device, layers=self._layers)
         return _reduced(walked)
 
     def _finish(self, trainer: pl.Trainer, split: str, snapshots: Mapping[str, Snapshot]) -> dict[str, float]:
-        """Keeps the accumulators and returns the numbers, the same on all ranks."""
+        """Saves the accumulators and returns the numbers, equal on all ranks."""
         numbers = {
             f"cls/{split}/{place}/{statistic.key}": statistic.value(snapshot)
             for place, snapshot in snapshots.items()
@@ -263,7 +264,7 @@ class ClsStatistics(Observer):
 
 
 def _reduced(finished: SplitPass) -> dict[str, Snapshot]:
-    """Returns what all processes have seen. Collective."""
+    """Returns the statistics over all processes. Collective."""
     finished.all_reduce()
     return finished.collection.snapshots
 

@@ -1,4 +1,4 @@
-"""Whether a classifier gives the same answer to everything."""
+"""Collapse: does a classifier predict the same class for all examples?"""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SHARE = "predictions/select/largest_share"
 
 
 class Collapse(Observer):
-    """Logs which share of the select split gets the most frequent answer; a collapse is an event.
+    """Logs the share of the select split with the most frequent prediction; a collapse is an event.
 
-    ``predictions/select/largest_share`` stands beside each validation, exact on any number of devices; regression has
-    no classes, and logs nothing. A validation that `clsnorm.metrics.has_collapsed` finds collapsed is told as
-    ``majority_collapse``, with its score, by the rule by which ``collapsed`` in the results judges the report split at
-    the end. A run may have a few of these events before it has learned anything, so that only a collapse that lasts can
-    end it (``abort_on``): one in the second half of the training, which the validation before has seen, too. A failed
-    run is one that ends collapsed (Mosbach et al., 2021); half of it shows that it is not merely slow to begin.
+    ``predictions/select/largest_share`` is logged at each validation, exact on any number of devices; not in
+    regression, which has no classes. A validation that is collapsed by `clsnorm.metrics.has_collapsed` is reported as
+    ``majority_collapse``, with its score; ``collapsed`` in the results applies the same rule to the report split at the
+    end. A run may have a few of these events before it has learned anything. So only a lasting collapse can end it
+    (``abort_on``): one in the second half of the training, if the previous validation was collapsed, too. A failed run
+    is one that ends collapsed (Mosbach et al., 2021); after half of the steps it is not merely slow to start.
     """
 
     kinds = ("majority_collapse",)
@@ -81,4 +81,4 @@ class Collapse(Observer):
         self._collapsed = has_collapsed(score, self._majority, mode=data.mode, largest_share=share)
         if self._collapsed:
             lasts = before and trainer.global_step >= trainer.estimated_stepping_batches / 2
-            self.tell(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)
+            self.report(step=step_number(trainer), kind="majority_collapse", place=place, value=score, decisive=lasts)

@@ -1,4 +1,4 @@
-"""What is more than a number: histograms and a table of [CLS], for loggers that can show them."""
+"""Histograms and a table of [CLS], for loggers that can show them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BINS = 64
 
 @runtime_checkable
 class DistributionLogger(Protocol):
-    """A logger that shows more than numbers, as `clsnorm.loggers.WandbRun` does."""
+    """A logger that can show more than numbers, such as `clsnorm.loggers.WandbRun`."""
 
     def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
         """Logs counts and edges of bins by name."""
@@ -24,7 +24,7 @@ class DistributionLogger(Protocol):
 
 
 def histograms(snapshots: Mapping[str, Snapshot], *, prefix: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns `BINS` counts and their edges of each place's distributions; nothing of a place without finite rows.
+    """Returns counts and edges of `BINS` bins for each place's distributions; skips places without finite rows.
 
     ``{prefix}/{place}/distribution/mean`` and ``.../std`` are over dimensions, ``.../norm`` is over examples.
     """
@@ -38,7 +38,7 @@ def histograms(snapshots: Mapping[str, Snapshot], *, prefix: str) -> dict[str, t
 
 
 def dimension_table(snapshots: Mapping[str, Snapshot]) -> tuple[list[str], list[list[Any]]]:
-    """Returns columns and rows of means and standard deviations: a row a dimension, two columns a place."""
+    """Returns columns and rows of means and standard deviations: a row per dimension, two columns per place."""
     filled = {place: snapshot for place, snapshot in snapshots.items() if snapshot.count}
     columns = ["dimension", *(f"{place}/{name}" for place in filled for name in ("mean", "std"))]
     values = [part.tolist() for snapshot in filled.values() for part in _per_dimension(snapshot)]
@@ -46,7 +46,7 @@ def dimension_table(snapshots: Mapping[str, Snapshot]) -> tuple[list[str], list[
 
 
 def able(loggers: Iterable[Any]) -> list[DistributionLogger]:
-    """Returns the loggers that show more than numbers."""
+    """Returns the loggers that can show more than numbers."""
     return [logger for logger in loggers if isinstance(logger, DistributionLogger)]
 
 

@@ -1,4 +1,4 @@
-"""What gradients do: of each example at [CLS], and of each part's parameters."""
+"""Gradients of each example at [CLS], and of the parameters by part."""
 
 from __future__ import annotations
 
@@ -30,30 +30,31 @@ from clsnorm.gradients import (
 )
 from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, loss_scaler, scale_on_device, step_number
 
-EMBEDDING = "embedding"  # h itself, beside its gradient
+EMBEDDING = "embedding"  # h itself, not its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer
 
 
 class GradientNorms(Observer):
     """Logs the gradients of single examples before (``h``) and after (``z``) the normalizer, and of the parameters.
 
-    A row of the gradient that reaches [CLS] is that of one example; it is brought to the scale of the gradient of the
-    *example's own loss*: AMP's scale, gradient accumulation, the mean over the global batch and DDP's factor are
-    undone. Where the normalizer mixes the batch's gradients, a row at ``h`` is a gradient of the *sum* of all losses,
-    and its point is called ``h_of_sum``. Observing costs no second backward pass, and the host waits for the device
-    once in a logged step and never in another; numbers are of all the steps since the last logged one, exact on any
-    number of devices. A step that AMP's gradient scaler skipped does not count: neither its examples, nor, if it is a
-    logged one, its parameters' gradients, which are then logged as NaN.
+    Each row of the gradient at [CLS] belongs to one example; it is rescaled to the gradient of the *example's own
+    loss*: AMP's scale, gradient accumulation, the mean over the global batch and DDP's factor are undone. If the
+    normalizer mixes the batch's gradients, a row at ``h`` is a gradient of the *sum* of all losses, and its point is
+    called ``h_of_sum``. There is no second backward pass, and the host waits for the device once in a logged step and
+    never in the others. The numbers cover all steps since the last logged one, exactly on any number of devices. A
+    step that AMP's gradient scaler skipped does not count: neither its examples, nor, if it is a logged step, its
+    parameters' gradients, which are then logged as NaN.
 
     Logged every ``log_every_n_steps``:
 
-    - ``grad/{point}/{mean,median,p95,p99,max}``: of the norms ``||g_i||``. Not finite if one of them is not.
+    - ``grad/{point}/{mean,median,p95,p99,max}``: of the norms ``||g_i||``; ``mean`` and ``max`` are infinite if a norm
+      is not finite.
     - ``grad/{point}/{mean_norm,agreement,signal_to_noise,noise_scale,top_energy_share,participation_ratio}``:
       `clsnorm.gradients.direction_numbers`.
     - ``grad/h/{top_overlap,rank_correlation}`` with the embedding's own energy: `clsnorm.gradients.overlap_numbers`.
     - ``grad/gain``: mean norm at h over mean norm at z; ``grad/rms_gain``: the same of root mean squares;
-      ``grad/gain_bound``: what the latter cannot exceed, nor the former where the normalizer does not mix the batch:
-      the largest singular value of an example's Jacobian (`Normalizer.gain_bound`; absent where none is known).
+      ``grad/gain_bound``: an upper bound of the latter, and of the former if the normalizer does not mix the batch:
+      the largest singular value of an example's Jacobian (`Normalizer.gain_bound`; absent if none is known).
     - ``grad/parameters/{part}`` and ``grad/parameters/total``: norm of the step's gradients (after accumulation, AMP
       and DDP), before clipping; ``grad/clipped/...``: after it; ``grad/clip_coefficient``: the latter total over the
       former; ``grad/update_ratio/{part}``: norm of the step's change over the norm of the weights. Parts are named by
@@ -62,25 +63,27 @@ class GradientNorms(Observer):
 
     These are at most ``45 + 9 L`` numbers for a model of L layers, in JSON at most 75 bytes each: 12 kB for 12 layers.
 
-    Events (``events.csv``): ``explosion`` where the largest norm at h of any step (``grad/h/max``), or the
-    ``grad/parameters/total`` of a logged one, is not finite or, once there have been 16, above
-    ``median + deviations * MAD`` and twice the median of the last ``window``: told with the first of such norms in a
-    row, and with the third, which can end the run (``abort_on``), as can one not finite; and ``vanishing``, once in a
-    run and place, where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below 1e-4, or
-    ``grad/depth/bottom`` below 1e-8: a small gradient, not yet a failed run. They bear the number of their step and are
-    told at the next logged one. Explosion is judged at h, since the coordinates of z are the normalizer's.
+    Events (``events.csv``), with the number of their step, reported at the next logged step:
 
-    The norms of the whole run are kept in ``statistics/gradients.npz`` (``h``, ``z``, and ``gain_bound`` of each
-    example); their percentiles stand in the results as ``grad/run/{point}/...``.
+    - ``explosion``: the largest norm at h of any step (``grad/h/max``), or ``grad/parameters/total`` of a logged step,
+      is not finite or, after the first 16, above ``median + deviations * MAD`` and above twice the median of the last
+      ``window``. Reported with the first of such norms in a row, and with the third, which can end the run
+      (``abort_on``), as can a norm that is not finite. Judged at h, since the normalizer defines the coordinates of z.
+    - ``vanishing``, once in a run and place: ``grad/depth/bottom_to_top`` stays below a hundredth of its first values
+      or below 1e-4, or ``grad/depth/bottom`` below 1e-8. This is a small gradient, not yet a failed run.
+
+    The norms of the whole run are stored in ``statistics/gradients.npz`` (``h``, ``z``, and ``gain_bound`` of each
+    example); their percentiles are in the results as ``grad/run/{point}/...``.
 
     Args:
         top: Dimensions in the energy share and the overlap.
-        updates: Whether to log ``update_ratio``; holds a copy of the weights.
-        window: Steps (for the parameters: logged ones) that say what is usual.
-        deviations: Median absolute deviations above the median that make an explosion.
+        updates: Whether to log ``update_ratio``; it needs a copy of the weights.
+        window: Steps (for the parameters: logged steps) that the median and MAD are taken over.
+        deviations: Median absolute deviations above the median that count as an explosion.
 
     Raises:
-        InputError: If ``top`` is not positive, or `GradientAlarms` refuses an argument.
+        InputError: If ``top`` is not from 1 to the dimensions of [CLS], ``updates`` is not true or false, or
+            `GradientAlarms` refuses an argument.
     """
 
     kinds = GradientAlarms.kinds
@@ -133,7 +136,7 @@ class GradientNorms(Observer):
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._steps = StepWatch(trainer.optimizers[0])
-        if self._saved is not None:  # some strategies have read the checkpoint by now only
+        if self._saved is not None:  # some strategies read the checkpoint only after on_fit_start
             self._window.load_state_dict(self._saved)
             self._saved = None
 
@@ -152,7 +155,7 @@ class GradientNorms(Observer):
         self._scaler = loss_scaler(trainer)
 
     def _see(self, module: nn.Module, inputs: tuple[Tensor, ...], z: Tensor) -> None:
-        """Asks h and z of a training step for their gradients."""
+        """Registers hooks for the gradients of h and z in a training step."""
         if not (module.training and z.requires_grad):
             return
         h = inputs[0]
@@ -190,7 +193,7 @@ class GradientNorms(Observer):
             log_directly(trainer, self._numbers, step=step)
             self._judge_examples(seen)
             for event in self._alarms.of_parameters(step, self._numbers) if made else ():
-                self.tell(**event)
+                self.report(**event)
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -204,16 +207,16 @@ class GradientNorms(Observer):
 
     def _judge_examples(self, seen: dict[str, Examples]) -> None:
         for event in self._alarms.of_examples(f"grad/{self._names['h']}/max", seen["h"].largest()):
-            self.tell(**event)
+            self.report(**event)
 
     def _keep(self, seen: dict[str, Examples]) -> None:
-        """Keeps the norms for the run."""
+        """Adds the norms to those of the run."""
         for point, name in {**self._names, BOUND: BOUND}.items():
             if len(seen[point].norms):
                 self._run.setdefault(name, []).append(seen[point].norms.numpy())
 
     def _example_numbers(self, seen: dict[str, Examples]) -> dict[str, float]:
-        """Names what a window says."""
+        """Returns the logged numbers of a window's examples."""
         self._keep(seen)
         numbers: dict[str, float] = {}
         for point, name in self._names.items():
@@ -235,7 +238,7 @@ class GradientNorms(Observer):
         return torch.cat([*measured, self._norms.of_updates()] if self._updates else measured)
 
     def _parameter_numbers(self, measured: Tensor, *, made: bool) -> dict[str, float]:
-        """Names them; gradients that overflowed in a step that was not made are no numbers."""
+        """Returns the logged numbers of `_measure`; gradients of a skipped step, which overflowed, become NaN."""
         raw, clipped, weights, *updates = measured.view(-1, len(self._norms.parts))
         if not made:
             raw, clipped = (torch.full_like(raw, torch.nan) for _ in range(2))

@@ -1,4 +1,4 @@
-"""Two ways to log numbers without rounding them."""
+"""Two ways to log numbers without rounding: through Lightning, and directly to the loggers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import torch
 
 
 def log(pl_module: pl.LightningModule, numbers: Mapping[str, float]) -> None:
-    """Logs by way of Lightning, which also keeps the numbers for those that ask for a step's or a validation's."""
+    """Logs through Lightning, which also stores the numbers in ``trainer.callback_metrics``."""
     exact = {name: torch.tensor(value, dtype=torch.float64) for name, value in numbers.items()}
     pl_module.log_dict(exact, rank_zero_only=True, batch_size=1)
 
 
 def log_directly(trainer: pl.Trainer, numbers: dict[str, float], *, step: int) -> None:
-    """Logs past Lightning, which takes no numbers before the first step and after a test, and repeats those of a step.
+    """Logs directly to the loggers, as Lightning cannot log before the first step or after a test.
 
-    What is given to it in a training step it logs again at each logged step until the epoch ends; and it takes a third
-    of a millisecond a number, for a hundred of them as long as all norms of a small model's parameters take.
+    In training, Lightning would also log a step's numbers again at each logged step until the epoch ends; and it takes
+    a third of a millisecond per number: for a hundred numbers as long as computing all parameter norms of a small
+    model.
     """
     if trainer.is_global_zero:
         for logger in trainer.loggers:

@@ -1,4 +1,4 @@
-"""`Observer`: a callback whose last numbers belong into the results, and which knows what it costs."""
+"""`Observer`: a callback whose last numbers go into the results, and whose time is measured."""
 
 from __future__ import annotations
 
@@ -26,29 +26,32 @@ STEP_HOOKS = {
 }
 
 
-def _say_nothing(**event: Any) -> None:
+def _report_nowhere(**event: Any) -> None:
     pass
 
 
 class Observer(Callback):
     """Watches a run without changing it.
 
-    To add one: subclass, log in Lightning's hooks, return from `summary` what should stand in ``results.json``, export
-    the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry of that name.
+    To add one: subclass, log in Lightning's hooks (or in `on_validation_outputs`), return from `summary` the numbers
+    for ``results.json``, export the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry
+    of that name.
 
-    Each call of a method of a subclass is timed, by itself: Lightning's hooks, with the passes over data that they
-    start, and what modules and tensors call back. Calls within a call count once. It is the host's time: what a hook
-    gives to a GPU without waiting counts in the step that waits for it.
+    Subclassing wraps each method of the new class in a timer, except those that start with two underscores. So all its
+    code is timed: Lightning's hooks, with the passes over data that they start, and hooks of modules and tensors. A
+    method that calls another is counted once. The times are in `seconds` and, as ``profile``, in the results. It is the
+    host's time: work that a hook gives to a GPU without waiting counts in the step that waits for it.
 
     Attributes:
-        kinds: Kinds of events that it tells of, which ``abort_on`` may name.
-        tell: Takes ``step``, ``kind``, ``place``, ``value`` of an event, for ``events.csv`` and the loggers. Call it
-            alike on all processes: it may end training, unless it is given ``decisive=False``. The builder gives it.
+        kinds: Kinds of events that it can report, which ``abort_on`` may name.
+        report: Takes ``step``, ``kind``, ``place`` and ``value`` of an event, for ``events.csv`` and the loggers. Call
+            it on all processes with the same values: it may end training, unless called with ``decisive=False``. It is
+            set when the run is assembled.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ()
 
-    tell: Callable[..., None] = staticmethod(_say_nothing)
+    report: Callable[..., None] = staticmethod(_report_nowhere)
     _is_timed = False
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -59,14 +62,14 @@ class Observer(Callback):
 
     @functools.cached_property
     def seconds(self) -> dict[str, float]:
-        """Time in its methods so far: within training steps (``steps``) and anywhere else (``passes``)."""
+        """Seconds in its methods so far: in training steps (``steps``) and everywhere else (``passes``)."""
         return {"steps": 0.0, "passes": 0.0}
 
     def check(self, *, dim: int) -> None:
-        """Refuses, before a run starts, what does not fit a [CLS] embedding of ``dim`` dimensions.
+        """Checks, before a run starts, that the arguments fit a [CLS] embedding of ``dim`` dimensions.
 
         Raises:
-            InputError: If an argument does not.
+            InputError: If one does not.
         """
 
     def summary(self) -> dict[str, float]:
@@ -107,7 +110,7 @@ class Observer(Callback):
 
 
 def _kind(name: str) -> str:
-    """A method that Lightning does not know is called by a module or a tensor: in a forward or a backward pass."""
+    """Returns where a method counts. Hooks of modules and tensors, unknown to Lightning, run in training steps."""
     return "steps" if name in STEP_HOOKS or not hasattr(Observer, name) else "passes"
 
 

@@ -1,4 +1,4 @@
-"""The bar of a run: epoch, live loss, last score, speed."""
+"""The progress bar of a run: epoch, current loss, last score, speed."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from typing_extensions import override
 
 
 class Progress(TQDMProgressBar):
-    """Lightning's bar without its version number, so that loss and score stay in sight on a narrow terminal.
+    """Lightning's bar without the logger's version number, so that loss and score fit on a narrow terminal.
 
     Args:
         refresh_rate: Batches between two refreshes.

@@ -1,4 +1,4 @@
-"""Whether [CLS] lies where a squashing function is flat."""
+"""Saturation: the share of [CLS] values at which a squashing function is flat."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import all_reduce_sum
 from clsnorm.lightning_internals import step_number
 
-ALARM = 0.9  # share that is an event
+ALARM = 0.9  # a larger share is an event
 
 
 class Saturation(Observer):
-    """Logs which share of the values of [CLS] over the select split a squashing function flattens.
+    """Logs the share of [CLS] values over the select split at which a squashing function is nearly flat.
 
-    ``saturation/select/normalizer`` where the normalizer squashes (Dynamic Tanh, clipping, the map to quantiles), and
-    ``saturation/select/pooler`` where [CLS] is read behind the pooler's tanh; nothing where neither does. Through a
-    flattened value hardly any gradient passes; a share above 0.9 is the event ``saturation``. Exact on any number of
-    devices.
+    ``saturation/select/normalizer`` if the normalizer squashes (Dynamic Tanh, clipping, the map to quantiles), and
+    ``saturation/select/pooler`` if [CLS] is read after the pooler's tanh; otherwise nothing. Hardly any gradient passes
+    through such a value; a share above 0.9 is the event ``saturation``. Exact on any number of devices.
     """
 
     kinds = ("saturation",)
@@ -57,4 +56,4 @@ class Saturation(Observer):
             self._numbers[name] = share
             log(pl_module, {name: share})
             if share > ALARM:
-                self.tell(step=step_number(trainer), kind="saturation", place=name, value=share)
+                self.report(step=step_number(trainer), kind="saturation", place=name, value=share)

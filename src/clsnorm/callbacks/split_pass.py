@@ -1,4 +1,4 @@
-"""`SplitPass`: what one pass over a split says of [CLS]."""
+"""`SplitPass`: statistics of [CLS] from one pass over a split."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from clsnorm.statistics import Collection, hashed
 
 
 def fixed_rows(ids: np.ndarray, size: int | None) -> np.ndarray:
-    """Returns the places of the ``size`` example ids with the smallest hashes, ascending; of all ids if None.
+    """Returns the indices of the ``size`` example ids with the smallest hashes, ascending; of all ids if None.
 
-    A random sample that depends on the ids alone: many splits are ordered by class, so that a beginning is biased.
+    A random sample that depends only on the ids: many splits are sorted by class, so that their first rows are biased.
     """
     return np.sort(np.argsort(hashed(ids), kind="stable")[:size])
 
 
 class SplitPass:
-    """Collects chosen examples of a split, whatever batches they come in and on whichever process.
+    """Collects chosen examples of a split, independent of how they are batched and distributed over processes.
 
     Args:
         dim: Dimensions of an embedding.
         num_classes: Number of classes; 0 for regression.
-        ids: Those of the chosen examples, ``(n,)``.
+        ids: The ids of the chosen examples, ``(n,)``.
         points: Outputs of a step to collect, such as ``h``.
-        normalizer: Whose staleness is to be measured; None: no one's.
+        normalizer: A normalizer whose staleness to measure, or None.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SplitPass:
         self._current = None if kind is None else kind(dim)
 
     def update(self, outputs: Mapping[str, Tensor], taps: Mapping[str, Tensor] | None = None) -> None:
-        """Adds a batch: the outputs of its step, and what taps of the encoder gave, ``(B, dim)`` by place."""
+        """Adds a batch: the outputs of its step, and the encoder's taps, ``(B, dim)`` by place."""
         self._ids = self._ids.to(outputs["example_ids"].device)
         chosen = torch.isin(outputs["example_ids"], self._ids)
         embeddings = {point: outputs[point] for point in self._points} | dict(taps or {})
@@ -72,14 +72,14 @@ class SplitPass:
         device: torch.device,
         layers: bool,
     ) -> None:
-        """Goes over examples by itself, without dropout.
+        """Runs the examples of ``loader`` through the classifier, without dropout, and adds them.
 
         Args:
-            loader: Gives them.
-            step: A strategy's validation or test step: one that shards parameters must see the call.
-            classifier: What the step calls.
-            device: Where it is.
-            layers: Whether to take the taps of its encoder, too.
+            loader: Batches of examples.
+            step: The strategy's validation or test step: with sharded parameters the call must go through it.
+            classifier: The classifier that the step calls.
+            device: Its device.
+            layers: Whether to add the taps of its encoder, too.
         """
         listening: AbstractContextManager[dict[str, Tensor]] = (
             tapping(classifier.encoder) if layers else nullcontext({})
@@ -89,13 +89,13 @@ class SplitPass:
                 self.update(step(batch.to(device), number), taps)
 
     def all_reduce(self) -> None:
-        """Joins what all processes have seen. Collective."""
+        """Adds up what all processes have collected. Collective."""
         self.collection.all_reduce()
         if self._current is not None:
             self._current.all_reduce()
 
     def staleness(self) -> dict[str, float]:
-        """Returns how far h has moved since the normalizer was calibrated; nothing for one that is not calibrated."""
+        """Returns how far h has moved since the normalizer was calibrated; empty if it needs no calibration."""
         if self._current is None:
             return {}
         moved: dict[str, float] = self._normalizer.staleness(self._current)

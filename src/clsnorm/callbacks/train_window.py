@@ -1,4 +1,4 @@
-"""`TrainWindow`: embeddings of the last training steps before a measurement."""
+"""`TrainWindow`: embeddings of the training steps just before a measurement."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Rows = dict[str, Tensor]
 
 
 class TrainWindow:
-    """Keeps what the last ``length`` optimizer steps of each ``period`` gave, on its device: no step waits for it.
+    """Stores outputs of the last ``length`` optimizer steps of each ``period``, on their device, without waiting.
 
     It takes ``2 * length * batch * dim`` values of memory, and nothing in the other steps.
 
     Args:
-        names: Outputs of a training step to keep, rows ``(B, ...)`` of detached tensors.
-        period: Optimizer steps between two measurements, the first of which is after as many.
+        names: Outputs of a training step to store, rows ``(B, ...)`` of detached tensors.
+        period: Optimizer steps between two measurements; the first one comes after as many.
         length: Optimizer steps in the window.
     """
 
@@ -29,25 +29,25 @@ class TrainWindow:
         self._parts: list[Rows] = []
 
     def is_due(self, step: int) -> bool:
-        """Whether there is a measurement after optimizer step number ``step``."""
+        """Returns whether there is a measurement after optimizer step number ``step``."""
         return (step + 1) % self._period == 0
 
     def add(self, outputs: Mapping[str, Any], *, step: int) -> None:
-        """Keeps the outputs of a batch of optimizer step number ``step`` if they are in the window."""
+        """Stores the outputs of a batch of optimizer step number ``step`` if the step is in the window."""
         if -(step + 1) % self._period < self._length:
             # A copy: [CLS] may be a view that holds the hidden states of the whole batch.
             self._parts.append({name: outputs[name].clone() for name in self._names})
 
     def take(self, device: torch.device) -> Iterator[Rows]:
-        """Yields what was kept, batch by batch, on ``device``, and forgets it."""
+        """Yields the stored outputs, batch by batch, on ``device``, and empties the window."""
         parts, self._parts = self._parts, []
         for part in parts:
             yield {name: rows.to(device) for name, rows in part.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what all processes have kept. Collective."""
+        """Returns the stored outputs of all processes. Collective."""
         return {"parts": gather_objects([{name: rows.cpu() for name, rows in part.items()} for part in self._parts])}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes up this process's share of what `state_dict` returned."""
+        """Restores this process's share of the value of `state_dict`."""
         self._parts = [part for kept in own_parts(state["parts"]) for part in kept]

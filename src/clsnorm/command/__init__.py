@@ -1,4 +1,4 @@
-"""What a command does around its task: exit status, one-line errors, and what became of a sweep's jobs."""
+"""The command around a task: exit status, one-line errors, and the outcome of a sweep's jobs."""
 
 from clsnorm.command.sweep import OutputFolders
 

@@ -1,57 +1,73 @@
-"""What a command does around its task: the exit status, and one line for what a user can mend."""
+"""The exit status of a command, and one line for a mistake that the user can fix."""
 
 import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from clsnorm.command import sweep as sweeping
-from clsnorm.config import choices as options
-from clsnorm.config import names as naming
+from clsnorm.command import sweep
+from clsnorm.command.fast_help import without_group_lists
+from clsnorm.config import choices, names
 from clsnorm.errors import InputError
 from clsnorm.launch.one_machine import WorkerError
 
 OK, CRASHED, REFUSED = 0, 1, 2
-SETTLED = {  # options of Hydra that a run's folder and paths rely on, and why
+SETTLED = {  # options of Hydra on which run folders and paths rely, and why
     "hydra.job.chdir": ("false", "paths are relative to where the command is typed"),
     "hydra.output_subdir": ("null", "a run keeps its whole configuration in config.yaml"),
 }
 
 
 def run_command(task: Callable[[], Any]) -> int:
-    """Runs a Hydra ``main`` and returns its exit status: 0 all well, 1 a run crashed, 2 input refused.
+    """Runs a Hydra ``main`` and returns its exit status: 0 success, 1 a run crashed, 2 input refused.
 
-    A refusal is one line on standard error. A crash keeps its traceback, a worker's in a file: it is a fault to
-    report.
+    A refusal is one line on standard error. A crash keeps its traceback, as it is a bug to report; a worker's is in a
+    file.
     """
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would otherwise end the process by itself, with status 1
-    naming.register()
-    options.register()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # otherwise Hydra ends the process itself, with status 1
+    names.register()
+    choices.register()
     try:
         _require_settled(sys.argv[1:])
-        with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)):
+        with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)), without_group_lists(sys.argv[1:]):
             task()
             sys.stdout.flush()
-    except BrokenPipeError:  # of `--help | head`; what Python has left to say at its end goes nowhere
+    except BrokenPipeError:  # of `--help | head`; Python flushes standard output at exit, now into nothing
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from the last checkpoint", file=sys.stderr)
+        sweep.conclude()
+        print("interrupted: the same command resumes from the last checkpoint", file=sys.stderr)
         return 130
     except Exception as error:
-        sweeping.discard_empty()
-        if error in sweeping.failures:
-            return _conclude_sweep()
-        if isinstance(error, sweeping.REFUSALS):
-            return _refuse(error)
-        if isinstance(error, WorkerError):
-            print(f"error: {error}", file=sys.stderr)
-            return CRASHED
-        if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
-            return _refuse(_of_hydra(error))
-        raise
-    return OK
+        return _fail(task, error)
+    return _status_of_sweep(sweep.conclude()) or OK
+
+
+def _fail(task: Callable[[], Any], error: Exception) -> int:
+    """Reports what ended the command and returns its status; raises ``error`` again if it is a crash of this process.
+
+    After a sweep in which jobs failed, ``error`` is the first failure, and its job has logged it.
+    """
+    if status := _status_of_sweep(sweep.conclude()):
+        return status
+    if isinstance(error, sweep.REFUSALS):
+        return _refuse(error)
+    if isinstance(error, WorkerError):
+        print(f"error: {error}", file=sys.stderr)
+        return CRASHED
+    if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
+        return _refuse(_of_hydra(error))
+    raise error
+
+
+def _status_of_sweep(counts: Mapping[str, int]) -> int | None:
+    """Prints how many jobs of a sweep failed and returns the status, 1 if any crashed, else 2; None if none failed."""
+    if failed := counts.get(sweep.REFUSED, 0) + counts.get(sweep.CRASHED, 0):
+        print(f"error: {failed} of the sweep's runs failed; the same command runs these again", file=sys.stderr)
+        return CRASHED if counts.get(sweep.CRASHED) else REFUSED
+    return None
 
 
 def _require_settled(words: Sequence[str]) -> None:
@@ -63,35 +79,28 @@ def _require_settled(words: Sequence[str]) -> None:
 
 
 def _has_begun(task: Callable[[], Any], error: BaseException) -> bool:
-    """Whether Hydra had handed over to ``task`` when the error arose."""
+    """Had Hydra called ``task`` when the error was raised?"""
     code = getattr(task, "__wrapped__", task).__code__
     return any(frame.f_code is code for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _of_hydra(error: OSError | ValueError) -> InputError:
-    """Says in the user's words what Hydra could not do before the task began."""
+    """Translates an error of Hydra, raised before the task began, into the user's terms."""
     if isinstance(error, OSError):
         return InputError(
-            f"Cannot make a folder for the run: {error.strerror}: {error.filename}. Choose another, such as "
+            f"Cannot create a folder for the run: {error.strerror}: {error.filename}. Choose another, such as "
             "paths.output=runs, or in a sweep paths.multirun=multirun"
         )
     if groups := [word for word in sys.argv[1:] if word.endswith("=null") and "." not in word]:
         return InputError(
-            f"Expected {' '.join(groups)} to name an option instead of null. Leave it out for the usual one; "
-            "--help lists the others, `none` among them where there may be none"
+            f"Expected {' '.join(groups)} to name an option instead of null. Leave it out for the default; "
+            "--help lists the others, with `none` where a group may be empty"
         )
     return InputError(str(error))
 
 
-def _conclude_sweep() -> int:
-    """Counts a sweep's failed jobs, each of which has been told, and returns the status: a crash outweighs refusals."""
-    failures = sweeping.failures
-    print(f"error: {len(failures)} of the sweep's runs failed; the same command goes on with these", file=sys.stderr)
-    return REFUSED if all(isinstance(error, sweeping.REFUSALS) for error in failures) else CRASHED
-
-
 class _WithoutHydraNotice:
-    """Standard error without Hydra's own line about a failed job, which would stand above ours."""
+    """Standard error without Hydra's own line about a failed job: ours says more."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -106,8 +115,8 @@ class _WithoutHydraNotice:
 def _refuse(error: BaseException) -> int:
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, InputError):
-        cause = cause.__cause__ or cause.__context__  # OmegaConf keeps what a resolver says as a context
-    told = cause or error
-    text = options.explain(told) or str(told).partition("Config search path:")[0]  # Hydra's list of its folders
+        cause = cause.__cause__ or cause.__context__  # OmegaConf sets a resolver's error as context
+    reported = cause or error
+    text = choices.explain(reported) or str(reported).partition("Config search path:")[0]  # Hydra lists its folders
     print("error: " + " ".join(text.split()), file=sys.stderr)
     return REFUSED

@@ -1,9 +1,19 @@
-"""What became of the jobs of a sweep: each failure is told beside its job's name, and none hides another."""
+"""Sweeps: what became of the jobs of one command, also where a launcher runs them in other processes.
+
+Each job leaves a small record in a folder below the sweep's; the environment variable `RECORDS`, which child processes
+inherit, names that folder. When the command ends it reads the records and the run folders they name, and removes the
+records.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+import os
+import shutil
+import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +24,19 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError
-from clsnorm.files import note_standing, remove
+from clsnorm.files import note_standing, remove, write_json
 
 log = logging.getLogger(__name__)
-REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # of a user's mistake, whoever tells it
-RECORD = "multirun.yaml"  # Hydra writes it before the first job
-failures: list[Exception] = []  # of this process's sweep; Hydra itself hands on the first one alone
-folders: list[Path] = []  # of this process's sweeps
+REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mistake, whoever reports it
+RECORDS = "CLSNORM_SWEEP_RECORDS"  # environment variable: the folder of this command's records
+HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
+FINISHED, REFUSED, CRASHED = "finished", "refused", "crashed"
 
 
 class OutputFolders(Callback):
-    """Notes what is there, and where a sweep is to lie, before Hydra makes folders.
+    """Notes which output folders exist, and where a sweep's jobs leave their records, before Hydra creates folders.
 
-    Called by Hydra; what cannot be resolved here is told by the run or the sweep itself.
+    Hydra calls it. An interpolation that cannot be resolved here is reported by the run or the sweep itself.
     """
 
     def on_run_start(self, config: DictConfig, **named: Any) -> None:
@@ -35,31 +45,58 @@ class OutputFolders(Callback):
 
     def on_multirun_start(self, config: DictConfig, **named: Any) -> None:
         with contextlib.suppress(OmegaConfBaseException):
-            note_standing(Path(config.hydra.sweep.dir))
-            folders.append(Path(config.hydra.sweep.dir))
-
-
-def discard_empty() -> None:
-    """Removes the folder of a sweep none of whose jobs has left anything."""
-    for folder in folders:
-        if folder.is_dir() and [path.name for path in folder.iterdir()] == [RECORD]:
-            remove(folder)
+            folder = Path(config.hydra.sweep.dir).absolute()
+            note_standing(folder)
+            os.environ[RECORDS] = str(folder / f".jobs-{uuid.uuid4().hex[:8]}")
 
 
 @contextlib.contextmanager
-def failure_told(job: str) -> Iterator[None]:
-    """In a sweep, logs the failure of ``job`` in one line and notes it; Hydra goes on with the next job.
+def reporting(results: Path) -> Iterator[None]:
+    """Runs one job; in a sweep, logs its failure in one line and leaves a record. Hydra then starts the next job.
 
-    A single run's failure is told once, by the command.
+    The failure of a single run is reported by the command, once.
+
+    Args:
+        results: The file that marks the job as finished, in the job's folder.
     """
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
+    if (records := os.environ.get(RECORDS)) is None:
+        yield
+        return
+    record, job = Path(records) / f"{uuid.uuid4().hex}.json", results.parent.name
+    write_json(record, {"results": str(results), "refused": False})
     try:
         yield
-    except Exception as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            failures.append(error)
-            kind = "refused" if isinstance(error, REFUSALS) else f"crashed: {type(error).__name__}"
-            log.error("%s: %s: %s", job, kind, " ".join(str(error).split())[:400])
+    except REFUSALS as error:
+        write_json(record, {"results": str(results), "refused": True})
+        log.error("%s: refused: %s", job, _in_one_line(error))
         raise
+    except Exception as error:
+        log.error("%s: crashed: %s: %s", job, type(error).__name__, _in_one_line(error))
+        raise
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
+
+
+def conclude() -> Counter[str]:
+    """Returns how many jobs of this command's sweep finished, were refused or crashed; empty if it was no sweep.
+
+    A job that was neither refused nor has its results has crashed, even if it was killed and could not say so. Removes
+    the records, and the sweep's folder if no job left anything in it.
+    """
+    if (named := os.environ.pop(RECORDS, None)) is None:
+        return Counter()
+    records = Path(named)
+    counts = Counter(_outcome(json.loads(path.read_text())) for path in records.glob("[!.]*.json"))
+    shutil.rmtree(records, ignore_errors=True)
+    sweep = records.parent
+    if sweep.is_dir() and [path.name for path in sweep.iterdir()] == [HYDRA_RECORD]:
+        remove(sweep)
+    return counts
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    if record["refused"]:
+        return REFUSED
+    return FINISHED if Path(record["results"]).exists() else CRASHED

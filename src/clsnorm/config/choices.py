@@ -1,7 +1,8 @@
-"""What a user can choose: the options that are there, and the nearest to one that is not; imports no torch."""
+"""What a user can choose: the options of each config group, and the nearest one to a name that does not exist."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from clsnorm.errors import InputError, did_you_mean
 
-CONF = Path(__file__).parents[3] / "conf"
-ALIASES = {  # what people type for an option that has another name here, unless the spelling is near
+PACKAGED = Path(__file__).parents[1] / "conf"  # in a wheel; a checkout has it at the top
+CONF = PACKAGED if PACKAGED.is_dir() else Path(__file__).parents[3] / "conf"
+ALIASES = {  # names that people may type for options whose names here are not spelled similarly
     "bn": "normalizer=batchnorm",
     "cosine_head": "classifier=cosine",
     "dynamic_tanh": "normalizer=dyt",
@@ -24,18 +26,26 @@ ALIASES = {  # what people type for an option that has another name here, unless
     "zca": "normalizer=zca_whitening",
     "zca_whiten": "normalizer=zca_whitening",
 }
-QUOTING = (
-    """Put a value with marks of that grammar into quotes twice, as in 'data.delimiter=";"', or use a word for it"""
-)
+QUOTING = """Quote a value with special characters twice, as in 'data.delimiter=";"', or use a word for it"""
+
+
+def folders() -> list[Path]:
+    """Returns the configuration folders: `CONF`, and the user's own from ``--config-dir``."""
+    words, own = sys.argv[1:], []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        option, _, value = word.partition("=")
+        if option in ("--config-dir", "-cd"):
+            own.append(Path(value or following))
+    return [CONF, *own]
 
 
 def require_known(config: DictConfig, primary: str) -> None:
-    """Refuses a key that nothing reads, such as one added with ``+`` by a slip of the pen: it would change nothing.
+    """Refuses a key that nothing reads, such as a misspelled one added with ``+``: it would have no effect.
 
-    The keys of a part, such as ``optimizer``, are for its constructor to refuse.
+    The keys of a part, such as ``optimizer``, are checked by its constructor.
 
     Args:
-        config: Composed.
+        config: As Hydra composed it.
         primary: The file of `CONF` it was composed from, ``train`` or ``analyze``.
 
     Raises:
@@ -67,16 +77,22 @@ def choices(*groups: str) -> str:
 
 
 def register() -> None:
-    """Makes the resolver known to OmegaConf; may be called again."""
+    """Registers the resolver ``${choices:}``; may be called again."""
     OmegaConf.register_new_resolver("choices", choices, replace=True)
 
 
 def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("[!_]*.yaml"))
+    return sorted({path.stem for folder in folders() for path in (folder / group).glob("[!_]*.yaml")})
+
+
+def find_option(group: str, name: str) -> Path | None:
+    """Returns the file of an option; None if it is no file of the configuration folders."""
+    paths = [folder / group / f"{name}.yaml" for folder in folders()]
+    return next((path for path in paths if path.exists()), None)
 
 
 def explain(error: BaseException) -> str | None:
-    """Returns one line for what Hydra did not find, or could not read; None for any other error."""
+    """Returns one line on what Hydra did not find or could not parse; None for any other error."""
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -84,7 +100,7 @@ def explain(error: BaseException) -> str | None:
         return f"{error}. {QUOTING}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return _no_such_option(group, name) if (CONF / group).is_dir() and group else None
+        return _no_such_option(group, name) if group and _options(group) else None
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.full_key, str):
         return _from_parent(cause.full_key, cause.parent_node)
@@ -92,37 +108,47 @@ def explain(error: BaseException) -> str | None:
 
 
 def _no_such_option(group: str, name: str) -> str:
-    there = _options(group)
-    near = f" Did you mean {ALIASES[name]}?" if name in ALIASES else did_you_mean(name, there)
-    return f"Expected an option of `{group}`, but got {name!r}.{near} There are {', '.join(there)}"
+    options = _options(group)
+    near = f" Did you mean {ALIASES[name]}?" if name in ALIASES else did_you_mean(name, options)
+    return f"Expected an option of `{group}`, but got {name!r}.{near} There are {', '.join(options)}"
 
 
 def _from_parent(full_key: str, parent: Any) -> str:
     place, _, key = full_key.rpartition(".")
     groups = [] if place else [path.name for path in CONF.iterdir() if path.is_dir()]
     keys = dict.fromkeys(str(key) for key in (*parent, *groups) if not str(key).startswith("_"))
-    target = str(parent.get("_target_", "clsnorm."))  # of this package's classes the files name all arguments
-    further = "" if target.startswith("clsnorm.") else f". +{full_key}=... gives {target} a further one"
-    return _no_such_key(key, place, list(keys)) + further
+    target = str(parent.get("_target_", "clsnorm."))  # the files spell out all arguments of this package's classes
+    how_to_add = "" if target.startswith("clsnorm.") else f". +{full_key}=... passes another one to {target}"
+    return _no_such_key(key, place, list(keys)) + how_to_add
 
 
 def _no_such_key(key: str, place: str, keys: list[str]) -> str:
-    there = [key for key in keys if key not in ("defaults", "hydra")]
+    known = [key for key in keys if key not in ("defaults", "hydra")]
     full_key, holder = (f"{place}.{key}", f"`{place}`") if place else (key, "The configuration")
     return (
-        f"Expected an argument that exists, but got `{full_key}`.{did_you_mean(key, there)} "
-        f"{holder} has {', '.join(there) or 'none: it is a value'}"
+        f"Expected an argument that exists, but got `{full_key}`.{did_you_mean(key, known)} "
+        f"{holder} has {', '.join(known) or 'none: it is a value'}"
     )
 
 
+def compose_options(group: str, conf: Path = CONF) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yields name, description and composed, unresolved configuration of each option of a group."""
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
+        for name, text, _ in described_options(conf / group):
+            node: Any = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=False)
+            yield name, text, node
+
+
 def described_options(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    """Yields key, description and path of each option of a config group, without those whose name starts with ``_``."""
+    """Yields name, description and path of each option of a group's folder; names with ``_`` first are no options."""
     for path in sorted(folder.glob("[!_]*.yaml")):
         yield path.stem, description(path), path
 
 
 def description(path: Path) -> str:
-    """Returns the sentences of a YAML's head comment that stand before its source and the line with its command."""
+    """Returns the first sentences of a YAML file's head comment, up to its source or its command."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#") or line.startswith(("# python ", "# Source: ")):

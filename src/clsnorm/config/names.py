@@ -1,4 +1,4 @@
-"""Names of run folders, made from the configuration; imports no torch, since Hydra asks before a run starts."""
+"""Names of run folders, computed from the configuration; imports no torch, since Hydra needs them before a run."""
 
 import copy
 import hashlib
@@ -15,10 +15,10 @@ from clsnorm.errors import InputError
 from clsnorm.files import VISIBLE, digest, matching
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
-# runs of one name.
+# runs of the same name.
 RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "trainer", "seeds")
-NAMED = ("data", "model", "normalizer")  # whose chosen option stands in a run's name
-# Named one by one, so that an option nobody thought of, such as `+trainer.limit_train_batches`, makes another run.
+NAMED = ("data", "model", "normalizer")  # groups whose chosen option is part of a run's name
+# Listed one by one, so that an argument nobody thought of, such as `+trainer.limit_train_batches`, changes the hash.
 SPEED_ONLY_KEYS = {
     "data": ("num_workers", "eval_batch_size", "about"),
     "trainer": (
@@ -33,19 +33,19 @@ SPEED_ONLY_KEYS = {
         "strategy",
     ),
 }
-# A user's own files and folders: they may change under a path, or be given by another one, so what they hold is named.
-# With each stands which files of a folder count.
+# A user's own files and folders are hashed by content: it may change under one path, or move to another one.
+# The pattern says which files of a folder count.
 NAMED_BY_CONTENT = {
     "data": dict.fromkeys(("train", "select", "report"), f"**/{VISIBLE}"),
     "model": {"path": VISIBLE},
 }
-OBSERVERS = "clsnorm.callbacks."  # all of them only look; any other callback may steer the training
+OBSERVERS = "clsnorm.callbacks."  # these only observe; any other callback may change the training
 
 
 def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> dict[str, Any]:
-    """Returns the resolved ``groups`` of ``config`` that can change a result.
+    """Returns the resolved ``groups`` of ``config``, reduced to what can change a result.
 
-    All of ``paths`` is blanked, and in place of a user's own files stands what they hold.
+    All ``paths`` are blanked, and a user's own files are replaced by digests of their content.
     """
     config = copy.deepcopy(config)
     OmegaConf.set_readonly(config, False)
@@ -67,32 +67,32 @@ def _group(config: DictConfig, group: str) -> DictConfig:
     if not OmegaConf.is_dict(node):
         raise InputError(
             f"Expected `{group}` to be one of its options, but got {node!r}. `python train.py --help` lists them; "
-            "leave it out for the usual one"
+            "leave it out for the default"
         )
     return node
 
 
 def config_hash(config: DictConfig) -> str:
-    """Returns 16 hexadecimal digits of the sha256 of `result_config` and of callbacks that can steer a run."""
-    kinds, callbacks = config.get("abort_on"), config.get("callbacks")  # or a mistake that is told later
+    """Returns 16 hexadecimal digits of the sha256 of `result_config` and of callbacks that can change a run."""
+    kinds, callbacks = config.get("abort_on"), config.get("callbacks")  # a wrong type is refused later
     ends = sorted(kinds, key=str) if OmegaConf.is_list(kinds) else kinds
     plain = OmegaConf.to_container(callbacks, resolve=True) if OmegaConf.is_dict(callbacks) else {}
-    steering = {name: node for name, node in cast(dict[str, Any], plain).items() if kinds or not _only_looks(node)}
+    steering = {name: node for name, node in cast(dict[str, Any], plain).items() if kinds or not _only_observes(node)}
     return _digest(result_config(config) | {"abort_on": ends, "callbacks": steering})
 
 
-def _only_looks(callback: Any) -> bool:
+def _only_observes(callback: Any) -> bool:
     return isinstance(callback, dict) and str(callback.get("_target_")).startswith(OBSERVERS)
 
 
 def recorded(config: DictConfig) -> dict[str, Any]:
-    """Returns ``config`` resolved, as plain values; a user's paths are absolute, to hold in any working directory."""
+    """Returns ``config`` resolved, as plain values; a user's paths become absolute, valid in any working directory."""
     config = copy.deepcopy(config)
     OmegaConf.set_readonly(config, False)
     for key, path in config.paths.items():
         config.paths[key] = _absolute(path) if path else path
     for group, key, _ in _own_files(config):
-        config[group][key] = _each(config[group][key], lambda path: _absolute(path) if _is_there(path) else path)
+        config[group][key] = _each(config[group][key], lambda path: _absolute(path) if _exists(path) else path)
     return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
 
 
@@ -100,12 +100,12 @@ def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def _is_there(path: str) -> bool:
+def _exists(path: str) -> bool:
     return all(found.exists() for found in matching(Path(path).expanduser()))
 
 
 def _own_files(config: DictConfig) -> list[tuple[str, str, str]]:
-    """Group, key and pattern of what may name a user's own files, where it is given."""
+    """Returns group, key and pattern of each given argument that may name a user's own files."""
     return [
         (group, key, files)
         for group, keys in NAMED_BY_CONTENT.items()
@@ -115,16 +115,16 @@ def _own_files(config: DictConfig) -> list[tuple[str, str, str]]:
 
 
 def _each(given: Any, change: Callable[[str], Any]) -> Any:
-    """Applies ``change`` to a path, or to each of a list; what is no path, or an empty one, is for others to refuse."""
+    """Applies ``change`` to a path, or to each of a list; anything else is returned, to be refused later."""
     if isinstance(given, ListConfig):
         return [_each(value, change) for value in given]
     return change(given) if isinstance(given, str) and given else given
 
 
 def _content(path: str, files: str) -> Any:
-    """What a file, a pattern with ``*`` or a folder holds: extensions and digests; a path where nothing is, itself."""
-    if not _is_there(path):
-        return path  # a hub's name, an installed package, or told when it is read
+    """Returns extension and digest of each file of a path, pattern or folder; the path itself if it does not exist."""
+    if not _exists(path):
+        return path  # a name on the hub, an installed package, or a mistake that reading it will report
     found = matching(Path(path).expanduser())
     below = [file for place in found for file in ([place] if place.is_file() else matching(place / files))]
     try:
@@ -134,7 +134,7 @@ def _content(path: str, files: str) -> Any:
 
 
 def analysis_hash(config: DictConfig) -> str:
-    """Returns the same of what can change an analysis; of a run, its folder and what ``results.json`` holds."""
+    """Returns the hash of what can change an analysis; for a run, of its folder and its ``results.json``."""
     if config.run:
         folder = Path(config.run).resolve()
         return _digest({"run": str(folder), "results": _content(str(folder / "results.json"), files="")})
@@ -150,24 +150,24 @@ def run_name(*, _root_: DictConfig) -> str:
 
     Example: ``rotten_tomatoes-minilm-layernorm-s0-1f6c0a77``.
     """
-    data, model, normalizer = (chosen(_choices(_root_), group) for group in NAMED)
+    data, model, normalizer = (chosen(group_choices(_root_), group) for group in NAMED)
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
     return f"{data}-{model}-{normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
 
 
 def analysis_name(*, _root_: DictConfig) -> str:
-    """Resolver ``${analysis_name:}``: data set, model and eight digits; of a fine-tuned run, ``run-`` and its name."""
+    """Resolver ``${analysis_name:}``: data set, model and eight digits; for a fine-tuned run, ``run-`` and its name."""
     if _root_.run:
         return f"run-{Path(_root_.run).resolve().name}-{analysis_hash(_root_)[:8]}"
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    data, model = (chosen(_choices(_root_), group) for group in ("data", "model"))
+    data, model = (chosen(group_choices(_root_), group) for group in ("data", "model"))
     return f"{data}-{model}-{analysis_hash(config)[:8]}"
 
 
 def numbered(name: Callable[..., str]) -> Callable[..., str]:
-    """Returns ``name`` for a job of a sweep, which has its number instead where ``name`` refuses it.
+    """Returns ``name`` for the jobs of a sweep; a job whose configuration ``name`` refuses is named by its number.
 
-    A sweep ends if a folder has no name; a job that is run tells by itself what is wrong, and the others go on.
+    Hydra would end the whole sweep at a folder without a name. The job itself then reports what is wrong.
     """
 
     def name_or_number(*, _root_: DictConfig) -> str:
@@ -181,7 +181,7 @@ def numbered(name: Callable[..., str]) -> Callable[..., str]:
 
 def sweep_name(*, _root_: DictConfig) -> str:
     """Resolver ``${sweep_name:}``: the chosen sweep file, or ``adhoc`` for a sweep typed by hand."""
-    sweep = _choices(_root_).get("sweep")
+    sweep = group_choices(_root_).get("sweep")
     return "adhoc" if sweep in (None, "none") else str(sweep)
 
 
@@ -189,7 +189,7 @@ def chosen(choices: Mapping[str, Any], group: str) -> str:
     """Returns the one chosen option of a group.
 
     Raises:
-        InputError: If there is none: of a list of options Hydra merges the files and records no choice.
+        InputError: If there is none: Hydra merges the files of a list of options and records no choice.
     """
     choice = choices.get(group)
     if choice is None:
@@ -200,17 +200,23 @@ def chosen(choices: Mapping[str, Any], group: str) -> str:
     return str(choice)
 
 
-def _choices(root: DictConfig) -> Mapping[str, Any]:
-    """The chosen option of each group; a job's own configuration has no ``hydra`` node, so Hydra is asked then."""
-    if "hydra" in root:
-        return root.hydra.runtime.choices
-    from hydra.core.hydra_config import HydraConfig
+def require_chosen(choices: Mapping[str, Any], groups: Sequence[str] = NAMED) -> None:
+    """Raises `InputError` unless each of ``groups`` has one chosen option."""
+    for group in groups:
+        chosen(choices, group)
 
-    return HydraConfig.get().runtime.choices
+
+def group_choices(root: DictConfig) -> dict[str, Any]:
+    """Returns the chosen option of each group; a job's configuration has no ``hydra`` node, so Hydra is asked then."""
+    if "hydra" not in root:
+        from hydra.core.hydra_config import HydraConfig
+
+        return dict(HydraConfig.get().runtime.choices)
+    return dict(root.hydra.runtime.choices)
 
 
 def register() -> None:
-    """Makes the resolvers known to OmegaConf; may be called again."""
+    """Registers the resolvers; may be called again."""
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("job_name", numbered(run_name), replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

@@ -1,8 +1,8 @@
-"""Building objects from configuration, by role: what a config may name is checked before it runs.
+"""Roles: which classes each config group may name. Checks them, then builds objects from the configuration.
 
-``_target_`` runs code, so each group admits only subclasses of its base classes, in this package, in the libraries it
-stands on, or in packages that the environment variable ``CLSNORM_PACKAGES`` (comma-separated) names. A configuration
-can never admit a package by itself.
+``_target_`` runs code, so each group admits only subclasses of its base classes, from this package, from the libraries
+it builds on, or from packages that the environment variable ``CLSNORM_PACKAGES`` (comma-separated) lists. A
+configuration alone can never admit a package.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clsnorm.config.types import misfits
-from clsnorm.errors import InputError, did_you_mean
+from clsnorm.errors import InputError, did_you_mean, refuse
 
 PACKAGES = ("clsnorm", "torch", "torchmetrics", "pytorch_lightning")
 
@@ -25,13 +25,11 @@ class Role:
     Attributes:
         bases: Qualified names of the classes of which the group's own target must be a subclass.
         parts: The same for targets nested below it.
-        functions: Qualified names of functions that are allowed as the group's target, one by one.
         several: Whether the group holds any number of such nodes, by name.
     """
 
     bases: tuple[str, ...]
     parts: tuple[str, ...] = ()
-    functions: tuple[str, ...] = ()
     several: bool = False
 
 
@@ -55,8 +53,7 @@ def check_groups(config: dict[str, Any], groups: Iterable[str] = tuple(ROLES)) -
     """Checks what each group describes, before anything is built.
 
     Raises:
-        InputError: If a group is no mapping, a target is not admitted, or an argument not of the kind it is annotated
-            with.
+        InputError: If a group is no mapping, a target is not admitted, or an argument does not fit its annotation.
     """
     for group in groups:
         for place, node in nodes_of(config, group).items():
@@ -64,12 +61,12 @@ def check_groups(config: dict[str, Any], groups: Iterable[str] = tuple(ROLES)) -
 
 
 def nodes_of(config: dict[str, Any], group: str) -> dict[str, Any]:
-    """Returns the nodes of a group by their places in ``config``: the group itself, or each of its entries."""
+    """Returns the nodes of a group by their dotted keys in ``config``: the group itself, or each of its entries."""
     node = config.get(group)
     if not ROLES[group].several:
         return {group: node}
     if not isinstance(node, dict | None):
-        raise InputError(f"Expected `{group}` to be a mapping of names to what is built, but got {node!r}")
+        raise InputError(f"Expected `{group}` to be a mapping of names to parts, but got {node!r}")
     return {f"{group}.{name}": entry for name, entry in (node or {}).items()}
 
 
@@ -78,23 +75,22 @@ def instantiate(node: dict[str, Any], place: str, *arguments: Any, **named: Any)
 
     Args:
         node: A plain mapping with a ``_target_``.
-        place: Name of the config group; of a group of several, with the name of the entry: ``logger.wandb``.
-        arguments: What only the program knows, such as the embedding's width.
+        place: The node's dotted key: the group, in a group of several with the entry: ``logger.wandb``.
+        arguments: Known only at run time, such as the embedding's width.
         named: The same, by name.
 
     Raises:
-        InputError: If the node is refused, if it gives what only the program knows, or if the target refuses its
-            arguments.
+        InputError: If the node is refused, sets an argument known only at run time, or its target refuses an argument.
     """
     for name in node.keys() & named.keys():
-        raise InputError(f"Expected argument `{place}.{name}` to be left out: it is given when the run is built")
+        raise InputError(f"Expected argument `{place}.{name}` to be left out: the run itself sets it")
     partial = instantiate_partial(node, place)
     with refusals_of(place, node):
         return partial(*arguments, **named)
 
 
 def instantiate_partial(node: dict[str, Any], place: str) -> Any:
-    """As `instantiate`, but the object is left to be built later, by a call."""
+    """Returns a partial of the node's target, after `check_node`: a later call builds the object."""
     from hydra.utils import instantiate as build
 
     check_node(node, place)
@@ -104,7 +100,7 @@ def instantiate_partial(node: dict[str, Any], place: str) -> Any:
 
 @contextlib.contextmanager
 def refusals_of(place: str, node: dict[str, Any]) -> Iterator[None]:
-    """Turns what a constructor says of its arguments into an `InputError` that names place and values."""
+    """Turns a constructor's error about its arguments into an `InputError` that names the node and its values."""
     from hydra.errors import InstantiationException
     from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -119,18 +115,18 @@ def refusals_of(place: str, node: dict[str, Any]) -> Iterator[None]:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """Returns the exception at the bottom of a chain, or the first `InputError` in it: what it says is for the user."""
+    """Returns the first `InputError` of a chain of exceptions, which is written for the user, else its last one."""
     while error.__cause__ is not None and not isinstance(error, InputError):
         error = error.__cause__
     return error
 
 
 def check_node(node: Any, place: str) -> None:
-    """Raises `InputError` unless each target in ``node`` is admitted there and its arguments are of the kinds it asks.
+    """Raises `InputError` unless each target in ``node`` is admitted and its arguments fit their annotations.
 
     Args:
         node: A plain mapping with a ``_target_``.
-        place: As in `instantiate`; its group decides what is admitted.
+        place: As in `instantiate`; its group decides which classes are admitted.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         raise InputError(f"Expected `{place}` to be a mapping that names a class as its _target_, but got {node!r}")
@@ -139,7 +135,7 @@ def check_node(node: Any, place: str) -> None:
         kind = _admitted(part["_target_"], where, rule if part is node else Role(rule.parts))
         if isinstance(kind, type):
             for name, wanted in misfits(kind, part):
-                raise InputError(f"Expected argument `{where}.{name}` to be {wanted}, but got {part[name]!r}")
+                refuse(f"{where}.{name}", wanted, part[name])
 
 
 def _targets(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -159,11 +155,11 @@ def _admitted(target: Any, place: str, rule: Role) -> Any:
     if not isinstance(target, str) or target.partition(".")[0] not in admitted:
         raise InputError(
             f"Expected the target of `{place}` to be in one of {', '.join(admitted)}, but got {target!r}. "
-            "Name your own package in the environment variable CLSNORM_PACKAGES"
+            "List your own package in the environment variable CLSNORM_PACKAGES"
         )
     found = locate(target, place)
     bases = tuple(locate(base, place) for base in rule.bases)
-    if target not in rule.functions and not (isinstance(found, type) and issubclass(found, bases)):
+    if not (isinstance(found, type) and issubclass(found, bases)):
         raise InputError(
             f"Expected the target of `{place}` to be a subclass of {' or '.join(rule.bases)}, got {target!r}"
         )
@@ -174,7 +170,7 @@ def locate(target: str, place: str) -> Any:
     """Imports the object of a dotted name.
 
     Raises:
-        InputError: If there is none.
+        InputError: If it does not exist.
     """
     module_name, _, name = target.rpartition(".")
     try:

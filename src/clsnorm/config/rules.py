@@ -1,43 +1,48 @@
-"""Rules of the configuration that no single part can check, told before anything is built."""
+"""Rules that no single part can check: of top-level values, and of parts that must fit together."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from clsnorm.config.roles import check_groups, locate
-from clsnorm.errors import InputError, did_you_mean
+from clsnorm.errors import (
+    InputError,
+    did_you_mean,
+    is_whole,
+    refuse,
+    require_choice,
+    require_positive,
+    require_switch,
+    require_whole,
+)
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
-ACCELERATORS = {
-    "auto": "auto",
-    "cpu": "cpu",
-    "gpu": "gpu",
-    "cuda": "gpu",
-    "mps": "mps",
-}  # what each is
-MIN_PROCESSES = 2  # trainer=ddp_cpu works on one core, too
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+Rule = Callable[[str, Any], None]  # raises InputError, given an argument's name and its value
 
 
-def check(config: dict[str, Any]) -> int:
-    """Checks a resolved configuration and returns the number of processes it asks for.
+def check_values(config: dict[str, Any], primary: str = "train") -> None:
+    """Checks the values of a resolved configuration, one by one; imports no torch.
+
+    Args:
+        config: Plain values.
+        primary: Whose rules apply: ``train`` or ``analyze``.
 
     Raises:
         InputError: If a value breaks its rule.
     """
-    for key, rule, holds in RULES:
-        value = _select(config, key)
-        if not holds(value):
-            raise InputError(f"Expected argument `{key}` to be {rule}, but got {value!r}")
-    _check_length(config["trainer"])
-    return count_processes(config["trainer"])
+    for key, rule in RULES[primary].items():
+        rule(key, _select(config, key))
+    if primary == "train":
+        _require_bound(config["trainer"])
 
 
 def check_parts(config: dict[str, Any]) -> None:
-    """Checks what each group describes, and that strategy and precision go together.
+    """Checks what each group describes, and that strategy and precision go together; imports the parts.
 
     Raises:
         InputError: If a part is refused.
@@ -46,18 +51,15 @@ def check_parts(config: dict[str, Any]) -> None:
     trainer = config["trainer"]
     possible = _strategy_precisions(trainer.get("strategy", "auto"))
     if trainer["precision"] not in possible:
-        raise InputError(
-            f"Expected argument `trainer.precision` to be one of {', '.join(possible)} with trainer="
-            f"{config['choices']['trainer']}, but got {trainer['precision']!r}"
-        )
+        rule = f"one of {', '.join(possible)} with trainer={config['choices']['trainer']}"
+        refuse("trainer.precision", rule, trainer["precision"])
 
 
 def _strategy_precisions(strategy: Any) -> tuple[str, ...]:
-    """Returns what a strategy can train in.
+    """Returns the precisions that a strategy can train in.
 
-    Admitted are those under which a process has whole parameters, and those made for this package, which say in
-    ``precisions`` what they can train in: elsewhere norms of gradients would be those of a share, and a checkpoint none
-    of this package's.
+    A strategy is admitted if each process holds whole parameters, or if it was written for this package and lists its
+    ``precisions``. Under any other, gradient norms would be those of a shard, and checkpoints of another format.
 
     Raises:
         InputError: If it is another one.
@@ -71,16 +73,21 @@ def _strategy_precisions(strategy: Any) -> tuple[str, ...]:
     whole = issubclass(kind, (DDPStrategy, SingleDeviceStrategy)) and not issubclass(kind, DeepSpeedStrategy)
     possible: tuple[str, ...] | None = getattr(kind, "precisions", PRECISIONS if whole else None)
     if possible is None:
-        raise InputError(
-            f"Expected argument `trainer.strategy` to be one of {', '.join(STRATEGIES)} or a class of Lightning's "
-            f"DDPStrategy, but got {name!r}.{did_you_mean(str(name), STRATEGIES)} Sharded parameters: trainer=fsdp"
+        near = did_you_mean(str(name), STRATEGIES).strip()
+        refuse(
+            "trainer.strategy",
+            f"one of {', '.join(STRATEGIES)} or a class of Lightning's DDPStrategy",
+            name,
+            f"{near} Sharded parameters: trainer=fsdp".strip(),
         )
     return possible
 
 
-def _check_length(trainer: dict[str, Any]) -> None:
+def _require_bound(trainer: dict[str, Any]) -> None:
     if trainer["max_epochs"] == -1 and trainer["max_steps"] == -1:
-        raise InputError("Expected trainer.max_epochs or trainer.max_steps to bound the run, but both are -1")
+        raise InputError(
+            "Expected trainer.max_epochs or trainer.max_steps to limit the run, but both are -1. Set one of them"
+        )
 
 
 def _select(config: dict[str, Any], key: str) -> Any:
@@ -90,81 +97,57 @@ def _select(config: dict[str, Any], key: str) -> Any:
     return value
 
 
-def _is_int(value: Any, low: int, *, or_minus_one: bool = False) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return whole and (value >= low or (or_minus_one and value == -1))
+def _require_limit(key: str, value: Any) -> None:
+    if value != -1 or not is_whole(value):
+        require_whole(key, value, least=1, advice="-1 sets no limit")
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _require_list(key: str, value: Any) -> None:
+    if not isinstance(value, list):
+        refuse(key, "a list of kinds of events", value, f"Write {key}=[explosion]")
 
 
-RULES: tuple[tuple[str, str, Callable[[Any], bool]], ...] = (
-    *(
-        (key, "a whole number from 0 to 4294967295", lambda value: _is_int(value, 0) and value < 2**32)
-        for key in ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset", "seeds.noise")
+def _require_interval(key: str, value: Any) -> None:
+    if not (is_whole(value) and value >= 1) and not (isinstance(value, float) and 0 < value <= 1):
+        refuse(key, "a fraction of an epoch in (0, 1] or a positive whole number of batches", value)
+
+
+def _require_one_machine(key: str, value: Any) -> None:
+    if value is not None and value != 1:
+        refuse(key, "1, since runs over several machines are not supported", value)
+
+
+def _require_devices(key: str, value: Any) -> None:
+    if value != "auto" and not (is_whole(value) and value >= 1):
+        refuse(key, "a positive whole number or auto", value)
+
+
+_SHARED: dict[str, Rule] = {
+    **dict.fromkeys(
+        ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset", "seeds.noise"),
+        partial(require_whole, least=0, most=2**32 - 1),
     ),
-    ("force", "true or false", lambda value: isinstance(value, bool)),
-    ("abort_on", "a list of kinds of events", lambda value: isinstance(value, list)),
-    ("checkpoint_every", "a positive whole number of steps", lambda value: _is_int(value, 1)),
-    ("trainer.max_epochs", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
-    ("trainer.max_steps", "a positive whole number, or -1", lambda value: _is_int(value, 1, or_minus_one=True)),
-    ("trainer.accumulate_grad_batches", "a positive whole number", lambda value: _is_int(value, 1)),
-    (
-        "trainer.val_check_interval",
-        "a share of an epoch in (0, 1] or a positive whole number of batches",
-        lambda value: _is_int(value, 1) or (isinstance(value, float) and 0 < value <= 1),
-    ),
-    ("trainer.precision", f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
-    ("trainer.num_nodes", "1, since runs over several machines are not wired", lambda value: value in (None, 1)),
-    ("trainer.log_every_n_steps", "a positive whole number", lambda value: _is_int(value, 1)),
-    (
-        "trainer.gradient_clip_val",
-        "null or a positive number",
-        lambda value: value is None or (_is_number(value) and value > 0),
-    ),
-)
-
-
-def count_processes(trainer: dict[str, Any], *, prefix: str = "trainer.") -> int:
-    """Returns how many processes the trainer's devices ask for.
-
-    Args:
-        trainer: Holds ``accelerator`` and ``devices``.
-        prefix: What stands before these names on the command line, for the message.
-
-    Raises:
-        InputError: If there is no such accelerator, or if there are not that many devices.
-    """
-    import torch
-
-    gpus, cores = torch.cuda.device_count(), max(MIN_PROCESSES, os.cpu_count() or 1)
-    devices, accelerator = trainer["devices"], ACCELERATORS.get(str(trainer["accelerator"]))
-    if accelerator is None:
-        raise InputError(
-            f"Expected argument `{prefix}accelerator` to be one of {', '.join(ACCELERATORS)}, but got "
-            f"{trainer['accelerator']!r}"
-        )
-    if accelerator == "auto":
-        accelerator = "gpu" if gpus else "cpu"
-    if accelerator == "gpu" and gpus == 0:
-        raise InputError(
-            f"{prefix}accelerator={trainer['accelerator']} needs a GPU that PyTorch can use, but there is none. "
-            f"Use {prefix}accelerator=cpu; to train on several processes without GPUs, trainer=ddp_cpu"
-        )
-    if devices == "auto":
-        return gpus if accelerator == "gpu" else 1
-    if not _is_int(devices, 1):
-        raise InputError(
-            f"Expected argument `{prefix}devices` to be a positive whole number or auto, but got {devices!r}"
-        )
-    if accelerator == "gpu" and devices > gpus:
-        raise InputError(
-            f"{prefix}devices={devices} needs as many GPUs, but there are {gpus}. Use {prefix}devices={gpus}"
-        )
-    if accelerator == "cpu" and devices > cores:
-        raise InputError(
-            f"{prefix}devices={devices} asks for more processes than the {cores} this machine has cores for. "
-            f"Use {prefix}devices={cores} or less"
-        )
-    return devices
+    "force": require_switch,
+}
+RULES: dict[str, dict[str, Rule]] = {
+    "train": {
+        **_SHARED,
+        "abort_on": _require_list,
+        "checkpoint_every": partial(require_whole, least=1),
+        "trainer.max_epochs": _require_limit,
+        "trainer.max_steps": _require_limit,
+        "trainer.accumulate_grad_batches": partial(require_whole, least=1),
+        "trainer.val_check_interval": _require_interval,
+        "trainer.precision": partial(require_choice, choices=PRECISIONS),
+        "trainer.num_nodes": _require_one_machine,
+        "trainer.log_every_n_steps": partial(require_whole, least=1),
+        "trainer.gradient_clip_val": partial(require_positive, or_null=True),
+        "trainer.accelerator": partial(require_choice, choices=ACCELERATORS),
+        "trainer.devices": _require_devices,
+    },
+    "analyze": {
+        **_SHARED,
+        "accelerator": partial(require_choice, choices=ACCELERATORS),
+        "devices": _require_devices,
+    },
+}

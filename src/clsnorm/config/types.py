@@ -1,4 +1,4 @@
-"""Whether the values of a configuration are of the kinds that a constructor's annotations ask for."""
+"""Do the values of a configuration fit the annotations of a constructor?"""
 
 import builtins
 import inspect
@@ -14,10 +14,10 @@ MAPPINGS = (dict, abc.Mapping)
 
 
 def misfits(kind: type, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields the name and the rule of each given argument that is not what its annotation asks for.
+    """Yields the name and the rule of each given argument that does not fit its annotation.
 
-    Annotations with a class of which a configuration holds no values are taken to fit: the class itself must tell. So
-    do defaults, whatever their annotation says.
+    An annotation with a class that YAML cannot express always fits: the class must check it. So do defaults, whatever
+    their annotation says.
 
     Example:
         >>> class Warm:
@@ -33,7 +33,7 @@ def misfits(kind: type, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _arguments(kind: type) -> dict[str, tuple[Any, Any]]:
-    """Annotation and default of each argument; where a constructor passes on ``**options``, the base class's too."""
+    """Returns annotation and default of each argument, those of the base class included where ``**options`` pass on."""
     found: dict[str, tuple[Any, Any]] = {}
     for owner in kind.__mro__:
         constructor = vars(owner).get("__init__")
@@ -47,7 +47,7 @@ def _arguments(kind: type) -> dict[str, tuple[Any, Any]]:
 
 
 def _hints(function: types.FunctionType) -> dict[str, Any]:
-    """Annotations as types; a name that only type checkers import stands for anything."""
+    """Returns annotations as types; names imported for type checkers alone become Any."""
     known = inspect.unwrap(function).__globals__
     scope = ChainMap(known, vars(builtins), defaultdict(lambda: Any))
     try:
@@ -80,7 +80,7 @@ def _list_fits(value: list[Any] | tuple[Any, ...], origin: Any, parts: tuple[Any
 
 
 def _is_fixed(origin: Any, parts: tuple[Any, ...]) -> bool:
-    """Whether the annotation is of a tuple that says how many values it has."""
+    """Is the annotation a tuple of fixed length?"""
     return origin is tuple and Ellipsis not in parts
 
 

@@ -16,7 +16,7 @@ from rich.table import Table
 from clsnorm.command.status import run_command
 from clsnorm.config.choices import CONF
 from clsnorm.data.listing import listing, without_places
-from clsnorm.data.rows.notes import notes_on_rows
+from clsnorm.data.notes import notes_on_rows
 from clsnorm.errors import InputError, did_you_mean
 
 NONE = "–"
@@ -24,22 +24,22 @@ WIDTH = 200  # where the output goes to a file or a pipe
 
 
 def main(words: Sequence[str]) -> None:
-    """Prints what ``words`` ask for.
+    """Runs the command with the arguments ``words``.
 
     Raises:
-        InputError: If there is no such data set or no such path.
+        InputError: If the data set or the path does not exist.
     """
     parser = argparse.ArgumentParser(prog="python -m clsnorm.data", description=__doc__)
     parser.add_argument(
-        "words", nargs="*", metavar="NAME | paths.KEY=FOLDER", help="a data set; where to look and keep"
+        "words", nargs="*", metavar="NAME | paths.KEY=FOLDER", help="a data set; folders of data and cache"
     )
     parser.add_argument("--json", action="store_true", help="print JSON: one object, or a list of all")
-    parser.add_argument("--found", action="store_true", help="print what docs/data_found.json holds: numbers alone")
+    parser.add_argument("--found", action="store_true", help="print the content of docs/data_found.json: numbers only")
     given = parser.parse_intermixed_args(words)
     names = [word for word in given.words if "=" not in word]
     if len(names) > 1:
         raise InputError(
-            f"Expected at most one data set, but got {', '.join(names)}. Ask for one, or for none to see all"
+            f"Expected at most one data set, but got {', '.join(names)}. Give one name, or none to list all"
         )
     paths = _paths([word for word in given.words if "=" in word])
     found = listing(CONF, paths, only=names[0] if names else None)
@@ -55,7 +55,7 @@ def main(words: Sequence[str]) -> None:
     else:
         console.print(overview(found))
         if not Path(paths["data"]).expanduser().is_dir():
-            console.print(f"There is no folder {paths['data']}: set paths.data=FOLDER or CLSNORM_DATA=FOLDER")
+            console.print(f"The folder {paths['data']} does not exist: set paths.data=FOLDER or CLSNORM_DATA=FOLDER")
 
 
 def _paths(overrides: Sequence[str]) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _paths(overrides: Sequence[str]) -> dict[str, str]:
         paths[key.removeprefix("paths.")] = value
         if key == "paths.data" and not Path(value).expanduser().is_dir():
             raise InputError(
-                f"Expected paths.data to be a folder, but {value} is none. Give that of published data sets"
+                f"Expected paths.data to be a folder, but {value} is not. Give the folder of published data sets"
             )
     return paths
 
@@ -78,7 +78,7 @@ def _paths(overrides: Sequence[str]) -> dict[str, str]:
 def overview(found: Iterable[dict[str, Any]]) -> Table:
     """Returns the table of all data sets."""
     table = Table(
-        caption="rows: train / select / report; – is carved from train. leaked: of select / report, standing in train"
+        caption="rows: train / select / report; – is carved from train. leaked: rows of select / report also in train"
     )
     table.add_column("data=", style="bold", no_wrap=True)
     for name in ("kind", "rows", "words (95 %)", "majority", "leaked", "metrics", "read from"):
@@ -107,14 +107,14 @@ def _place(one: dict[str, Any]) -> str:
     if "refused" in one:
         return escape(f"refused: {one['refused']}")
     if "missing" in one and "published" in one:
-        return f"partly here: {', '.join(one['published'])}"
+        return f"only {', '.join(one['published'])}"
     if "missing" in one:
-        return f"not here ({', '.join(one['missing'])})"
+        return f"not found ({', '.join(one['missing'])})"
     return one["source"]["kind"]
 
 
 def show(one: dict[str, Any], console: Console) -> None:
-    """Prints the record of a data set, and examples of each class."""
+    """Prints the record of a data set and examples of each class."""
     about = one["about"]
     facts = {
         "asks": one["asks"],
@@ -138,7 +138,7 @@ def show(one: dict[str, Any], console: Console) -> None:
 
 
 def _described(one: dict[str, Any]) -> str:
-    """Returns which split lengths, balance and examples are of: train, if it is here."""
+    """Returns the split that lengths, balance and examples describe: train, if it was found."""
     return min(one["published"], key=lambda split: split != "train")
 
 

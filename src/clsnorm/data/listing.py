@@ -1,4 +1,4 @@
-"""What data sets there are, where each would be read from right now, and what its rows are like."""
+"""Which data sets exist, where each can be read from on this machine, and statistics of its rows."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ from typing import Any
 
 import numpy as np
 
-from clsnorm.config.choices import described_options
+from clsnorm.cache import cache_key
+from clsnorm.config.choices import compose_options
 from clsnorm.data.rows import leakage
-from clsnorm.data.rows.columns import tally
-from clsnorm.data.rows.parts import Part, Rows
+from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.sources.source import Source, Unavailable
-from clsnorm.data.tokens.cache import cache_key
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.files import digest, write_json
 
-WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")  # a Chinese character, or what stands between spaces
+WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")  # a Chinese character, or a run of others without spaces
 SHOWN = 160  # characters of an example
-EXAMPLES = 2  # of a class
+EXAMPLES = 2  # per class
 
 
 def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yields what is known of each data set, or of ``only`` one; what needs reading is kept below ``paths["cache"]``.
+    """Yields a record of each data set, or of ``only`` one; statistics of rows are cached below ``paths["cache"]``.
 
     Args:
         conf: The folder of the configuration.
-        paths: ``data``: folder of published data sets; ``cache``: where to keep what was found.
+        paths: ``data``: folder of published data sets; ``cache``: folder of the cache.
         only: Name of a data set.
 
     Yields:
         ``name``, ``asks``, ``kind``, ``stated`` rows, ``metrics`` (the monitored one first), ``about``; ``source``
-        (kind and location of each split) or ``missing`` (what can be done); and if rows can be read here, beside
-        ``missing`` those of some splits, what `measure` returns, or ``refused``: why they cannot.
+        (kind and location of each split) or ``missing`` (how to get the rows). If rows can be read, perhaps only those
+        of some splits, also what `measure` returns, or ``refused``: the error.
 
     Raises:
-        InputError: If there is no data set ``only``.
+        InputError: If no data set is named ``only``.
     """
     cache = Path(paths["cache"]).expanduser() / "listing"
     found = {key: (asks, node) for key, asks, node in _composed(conf, cache)}
@@ -57,7 +56,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
 
 
 def _composed(conf: Path, cache: Path) -> list[tuple[str, str, dict[str, Any]]]:
-    """Returns `data_sets`, from the cache if no file has changed: composing all of them takes seconds."""
+    """Returns `data_sets`, from the cache unless a file has changed: composing all of them takes seconds."""
     files = {str(path.relative_to(conf)): digest(path) for path in sorted((conf / "data").rglob("*.yaml"))}
     return _kept(cache / f"sets-{cache_key(files)[:32]}.json", lambda: list(data_sets(conf)))
 
@@ -75,31 +74,31 @@ def _kept(path: Path, make: Callable[[], Any]) -> Any:
 
 
 def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Path) -> dict[str, Any]:
-    """Returns what reading the first source that has the rows finds, or what is missing."""
+    """Measures the rows of the first source that has them, or returns what is missing."""
     from clsnorm.config.roles import instantiate_partial
 
     root, missing = Path(paths["data"]), {}
-    plain = {**_resolved(node, paths), "metrics": {}}  # only the sources are wanted
+    plain = {**_resolved(node, paths), "metrics": {}}  # only the sources are needed
     sources: dict[str, Source] = instantiate_partial(plain, "data").keywords["sources"]
     for source in sources.values():
         try:
-            if source.at_hand(root):
+            if source.is_available(root):
                 location = {split: source.location(root, split) for split in source.splits}
                 found = _measured(source, node, root, cache)
                 return {"source": {"kind": source.kind, "location": location}, **found}
         except InputError as error:
             return {"source": {"kind": source.kind}, "refused": str(error)}
-        except Unavailable:  # a cache of the hub that has another revision
+        except Unavailable:  # the hub's cache has another revision
             pass
         missing[source.kind] = f"{source.location(root, 'train')}: {source.cure}"
     return {"missing": missing, **_parts(sources.values(), node, root, cache)}
 
 
 def _parts(sources: Iterable[Source], node: Mapping[str, Any], root: Path, cache: Path) -> dict[str, Any]:
-    """Returns what `measure` finds in the splits that are here, of the first source that has some but not all."""
+    """Measures the available splits of the first source that has some but not all."""
     for source in sources:
-        splits = source.splits_at_hand(root)
-        if splits and "train" not in splits and node["labels"]:  # else a file of train would name the classes
+        splits = source.available_splits(root)
+        if splits and "train" not in splits and node["labels"]:  # otherwise only train has the class names
             try:
                 return measure(source, node, root, cache, splits)
             except InputError as error:
@@ -116,7 +115,7 @@ def _resolved(node: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, An
 
 
 def _measured(source: Source, node: Mapping[str, Any], root: Path, cache: Path) -> dict[str, Any]:
-    """Returns what `measure` finds, from the cache if the same was measured before."""
+    """Returns what `measure` returns, from the cache if possible."""
     steered = {name: node[name] for name in ("task", "labels", "rows", "max_empty")}
     key = cache_key({"content": source.fingerprint(root), "source": source.describe(), **steered})
     return _kept(cache / f"rows-{key[:32]}.json", lambda: measure(source, node, root, cache, list(source.splits)))
@@ -125,21 +124,21 @@ def _measured(source: Source, node: Mapping[str, Any], root: Path, cache: Path) 
 def measure(
     source: Source, node: Mapping[str, Any], root: Path, scratch: Path, splits: Sequence[str]
 ) -> dict[str, Any]:
-    """Reads all rows of ``splits`` once. Where train is not among them, the first of them stands in its place.
+    """Reads all rows of ``splits`` once. If train is not one of them, the first takes its place.
 
     Args:
-        source: Has them.
+        source: Has the rows.
         node: The data set's configuration.
         root: Folder of published data sets.
-        scratch: A folder in which another one is made for the time of reading.
+        scratch: Where a temporary folder is created.
         splits: The splits to read.
 
     Returns:
-        ``published`` rows, ``drops`` and ``rows`` left of each split; ``classes``: rows of each class in each split, or
-        the ``range`` of numbers; ``majority``: the largest class's share of train, None for numbers; ``words``: median
-        and 95th percentile of a training example's; ``copies``: rows that repeat another one in train, or stand there
-        and in another split, as `clsnorm.data.leakage.report` counts them, empty without train; ``examples``: shortened
-        texts of train by class, or by number.
+        ``published`` rows, ``drops`` and remaining ``rows`` of each split; ``classes``: rows of each class in each
+        split, or the ``range`` of numbers; ``majority``: the largest class's share of train, None for numbers;
+        ``words``: median and 95th percentile of the words of a training example; ``copies``: duplicates within train
+        and between train and other splits, as `clsnorm.data.rows.leakage.report` counts them, empty without train;
+        ``examples``: shortened texts of train by class, or by number.
     """
     regression, labels = node["task"] == "regression", node["labels"]
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -154,9 +153,9 @@ def measure(
             progress=True,
             only=splits,
         )
-        parts = {split: Part.whole(Rows(Path(folder), split)) for split in splits}
+        parts = {split: Rows.load(Path(folder), split) for split in splits}
         train, names = parts.get("train", parts[splits[0]]), record.pop("labels")
-        values = np.concatenate(list(train.column("labels")))
+        values = train.labels
         return {
             **record,
             "rows": {split: len(part) for split, part in parts.items()},
@@ -170,7 +169,7 @@ def measure(
 
 
 def without_places(one: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Returns what `listing` found in the rows of a set, as ``docs/data_found.json`` holds it: no text and no path."""
+    """Returns the statistics of a record of `listing` for ``docs/data_found.json``: no texts and no paths."""
     wanted = ("name", "published", "drops", "rows", "majority", "words", "copies")
     kept = {key: one[key] for key in wanted if key in one}
     if "refused" in one:
@@ -178,18 +177,18 @@ def without_places(one: dict[str, Any], root: Path) -> dict[str, Any]:
     return kept
 
 
-def _counts(part: Part, names: list[str]) -> dict[str, int]:
-    return dict(zip(names, tally(part.column("labels"), len(names)).tolist(), strict=True))
+def _counts(part: Rows, names: list[str]) -> dict[str, int]:
+    return dict(zip(names, np.bincount(part.labels, minlength=len(names)).tolist(), strict=True))
 
 
-def _words(part: Part) -> dict[str, float]:
+def _words(part: Rows) -> dict[str, float]:
     counts = [
         sum(len(WORD.findall(text)) for text in row) for texts in part.texts() for row in zip(*texts, strict=True)
     ]
     return {"median": float(np.median(counts)), "p95": float(np.quantile(counts, 0.95))}
 
 
-def _examples(part: Part, labels: np.ndarray, names: list[str] | None) -> dict[str, list[list[str]]]:
+def _examples(part: Rows, labels: np.ndarray, names: list[str] | None) -> dict[str, list[list[str]]]:
     """Returns the first examples of each class, or those with the smallest, the middle and the largest number."""
     if names:
         wanted = {name: np.flatnonzero(labels == i)[:EXAMPLES] for i, name in enumerate(names)}
@@ -199,8 +198,8 @@ def _examples(part: Part, labels: np.ndarray, names: list[str] | None) -> dict[s
     return {name: [[_short(text) for text in row] for row in _texts(part, chosen)] for name, chosen in wanted.items()}
 
 
-def _texts(part: Part, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
-    for texts in part.only(chosen).texts():
+def _texts(part: Rows, chosen: np.ndarray) -> Iterator[tuple[str, ...]]:
+    for texts in part.take(chosen).texts():
         yield from zip(*texts, strict=True)
 
 
@@ -210,19 +209,12 @@ def _short(text: str) -> str:
 
 
 def data_sets(conf: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yields key, description and composed, unresolved configuration of each data set with a name of its own."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
-
-    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
-        for key, text, _ in described_options(conf / "data"):
-            node: Any = OmegaConf.to_container(compose(f"data/{key}").data, resolve=False)
-            if "sources" in node:
-                yield key, text, node
+    """Yields key, description and composed, unresolved configuration of each published data set."""
+    return (found for found in compose_options("data", conf) if "sources" in found[2])
 
 
 def kind(node: dict[str, Any]) -> str:
-    """Returns what a data set's rows are: ``one text, 2 classes``, ``pairs, a number``, ...
+    """Describes a data set's rows: ``one text, 2 classes``, ``pairs, a number``, ...
 
     Example:
         >>> kind({"task": "classification", "labels": ["no", "yes"], "sources": {"files": {"text": ["a", "b"]}}})

@@ -216,21 +216,21 @@ def _build_records(
     told = [kind for observer in observers.values() for kind in observer.kinds]
     abort = Abort(config["abort_on"], [*told, *Divergence.kinds, *SkippedSteps.kinds])
 
-    def tell(*, kind: str, decisive: bool = True, **event: Any) -> None:
+    def report(*, kind: str, decisive: bool = True, **event: Any) -> None:
         if decisive:
             abort.hear(kind)
         if distributed.rank() == 0:
             events.add(kind=kind, **event)
 
     for observer in observers.values():
-        observer.tell = tell
+        observer.report = report
     return Records(
         MetricsCsv(folder.metrics),
         events,
         stopwatch,
         memory,
-        Divergence(tell),
-        SkippedSteps(tell),
+        Divergence(report),
+        SkippedSteps(report),
         abort,
         Predictions(folder.predictions, regression=data.regression, parts=data.report_names),
         Profile({name: observer.seconds for name, observer in observers.items()}),

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import logging
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,25 +14,25 @@ from tqdm import tqdm
 from typing_extensions import override
 
 from clsnorm import distributed
-from clsnorm.files import replacing
+from clsnorm.cache import Cache, cache_key
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
     from clsnorm.model import Classifier
     from clsnorm.statistics import Accumulator
 
-log = logging.getLogger(__name__)
 MATCHED_EXAMPLES = 256  # on which a head's first step is measured
-FORMAT = 2  # raise when what an accumulator holds changes its meaning, so that older cached files are not used
+FORMAT = 3  # raise it when the state of an accumulator changes its meaning, so that older entries are not used
+STATE = "state.pt"
 
 
 def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: torch.device | str) -> float:
     """Calibrates the classifier's normalizer if it asks for it and returns the seconds that this costs.
 
-    Dropout is off; each training example is seen once, on one of the ranks; accumulators add up in float64. What was
-    accumulated is cached under a name made of everything it depends on: the encoder's weights and tap, the training
-    split, its tokenization, and the accumulator. A cached one costs what it took when it was made: having been run
-    before makes no normalizer cheaper.
+    Dropout is off; each training example is seen once, on one of the ranks; accumulators add up in float64. The state
+    of the accumulator is cached under a hash of everything it depends on: the encoder's weights and tap, the training
+    split, its tokenization, and the accumulator. A cached one reports the seconds of its first computation: an earlier
+    run makes no normalizer cheaper.
 
     Args:
         classifier: Left in the mode, and on the device, in which it came.
@@ -48,18 +44,19 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
     if accumulator_type is None:
         return 0.0
     accumulator = accumulator_type(classifier.encoder.dim)
-    path = cache / f"{_key(classifier, data, accumulator)}.pt"
-    kept = distributed.broadcast_object(_cached(path) if distributed.rank() == 0 else None)
-    if kept is not None:
-        accumulator.load_state_dict(kept["state"])
-        seconds = float(kept["seconds"])
+    store, key = Cache(cache), _key(classifier, data, accumulator)
+    cached = distributed.broadcast_object(_load(store, key) if distributed.rank() == 0 else None)
+    if cached is not None:
+        state, seconds = cached
+        accumulator.load_state_dict(state)
     else:
         started = time.perf_counter()
         _accumulate(accumulator, classifier, data, device)
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
-            with replacing(path) as draft:
-                torch.save({"state": accumulator.state_dict(), "seconds": seconds}, draft)
+            with store.draft(key) as (folder, record):
+                torch.save(accumulator.state_dict(), folder / STATE)
+                record["seconds"] = seconds
     classifier.normalizer.calibrate(accumulator)
     return seconds
 
@@ -83,16 +80,13 @@ def match_head(classifier: Classifier, data: DataModule, *, device: torch.device
         classifier.match(batches, regression=data.regression)
 
 
-def _cached(path: Path) -> dict[str, Any] | None:
-    """Returns what a cached calibration holds; None if there is none, or a damaged one, which is told."""
-    if not path.exists():
+def _load(cache: Cache, key: str) -> tuple[dict[str, Any], float] | None:
+    """Returns the cached state of an accumulator and the seconds it cost; None if it is absent or damaged."""
+    entry = cache.get(key)
+    if entry is None:
         return None
-    try:
-        kept = torch.load(path, weights_only=True)
-        return {"state": dict(kept["state"]), "seconds": float(kept["seconds"])}
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, LookupError, TypeError, ValueError):
-        log.warning("%s is damaged: calibrating anew", path)
-        return None
+    folder, record = entry
+    return torch.load(folder / STATE, weights_only=True), record["seconds"]
 
 
 class Recalibration(pl.Callback):
@@ -160,4 +154,4 @@ def _key(classifier: Classifier, data: DataModule, accumulator: Accumulator) -> 
         "encoder": classifier.encoder.fingerprint(),
         "data": data.fingerprint,
     }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_key(parts)

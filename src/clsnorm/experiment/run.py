@@ -1,93 +1,27 @@
-"""One run, from configuration to results."""
+"""One run: train, evaluate, write ``results.json``."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import warnings
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from clsnorm import distributed
-from clsnorm.command import sweep as sweeping
-from clsnorm.config import choices as options
-from clsnorm.config import names as naming
-from clsnorm.config import rules as checks
 from clsnorm.errors import InputError
-from clsnorm.experiment import reuse as unchanged
 from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.calibration import Recalibration, calibrate, match_head
+from clsnorm.experiment.reuse import require_same_data
 from clsnorm.files import write_json
-from clsnorm.launch import one_machine as launch
 from clsnorm.metrics import has_collapsed
 from clsnorm.records.checkpoints import count_events, position
 from clsnorm.run_folder import provenance
 from clsnorm.run_folder.folder import RunFolder
-from clsnorm.run_folder.results import finite, print_table
+from clsnorm.run_folder.results import finite
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for those who call it themselves
 warnings.filterwarnings("ignore", message=".*LeafSpec", module="pytorch_lightning")  # its own, on today's torch
-
-
-def run(config: DictConfig) -> float | None:
-    """Runs one composed configuration in its folder, on one device or several.
-
-    A folder that holds the finished run is shown, not run again; an interrupted one goes on.
-
-    Returns:
-        The monitored metric on the select split, of the selected checkpoint.
-
-    Raises:
-        InputError: If the user's input is refused; nothing new is left behind then.
-    """
-    from hydra.core.hydra_config import HydraConfig
-
-    hydra = HydraConfig.get().runtime
-    folder = RunFolder(Path(hydra.output_dir))
-    with sweeping.failure_told(folder.path.name):
-        try:
-            options.require_known(config, "train")
-            plain = resolve(config, OmegaConf.to_container(hydra.choices))  # type: ignore[arg-type]
-        except sweeping.REFUSALS:
-            folder.discard_if_empty()
-            raise
-        results = _results_of(plain, folder)
-    print_table(results, folder.path)
-    return results["metrics"].get(f"select/{results['monitor']}")
-
-
-def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
-    """Returns the results of the run in ``folder``, which it runs unless it has finished."""
-    with folder.claim(config) as finished:
-        if finished is not None:
-            unchanged.tell_finished(finished, config, folder)
-        else:
-            processes = checks.check(config)
-            checks.check_parts(config)
-            _execute_or_launch(config, folder, processes)
-        results = folder.read_results()
-    assert results is not None
-    return results
-
-
-def resolve(config: DictConfig, choices: dict[str, Any]) -> dict[str, Any]:
-    """Returns ``config`` as plain values, with its hash and the chosen option of each group."""
-    plain = naming.recorded(config)
-    plain["config_hash"] = naming.config_hash(config)
-    for group in naming.NAMED:
-        naming.chosen(choices, group)
-    plain["choices"] = {key: value for key, value in choices.items() if key in plain or key == "experiment"}
-    return plain
-
-
-def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int) -> None:
-    if processes > 1:
-        launch.launch(folder.path, processes=processes, task=f"{__name__}:work")
-    else:
-        execute(config, folder)
 
 
 def execute(config: dict[str, Any], folder: RunFolder) -> None:
@@ -114,19 +48,12 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
     distributed.barrier()
 
 
-def work(config: dict[str, Any], folder: Path) -> None:
-    """Runs one of several workers; the first one marks the folder as in use."""
-    run_folder = RunFolder(folder)
-    with run_folder.hold_as_worker() if distributed.rank() == 0 else contextlib.nullcontext():
-        execute(config, run_folder)
-
-
 def _train(experiment: Experiment) -> None:
     config, folder, data = experiment.config, experiment.folder, experiment.data
     records = experiment.records
     resume = folder.last if folder.last.exists() else None
     if resume is not None:
-        unchanged.require_same_data(resume, data)
+        require_same_data(resume, data)
         epoch, start, step = position(resume, batches_per_epoch=data.steps_per_epoch)
         data.resume_at(epoch, start)
         records.metrics_csv.keep_until(step)

@@ -1,4 +1,4 @@
-"""Gradients as a run sees them: of each example at [CLS], of each part's parameters, and what is wrong with them."""
+"""Gradients during a run: of each example at [CLS], of the parameters by part, and rules that detect failures."""
 
 from clsnorm.gradients.detectors import Explosion, GradientAlarms, Vanishing, Verdict
 from clsnorm.gradients.examples import ExampleGradients, Examples, GradientWindow

@@ -1,4 +1,4 @@
-"""When a gradient explodes or vanishes: rules on a series of numbers, one a step."""
+"""Detects exploding and vanishing gradients: rules on a series of numbers, one per step."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import Any
 
 from clsnorm.errors import require_positive, require_probability, require_whole
 
-ENOUGH = 16  # numbers whose median and deviation say what is usual
-LEAST_FACTOR = 2.0  # times the median: a norm that hardly varies has a MAD near zero
+ENOUGH = 16  # numbers after which median and deviation are meaningful
+LEAST_FACTOR = 2.0  # times the median, as the MAD of a norm that hardly varies is near zero
 LASTING = 3  # numbers in a row that are more than a spike
 TOTAL = "grad/parameters/total"
 
 
 class Verdict(Enum):
-    """What a number is: nothing to tell, an event, or an event that may end training."""
+    """The verdict on a number: usual, an event, or an event that may end training."""
 
     USUAL = "usual"
-    TOLD = "told"
+    REPORTED = "reported"
     DECISIVE = "decisive"
 
 
 class Explosion:
-    """A number explodes when it is not finite, or far above the last ``window`` finite ones before it.
+    """A number explodes if it is not finite, or far above the previous ``window`` finite numbers.
 
-    Far above is above ``median + deviations * MAD``, where MAD is the median absolute deviation, and above
-    `LEAST_FACTOR` medians. Finite numbers are judged once `ENOUGH` have been seen, or half a window if that is fewer.
-    All of them enter the window, so that a lasting shift becomes what is usual.
+    Far above means above ``median + deviations * MAD``, where MAD is the median absolute deviation, and above
+    `LEAST_FACTOR` medians. Finite numbers are judged after the first `ENOUGH`, or after half a window if that is fewer.
+    All of them enter the window, so that a lasting shift becomes the new normal.
 
-    Numbers in a row that explode are one burst. It is told with its first number, and once more, decisively, with
-    number `LASTING`: a spike is over by then. A number that is not finite is always told, decisively.
+    Consecutive numbers that explode are one burst. It is reported with its first number, and again, as decisive, with
+    number `LASTING`: a spike is over by then. A number that is not finite is always reported, as decisive.
 
     Args:
         window: How many numbers are remembered.
-        deviations: How many of them above the median are too many.
+        deviations: Median absolute deviations above the median that count as an explosion.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
     """
 
     def __init__(self, *, window: int, deviations: float) -> None:
@@ -52,12 +52,12 @@ class Explosion:
         self._burst = 0  # numbers so far
 
     def sees(self, value: float) -> Verdict:
-        """Takes the next number and judges it."""
+        """Adds the next number and returns the verdict on it."""
         self._burst = self._burst + 1 if self._explodes(value) else 0
         if not math.isfinite(value):
             return Verdict.DECISIVE
         self._seen.append(value)
-        return {1: Verdict.TOLD, LASTING: Verdict.DECISIVE}.get(self._burst, Verdict.USUAL)
+        return {1: Verdict.REPORTED, LASTING: Verdict.DECISIVE}.get(self._burst, Verdict.USUAL)
 
     def _explodes(self, value: float) -> bool:
         return not math.isfinite(value) or (len(self._seen) >= self._enough and value > self._limit())
@@ -68,28 +68,28 @@ class Explosion:
         return max(middle + self._deviations * deviation, LEAST_FACTOR * middle)
 
     def state(self) -> dict[str, Any]:
-        """Returns what is remembered."""
+        """Returns the state, as plain numbers and lists."""
         return {"seen": list(self._seen), "burst": self._burst}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes up what `state` returned."""
+        """Restores the value of `state`."""
         self._seen.extend(state["seen"])
         self._burst = state["burst"]
 
 
 class Vanishing:
-    """A number vanishes when it is small for ``window`` numbers in a row; told once in a run.
+    """A number vanishes if it is small ``window`` times in a row; reported once in a run.
 
-    Small is below ``share`` of the median of the first ``window`` numbers, or below ``floor``, so that what was small
-    from the start is told, too.
+    Small means below ``share`` of the median of the first ``window`` numbers, or below ``floor``, so that numbers that
+    are small from the start are reported, too.
 
     Args:
-        window: How many numbers make the reference, and how many must be small.
-        share: Of the reference, below which a number is small; 0: it is not compared with the first ones.
-        floor: Below which it is small whatever the reference is.
+        window: How many numbers are the reference, and how many must be small.
+        share: A number is small below this share of the reference; 0: no comparison with the first numbers.
+        floor: A number below it is small, whatever the reference.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
     """
 
     def __init__(self, *, window: int, share: float, floor: float) -> None:
@@ -101,7 +101,7 @@ class Vanishing:
         self._told = False
 
     def sees(self, value: float) -> bool:
-        """Takes the next number and tells whether it has vanished with this one."""
+        """Adds the next number and returns whether it has vanished with this one."""
         if not math.isfinite(value):
             return False
         limit = self._floor
@@ -115,27 +115,27 @@ class Vanishing:
         return vanished
 
     def state(self) -> dict[str, Any]:
-        """Returns what is remembered."""
+        """Returns the state, as plain numbers and lists."""
         return {"first": list(self._first), "small": self._small, "told": self._told}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Takes up what `state` returned."""
+        """Restores the value of `state`."""
         self._first, self._small, self._told = list(state["first"]), state["small"], state["told"]
 
 
 class GradientAlarms:
-    """The rules of a run: at [CLS] on the largest norm of each step, for the parameters on what is logged.
+    """The rules of a run: at [CLS] on the largest norm of each step, for the parameters on the logged numbers.
 
-    A gradient vanishes where ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below 1e-4, or
-    ``grad/depth/bottom`` below 1e-8. The latter has no other measure: with the loss the gradients of all layers fall,
-    and a run that has converged has not failed. Nor has one yet whose gradient vanishes: it is small, no more.
+    A gradient vanishes if ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below 1e-4, or
+    ``grad/depth/bottom`` below 1e-8. The latter is not compared with its first values: the gradients of all layers fall
+    with the loss, and a run that has converged has not failed. A vanishing gradient is not yet a failed run either.
 
     Args:
         window: As in `Explosion`.
         deviations: As in `Explosion`.
 
     Raises:
-        InputError: If an argument is out of its range.
+        InputError: If an argument is out of range.
     """
 
     kinds = ("explosion", "vanishing")
@@ -148,7 +148,7 @@ class GradientAlarms:
         }
 
     def of_examples(self, place: str, largest: Mapping[int, float]) -> Iterator[dict[str, Any]]:
-        """Yields the events of what is logged as ``place``, from the largest norm of each step by its number."""
+        """Yields the events for the logged name ``place``, from the largest norm of each step by its number."""
         for step, value in largest.items():
             yield from _explosion(self._examples, step=step, place=place, value=value)
 
@@ -164,17 +164,17 @@ class GradientAlarms:
         return {"examples": self._examples, TOTAL: self._total, **self._vanishing}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what the rules remember."""
+        """Returns the state of the rules."""
         return {name: rule.state() for name, rule in self._rules.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes up what `state_dict` returned."""
+        """Restores the value of `state_dict`."""
         for name, rule in self._rules.items():
             rule.restore(state[name])
 
 
 def _explosion(rule: Explosion, *, step: int, place: str, value: float) -> Iterator[dict[str, Any]]:
-    """Yields the event, if there is one, of the next number that ``rule`` sees."""
+    """Adds the next number to ``rule`` and yields its event, if there is one."""
     verdict = rule.sees(value)
     if verdict is not Verdict.USUAL:
         decisive = verdict is Verdict.DECISIVE

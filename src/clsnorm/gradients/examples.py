@@ -1,4 +1,4 @@
-"""Additive sums over per-example gradients, filled on the device without waiting for it."""
+"""Sums over per-example gradients, computed on the device without waiting for it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SUMS = ("total", "square", "unit")
 
 @dataclass(frozen=True)
 class Examples:
-    """What a window of optimizer steps says of the gradients ``g_i`` of n examples at one point, on the host.
+    """The gradients ``g_i`` of n examples at one point in a window of optimizer steps, summarized on the host.
 
     Attributes:
-        norms: ``||g_i||``, ``(n,)``, in the order of the processes, and within one of the steps.
-        steps: Number of the optimizer step of each, ``(n,)``.
+        norms: ``||g_i||``, ``(n,)``, in the order of the processes, and for each process in the order of the steps.
+        steps: Number of each example's optimizer step, ``(n,)``.
         sums: ``(dim,)`` sums over finite rows, of ``g_i`` (``total``), of its squares (``square``) and of
             ``g_i / ||g_i||`` (``unit``).
     """
@@ -31,12 +31,12 @@ class Examples:
 
     @classmethod
     def join(cls, parts: Sequence[Examples]) -> Examples:
-        """Returns what several processes have seen together."""
+        """Returns the union of the parts of several processes."""
         sums = {name: torch.stack([part.sums[name] for part in parts]).sum(0) for name in SUMS}
         return cls(torch.cat([part.norms for part in parts]), torch.cat([part.steps for part in parts]), sums)
 
     def largest(self) -> dict[int, float]:
-        """Returns the largest norm of each step, by its number; infinite where one is not a number."""
+        """Returns the largest norm of each step, by its number; infinite if one of them is NaN."""
         norms = torch.nan_to_num(self.norms, nan=torch.inf, posinf=torch.inf)
         numbers, index = self.steps.unique(return_inverse=True)
         largest = torch.zeros(len(numbers), dtype=norms.dtype).scatter_reduce(0, index, norms, "amax")
@@ -46,7 +46,7 @@ class Examples:
 class ExampleGradients:
     """Collects rows of gradients at one point, in float64 on their device.
 
-    Rows that are not finite keep their norm (infinite, or not a number) and are left out of the sums.
+    Rows that are not finite keep their norm (infinite or NaN) and are left out of the sums.
 
     Args:
         dim: Dimensions of a row.
@@ -57,10 +57,10 @@ class ExampleGradients:
         self.steps: list[int] = []  # of each row
         self._norms: list[Tensor] = []
         self._sums = torch.zeros(len(SUMS), dim, dtype=torch.float64)
-        self._open: list[tuple[Tensor, Tensor]] = []  # norms and sums of a step that may yet be left out
+        self._open: list[tuple[Tensor, Tensor]] = []  # norms and sums of a step that may still be skipped
 
     def update(self, rows: Tensor) -> None:
-        """Adds rows ``(B, dim)``; B may be 0. They count once `end_step` says so."""
+        """Adds rows ``(B, dim)``; B may be 0. They count after `end_step`, if the step was made."""
         rows = rows.detach().double()
         norms = rows.norm(dim=1)
         rows = torch.where(norms.isfinite()[:, None], rows, 0.0)
@@ -69,7 +69,7 @@ class ExampleGradients:
         self._open.append((norms, sums))
 
     def end_step(self, step: int, *, made: bool) -> None:
-        """Ends optimizer step number ``step``; unless it was ``made``, its rows do not count."""
+        """Ends optimizer step number ``step``; its rows count if it was ``made``, not skipped."""
         opened, self._open = self._open, []
         for norms, sums in opened if made else ():
             self.steps += [step] * len(norms)
@@ -81,19 +81,19 @@ class ExampleGradients:
         return torch.cat([self._sums.flatten(), *(norms.to(self._sums.device) for norms in self._norms)])
 
     def unpack(self, packed: Tensor) -> Examples:
-        """Returns what `packed` returned, once it is on the host."""
+        """Returns the examples of a vector of `packed` that is on the host."""
         norms = packed[self._sums.numel() :]
         sums = packed[: self._sums.numel()].view(self._sums.shape)
         return Examples(norms, torch.tensor(self.steps, dtype=torch.int64), dict(zip(SUMS, sums, strict=True)))
 
     def restore(self, seen: Examples) -> None:
-        """Takes up what `unpack` returned."""
+        """Restores the value of `unpack`."""
         self.steps, self._norms = seen.steps.tolist(), [seen.norms]
         self._sums = torch.stack([seen.sums[name] for name in SUMS])
 
 
 class GradientWindow:
-    """Collects rows at several points until they are taken: one transfer to the host for all of them.
+    """Collects rows at several points until they are taken, with one transfer to the host for all of them.
 
     Args:
         dims: Dimensions of a row, by point.
@@ -116,12 +116,12 @@ class GradientWindow:
             rows.end_step(step, made=made)
 
     def take(self, others: Tensor) -> tuple[dict[str, Examples], Tensor]:
-        """Returns what all processes have seen at each point, and ``others`` on the host; the window starts anew.
+        """Returns the examples of all processes at each point, and ``others`` on the host, and empties the window.
 
-        Collective: every process must call it.
+        Collective: all processes must call it.
 
         Args:
-            others: Float64 numbers ``(n,)`` that are wanted on the host at the same time.
+            others: Float64 numbers ``(n,)`` to be transferred to the host along with them.
         """
         seen, others = self._read(others)
         self._restart()
@@ -129,12 +129,12 @@ class GradientWindow:
         return {point: Examples.join([part[point] for part in parts]) for point in self._dims}, others
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what all processes have seen. Collective."""
+        """Returns the examples of all processes. Collective."""
         seen, _ = self._read(torch.zeros(0, dtype=torch.float64))
         return {"parts": distributed.gather_objects({point: vars(part) for point, part in seen.items()})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes up this process's share of what `state_dict` returned."""
+        """Restores this process's share of the value of `state_dict`."""
         if parts := distributed.own_parts(state["parts"]):
             for point, rows in self._points.items():
                 rows.restore(Examples.join([Examples(**part[point]) for part in parts]))
@@ -146,7 +146,7 @@ class GradientWindow:
 
 
 def to_host(vectors: Sequence[Tensor]) -> list[Tensor]:
-    """Returns vectors of one dtype on the host, moved there in one piece: the host waits for a device once."""
+    """Moves vectors of one dtype to the host in one transfer, so that the host waits for the device once."""
     device = next((vector.device for vector in vectors if vector.device.type != "cpu"), torch.device("cpu"))
     sizes = [len(vector) for vector in vectors]
     return list(torch.cat([vector.to(device) for vector in vectors]).cpu().split(sizes))

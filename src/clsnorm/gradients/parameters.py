@@ -1,4 +1,4 @@
-"""Norms of parameters, their gradients and their updates by part of the model: one kernel, one transfer."""
+"""Norms of parameters, gradients and updates by part of the model, with one kernel and one transfer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KINDS = (("norm", re.compile(r"norm", re.IGNORECASE)), ("attention", re.compile
 def part_names(names: Iterable[str]) -> dict[str, str]:
     """Returns the part that each of a classifier's parameters belongs to.
 
-    ``embeddings`` (and what else lies outside of the layers), ``layer01/attention``, ``layer01/ffn``,
+    ``embeddings`` (and everything else outside of the layers), ``layer01/attention``, ``layer01/ffn``,
     ``layer01/norm``, ..., ``pooler``, ``normalizer``, ``head``. Layers count from the input, from 1.
     """
     names = list(names)
@@ -42,12 +42,12 @@ def _part(name: str, layers: int) -> str:
 class ParameterNorms:
     """Euclidean norms over the parts of a classifier.
 
-    Where its parameters are sharded, each process looks at its shards, and their squares are added up over all
-    processes; asking for a norm is collective then.
+    If the parameters are sharded, each process computes the squares of its shards, and these are summed over all
+    processes; the norms are collective then.
 
     Args:
-        classifier: Its trainable parameters are looked at: as they are before its first forward pass, which may leave
-            gathered ones in place of shards.
+        classifier: The owner of the trainable parameters. Pass it before its first forward pass, which may replace
+            shards by gathered parameters.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -64,27 +64,27 @@ class ParameterNorms:
         return self._by_part(self._weights())
 
     def of_gradients(self) -> Tensor:
-        """Returns the norm of each part's gradients; a parameter without one counts as zero."""
+        """Returns the norm of each part's gradients; a parameter without a gradient counts as zero."""
         return self._by_part([_nothing(p) if p.grad is None else _own(p.grad) for p in self.parameters])
 
     def keep_weights(self) -> None:
-        """Keeps a copy of the parameters for `of_updates`."""
+        """Copies the parameters for `of_updates`."""
         weights = self._weights()
         if not self._kept:
-            # Filled again and again: fresh memory costs a CPU several times what the copying does.
+            # Allocated once: on a CPU, new memory costs several times as much as the copy.
             self._kept = [torch.empty_like(weight) for weight in weights]
         torch._foreach_copy_(self._kept, weights)
 
     def of_updates(self) -> Tensor:
-        """Returns the norm of each part's change since `keep_weights`, whose copy is used up."""
+        """Returns the norm of each part's change since `keep_weights`, and overwrites that copy."""
         torch._foreach_sub_(self._kept, self._weights())
         return self._by_part(self._kept)
 
     def numbers(self, raw: Tensor, clipped: Tensor, weights: Tensor, updates: Tensor | None) -> dict[str, float]:
-        """Names what was measured in a step: norms by part, ``(len(parts),)`` on the host.
+        """Returns the logged numbers of a step, from norms by part, ``(len(parts),)`` on the host.
 
         ``grad/parameters/...`` and ``grad/clipped/...`` of each part and in ``total``, before and after clipping;
-        ``grad/clip_coefficient``, the latter total over the former: 1 where nothing was clipped; ``grad/depth/...``
+        ``grad/clip_coefficient``, the latter total over the former, 1 if nothing was clipped; ``grad/depth/...``
         (`depth_profile`); and ``grad/update_ratio/...`` of each part, unless ``updates`` is None.
         """
         by_part = dict(zip(self.parts, raw.tolist(), strict=True))
@@ -109,7 +109,7 @@ class ParameterNorms:
 
 
 def _own(tensor: Tensor) -> Tensor:
-    """Returns what this process holds of a tensor: its shard, or all of it."""
+    """Returns this process's shard of a tensor, or the whole tensor if it is not sharded."""
     tensor = tensor.detach()
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
@@ -122,14 +122,14 @@ def depth_profile(norms: dict[str, float]) -> dict[str, float]:
     """Returns how gradients change from the output to the input of the encoder.
 
     - ``bottom``: norm of the first layer's gradients; NaN without layers.
-    - ``bottom_to_top``: it over the norm of the last layer's, so 0 where no gradient reaches the first layer; NaN where
-      none reaches the last one either, or with fewer than two layers.
+    - ``bottom_to_top``: the same over the norm of the last layer's gradients. 0 if no gradient reaches the first layer;
+      NaN if none reaches the last layer either, or with fewer than two layers.
     - ``log_slope``: slope of the natural logarithm of the layers' norms over their number, by least squares; positive
-      where gradients shrink toward the input (Mosbach et al., 2021, figure 4: failed runs have gradients in the top
-      layers only). NaN where a layer's norm is 0.
+      if gradients shrink toward the input (Mosbach et al., 2021, figure 4: failed runs have gradients only in the top
+      layers). NaN if a layer's norm is 0.
 
     Args:
-        norms: Norm of each part's gradients, as named by `part_names`.
+        norms: Norm of each part's gradients, with the names of `part_names`.
     """
     layers: dict[str, float] = {}
     for part, norm in norms.items():

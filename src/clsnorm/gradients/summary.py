@@ -1,4 +1,4 @@
-"""From gathered per-example gradients to numbers; pure functions on the host, float64."""
+"""Statistics of gathered per-example gradients: pure functions on the host, in float64."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import require_whole
+from clsnorm.statistics.outlier_dimensions import jaccard
 
 PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
@@ -15,8 +16,8 @@ PERCENTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 def norm_numbers(norms: Tensor) -> dict[str, float]:
     """Returns mean, median, 95th and 99th percentile and maximum of gradient norms ``(n,)``.
 
-    Percentiles interpolate linearly, as NumPy's. An infinite or undefined norm is not dropped: where there is one,
-    ``max`` is infinite (NaN counts as infinite), and ``mean`` too. NaN if there are no norms.
+    Percentiles interpolate linearly, as in NumPy. An infinite or NaN norm is not dropped: NaN counts as infinite, and
+    then ``max`` and ``mean`` are infinite. NaN if there are no norms.
     """
     if not len(norms):
         return dict.fromkeys(("mean", *PERCENTILES), math.nan)
@@ -33,22 +34,22 @@ def _quantile(ordered: Tensor, q: float) -> float:
 
 
 def direction_numbers(norms: Tensor, sums: dict[str, Tensor], *, top: int) -> dict[str, float]:
-    r"""Returns how the gradients of n examples point, from their sums.
+    r"""Returns statistics of the directions of n examples' gradients, from their sums.
 
     - ``mean_norm``: ``||E g||``.
     - ``agreement``: mean cosine of two different examples' gradients, over those that are not zero, in closed form:
       ``(||sum u||^2 - m) / (m (m - 1))`` with unit vectors u.
     - ``signal_to_noise``: ``||E g||^2 / tr Cov(g)`` without the bias of the plug-in value, which is
-      ``tr Cov / n / tr Cov = 1/n``; near 0, and at times slightly below, where directions are random.
-    - ``noise_scale``: ``tr Cov(g) / ||E g||^2``, its inverse: examples in a batch at which noise and signal are equal
-      (McCandlish et al., 2018, arXiv:1812.06162, at [CLS] instead of at the parameters); infinite where no signal is
-      found.
-    - ``top_energy_share``: the ``top`` largest ``E[g_j^2]`` as a share of their sum; ``top/dim`` if all are the same.
+      ``tr Cov / n / tr Cov = 1/n``; near 0, and sometimes slightly below, if directions are random.
+    - ``noise_scale``: ``tr Cov(g) / ||E g||^2``, its inverse: the batch size at which noise and signal are equal
+      (McCandlish et al., 2018, arXiv:1812.06162, at [CLS] instead of at the parameters); infinite if there is no
+      signal.
+    - ``top_energy_share``: the ``top`` largest ``E[g_j^2]`` as a share of their sum; ``top/dim`` if all are equal.
     - ``participation_ratio``: ``(sum_j E[g_j^2])^2 / sum_j E[g_j^2]^2``: how many dimensions share the energy.
 
     Args:
-        norms: ``(n,)``, of `ExampleGradients.read`.
-        sums: The sums that came with them.
+        norms: ``(n,)``, as in `Examples`.
+        sums: Their sums, as in `Examples`.
         top: Dimensions in the energy share.
     """
     finite = norms[norms.isfinite()]
@@ -72,13 +73,13 @@ def direction_numbers(norms: Tensor, sums: dict[str, Tensor], *, top: int) -> di
 
 
 def overlap_numbers(gradient_energy: Tensor, energy: Tensor, *, top: int) -> dict[str, float]:
-    """Returns whether gradients are large in the dimensions in which embeddings are.
+    """Returns whether gradients are large in the same dimensions as embeddings.
 
     - ``top_overlap``: Jaccard index of the ``top`` dimensions by ``E[g_j^2]`` and by ``E[h_j^2]``. Two random sets
       share ``top^2 / dim`` dimensions on average.
-    - ``rank_correlation``: Spearman's correlation of the two over all dimensions; 0 on average for unrelated ones.
+    - ``rank_correlation``: Spearman's correlation of the two over all dimensions; 0 on average if they are unrelated.
 
-    NaN where one of the two is the same in all dimensions: none is the largest.
+    NaN if one of the two is equal in all dimensions, so that none is the largest.
 
     Args:
         gradient_energy: ``(dim,)``, mean squares of the gradients.
@@ -93,6 +94,5 @@ def overlap_numbers(gradient_energy: Tensor, energy: Tensor, *, top: int) -> dic
     require_whole("top", top, least=1, most=len(energy), advice=f"There are {len(energy)} dimensions")
     if any(float(values.min()) == float(values.max()) for values in (gradient_energy, energy)):
         return {"top_overlap": math.nan, "rank_correlation": math.nan}
-    ours, theirs = (set(values.topk(top).indices.tolist()) for values in (gradient_energy, energy))
-    correlation = float(spearman_corrcoef(gradient_energy, energy))
-    return {"top_overlap": len(ours & theirs) / len(ours | theirs), "rank_correlation": correlation}
+    overlap = jaccard(*(values.topk(top).indices for values in (gradient_energy, energy)))
+    return {"top_overlap": overlap, "rank_correlation": float(spearman_corrcoef(gradient_energy, energy))}

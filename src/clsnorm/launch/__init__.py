@@ -1,1 +1,1 @@
-"""Processes: one worker a device, started by torchrun on a run folder."""
+"""Processes: one worker for each device, started by torchrun on a run folder."""

@@ -1,7 +1,7 @@
-"""Several devices: torchrun starts one worker a device on a run folder whose configuration is already saved.
+"""Several devices of one machine: torchrun starts a worker for each, on a run folder that holds ``config.yaml``.
 
-Lightning's own launcher would run the command line again, which under a Hydra multirun starts the whole sweep in each
-worker. Here Hydra composes once, in the parent; a worker reads ``config.yaml`` and composes nothing.
+Lightning's own launcher would run the command line again, and under a Hydra multirun each worker would start the whole
+sweep. Here Hydra composes once, in the parent, and the workers only read ``config.yaml``.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 from clsnorm.errors import InputError
 
 PR_SET_PDEATHSIG = 1
-SIGNALLED = 128  # added to a signal's number in the status of a process that it ended
+SIGNALLED = 128  # a process killed by signal number n exits with status SIGNALLED + n
 
 
 class WorkerError(RuntimeError):
-    """A worker crashed; the message says of what, and where its traceback is."""
+    """A worker crashed; the message gives the reason and the file with its traceback."""
 
 
 def launch(folder: Path, *, processes: int, task: str) -> None:
@@ -33,7 +33,7 @@ def launch(folder: Path, *, processes: int, task: str) -> None:
     Args:
         folder: Holds the resolved configuration.
         processes: Number of workers.
-        task: What they do: ``module:function``, which takes the resolved configuration and the folder.
+        task: ``module:function`` that each worker calls with the resolved configuration and the folder.
 
     Raises:
         InputError: If the workers refused the user's input.
@@ -43,7 +43,7 @@ def launch(folder: Path, *, processes: int, task: str) -> None:
     command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(folder), str(processes), task]
     done = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False)
     if done.returncode != 0:
-        raise _relayed_error(folder, done.returncode)
+        raise _worker_error(folder, done.returncode)
 
 
 def read_error(folder: Path) -> dict[str, Any] | None:
@@ -52,29 +52,31 @@ def read_error(folder: Path) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def _relayed_error(folder: Path, status: int) -> Exception:
+def _worker_error(folder: Path, status: int) -> Exception:
     error = read_error(folder)
     if error is not None and error["kind"] == InputError.__name__:
         return InputError(error["message"])
-    if status > SIGNALLED:  # what other workers say of it then is that they were left alone
+    if status > SIGNALLED:  # the other workers' errors then only say that they lost this one
         name = signal.Signals(status - SIGNALLED).name
-        return WorkerError(f"a worker was ended by {name}{', perhaps for want of memory' if name == 'SIGKILL' else ''}")
+        return WorkerError(
+            f"a worker was killed by {name}{', perhaps for lack of memory' if name == 'SIGKILL' else ''}"
+        )
     if error is None:
-        return WorkerError(f"the workers ended with status {status} and left no error.json in {folder}")
+        return WorkerError(f"the workers exited with status {status} and wrote no error.json into {folder}")
     message = " ".join(error["message"].split())[:400]
     return WorkerError(f"a worker crashed: {error['kind']}: {message} (its traceback: {folder / 'error.json'})")
 
 
 def die_with_parent() -> None:
-    """Asks Linux to kill this process when its parent ends; torchrun's workers would outlive a ``kill -9``."""
+    """Asks Linux to kill this process when its parent dies; torchrun's workers would survive a ``kill -9`` of it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def supervise(folder: Path, *, processes: int, task: str) -> int:
-    """Starts and watches the workers with torchrun and returns its exit status, which tells of a signal if one fell.
+def run_torchrun(folder: Path, *, processes: int, task: str) -> int:
+    """Runs the workers under torchrun and returns `exit_status`.
 
-    torchrun's own report of a failed worker is silenced: the worker has left ``error.json``, which the parent tells.
+    torchrun's own report of a failed worker is silenced: the parent reports ``error.json``, which the worker wrote.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -85,14 +87,14 @@ def supervise(folder: Path, *, processes: int, task: str) -> int:
             ["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.launch.worker", str(folder), task]
         )
     except ChildFailedError as error:
-        return status_of(failure.exitcode for failure in error.failures.values())
+        return exit_status(failure.exitcode for failure in error.failures.values())
     return 0
 
 
-def status_of(codes: Iterable[int]) -> int:
-    """Returns the status that tells of failed workers' exit codes: of a signal that one fell to, else 1.
+def exit_status(codes: Iterable[int]) -> int:
+    """Returns 128 + signal if a failed worker was killed, else 1, from the exit codes of the failed workers.
 
-    torchrun itself ends by SIGTERM the workers that another one has left.
+    When one worker fails, torchrun ends the others by SIGTERM; these count only if all were ended so.
     """
     all_codes = set(codes)
     own = all_codes - {-signal.SIGTERM} or all_codes
@@ -101,4 +103,4 @@ def status_of(codes: Iterable[int]) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    sys.exit(supervise(Path(sys.argv[1]), processes=int(sys.argv[2]), task=sys.argv[3]))
+    sys.exit(run_torchrun(Path(sys.argv[1]), processes=int(sys.argv[2]), task=sys.argv[3]))

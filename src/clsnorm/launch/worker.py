@@ -1,4 +1,4 @@
-"""One of several processes of a run, started by torchrun: ``-m clsnorm.launch.worker RUN_FOLDER MODULE:FUNCTION``."""
+"""One worker of a run, started by torchrun: ``-m clsnorm.launch.worker RUN_FOLDER MODULE:FUNCTION``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from clsnorm.errors import InputError
 from clsnorm.launch.one_machine import die_with_parent, read_error
 
 
-def work(folder: Path, task: str) -> None:
-    """The life of one worker: join the others, run ``task`` on the saved configuration, leave.
+def join_and_run(folder: Path, task: str) -> None:
+    """Joins the process group, runs ``task`` on the saved configuration, and leaves the group.
 
     Args:
         folder: Holds the resolved configuration.
         task: ``module:function``; the function takes the configuration and the folder.
     """
-    # Imported here: they take seconds, in which a killed parent would leave a worker that nobody told to die.
+    # Imported here: it takes seconds, and a parent killed meanwhile must already take this worker with it.
     import torch
     import torch.distributed as dist
 
@@ -39,11 +39,11 @@ def work(folder: Path, task: str) -> None:
 
 if __name__ == "__main__":
     die_with_parent()
-    if os.environ.get("RANK") == "0":  # one of them speaks, as a run on one device would
+    if os.environ.get("RANK") == "0":  # one worker logs, as a run on one device would
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        work(Path(sys.argv[1]), sys.argv[2])
+        join_and_run(Path(sys.argv[1]), sys.argv[2])
     except Exception as error:
         if read_error(Path(sys.argv[1])) is None:
             raise
-        sys.exit(2 if isinstance(error, InputError) else 1)  # told by the parent, from error.json
+        sys.exit(2 if isinstance(error, InputError) else 1)  # the parent reports error.json

@@ -1,4 +1,4 @@
-"""From a batch to a fine-tuned classifier: encoder, head, optimizers, schedules and the LightningModule."""
+"""From a batch to a fine-tuned classifier: encoder, head, scores and the LightningModule."""
 
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.encoder.checkpoint import has_pooler

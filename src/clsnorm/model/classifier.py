@@ -30,7 +30,7 @@ INITS = ("drawn", "function_matched")
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a classifier gives for B examples.
+    """The output of a classifier for B examples.
 
     Attributes:
         h: ``(B, d)``: [CLS] embeddings before the normalizer.
@@ -44,25 +44,27 @@ class Output:
 
 
 class Classifier(nn.Module):
-    r"""``logits = head(dropout(normalizer(encoder(batch))))``, with a linear head ``W z + b`` unless told otherwise.
+    r"""``logits = head(dropout(normalizer(encoder(batch))))``, by default with a linear head ``W z + b``.
 
-    The head's weights are drawn from :math:`N(0, \text{init\_std}^2)`, its bias is zero (BERT, Devlin et al., 2019),
-    by a generator of its own: every normalizer starts from the same head, and the global random state is left alone.
+    The head's weights are drawn from :math:`N(0, \text{init\_std}^2)`, its bias is zero (BERT, Devlin et al., 2019).
+    They have their own random generator: every normalizer starts from the same head, and the global random state is
+    unchanged.
 
     Args:
-        encoder: Gives [CLS] embeddings of size ``encoder.dim``.
+        encoder: Computes [CLS] embeddings of size ``encoder.dim``.
         normalizer: Maps ``(B, d)`` to ``(B, d)``.
         num_outputs: Classes, or 1 for regression.
         seed_init: Seed of the head's first weights.
-        head: Makes the head of sizes ``(d, C)``: a ``torch.nn.Linear``, or another module with a ``weight`` ``(C, d)``
-            and a ``bias`` ``(C,)`` or None, such as `clsnorm.model.CosineHead`.
-        dropout: Probability between normalizer and linear layer.
+        head: Creates the head from the sizes ``(d, C)``: a ``torch.nn.Linear``, or another module with a ``weight``
+            ``(C, d)`` and a ``bias`` ``(C,)`` or None, such as `clsnorm.model.CosineHead`.
+        dropout: Probability of dropout between normalizer and head.
         init_std: Standard deviation of the head's first weights.
-        init: ``drawn``: as above. ``function_matched``: `match` then turns the head so that the first logits are those
-            of the identity with the drawn head.
+        init: ``drawn``: as above. ``function_matched``: `match` then changes the head so that the first logits are
+            those of the identity with the drawn head.
         rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
-            with the identity; ``head_rate`` holds the factor.
-        recalibrate_every: Epochs after which a calibrated normalizer is calibrated anew, as the encoder moves; None:
+            with the identity. `match` computes the factor, ``head_rate``; `clsnorm.optim.groups.parameter_groups` puts
+            it into the head's groups, and `clsnorm.optim.groups.apply_rates` multiplies their learning rate by it.
+        recalibrate_every: A calibrated normalizer is recalibrated every so many epochs, as the encoder moves; None:
             never.
 
     Attributes:
@@ -72,7 +74,7 @@ class Classifier(nn.Module):
             normalizer and with the identity; NaN before `match`.
 
     Raises:
-        InputError: If an option is out of its range.
+        InputError: If an option is out of range.
     """
 
     head_rate: Tensor
@@ -118,17 +120,17 @@ class Classifier(nn.Module):
         return Output(h, z, self.head(self.dropout(z)))
 
     def match(self, batches: Sequence[tuple[Tensor, Tensor]], *, regression: bool) -> None:
-        """Sets up the head as ``init`` and ``rate_matched`` say, and measures its first step. Collective.
+        """Sets up the head according to ``init`` and ``rate_matched``, and measures its first step. Collective.
 
-        To be called once, before training, with a calibrated normalizer. A normalizer of the batch is measured as it is
-        after its warm-up. First steps are geometric means over the batches: one batch alone says little.
+        Call it once, before training, with a calibrated normalizer. A batch normalizer is measured in the state after
+        its warm-up. First steps are geometric means over the batches, as a single batch is noisy.
 
         Args:
             batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches.
             regression: Squared error on one output, instead of cross-entropy.
 
         Raises:
-            InputError: The normalizer does not allow what ``init`` or ``rate_matched`` asks for.
+            InputError: The normalizer does not allow ``init=function_matched``, or ``rate_matched``.
         """
         of_identity = [first_step(self.head, h, labels, regression=regression) for h, labels in batches]
         if self.init == "function_matched":
@@ -147,15 +149,15 @@ class Classifier(nn.Module):
 
     @torch.no_grad()
     def _settled(self, h: Tensor) -> Tensor:
-        """Returns what training makes of ``h`` after the normalizer's warm-up."""
-        normalizer = copy.deepcopy(self.normalizer).train()  # its own running statistics do not count these examples
+        """Returns the normalized ``h`` as in training after the normalizer's warm-up."""
+        normalizer = copy.deepcopy(self.normalizer).train()  # a copy, as this must not change the running statistics
         normalizer.settle(h)
         z: Tensor = normalizer(h)
         return z
 
     @contextlib.contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Is in eval mode, without gradients, for a while; then each module is back in the mode it was in."""
+        """Sets eval mode, without gradients, in a ``with`` block; then each module returns to its previous mode."""
         training = {module: module.training for module in self.modules()}
         self.eval()
         try:
@@ -182,8 +184,8 @@ def _require_recalibration(every: int | None, normalizer: Normalizer) -> None:
 
 
 def _drawn(make_head: Callable[[], nn.Module], std: float, seed: int) -> nn.Module:
-    """Returns a head with weights drawn by a generator of their own and without bias; the global one is left alone."""
-    with torch.random.fork_rng(devices=[]):  # what the constructor draws is thrown away
+    """Returns a head with weights drawn by their own generator and a zero bias; the global generator is unchanged."""
+    with torch.random.fork_rng(devices=[]):  # the constructor draws weights that are overwritten
         head: Any = make_head()
     with torch.no_grad():
         head.weight.normal_(0.0, std, generator=torch.Generator().manual_seed(seed))

@@ -1,4 +1,4 @@
-"""`FineTuner`: the LightningModule. It only wires: classifier, losses and scores compute."""
+"""`FineTuner`: the LightningModule. It connects classifier, losses and scores, which do the computing."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ StepOutput = dict[str, Tensor]
 class FineTuner(pl.LightningModule):
     """Fine-tunes a classifier and scores it.
 
-    The training loss is ``sum of this process's losses * processes / size of the global batch``: after the mean over
-    processes that DDP takes, gradients are those of one process with the whole batch, with uneven or empty parts too.
+    The training loss is ``sum of this process's losses * processes / size of the global batch``: DDP takes the mean
+    over processes, so gradients equal those of one process with the whole batch, also with uneven or empty parts.
 
     Logs ``train/loss`` (of the global batch), ``select/loss``, ``select/<metric>``, and for each of ``report_names``
     ``<name>/loss`` and ``<name>/<metric>``. Steps return ``loss``, ``logits``, ``labels``, ``example_ids``, ``h`` and
-    ``z``, all but the training loss detached. A loss that is not finite is passed on, not raised.
+    ``z``, all but the training loss detached. A loss that is not finite does not raise.
 
-    Dropout's random state is set before each training batch from (seed, batch, process): masks are the same for all
-    normalizers, and training goes on exactly after an interruption.
+    The random state for dropout is set before each training batch from (seed, batch, process): masks are the same for
+    all normalizers, and a resumed run has the same masks.
 
     Args:
-        classifier: What is trained.
+        classifier: The classifier to train.
         regression: Squared error on one output, instead of cross-entropy.
-        metrics: By name; fed ``(probabilities, labels)``, or ``(values, targets)`` in regression.
+        metrics: By name; they take ``(probabilities, labels)``, or ``(values, targets)`` in regression.
         report_names: Names of the test dataloaders, in their order.
         optimizer: Called with the parameter groups.
         scheduler: Called with the optimizer and ``num_training_steps``; stepped after each optimizer step.
@@ -76,16 +76,16 @@ class FineTuner(pl.LightningModule):
         return output
 
     def setup(self, stage: str) -> None:
-        # Scores are reduced by hand before they are logged: Lightning cannot know, and advises to reduce them again.
+        # Scores are reduced before they are logged; Lightning cannot know that and advises to use sync_dist.
         warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log")
 
     def configure_model(self) -> None:
-        """Shards the classifier where the strategy has devices to shard it over."""
+        """Shards the classifier if the strategy has a device mesh."""
         if self.device_mesh is not None:
             shard(self.classifier, self.device_mesh["data_parallel"])
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Builds the optimizer over `parameter_groups`, and the schedule over all of the training."""
+        """Builds the optimizer over `parameter_groups`, and the schedule over the whole training."""
         groups = parameter_groups(self.classifier, self._matrices, head_rate=float(self.classifier.head_rate))
         optimizer = self._optimizer(groups)
         leave_unscaling_to_scaler(optimizer)
@@ -110,7 +110,7 @@ class FineTuner(pl.LightningModule):
             self.classifier.normalizer.take_loss_scale(scale_on_device(scaler))
 
     def _log_training_loss(self, losses: Tensor, batch: Batch) -> None:
-        """Logs the global batch's mean loss; several processes reduce it only on steps that loggers write."""
+        """Logs the global batch's mean loss; with several processes only on logged steps, as it must be reduced."""
         if is_logged(self.trainer) or world_size() == 1:
             value = all_reduce_sum(losses.sum()) / batch.global_size
             self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.global_size)
@@ -142,7 +142,7 @@ class FineTuner(pl.LightningModule):
         return _step_output(losses.sum() / max(1, len(batch)), output, batch)
 
     def _log_scores(self, split: str, scores: Scores, *, prog_bar: bool) -> None:
-        """Logs on every process: checkpoints and early stopping read the monitored value on all of them."""
+        """Logs on all processes: checkpoints and early stopping read the monitored value on each of them."""
         for name, value in scores.compute().items():
             self.log(f"{split}/{name}", torch.tensor(value, dtype=torch.float64, device="cpu"), prog_bar=prog_bar)
         scores.reset()

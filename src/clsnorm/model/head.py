@@ -1,7 +1,7 @@
-"""The cosine head, and controls of a head: the function it starts from, and its first step in function space.
+"""The cosine head, and controls of a head: its initial function, and its first step in function space.
 
-A normalizer changes what the head sees, and with it two things that have nothing to do with geometry: the function that
-the freshly drawn head computes, and how far one step of the optimizer moves that function.
+A normalizer changes the head's inputs, and with them two things that have nothing to do with geometry: the function
+that the randomly drawn head computes, and how far one step of the optimizer moves that function.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from clsnorm.errors import InputError, require_positive
 from clsnorm.model.scores import example_losses
 from clsnorm.normalizers import Normalizer
 
-LARGEST_CONDITION = 1e6  # of a matrix that a head's float32 weights can be multiplied by the inverse of
+LARGEST_CONDITION = 1e6  # condition number of a matrix by whose inverse float32 weights can be multiplied
 
 
 class CosineHead(nn.Module):
-    """``logits_c = scale * cos(z, w_c)``, in `[-scale, scale]`: the length of an embedding has no say.
+    """``logits_c = scale * cos(z, w_c)``, in `[-scale, scale]`: independent of the length of an embedding.
 
     NormFace (Wang et al. 2017, arXiv:1704.06369) and CosFace (2018, arXiv:1801.09414), without their margins. There is
     no bias.
 
     Args:
         dim: Dimensions of an embedding.
-        classes: Number of classes, at least 2: a value to predict is no cosine.
-        scale: First value of the learned scale, the inverse of the temperature.
+        classes: Number of classes, at least 2: a cosine cannot predict a value.
+        scale: Initial value of the learned scale, the inverse of the temperature.
 
     Raises:
-        InputError: There is a single output, or ``scale`` is not positive.
+        InputError: There is only one output, or ``scale`` is not positive.
     """
 
     bias = None
@@ -47,22 +47,22 @@ class CosineHead(nn.Module):
 
     @property
     def directions(self) -> Tensor:
-        """What embeddings are compared with, ``(classes, dim)``, of length 1."""
+        """The unit vectors that embeddings are compared with, ``(classes, dim)``."""
         return nn.functional.normalize(self.weight)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Returns ``(B, classes)`` of embeddings ``(B, dim)``; 0 for an embedding of length 0."""
+        """Returns logits ``(B, classes)`` for embeddings ``(B, dim)``; 0 for an embedding of length 0."""
         cosines = nn.functional.linear(nn.functional.normalize(z), self.directions)
         return self.scale.to(cosines.dtype) * cosines
 
 
 @torch.no_grad()
 def fold(head: nn.Module, normalizer: Normalizer) -> nn.Linear:
-    """Returns the linear layer that alone computes what ``head`` does after ``normalizer``: ``W A`` and ``b + W c``.
+    """Returns one linear layer equal to ``normalizer`` followed by ``head``: ``W A`` and ``b + W c``.
 
-    ``z = A h + c`` is the normalizer's map in evaluation. Products are in float64 and rounded once, to the type of
-    ``head``. In float32 the two differ by rounding alone: by less than ``1e-6 (||W A|| ||h|| + ||W|| ||z||)``
-    (Frobenius and Euclidean norms), which exceeds 1e-5 where ``A`` has large gains.
+    ``z = A h + c`` is the normalizer's map in evaluation. Products are computed in float64 and rounded once, to the
+    type of ``head``. In float32 the two differ only by rounding: by less than ``1e-6 (||W A|| ||h|| + ||W|| ||z||)``
+    (Frobenius and Euclidean norms), which exceeds 1e-5 if ``A`` has large gains.
 
     Raises:
         InputError: ``head`` is not linear, or ``normalizer`` not affine in evaluation.
@@ -85,7 +85,7 @@ def fold(head: nn.Module, normalizer: Normalizer) -> nn.Linear:
 def _linear(head: nn.Module, purpose: str) -> nn.Linear:
     if not isinstance(head, nn.Linear):
         raise InputError(
-            f"Expected a linear head {purpose}, but got {type(head).__name__}, which cannot undo or take in the "
+            f"Expected a linear head {purpose}, but got {type(head).__name__}, which cannot undo or absorb the "
             "normalizer. Use classifier=linear, or set classifier.init=drawn"
         )
     return head
@@ -93,11 +93,11 @@ def _linear(head: nn.Module, purpose: str) -> nn.Linear:
 
 @torch.no_grad()
 def match_function(head: nn.Module, normalizer: Normalizer) -> None:
-    """Makes ``head`` after ``normalizer`` compute what it computed without: ``W <- W A^(-1)``, ``b <- b - W A^(-1) c``.
+    """Changes ``head`` so that after ``normalizer`` it computes what it did without: ``W A^(-1)``, ``b - W A^(-1) c``.
 
     Raises:
-        InputError: ``head`` is not linear, or has no bias to take in a shift; or ``normalizer`` is not an affine map
-            that is settled before training and one to one.
+        InputError: ``head`` is not linear, or lacks the bias to absorb a shift; or ``normalizer`` is not affine and
+            one to one, or takes its statistics from training batches.
     """
     linear = _linear(head, "for classifier.init=function_matched")
     name = type(normalizer).__name__
@@ -129,14 +129,14 @@ def match_function(head: nn.Module, normalizer: Normalizer) -> None:
 
 
 def first_step(head: nn.Module, z: Tensor, labels: Tensor, *, regression: bool) -> float:
-    """Returns how far one sign-like step of unit size moves the head's outputs on its own examples.
+    """Returns how far one sign-like step of unit size moves the head's outputs on the examples of that step.
 
     ``sqrt(mean_(n, c) (J sign(G))_nc^2)``, ``G`` the gradient of the mean loss at the head's parameters and ``J`` the
-    derivative of its outputs by them; with a linear head ``sign(G_W) z_n + sign(G_b)``. This is what Adam's first step
-    does, in units of the learning rate. Collective: examples of all processes.
+    derivative of its outputs by them; with a linear head, ``J sign(G)`` is ``sign(G_W) z_n + sign(G_b)``. This is
+    Adam's first step, in units of the learning rate. Collective: over the examples of all processes.
 
     Args:
-        head: From embeddings to outputs.
+        head: Maps embeddings to outputs.
         z: Its inputs on this process, ``(n, d)``.
         labels: Their labels, ``(n,)``.
         regression: Squared error on one output, instead of cross-entropy.
@@ -146,7 +146,7 @@ def first_step(head: nn.Module, z: Tensor, labels: Tensor, *, regression: bool) 
     outputs = torch.func.functional_call(head, parameters, (z.detach(),))
     loss = example_losses(outputs, labels, regression=regression).sum()
     signs = [all_reduce_sum(gradient).sign() for gradient in torch.autograd.grad(loss, given, retain_graph=True)]
-    # J s is the derivative by v of (J^T v) . s: two backward passes, no forward-mode rules needed.
+    # J s is the derivative of (J^T v) . s by v: two backward passes, and no need for forward-mode rules.
     v = torch.zeros_like(outputs, requires_grad=True)
     pulled = torch.autograd.grad(outputs, given, v, create_graph=True)
     moved = torch.autograd.grad(pulled, v, signs)[0].double()

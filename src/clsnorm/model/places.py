@@ -1,4 +1,4 @@
-"""Where [CLS] can be looked at in a classifier, by name."""
+"""The places in a classifier where [CLS] can be observed, by name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from clsnorm.model.encoder.encoder import Embeddings
 
 
 def taps(embeddings: Embeddings) -> dict[str, Tensor]:
-    """Returns [CLS] in the encoder, ``(B, d)`` by place; ``embeddings`` must hold the layers.
+    """Returns [CLS] inside the encoder, ``(B, d)`` by place; ``embeddings`` must include the layers.
 
-    ``layer00`` (after the embeddings: the same for all texts), ``layer01``, ..., then ``pooler_pre`` and ``pooler`` if
-    the tap has a pooler. The last layer is the tap ``hidden``.
+    ``layer00`` (after the embedding layer: the same for all texts), ``layer01``, ..., then ``pooler_pre`` and
+    ``pooler`` if the encoder has a pooler. The last layer is the tap ``hidden``.
     """
     assert embeddings.layers is not None
     found = {f"layer{number:02d}": state for number, state in enumerate(embeddings.layers)}
@@ -28,7 +28,7 @@ def taps(embeddings: Embeddings) -> dict[str, Tensor]:
 
 
 def places(classifier: Classifier, batch: Batch) -> dict[str, Tensor]:
-    """Returns the `taps` of the encoder, and ``z``, after the normalizer, unless that gives back what it is given."""
+    """Returns the `taps` of the encoder, and ``z`` after the normalizer, unless the normalizer returns its input."""
     embeddings = classifier.encoder(batch, layers=True)
     found = taps(embeddings)
     z = classifier.normalizer(embeddings.cls)
@@ -41,7 +41,7 @@ def last_layer(found: Iterable[str]) -> str:
 
 
 def head_input(classifier: Classifier, found: Collection[str]) -> str:
-    """Returns which of the `places` that were found the head reads."""
+    """Returns which of the `places` is the head's input."""
     if "z" in found:
         return "z"
     tap = classifier.encoder.tap
@@ -50,9 +50,9 @@ def head_input(classifier: Classifier, found: Collection[str]) -> str:
 
 @contextlib.contextmanager
 def tapping(encoder: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Has the encoder give every layer for a while, whoever calls it, and yields the `taps` of its last call.
+    """Makes the encoder return all layers in a ``with`` block, and yields the `taps` of its last call.
 
-    Under a strategy that shards parameters the encoder must not be called by itself; so this listens instead.
+    It uses hooks, because under a strategy that shards parameters the encoder must not be called directly.
     """
     found: dict[str, Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""`Scores`: the loss and metrics of a split, the same on any number of processes."""
+"""`Scores`: loss and metrics of a split, equal for any number of processes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ def example_losses(logits: Tensor, labels: Tensor, *, regression: bool) -> Tenso
 class Scores:
     """Collects a split's predictions and scores them together at its end.
 
-    The predictions of all processes are gathered and put in order of example id before a metric sees them, so that the
-    value is that of one process, bit for bit, whatever the metric's own way to merge states, and also with processes
-    that saw no example.
+    The predictions of all processes are gathered and sorted by example id before they reach a metric. So the value is
+    that of one process, bit for bit, however the metric would merge states, and also with processes without examples.
 
     Args:
-        metrics: By name; each is copied, and fed ``(predictions, labels)``.
+        metrics: By name; each is copied, and takes ``(predictions, labels)``.
     """
 
     def __init__(self, metrics: Mapping[str, Metric]) -> None:
@@ -37,16 +36,16 @@ class Scores:
         self._rows: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def reset(self) -> None:
-        """Forgets what was collected."""
+        """Removes all collected rows."""
         self._rows = []
 
     def update(self, example_ids: Tensor, values: Tensor, labels: Tensor, losses: Tensor) -> None:
-        """Collects one step's rows, on the CPU; none at all is fine."""
+        """Collects the rows of one step, on the CPU; there may be none."""
         if example_ids.numel():
             self._rows.append(tuple(x.detach().cpu() for x in (example_ids, values, labels, losses)))  # type: ignore[arg-type]
 
     def compute(self) -> dict[str, float]:
-        """Returns ``loss`` (mean over examples) and each metric; collective. Without any example: only NaN."""
+        """Returns ``loss`` (mean over examples) and each metric. Collective. Without examples all are NaN."""
         own = [torch.cat(column) for column in zip(*self._rows, strict=True)] if self._rows else None
         parts = [part for part in gather_objects(own) if part is not None]
         if not parts:

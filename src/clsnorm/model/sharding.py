@@ -1,4 +1,4 @@
-"""Parameters, gradients and optimizer state cut up over the processes, for models that do not fit on one device."""
+"""Sharding: parameters, gradients and optimizer state split over processes, for models too large for one device."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class FullyShardedStrategy(ModelParallelStrategy):
-    """Fully sharded data parallelism (Zhao et al., 2023, https://arxiv.org/abs/2304.11277), in torch's second form.
+    """Fully sharded data parallelism (Zhao et al., 2023, https://arxiv.org/abs/2304.11277), with torch's FSDP2.
 
     Each process holds a share of every parameter, its gradient and its optimizer state; a layer's parameters are
-    gathered for as long as it computes. Gradients are those of DDP. Works wherever torch has collectives: NCCL on
-    GPUs, gloo on CPUs. A checkpoint is one file of whole tensors, which any number of processes reads.
+    gathered while it computes. Gradients equal those of DDP. Works wherever torch has collectives: NCCL on GPUs, gloo
+    on CPUs. A checkpoint is one file of whole tensors, which any number of processes can read.
 
     Attributes:
-        precisions: What it can train in; the scaled gradients of ``16-mixed`` are not among them in Lightning.
+        precisions: The supported precisions; Lightning does not support ``16-mixed``, whose gradients are scaled.
     """
 
     precisions: ClassVar[tuple[str, ...]] = ("32-true", "bf16-mixed")
@@ -45,14 +45,14 @@ class FullyShardedStrategy(ModelParallelStrategy):
 
 
 def shard(classifier: nn.Module, mesh: DeviceMesh) -> None:
-    """Shards a classifier's parameters over ``mesh``, by layer of its encoder; one that is sharded is left alone.
+    """Shards a classifier's parameters over ``mesh``, by layer of its encoder; does nothing if it is sharded already.
 
-    Names of parameters and keys of ``state_dict`` stay. What lies outside of the layers is one unit, gathered from the
-    start of the forward pass to the end of the backward pass.
+    Names of parameters and keys of ``state_dict`` stay. Parameters outside of the layers are one unit, gathered from
+    the start of the forward pass to the end of the backward pass.
     """
     if isinstance(classifier, FSDPModule):
         return
-    # It warns of writing in place into what a module returned, which would pass by a hook: nothing here does.
+    # torch warns that in-place writes into a module's output would bypass a hook: nothing here does that.
     warnings.filterwarnings("ignore", message=r"FSDP2-wrapped module \(.*\) returned a view tensor")
     for name, module in classifier.named_modules():
         if is_layer(name):

@@ -1,4 +1,4 @@
-"""Batch normalization, whose batch is the global one: split over processes it gives what one process gives."""
+"""Batch normalization over the global batch: several processes that share it compute what one process computes."""
 
 import torch
 from torch import Tensor
@@ -18,13 +18,13 @@ from clsnorm.normalizers.normalizer import Normalizer, require_rate
 class BatchNorm(Normalizer):
     """``z = (h - mean) / sqrt(var + eps) * weight + bias``, mean and variance of each dimension over the batch.
 
-    Ioffe & Szegedy (2015), arXiv:1502.03167; equal to ``torch.nn.BatchNorm1d`` on the whole global batch in
-    outputs, buffers and gradients, whatever the split over processes, empty parts included. In evaluation the running
-    statistics take the place of the batch's; the running variance is the unbiased one, as in torch.
+    Ioffe & Szegedy (2015), arXiv:1502.03167. Equal to ``torch.nn.BatchNorm1d`` on the whole global batch in outputs,
+    buffers and gradients, however the batch is split over processes, empty parts included. Evaluation uses the running
+    statistics; the running variance is the unbiased one, as in torch.
 
-    With ``sync=False`` each process normalizes its part by that part's own statistics, which saves four small
+    With ``sync=False`` each process normalizes its part by the statistics of that part, which saves four small
     reductions a step; a part of fewer than two examples is normalized by the running statistics. The running
-    statistics always follow the whole batch, so that every process holds the same.
+    statistics always follow the whole batch, so that they are equal on all processes.
 
     Args:
         dim: Dimensions of an embedding.
@@ -55,7 +55,7 @@ class BatchNorm(Normalizer):
         self.momentum = momentum
         require_switch("sync", sync, advice="Give normalizer.sync=true")
         self.sync = sync
-        self._last_slope: Tensor | None = None  # what the last batch was multiplied by, without the weight
+        self._last_slope: Tensor | None = None  # factor of the last batch, without the weight
         self.learn(weight=affine, bias=affine)
         # The names of torch.nn.BatchNorm1d, so that its state can be loaded.
         self.register_buffer("running_mean", torch.zeros(dim, dtype=torch.float32))
@@ -70,9 +70,10 @@ class BatchNorm(Normalizer):
         return self.apply_affine((wide - mean) * slope).to(h.dtype)
 
     def largest_gain(self, h: Tensor) -> Tensor | None:
-        """Of the whole batch: the largest ``|weight_i| / sqrt(var_i + eps)``; attained with more than two examples.
+        """The largest ``|weight_i| / sqrt(var_i + eps)``, for the whole batch; attained with more than two examples.
 
-        Over a column of the batch, ``J = (I - 11^T/B - zz^T/B) weight_i / sqrt(var_i + eps)``, ``z`` before the weight.
+        For a column of the batch, ``J = (I - 11^T/B - zz^T/B) weight_i / sqrt(var_i + eps)``, with ``z`` before the
+        weight.
         """
         return _largest(self.weight, self._last_slope, h)
 
@@ -85,7 +86,7 @@ class BatchNorm(Normalizer):
         return f"eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, sync={self.sync}"
 
     def _training_statistics(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the statistics to normalize by, and updates the running ones with those of the whole batch."""
+        """Returns the statistics to normalize by, and updates the running statistics with those of the whole batch."""
         if self.sync:
             mean, variance, count = global_variance(h)
             require_batch(len(h), count, self.min_batch_size)
@@ -99,7 +100,7 @@ class BatchNorm(Normalizer):
         return own
 
     def _running_statistics(self) -> tuple[Tensor, Tensor]:
-        # Copies: the buffers are updated in place, before the output or its gradient is computed from these.
+        # Copies, as the buffers are updated in place before the output or its gradient is computed.
         return self.running_mean.clone(), self.running_var.clone()
 
     @torch.no_grad()
@@ -113,11 +114,11 @@ class BatchNorm(Normalizer):
 class GhostBatchNorm(BatchNorm):
     """`BatchNorm` over virtual batches of ``virtual_batch_size`` consecutive rows of the global batch.
 
-    ``z = (h - mean_v) / sqrt(var_v + eps) * weight + bias``, of the virtual batch ``v`` that the row is in.
-    Hoffer et al. 2017 (arXiv:1705.08741): the noise of small batches at the cost of a large one. The global batch of
-    ``N`` rows, in the order of the processes, is cut into ``max(1, N // virtual_batch_size)`` virtual ones; the last
-    takes what is left over. Equal to ``torch.nn.BatchNorm1d`` called on one after the other, however the rows lie on
-    the processes.
+    ``z = (h - mean_v) / sqrt(var_v + eps) * weight + bias``, where ``v`` is the row's virtual batch. Hoffer et al. 2017
+    (arXiv:1705.08741): the noise of small batches at the cost of a large one. The global batch of ``N`` rows, in the
+    order of the processes, is cut into ``max(1, N // virtual_batch_size)`` virtual batches; the last one takes the
+    remainder. Equal to calling ``torch.nn.BatchNorm1d`` on one after the other, however the rows are distributed over
+    processes.
 
     Args:
         dim: Dimensions of an embedding.
@@ -127,7 +128,7 @@ class GhostBatchNorm(BatchNorm):
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
     Raises:
-        InputError: ``virtual_batch_size`` is not a whole number of at least 2; the others as for `BatchNorm`.
+        InputError: ``virtual_batch_size`` is not a whole number of at least 2; for the others see `BatchNorm`.
     """
 
     reduces = "count, mean and variance of each virtual batch"
@@ -159,25 +160,25 @@ class GhostBatchNorm(BatchNorm):
 
 
 class BatchRenorm(Normalizer):
-    """``z = ((h - mean_B) / s_B * r + q) * weight + bias``, drawn towards the running statistics ``mean``, ``s``.
+    """``z = ((h - mean_B) / s_B * r + q) * weight + bias``, corrected toward the running statistics ``mean``, ``s``.
 
-    ``r = clip(s_B / s, 1/r_max, r_max)`` and ``q = clip((mean_B - mean) / s, -q_max, q_max)`` count as constants, so
-    the output is that of evaluation while the gradient is that of batch normalization, where nothing is clipped.
-    For the first ``warmup_steps`` batches ``r = 1`` and ``q = 0``: `BatchNorm`. Ioffe 2017 (arXiv:1702.03275). Running
-    statistics are corrected for their start at zero, and read before the batch at hand enters them. The running
-    variance is the biased one, so that ``r`` is one where batches agree.
+    ``r = clip(s_B / s, 1/r_max, r_max)`` and ``q = clip((mean_B - mean) / s, -q_max, q_max)`` count as constants. So
+    where nothing is clipped, the output is that of evaluation and the gradient that of batch normalization. For the
+    first ``warmup_steps`` batches ``r = 1`` and ``q = 0``, as in `BatchNorm`. Ioffe 2017 (arXiv:1702.03275). Running
+    statistics are corrected for their start at zero, and read before they are updated with the current batch. The
+    running variance is the biased one, so that ``r`` is one if all batches agree.
 
     Args:
         dim: Dimensions of an embedding.
         r_max: Bound of ``r``, at least 1.
         q_max: Bound of ``|q|``.
-        warmup_steps: Batches before the correction sets in.
+        warmup_steps: Batches before the correction starts.
         eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
     Raises:
-        InputError: An option is out of its range. In training: the global batch is a single example.
+        InputError: An option is out of range. In training: the global batch is a single example.
     """
 
     mixes_batch = True
@@ -230,7 +231,7 @@ class BatchRenorm(Normalizer):
         self.steps.fill_(self.warmup_steps)
 
     def largest_gain(self, h: Tensor) -> Tensor | None:
-        """Of the whole batch: the largest ``|weight_i| r_i / s_i``; attained with more than two examples."""
+        """The largest ``|weight_i| r_i / s_i``, for the whole batch; attained with more than two examples."""
         return _largest(self.weight, self._last_slope, h)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:

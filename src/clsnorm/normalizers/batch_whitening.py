@@ -1,8 +1,8 @@
-"""Whitenings by the batch's own covariance, block by block, with running statistics for evaluation.
+"""Whitenings by the covariance of the batch, block by block, with running statistics for evaluation.
 
-The dimensions are cut into blocks of ``group_size``, since a batch of ``B`` examples knows a covariance of rank
-``B - 1`` at most. What is averaged over batches is the covariance, not the whitening matrix made from it: the average
-of matrix functions is not the function of the average.
+The dimensions are cut into blocks of ``group_size``, since the covariance of ``B`` examples has rank ``B - 1`` at most.
+The running average is over covariances, not over whitening matrices: the average of a matrix function is not the
+function of the average.
 """
 
 from abc import abstractmethod
@@ -18,10 +18,10 @@ from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
 class BatchWhitening(Normalizer):
-    """Base of ``z = A (h - mean) * weight + bias``, ``A`` block-diagonal, made from the covariance of the global batch.
+    """Base of ``z = A (h - mean) * weight + bias``, ``A`` block-diagonal, computed from the global batch's covariance.
 
     Running mean and (biased) covariance are exponential averages corrected for their start at zero; before the first
-    batch they are zero and the identity. A new one writes `whitener`.
+    batch they are zero and the identity. A subclass implements `whitener`.
 
     Args:
         dim: Dimensions of an embedding.
@@ -31,7 +31,7 @@ class BatchWhitening(Normalizer):
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
     Raises:
-        InputError: An option is out of its range. In training: the global batch is a single example.
+        InputError: An option is out of range. In training: the global batch is a single example.
     """
 
     mixes_batch = True
@@ -73,7 +73,7 @@ class BatchWhitening(Normalizer):
         return f"group_size={self.group_size}, eps={self.eps}, momentum={self.momentum}"
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns mean and covariance to whiten by; in training the batch's, which then enter the running ones."""
+        """Returns mean and covariance to whiten by; in training the batch's, with which it updates the running ones."""
         if not self.training:
             return self._running(x.dtype)
         mean, covariance, count = global_covariance(x)
@@ -86,7 +86,7 @@ class BatchWhitening(Normalizer):
         return self.running_mean.corrected().to(dtype), self.running_covariance.corrected().to(dtype)
 
     def _to_blocks(self, h: Tensor) -> Tensor:
-        """Returns ``(n, dim)`` as ``(n, blocks, group_size)``; the last block is filled up with zeros."""
+        """Returns ``(n, dim)`` as ``(n, blocks, group_size)``; the last block is padded with zeros."""
         return F.pad(h, (0, self.blocks * self.group_size - self.dim)).unflatten(1, (self.blocks, self.group_size))
 
     def _from_blocks(self, z: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class BatchWhitening(Normalizer):
 class DecorrelatedBatchNorm(BatchWhitening):
     """``z = (S_B + eps I)^(-1/2) (h - mean_B) * weight + bias`` in each block: ZCA whitening of the batch (DBN).
 
-    Huang et al. 2018 (arXiv:1804.08450). ZCA, because principal axes change places from batch to batch. Running
+    Huang et al. 2018 (arXiv:1804.08450). ZCA, because principal axes swap places from batch to batch. Running
     covariance as in the authors' ``DBN2``. Options as in `BatchWhitening`.
     """
 
@@ -106,12 +106,12 @@ class DecorrelatedBatchNorm(BatchWhitening):
 
 
 class IterNorm(BatchWhitening):
-    """`DecorrelatedBatchNorm` with ``S^(-1/2)`` by ``iterations`` of Newton's method: products alone, no eigen-solve.
+    """`DecorrelatedBatchNorm` with ``S^(-1/2)`` by ``iterations`` of Newton's method: only products, no eigen-solve.
 
     ``z = P_T (h - mean_B) / sqrt(tr S) * weight + bias, P_k = (3 P_(k-1) - P_(k-1)^3 S / tr S) / 2, P_0 = I`` in each
     block, ``S = S_B + eps I`` and ``T`` the number of iterations.
-    Huang et al. 2019 (arXiv:1904.03441). Eigenvalues far below the trace do not converge in few iterations: they are
-    whitened in part, which spares the directions a small batch knows least about.
+    Huang et al. 2019 (arXiv:1904.03441). Eigenvalues far below the trace do not converge in a few iterations. They are
+    whitened only in part, which spares the directions that a small batch says least about.
 
     Args:
         dim: Dimensions of an embedding.
@@ -122,7 +122,7 @@ class IterNorm(BatchWhitening):
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
     Raises:
-        InputError: An option is out of its range. In training: the global batch is a single example.
+        InputError: An option is out of range. In training: the global batch is a single example.
     """
 
     def __init__(
@@ -149,8 +149,9 @@ class IterNorm(BatchWhitening):
 class CholeskyBatchWhitening(BatchWhitening):
     """``z = L^(-1) (h - mean_B) * weight + bias`` in each block, ``L L^T = S_B + eps I``, ``L`` lower triangular.
 
-    Coordinate ``i`` is what ``h_1 ... h_(i-1)`` do not predict of ``h_i``: the order of dimensions matters. Siarohin et
-    al. 2019 (arXiv:1806.00420); Huang et al. 2020 (arXiv:2003.12327). Options as in `BatchWhitening`.
+    Coordinate ``i`` is the part of ``h_i`` that ``h_1 ... h_(i-1)`` do not predict, so the order of the dimensions
+    matters. Siarohin et al. 2019 (arXiv:1806.00420); Huang et al. 2020 (arXiv:2003.12327). Options as in
+    `BatchWhitening`.
     """
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -160,23 +161,23 @@ class CholeskyBatchWhitening(BatchWhitening):
 
 
 class ShuffledGroupWhitening(DecorrelatedBatchNorm):
-    """`DecorrelatedBatchNorm` without parameters, over blocks of dimensions that a permutation ``seed`` chooses.
+    """`DecorrelatedBatchNorm` without parameters, over blocks of randomly permuted dimensions.
 
     ``z = Q^T (Q S_B Q^T + eps I)^(-1/2) Q (h - mean_B)``, ``Q`` the permutation, block by block.
-    After WhitenedCSE (Zhuo et al. 2023, arXiv:2305.17746). In the released code evaluation uses the batch at hand and a
-    fresh permutation each time, so an output depends on its neighbours and on chance, and the whitening matrix counts
-    as a constant. Here the permutation is one and the same, evaluation uses running statistics, and the gradient is
-    whole.
+    After WhitenedCSE (Zhuo et al. 2023, arXiv:2305.17746). The released code evaluates with the statistics of the
+    current batch and a new permutation each time, so an output depends on its neighbours and on chance; and its
+    gradient treats the whitening matrix as a constant. Here the permutation is fixed, evaluation uses running
+    statistics, and the gradient is complete.
 
     Args:
         dim: Dimensions of an embedding.
         group_size: Dimensions of a block; the last may be smaller.
-        seed: Chooses the permutation; a run's own seed has no part in it.
+        seed: Seed of the permutation; it does not depend on the run's seed.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
 
     Raises:
-        InputError: An option is out of its range. In training: the global batch is a single example.
+        InputError: An option is out of range. In training: the global batch is a single example.
     """
 
     order: Tensor
@@ -206,12 +207,12 @@ class SwitchableWhitening(IterNorm):
     ``z = S_n^(-1/2) (h - mu_n) * weight + bias`` for example ``n``, with
     ``mu_n = (a_1 + a_2) mean_B + a_3 mean(h)`` and
     ``S_n = b_1 S_B + b_2 diag(S_B) + b_3 var(h) I + eps I``; ``a`` and ``b`` are softmaxes of learned numbers, equal
-    at first; mean and variance of ``h`` are over its dimensions. Pan et al. 2019 (arXiv:1904.09739), whose instance
-    statistics are void where an example is one vector. Not affine, as each example has a matrix of its own. Options as
-    in `IterNorm`.
+    at first; mean and variance of ``h`` are over its dimensions. Pan et al. 2019 (arXiv:1904.09739), without their
+    instance statistics, which do not exist if an example is one vector. Not affine, as each example has its own matrix.
+    Options as in `IterNorm`.
     """
 
-    bends = "has another matrix for each example"
+    bends = "has a different matrix for each example"
 
     def __init__(
         self,
@@ -235,7 +236,7 @@ class SwitchableWhitening(IterNorm):
         own_mean = wide.mean(1)[:, None, None]
         own_variance = ((wide - wide.mean(1, keepdim=True)) ** 2).mean(1)[:, None, None, None]
         shared = b[0] * covariance + b[1] * torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
-        eye = torch.diag_embed(self._to_blocks(wide.new_ones(1, self.dim))[0])  # zero where a block is filled up
+        eye = torch.diag_embed(self._to_blocks(wide.new_ones(1, self.dim))[0])  # zero where a block is padded
         whitener = self.whitener(with_ridge(shared + b[2] * own_variance * eye, self.eps))
         centred = x - (a[0] + a[1]) * mean - a[2] * own_mean
         z = (whitener @ centred[..., None])[..., 0]

@@ -1,4 +1,4 @@
-"""Normalizers that are calibrated once on the training split and then frozen."""
+"""Normalizers that are calibrated on the training split and then frozen."""
 
 from abc import abstractmethod
 from typing import Any, ClassVar
@@ -13,10 +13,11 @@ from clsnorm.statistics import Moments, Quantiles
 
 
 class Calibrated(Normalizer):
-    """Base of normalizers that must see the training split before they are used.
+    """Base of normalizers that must be calibrated on the training split before they are used.
 
-    The buffer ``examples`` counts what they have seen; 0 means not calibrated. The buffers ``calibrated_center`` and
-    ``calibrated_spread``, both ``(dim,)``, say where it was, for `staleness`.
+    The buffer ``examples`` counts the examples they were calibrated on; 0 means not calibrated. The buffers
+    ``calibrated_center`` and ``calibrated_spread``, both ``(dim,)``, hold centre and spread of those examples for
+    `staleness`.
     """
 
     calibration: ClassVar[type[Moments] | type[Quantiles]]
@@ -33,10 +34,10 @@ class Calibrated(Normalizer):
 
     @abstractmethod
     def take(self, accumulator: Any) -> None:
-        """Computes what is needed from a checked ``accumulator`` and keeps it in buffers."""
+        """Computes the map from an ``accumulator``, already checked, and stores it in buffers."""
 
     def calibrate(self, accumulator: Any) -> None:
-        """Computes and freezes what the normalizer needs.
+        """Computes the map from the accumulator and freezes it.
 
         Raises:
             InputError: ``accumulator`` is of another class or dimension, is empty, or not finite.
@@ -62,12 +63,12 @@ class Calibrated(Normalizer):
         """Returns how far embeddings have moved since `calibrate`, in dimensions that varied then.
 
         ``shift`` is ``sqrt(mean(((m - m_0) / s_0)^2))``, in calibrated standard deviations; ``stretch`` is
-        ``sqrt(mean(ln(s / s_0)^2))``, 0.7 where spreads have doubled or halved. Both are 0 where nothing moved, and NaN
-        where nothing varied. ``m`` and ``s`` are mean and standard deviation, or median and interquartile range. A
-        dimension varied if ``s_0`` is more than float32 resolves beside its ``m_0`` and the largest ``s_0``.
+        ``sqrt(mean(ln(s / s_0)^2))``, 0.7 if spreads have doubled or halved. Both are 0 if nothing moved, and NaN if
+        nothing varied. ``m`` and ``s`` are mean and standard deviation, or median and interquartile range. A dimension
+        varied if ``s_0`` is larger than the float32 resolution of its ``m_0`` and of the largest ``s_0``.
 
         Args:
-            accumulator: Of current embeddings; of the kind that `calibrate` took.
+            accumulator: Filled with current embeddings; of the class that `calibrate` took.
         """
         self.require_calibration()
         center, spread = (part.cpu().double() for part in accumulator.center_and_spread())
@@ -79,11 +80,11 @@ class Calibrated(Normalizer):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self._known_calibrated = False  # ask the new buffer
+        self._known_calibrated = False  # read the new buffer
 
     def require_calibration(self) -> None:
         """Raises `InputError` unless `calibrate` was called, here or before the loaded state was saved."""
-        # Asking the buffer waits for the device, so the answer "yes" is remembered.
+        # Reading the buffer waits for the device, so a "yes" is remembered.
         self._known_calibrated = self._known_calibrated or bool(self.examples > 0)
         if not self._known_calibrated:
             raise InputError(
@@ -94,15 +95,15 @@ class Calibrated(Normalizer):
 
 
 class CalibratedAffine(Calibrated):
-    """Base of ``z = A (h - location)`` with both made from the training split.
+    """Base of ``z = A (h - location)``, ``A`` and ``location`` computed from the training split.
 
-    They are computed in float64, frozen, and kept in the buffers ``location`` ``(dim,)`` and ``transform``, which is
+    Both are computed in float64, frozen, and stored in the buffers ``location`` ``(dim,)`` and ``transform``, which is
     ``(dim,)`` for a diagonal ``A``, else ``(dim, dim)``. The buffer ``gain`` ``()`` is the largest singular value of
-    ``A``, found once. A matrix also keeps ``calibrated_covariance`` ``(dim, dim)``, that of ``z`` when calibrated: the
-    dimensions' centres and spreads do not show that correlations have changed, and a whitening depends on them.
+    ``A``. If ``A`` is a matrix, ``calibrated_covariance`` ``(dim, dim)`` is the covariance of ``z`` at calibration:
+    centres and spreads of the dimensions do not show changed correlations, on which a whitening depends.
 
-    A new one says what it is calibrated on and writes `compute_transform`, and `compute_location` if that is not the
-    mean.
+    A subclass names its accumulator in ``calibration`` and implements `compute_transform`, and `compute_location` if
+    the location is not the mean.
     """
 
     calibration: ClassVar[type[Moments] | type[Quantiles]] = Moments
@@ -136,10 +137,11 @@ class CalibratedAffine(Calibrated):
             self.calibrated_covariance.copy_(self._transformed(accumulator))
 
     def staleness(self, accumulator: Any) -> dict[str, float]:
-        """Returns what `Calibrated.staleness` does, and ``shape`` for a matrix.
+        """Returns what `Calibrated.staleness` does, and ``shape`` if ``A`` is a matrix.
 
-        ``||A S A^T - A S_0 A^T||_F / ||A S_0 A^T||_F``, ``S`` the covariance of current embeddings and ``S_0`` the
-        calibrated one: after a whitening the distance of the covariance from the identity, over ``sqrt(dim)``.
+        ``shape`` is ``||A S A^T - A S_0 A^T||_F / ||A S_0 A^T||_F``, ``S`` the covariance of current embeddings and
+        ``S_0`` the calibrated one: after a whitening, the distance of the covariance from the identity over
+        ``sqrt(dim)``.
         """
         moved = super().staleness(accumulator)
         if self.calibrated_covariance is None:
@@ -156,7 +158,7 @@ class CalibratedAffine(Calibrated):
 
     def normalize(self, h: Tensor) -> Tensor:
         self.require_calibration()
-        wide = h.to(statistics_dtype(h))  # a whitening's gains are large: float32 would cost it digits
+        wide = h.to(statistics_dtype(h))  # a whitening has large gains: float32 would cost precision
         centred, transform = wide - self.location, self.transform.to(wide.dtype)
         return (centred * transform if transform.ndim == 1 else centred @ transform.T).to(h.dtype)
 

@@ -1,4 +1,4 @@
-"""Controls: maps that change one thing alone, so that an effect of a normalizer can be traced to it."""
+"""Controls: maps that change a single property, so that an effect of a normalizer can be traced to it."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from clsnorm.statistics import Moments
 
 
 class Identity(Normalizer):
-    """``z = h``: the baseline. Holds no tensor, so `as_affine` answers on the CPU."""
+    """``z = h``: the baseline. It has no tensors, so `as_affine` returns CPU tensors."""
 
     def normalize(self, h: Tensor) -> Tensor:
         return h
@@ -26,14 +26,14 @@ class Identity(Normalizer):
 
 
 class Scale(CalibratedAffine):
-    """``z = c h`` with ``c = sqrt(dim / E||h||^2)``: mean square one over dimensions and examples; shape untouched.
+    """``z = c h`` with ``c = sqrt(dim / E||h||^2)``: mean square 1 over dimensions and examples; shape unchanged.
 
-    One number for all: what it changes is the size of the embeddings, and with it the head's step in function space. If
-    all embeddings are zero, ``c = 1``.
+    One number for all embeddings: it changes only their size, and with it the head's step in function space. If all
+    embeddings are zero, ``c = 1``.
 
     Args:
         dim: Dimensions of an embedding.
-        learned: Whether a factor of ``c``, one at first, is learned; `ScaleNorm` learns the length of each embedding.
+        learned: Whether a factor of ``c``, 1 at first, is learned; `ScaleNorm` also divides by each embedding's length.
 
     Raises:
         InputError: ``learned`` is neither true nor false.
@@ -64,15 +64,15 @@ class Scale(CalibratedAffine):
 
 
 class Rotation(Normalizer):
-    """``z = Q h``, ``Q`` a random orthogonal matrix: every length and angle stays, the coordinates change.
+    """``z = Q h``, ``Q`` a random orthogonal matrix: all lengths and angles stay, the coordinates change.
 
     A linear head can express the same functions, and full-batch gradient descent would learn the same ones. Adam scales
-    each coordinate alone: what this normalizer changes is an effect of the optimizer, not of the geometry. ``Q`` is
+    each coordinate separately: any effect of this normalizer is one of the optimizer, not of the geometry. ``Q`` is
     uniform over the orthogonal group (Stewart 1980: QR of a Gaussian matrix, signs of R's diagonal moved into Q).
 
     Args:
         dim: Dimensions of an embedding.
-        seed: Chooses ``Q``; a run's own seed has no part in it.
+        seed: Seed of ``Q``; it does not depend on the run's seed.
 
     Raises:
         InputError: ``seed`` is not a whole number of at least 0.
@@ -106,15 +106,15 @@ class Rotation(Normalizer):
 class SpectrumMatched(CalibratedAffine):
     """``z = S^(-alpha/2) (h - mu)``: the covariance of ``z`` is ``S^(1 - alpha)``, a chosen dose of isotropy.
 
-    ``alpha = 0`` is `Center`, ``alpha = 1`` is `ZCAWhitening`; with ``center=False`` the mean goes through the matrix
-    instead of being subtracted, and ``alpha = 0`` is the identity. As ``alpha`` grows, total variance changes together
-    with shape; ``keep_variance=True`` holds the trace of the covariance where it was, so that only the shape changes.
+    ``alpha = 0`` is `Center`, ``alpha = 1`` is `ZCAWhitening`. With ``center=False`` the mean is not subtracted but
+    multiplied by the matrix, and ``alpha = 0`` is the identity. As ``alpha`` grows, total variance changes along with
+    shape; ``keep_variance=True`` keeps the trace of the covariance, so that only the shape changes.
 
     Args:
         dim: Dimensions of an embedding.
         alpha: Dose, from 0 to 1.
         center: Whether to subtract the mean.
-        keep_variance: Whether to rescale so that the total variance stays.
+        keep_variance: Whether to rescale so that the total variance is unchanged.
         eps: Floor of the eigenvalues, relative to the largest.
 
     Raises:

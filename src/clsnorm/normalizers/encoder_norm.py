@@ -1,4 +1,4 @@
-"""Normalizers that know the layer norm at the end of the encoder."""
+"""A normalizer that uses the parameters of the encoder's last layer norm."""
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,11 @@ from clsnorm.normalizers.normalizer import Normalizer, require_floor
 class LayerNormStrip(Normalizer):
     """``z = (h - beta) / gamma``, ``gamma`` and ``beta`` the scale and bias of the encoder's last layer norm.
 
-    Outlier dimensions of BERT's embeddings sit in these two vectors (Kovaleva et al. 2021, arXiv:2105.06990); without
-    them each embedding has mean 0 and variance 1 over its dimensions. They are copied when the classifier is built and
-    stay fixed, so the map is exactly that at the first step, affine at all steps, and needs no data. ``|gamma_i|`` is
-    at least ``eps`` times the largest. For encoders that end in a layer norm, at ``model.tap=hidden``; on its own,
-    before it is told a layer norm, it is the identity.
+    The outlier dimensions of BERT's embeddings come from these two vectors (Kovaleva et al. 2021, arXiv:2105.06990);
+    without them each embedding has mean 0 and variance 1 over its dimensions. They are copied when the classifier is
+    built and stay fixed, so the map undoes the layer norm exactly at the first step, is affine at all steps, and needs
+    no data. ``|gamma_i|`` is raised to at least ``eps`` times the largest. For encoders that end in a layer norm, at
+    ``model.tap=hidden``. Before `take_encoder_norm` it is the identity.
 
     Args:
         dim: Dimensions of an embedding.
@@ -38,8 +38,8 @@ class LayerNormStrip(Normalizer):
     def take_encoder_norm(self, norm: nn.LayerNorm | None) -> None:
         if norm is None or norm.weight is None or norm.weight.shape != (self.dim,):
             raise InputError(
-                "Expected an encoder whose embeddings come out of a layer norm, for normalizer=ln_strip, but got one "
-                "without at this tap. Choose a BERT-like model and model.tap=hidden, or another normalizer"
+                "Expected an encoder whose embeddings come out of a layer norm, for normalizer=ln_strip, but this one "
+                "has none at this tap. Choose a BERT-like model and model.tap=hidden, or another normalizer"
             )
         gamma = norm.weight.detach()
         floor = self.eps * gamma.abs().max()

@@ -1,4 +1,4 @@
-"""IsoBN: scales dimensions down that are large and correlated with many others, without rotating or centring."""
+"""IsoBN: scales down dimensions that are large and correlated with many others, without rotating or centring."""
 
 from abc import abstractmethod
 
@@ -29,7 +29,7 @@ class _IsotropicScaling(Normalizer):
 
     @abstractmethod
     def update(self, h: Tensor) -> None:
-        """Moves the running estimates towards those of the global batch, of which ``h`` is this process's part."""
+        """Moves the running estimates toward those of the global batch, of which ``h`` is this process's part."""
 
     @abstractmethod
     def scale(self) -> Tensor:
@@ -43,7 +43,7 @@ class _IsotropicScaling(Normalizer):
         return h * scale.to(h.dtype)
 
     def largest_gain(self, h: Tensor) -> Tensor:
-        """``max_i t_i`` of each example alone, for the backward pass takes ``t`` as a constant; always attained."""
+        """``max_i t_i``, for each example, as the backward pass takes ``t`` as a constant; always attained."""
         return self.scale().amax().to(h.dtype)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ class _IsotropicScaling(Normalizer):
         """Returns ``t`` for a covariance ``(d, d)`` and standard deviations ``(d,)``; ones where nothing varies.
 
         With correlations ``r_ij = clip(cov_ij / (std_i std_j), -1, 1)`` and ``g_i = mean_j r_ij^2``:
-        ``t_i = (g_i std_i + eps)^(-beta)``, then rescaled so that the total variance is kept up to ``eps``.
+        ``t_i = (g_i std_i + eps)^(-beta)``, then rescaled so that the total variance is unchanged up to ``eps``.
         Correlations with a dimension that does not vary count as zero.
         """
         norms = deviation[:, None] * deviation
@@ -70,23 +70,26 @@ class _IsotropicScaling(Normalizer):
 
 
 class IsoBN(_IsotropicScaling):
-    """IsoBN (Zhou, Lin & Ren 2021, arXiv:2005.02178) with the defects of its released code mended.
+    """IsoBN (Zhou, Lin & Ren 2021, arXiv:2005.02178) with the defects of its released code fixed.
 
     ``z = t * h, t_i = a (g_i s_i + eps)^(-beta), g_i = mean_j r_ij^2``: ``s`` the running standard deviations, ``r``
-    the running correlations, and ``a`` such that the total variance stays (`scale_from`). The backward pass treats
-    ``t`` as a constant. Unlike the released code, which is `IsoBNCompat`: the running covariance is corrected for its
-    start at zero, so early correlations are not inflated; standard deviations are the roots of its diagonal, so
-    correlations are at most one; the covariance is that of the global batch; state lives in buffers, in checkpoints
-    too; until ``warmup_steps`` batches were seen, and wherever nothing varies, the map is the identity instead of NaN;
-    a batch of one, which holds no covariance, is passed over. The formulas were read in the released code
-    (github.com/INK-USC/IsoBN, model.py).
+    the running correlations, and ``a`` such that the total variance is unchanged (`scale_from`). The backward pass
+    treats ``t`` as a constant. Differences from the released code (github.com/INK-USC/IsoBN, model.py), which is
+    `IsoBNCompat` and the source of the formulas:
+
+    - The running covariance is corrected for its start at zero, so early correlations are not inflated.
+    - Standard deviations are the roots of its diagonal, so correlations are at most one.
+    - The covariance is that of the global batch.
+    - State is in buffers, and so in checkpoints.
+    - For the first ``warmup_steps`` batches, and wherever nothing varies, the map is the identity instead of NaN.
+    - A batch of one, which has no covariance, is skipped.
 
     Args:
         dim: Dimensions of an embedding.
         momentum: Weight of the newest batch in the running covariance.
         eps: Added to ``g_i std_i``: of the size of that product where correlations are low, so it shapes ``t``.
         beta: Strength; 0 leaves the shape alone.
-        warmup_steps: Batches to see before the scaling sets in.
+        warmup_steps: Batches before the scaling starts.
 
     Raises:
         InputError: ``momentum`` is not above 0 and at most 1, ``eps`` not positive, or ``beta`` or ``warmup_steps``
@@ -127,10 +130,11 @@ class IsoBNCompat(_IsotropicScaling):
     """IsoBN exactly as released (github.com/INK-USC/IsoBN, model.py), early inflation of correlations included.
 
     ``z = t * h, t_i = a (g_i std_i + eps)^(-beta), g_i = mean_j clip(cov_ij / (std_i std_j), -1, 1)^2``, ``a`` such
-    that the total variance stays. ``cov += momentum (S_B - cov)`` and ``std += momentum (s_B - std)`` from zero, with
-    the biased covariance and standard deviation of the batch. Three things differ, none of them on one process in
-    training with dimensions that vary: the batch is the global one; the state is in checkpoints; what the released code
-    turns into NaN (evaluation before the first step, a dimension that never varied) is defined by `scale_from`.
+    that the total variance is unchanged. ``cov += momentum (S_B - cov)`` and ``std += momentum (s_B - std)`` from zero,
+    with the biased covariance and standard deviation of the batch. Three things differ, none of which matters in
+    training on one process with dimensions that vary: the batch is the global one; the state is in checkpoints; where
+    the released code gives NaN (evaluation before the first step, a dimension that never varied), `scale_from` defines
+    a value.
 
     Args:
         dim: Dimensions of an embedding.

@@ -1,14 +1,14 @@
-"""Matrix functions of covariances that whitenings share, with their floors stated."""
+"""Matrix functions of covariances that whitenings share, with explicit floors for small eigenvalues."""
 
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-RELATIVE_RIDGE = 1e-12  # of the mean eigenvalue: keeps float64 factorizations defined at any scale
+RELATIVE_RIDGE = 1e-12  # of the mean eigenvalue: keeps float64 factorizations well defined at any scale
 
 
 def floored(values: Tensor, eps: float) -> Tensor:
-    """Returns ``values``, at least ``eps`` times the largest of them; ones if none is positive."""
+    """Returns ``values`` raised to at least ``eps`` times the largest; ones if none is positive."""
     largest = values.max()
     return torch.where(largest > 0, values.maximum(eps * largest), 1.0)
 
@@ -16,8 +16,8 @@ def floored(values: Tensor, eps: float) -> Tensor:
 def principal_axes(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Returns eigenvalues, ``(d,)``, largest first, and eigenvectors as columns, ``(d, d)``, of a symmetric matrix.
 
-    Axes have no sign of their own: the entry of largest magnitude of each is made positive. Axes of equal eigenvalues
-    have no direction of their own either, and stay arbitrary. Computed on the CPU.
+    The sign of an axis is arbitrary: the entry of largest magnitude is made positive. Axes of equal eigenvalues have no
+    defined direction either, and stay arbitrary. Computed on the CPU.
     """
     eigenvalues, axes = torch.linalg.eigh(matrix.cpu())
     eigenvalues, axes = eigenvalues.flip(0), axes.flip(1)
@@ -35,7 +35,7 @@ def spectral_power(matrix: Tensor, power: float, *, eps: float) -> Tensor:
 
 
 def shrunk(covariance: Tensor, rate: float) -> Tensor:
-    """Returns ``(1 - rate) S + rate tr(S)/d I``: moved towards the isotropic matrix of equal trace."""
+    """Returns ``(1 - rate) S + rate tr(S)/d I``: shrunk toward the isotropic matrix of equal trace."""
     result = (1 - rate) * covariance
     result.diagonal().add_(rate * covariance.diagonal().mean())
     return result
@@ -50,20 +50,20 @@ def with_ridge(matrix: Tensor, eps: float) -> Tensor:
 def inverse_root(matrix: Tensor) -> Tensor:
     """Returns ``S^(-1/2)`` of symmetric positive definite matrices ``(..., d, d)``, differentiably.
 
-    The derivative is that of Daleckii and Krein: in the eigenbasis, ``dF_ij = dS_ij (f(l_i) - f(l_j)) / (l_i - l_j)``,
-    whose quotient is ``-1 / (sqrt(l_i l_j) (sqrt(l_i) + sqrt(l_j)))``. That is finite where eigenvalues
-    coincide; the derivative of an eigendecomposition is not.
+    The derivative follows Daleckii and Krein: in the eigenbasis, ``dF_ij = dS_ij (f(l_i) - f(l_j)) / (l_i - l_j)``,
+    whose quotient is ``-1 / (sqrt(l_i l_j) (sqrt(l_i) + sqrt(l_j)))``. It is finite if eigenvalues coincide; the
+    derivative of an eigendecomposition is not.
     """
     return _InverseRoot.apply(matrix)
 
 
 def newton_inverse_root(matrix: Tensor, iterations: int) -> Tensor:
-    """Returns about ``S^(-1/2)`` of symmetric positive definite matrices ``(..., d, d)`` by Newton's iteration.
+    """Approximates ``S^(-1/2)`` of symmetric positive definite matrices ``(..., d, d)`` by Newton's iteration.
 
-    ``P_0 = I``, ``P_k = (3 P - P^3 S / tr S) / 2``, result ``P / sqrt(tr S)``: products alone, no eigen-solve.
-    Eigenvalues far below the trace have not converged after a few iterations and are whitened in part only (Huang et
-    al., 2019, arXiv:1904.03441). ``Y = P S / tr S`` is carried along, which gives the same iterates where numbers are
-    exact; computed from ``P`` alone, rounding errors grow from step to step until nothing is left (Higham 2008, 6.3).
+    ``P_0 = I``, ``P_k = (3 P - P^3 S / tr S) / 2``, result ``P / sqrt(tr S)``: only products, no eigen-solve.
+    Eigenvalues far below the trace have not converged after a few iterations and are whitened only in part (Huang et
+    al., 2019, arXiv:1904.03441). ``Y = P S / tr S`` is iterated too, which gives the same iterates in exact arithmetic;
+    computed from ``P`` alone, rounding errors would grow with each step and take over (Higham 2008, 6.3).
     """
     trace = matrix.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
     eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)

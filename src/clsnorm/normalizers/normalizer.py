@@ -1,4 +1,4 @@
-"""`Normalizer`: what every normalizer of [CLS] embeddings is and promises."""
+"""`Normalizer`: the base class of all normalizers of [CLS] embeddings, and the contract that they keep."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -14,26 +14,26 @@ from clsnorm.statistics import Accumulator
 class Normalizer(nn.Module, ABC):
     """Maps embeddings ``(B, dim)`` to normalized embeddings ``(B, dim)`` of the same type.
 
-    A new one writes `normalize`, and where they apply `calibrate` and `as_affine`; the class attributes say what it
-    needs and does. The base class checks shapes, computes in float32 or better with autocast off, and casts the result
-    back. Buffers keep float32 or better even if the module is cast to a half type. ``B`` may be zero on a process whose
-    part of the global batch is empty.
+    A subclass implements `normalize`, and `calibrate` and `as_affine` if they apply; class attributes describe it. The
+    base class checks shapes, computes in float32 or better with autocast off, and casts the result back. Buffers stay
+    in float32 or better even if the module is cast to a half type. ``B`` may be zero on a process whose part of the
+    global batch is empty.
 
     Attributes:
-        calibration: The accumulator class to be filled with the training split before training and given to
+        calibration: The accumulator class that is filled with the training split before training and passed to
             `calibrate`, such as ``Moments``; None if there is nothing to calibrate.
-        mixes_batch: Whether in training the output of one example depends on the other examples of its batch.
-        mixes_gradients: Whether in training the gradient at one example's ``h`` holds a share of the other examples'
-            losses, too. As ``mixes_batch`` unless a class says otherwise, whose statistics count as constants.
+        mixes_batch: Whether, in training, the output of one example depends on the other examples of its batch.
+        mixes_gradients: Whether, in training, the gradient at one example's ``h`` includes terms of the other examples'
+            losses. Equal to ``mixes_batch`` unless a class sets it, because its statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
-        reduces: What of a batch is summed over processes in training, in words; empty if nothing is.
-        bends: What makes the map not affine in evaluation, in words that follow "it"; empty if `as_affine` gives one.
+        reduces: Which statistics of a batch are summed over processes in training, in words; empty if none.
+        bends: Why the map is not affine in evaluation, in words that follow "it"; empty if `as_affine` returns a map.
 
     Args:
         dim: Dimensions of an embedding.
 
     Raises:
-        InputError: ``dim`` is not a positive integer.
+        InputError: ``dim`` is not a whole number of at least 1.
     """
 
     calibration: ClassVar[type[Accumulator] | None] = None
@@ -60,7 +60,7 @@ class Normalizer(nn.Module, ABC):
         """Registers the parameters ``weight`` ``(dim,)`` of ones and ``bias`` ``(dim,)`` of zeros, or None for each.
 
         Raises:
-            InputError: ``weight`` or ``bias``, which are what the option ``affine`` says, is neither true nor false.
+            InputError: ``weight`` or ``bias``, the values of the option ``affine``, is neither true nor false.
         """
         for option in (weight, bias):
             require_switch("affine", option, advice="Give normalizer.affine=true")
@@ -75,14 +75,15 @@ class Normalizer(nn.Module, ABC):
         """Returns the normalized embeddings, in the type of ``h``.
 
         Raises:
-            InputError: ``h`` is not floating point or not of shape ``(batch, dim)``, or `calibrate` is still to come.
+            InputError: ``h`` is not floating point or not of shape ``(batch, dim)``, or the normalizer still has to be
+                calibrated.
         """
         self._check(h)
         with torch.autocast(device_type=h.device.type, enabled=False):
             return self.normalize(h.to(torch.promote_types(h.dtype, torch.float32))).to(h.dtype)
 
     def calibrate(self, accumulator: Any) -> None:
-        """Takes what it needs from ``accumulator``, an instance of `calibration` filled with the training split.
+        """Calibrates the map on ``accumulator``, an instance of `calibration` filled with the training split.
 
         Raises:
             InputError: There is nothing to calibrate, or the accumulator does not fit.
@@ -91,43 +92,43 @@ class Normalizer(nn.Module, ABC):
 
     @torch.no_grad()
     def gain_bound(self, h: Tensor) -> Tensor | None:
-        """Returns the largest factor by which the backward pass can lengthen a gradient, ``(B,)``; None if not known.
+        """Returns the largest factor by which the backward pass can lengthen a gradient, ``(B,)``; None if unknown.
 
         For each example it is ``sup_g ||J^T g|| / ||g||`` (Euclidean norms), the largest singular value of
-        ``J = dz_i/dh_i``. Where training mixes the batch, ``J`` is that of the whole batch, and the one number, for all
-        examples, bounds ``sqrt(sum_i ||g_i||^2)`` at ``h`` over that at ``z``; single rows may grow by more.
+        ``J = dz_i/dh_i``. If training mixes the batch, ``J`` is that of the whole batch: one number for all examples,
+        which bounds ``sqrt(sum_i ||g_i||^2)`` at ``h`` over that at ``z``; single rows may grow by more.
 
         Args:
-            h: Embeddings ``(B, dim)`` of the last forward pass, which a batch normalizer remembers.
+            h: Embeddings ``(B, dim)`` of the last forward pass, whose statistics a batch normalizer remembers.
         """
         with torch.autocast(device_type=h.device.type, enabled=False):
             gain = self.largest_gain(h.to(torch.promote_types(h.dtype, torch.float32)))
-        return None if gain is None else gain.expand(len(h)).clone()  # no view of a buffer
+        return None if gain is None else gain.expand(len(h)).clone()  # not a view of a buffer
 
     def largest_gain(self, h: Tensor) -> Tensor | None:
-        """Returns what `gain_bound` does, ``(B,)``, or ``()`` if it is the same for all; float32 or better."""
+        """Returns the bound for `gain_bound`: ``(B,)``, or ``()`` if equal for all examples; float32 or better."""
         return None
 
     def saturated(self, h: Tensor) -> Tensor | None:
-        """Tells of each value of ``h``, ``(B, dim)``, whether the map is flat there; None if it is so nowhere."""
+        """Returns at which values of ``h`` the map is flat, ``(B, dim)``, bool; None if it is flat nowhere."""
         return None
 
     def take_encoder_norm(self, norm: nn.LayerNorm | None) -> None:
-        """Is told, when a classifier is built, the layer norm whose output ``h`` is; None if ``h`` comes from no such.
+        """Called when a classifier is built, with the layer norm that outputs ``h``; None if there is none.
 
         Raises:
-            InputError: The normalizer needs one, and there is none.
+            InputError: The normalizer needs a layer norm, and there is none.
         """
 
     def take_loss_scale(self, scale: Tensor) -> None:
-        """Is told, before a backward pass under a gradient scaler, what the loss is multiplied by, ``()``."""
+        """Called before each backward pass under a gradient scaler, with the factor of the loss, ``()``."""
 
     @torch.no_grad()
     def settle(self, h: Tensor) -> None:
-        """Takes the state to which training on batches such as ``h`` leads: their running statistics, no warm-up left.
+        """Takes the state that training on batches such as ``h`` leads to: their running statistics, after any warm-up.
 
         Args:
-            h: Embeddings ``(B, dim)``: a batch that could be trained on.
+            h: Embeddings ``(B, dim)`` of a training batch.
         """
         self.train()(h)
 
@@ -140,7 +141,7 @@ class Normalizer(nn.Module, ABC):
         return None
 
     def apply_affine(self, z: Tensor) -> Tensor:
-        """Returns ``z * weight + bias`` with the parameters that there are, in the type of ``z``."""
+        """Returns ``z * weight + bias``, as far as these parameters exist, in the type of ``z``."""
         if self.weight is not None:
             z = z * self.weight.to(z.dtype)
         return z if self.bias is None else z + self.bias.to(z.dtype)
@@ -150,7 +151,7 @@ class Normalizer(nn.Module, ABC):
         return h.new_ones(()) if self.weight is None else self.weight.to(h.dtype).abs().amax()
 
     def fold_affine(self, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns ``(A, c)`` of what ``z = matrix h + shift`` becomes after `apply_affine`, without gradient."""
+        """Returns ``(A, c)`` of the map ``z = matrix h + shift`` followed by `apply_affine`, without gradient."""
         if self.weight is not None:
             weight = self.weight.detach().to(matrix)
             matrix, shift = matrix * (weight if matrix.ndim == 1 else weight[:, None]), shift * weight
@@ -171,7 +172,7 @@ class Normalizer(nn.Module, ABC):
         raise InputError(message + f"This normalizer was built for dim={self.dim}; build another for another encoder")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Normalizer":
-        # module.to(bfloat16), half() and "bf16-true" training come through here: statistics stay in float32.
+        # module.to(bfloat16), half() and "bf16-true" training end up here: statistics stay in float32.
         buffers = {id(buffer) for buffer in self.buffers() if buffer.is_floating_point()}
 
         def keep_precision(tensor: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normalizers that look at one embedding alone: no calibration, no running statistics, no reduction over processes."""
+"""Normalizers of each embedding on its own: no calibration, no running statistics, no reduction over processes."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,7 +12,7 @@ class LayerNorm(Normalizer):
     """``z = (h - mean(h)) / sqrt(var(h) + eps) * weight + bias``, mean and variance over the dimensions of one ``h``.
 
     Ba, Kiros & Hinton (2016), arXiv:1607.06450. BERT's last hidden state is itself the output of a layer norm, so at
-    that tap this mainly undoes its scale and bias.
+    that tap this normalizer mainly undoes its scale and bias.
 
     Args:
         dim: Dimensions of an embedding.
@@ -35,7 +35,7 @@ class LayerNorm(Normalizer):
         return F.layer_norm(h, (self.dim,), as_type(self.weight, h), as_type(self.bias, h), self.eps)
 
     def largest_gain(self, h: Tensor) -> Tensor:
-        """``max|weight| / sqrt(var(h) + eps)``; attained where all weights are equal and ``dim > 2``."""
+        """``max|weight| / sqrt(var(h) + eps)``; attained if all weights are equal and ``dim > 2``."""
         return self.largest_weight(h) * (_variance(h) + self.eps).rsqrt()
 
     def extra_repr(self) -> str:
@@ -69,7 +69,7 @@ class RMSNorm(Normalizer):
         return F.rms_norm(h, (self.dim,), as_type(self.weight, h), self.eps)
 
     def largest_gain(self, h: Tensor) -> Tensor:
-        """``max|weight| / sqrt(mean(h^2) + eps)``; attained where all weights are equal and ``dim > 1``."""
+        """``max|weight| / sqrt(mean(h^2) + eps)``; attained if all weights are equal and ``dim > 1``."""
         return self.largest_weight(h) * (h.square().mean(1) + self.eps).rsqrt()
 
     def extra_repr(self) -> str:
@@ -77,10 +77,10 @@ class RMSNorm(Normalizer):
 
 
 class L2Norm(Normalizer):
-    """``z = h / max(||h||, eps) / temperature``: only the direction of ``h`` is left.
+    """``z = h / max(||h||, eps) / temperature``: keeps only the direction of ``h``.
 
-    With temperature 1 a linear head sees vectors of length one, ``sqrt(dim)`` times shorter than after `RMSNorm`, and
-    learns that much more slowly; ``temperature = 1/sqrt(dim)`` makes the two equal.
+    With temperature 1 a linear head sees vectors of length 1, ``sqrt(dim)`` times shorter than after `RMSNorm`, and
+    learns that much more slowly; with ``temperature = 1/sqrt(dim)`` the two are equal.
 
     Args:
         dim: Dimensions of an embedding.
@@ -104,7 +104,7 @@ class L2Norm(Normalizer):
         return F.normalize(h, dim=1, eps=self.eps) / self.temperature
 
     def largest_gain(self, h: Tensor) -> Tensor:
-        """``1 / (temperature max(||h||, eps))``; attained where ``dim > 1``."""
+        """``1 / (temperature max(||h||, eps))``; attained if ``dim > 1``."""
         return 1 / (self.temperature * h.norm(dim=1).clamp(min=self.eps))
 
     def extra_repr(self) -> str:
@@ -112,7 +112,7 @@ class L2Norm(Normalizer):
 
 
 class ScaleNorm(Normalizer):
-    """``z = g h / max(||h||, eps)``, one learned length ``g`` for all, ``sqrt(dim)`` at first.
+    """``z = g h / max(||h||, eps)`` with one learned length ``g`` for all embeddings, ``sqrt(dim)`` at first.
 
     Nguyen & Salazar 2019 (arXiv:1910.05895). `RMSNorm` with one weight instead of one per dimension.
 
@@ -136,7 +136,7 @@ class ScaleNorm(Normalizer):
         return F.normalize(h, dim=1, eps=self.eps) * self.length.to(h.dtype)
 
     def largest_gain(self, h: Tensor) -> Tensor:
-        """``|g| / max(||h||, eps)``; attained where ``dim > 1``."""
+        """``|g| / max(||h||, eps)``; attained if ``dim > 1``."""
         return self.length.to(h.dtype).abs() / h.norm(dim=1).clamp(min=self.eps)
 
     def extra_repr(self) -> str:
@@ -146,13 +146,13 @@ class ScaleNorm(Normalizer):
 class GroupNorm(Normalizer):
     """`LayerNorm` within each of ``groups`` blocks of neighbouring dimensions, then a learned scale and bias.
 
-    ``z = (h - mean(block)) / sqrt(var(block) + eps) * weight + bias``. Wu & He 2018 (arXiv:1803.08494). Blocks mean
-    something in an image's channels; the order of a [CLS] embedding's dimensions is arbitrary, though attention heads
-    leave some trace.
+    ``z = (h - mean(block)) / sqrt(var(block) + eps) * weight + bias``. Wu & He 2018 (arXiv:1803.08494). Blocks are
+    meaningful among the channels of an image; the order of a [CLS] embedding's dimensions is arbitrary, apart from a
+    trace of the attention heads.
 
     Args:
         dim: Dimensions of an embedding.
-        groups: Number of blocks; None takes the largest number up to 16 that cuts ``dim`` into equal blocks.
+        groups: Number of blocks; None: the largest number up to 16 that cuts ``dim`` into equal blocks.
         eps: Added to the variance.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
@@ -166,7 +166,7 @@ class GroupNorm(Normalizer):
     def __init__(self, dim: int, *, groups: int | None = None, eps: float = 1e-5, affine: bool = True) -> None:
         super().__init__(dim)
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
-        # A block of one dimension would be nothing but its mean.
+        # A block of one dimension equals its mean, and would become zero.
         possible = [number for number in range(1, dim // 2 + 1) if dim % number == 0] or [1]
         if groups is not None and (not is_whole(groups) or groups not in possible):
             rule = f"null or a number that cuts {dim} dimensions into equal blocks of two or more"
@@ -192,7 +192,7 @@ class GroupNorm(Normalizer):
 class DynamicTanh(Normalizer):
     """``z = weight * tanh(alpha h) + bias``: squashes large values instead of dividing by a statistic (DyT).
 
-    Zhu et al. 2025 (arXiv:2503.10622). Outlier dimensions saturate: there the output is a sign and no gradient passes.
+    Zhu et al. 2025 (arXiv:2503.10622). Outlier dimensions saturate: their output is a sign, and no gradient passes.
 
     Args:
         dim: Dimensions of an embedding.
@@ -220,15 +220,15 @@ class DynamicTanh(Normalizer):
         return (weight * alpha * (1 - torch.tanh(alpha * h) ** 2)).abs().amax(1)
 
     def saturated(self, h: Tensor) -> Tensor:
-        """Tells where ``|tanh| > 0.9``: where the slope is below a fifth of its largest value."""
+        """Returns where ``|tanh| > 0.9``: there the slope is below a fifth of its largest value."""
         return (self.alpha.to(h.dtype) * h).tanh().abs() > 0.9
 
 
 def _variance(x: Tensor) -> Tensor:
-    """Returns the biased variance over the last axis; ``Tensor.var`` warns where there are no rows."""
+    """Returns the biased variance over the last axis; ``Tensor.var`` would warn if there are no rows."""
     return (x - x.mean(-1, keepdim=True)).square().mean(-1)
 
 
 def as_type(parameter: Tensor | None, h: Tensor) -> Tensor | None:
-    """Returns ``parameter`` in the type of ``h``, in which the normalizer computes."""
+    """Returns ``parameter`` in the type of ``h``, the type of the computation."""
     return None if parameter is None else parameter.to(h.dtype)

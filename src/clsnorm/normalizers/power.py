@@ -1,4 +1,4 @@
-"""PowerNorm: division by a running quadratic mean, with a backward pass of its own."""
+"""PowerNorm: division by a running quadratic mean, with a custom backward pass."""
 
 from typing import Any
 
@@ -15,32 +15,33 @@ from clsnorm.normalizers.normalizer import Normalizer, require_rate
 class PowerNorm(Normalizer):
     """``z = h / sqrt(phi + eps) * weight + bias``, ``phi`` the running mean of the squares of each dimension.
 
-    Shen et al. 2020 (arXiv:2003.07845). No centring, and no batch statistics in the output after ``warmup_steps``:
-    training and evaluation then agree. During the warm-up the batch's own quadratic mean divides. The backward pass is
-    the paper's approximation: with ``g`` the gradient at the output and ``nu`` a running estimate of ``mean(g z)``,
-    ``dL/dh = (g - (1 - alpha) nu z) / sqrt(phi + eps)``, then ``nu += mean((g - (1 - alpha) nu z) z)``, over the global
-    batch; ``1 - alpha`` is ``momentum_backward``. Under a gradient scaler ``nu`` is that of the unscaled loss, and a
-    batch whose gradients overflowed leaves it alone.
+    Shen et al. 2020 (arXiv:2003.07845). No centring, and no batch statistics in the output after ``warmup_steps``, so
+    training and evaluation agree from then on. During the warm-up the divisor is the batch's own quadratic mean. The
+    backward pass is the paper's approximation: with ``g`` the gradient at the output and ``nu`` a running estimate of
+    ``mean(g z)``, ``dL/dh = (g - (1 - alpha) nu z) / sqrt(phi + eps)``, then
+    ``nu += mean((g - (1 - alpha) nu z) z)``, over the global batch; ``1 - alpha`` is ``momentum_backward``. Under a
+    gradient scaler ``nu`` is that of the unscaled loss, and a batch whose gradients overflowed does not change it.
 
-    Held against the released code (github.com/sIncerass/powernorm, ``mask_powernorm.py``), three things differ: ``phi``
-    is corrected for its start instead of set by a cumulative mean; backward divides by what forward divided by (there:
-    by the batch's own mean, after the warm-up too); the scaling of each example by its own quadratic mean, which comes
-    first there, is left out, so that the map folds.
+    Three differences from the released code (github.com/sIncerass/powernorm, ``mask_powernorm.py``): ``phi`` is
+    corrected for its start instead of set by a cumulative mean; the backward pass divides by the same number as the
+    forward pass (there: by the batch's own mean, also after the warm-up); the released code first scales each example
+    by its own quadratic mean, which is left out here so that the map folds.
 
     Args:
         dim: Dimensions of an embedding.
         momentum: Weight of the newest batch in ``phi``.
         momentum_backward: Weight of the newest batch in ``nu``.
-        warmup_steps: Batches before ``phi`` divides; the paper's 10,000 is more than a whole run on a small data set.
+        warmup_steps: Batches before ``phi`` is the divisor; the paper's 10,000 are more than a whole run on a small
+            data set.
         eps: Added to the quadratic mean.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
 
     Raises:
-        InputError: An option is out of its range.
+        InputError: An option is out of range.
     """
 
     mixes_batch = True
-    mixes_gradients = False  # ``nu`` is of batches before
+    mixes_gradients = False  # ``nu`` comes from earlier batches
     reduces = "count, mean of squares; backward: mean of g z"
     loss_scale: Tensor
     nu: Tensor
@@ -100,11 +101,11 @@ class PowerNorm(Normalizer):
 
 
 class _PowerScale(torch.autograd.Function):
-    """``scale * h`` whose backward subtracts ``nu``'s share and moves ``nu``, in place.
+    """``scale * h``, whose backward pass subtracts the term with ``nu`` and updates ``nu`` in place.
 
-    Under several processes a gradient is that of one process's loss in a mean over processes, and under a gradient
-    scaler it is scaled: it is divided by both factors before it enters ``nu``, and ``nu`` is multiplied by them before
-    it is subtracted.
+    With several processes a gradient is that of one process's loss, of which DDP takes the mean over processes; under a
+    gradient scaler it is scaled. So it is divided by both factors before ``nu`` is updated, and ``nu`` is multiplied by
+    them before it is subtracted.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Normalizers made of the quantiles of each dimension over the training split; none is affine."""
+"""Normalizers built from the quantiles of each dimension over the training split; none is affine."""
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from clsnorm.statistics import Quantiles
 class Clip(Calibrated):
     """``z = min(max(h, q_low), q_high)`` in each dimension, quantiles over the training split (winsorizing).
 
-    Bounds what one extreme value can do. Outside the bounds no gradient passes. As ``torch.clamp``.
+    Limits the effect of an extreme value. The gradient is zero outside the bounds. As ``torch.clamp``.
 
     Args:
         dim: Dimensions of an embedding.
@@ -47,7 +47,7 @@ class Clip(Calibrated):
         return 1 - self.saturated(h).all(1).to(h.dtype)
 
     def saturated(self, h: Tensor) -> Tensor:
-        """Tells which values are cut off."""
+        """Returns which values are clipped."""
         low, high = self.bounds.to(h.dtype)
         return (h < low) | (h > high)
 
@@ -58,15 +58,16 @@ class Clip(Calibrated):
 class QuantileToNormal(Calibrated):
     """``z = Phi^(-1)(F(h))`` in each dimension: the training split's distribution ``F`` becomes a standard Gaussian.
 
-    ``F`` is linear between ``points`` quantiles, and kept within ``tail`` and ``1 - tail``, beyond which ``z`` stays
-    where it is and no gradient passes; on a value that several quantiles share, ``F`` is the middle of its jump. As
-    scikit-learn's ``QuantileTransformer(output_distribution="normal")``, whose ``tail`` is 1e-7: gradients in
-    the tails are then up to two million times steeper than in the middle.
+    ``F`` is linear between ``points`` quantiles and clamped to ``tail`` and ``1 - tail``, beyond which ``z`` is
+    constant and its gradient zero; at a value that several quantiles share, ``F`` is the middle of its jump. As
+    scikit-learn's ``QuantileTransformer(output_distribution="normal")``, whose ``tail`` is 1e-7: gradients in the tails
+    are then up to two million times steeper than in the middle. The gradient is steep, too, between quantiles that
+    nearly coincide; at a distance ``w``, rounding gives it a relative error of about ``eps |h| / w``.
 
     Args:
         dim: Dimensions of an embedding.
-        points: Quantiles, at equal distances from 0 to 1.
-        tail: Smallest share, and distance from 1 of the largest, that ``F`` takes.
+        points: Quantiles, equally spaced from 0 to 1.
+        tail: Smallest value of ``F``, and distance of its largest from 1.
 
     Raises:
         InputError: ``points`` is not a whole number of at least 2, or ``tail`` not between 1e-7 and 0.25.
@@ -101,7 +102,7 @@ class QuantileToNormal(Calibrated):
         return slope.abs().amax(1)
 
     def saturated(self, h: Tensor) -> Tensor:
-        """Tells which values lie in the tails, where ``z`` stays where it is."""
+        """Returns which values lie in the tails, where ``z`` is constant."""
         share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
         return (share < self.tail) | (share > 1 - self.tail)
 
@@ -113,7 +114,7 @@ class QuantileToNormal(Calibrated):
         start, end = grid.gather(1, left), grid.gather(1, left + 1)
         width = end - start
         inside = ((h - start) / torch.where(width > 0, width, 1.0)).clamp(0, 1)
-        several = above - below > 1  # the value stands at more than one quantile
+        several = above - below > 1  # the value equals more than one quantile
         rank = torch.where(several, (below + above - 1).to(h.dtype) / 2, left + inside)
         return rank / (self.points - 1)
 

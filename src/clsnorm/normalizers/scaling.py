@@ -1,4 +1,4 @@
-"""Calibrated affine normalizers that treat each dimension alone: ``z = a * (h - location)``."""
+"""Calibrated affine normalizers of each dimension on its own: ``z = a * (h - location)``."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from clsnorm.statistics import Moments, Quantiles
 
 
 class Center(CalibratedAffine):
-    """``z = h - mu``: removes the mean of the training split and leaves the shape alone."""
+    """``z = h - mu``: subtracts the mean of the training split and leaves the shape unchanged."""
 
     def __init__(self, dim: int) -> None:
         super().__init__(dim, diagonal=True)
@@ -25,8 +25,9 @@ class Center(CalibratedAffine):
 class Standardize(CalibratedAffine):
     """``z = (h - mu) / s`` in each dimension, ``s`` the standard deviation over the training split (divisor ``n``).
 
-    A dimension that hardly varies would be blown up: ``s`` is at least ``eps`` times the largest ``s``. If no dimension
-    varies (a single row, equal rows), ``z = h - mu``. Used against rogue dimensions by Timkey & van Schijndel (2021).
+    A dimension that hardly varies would be blown up, so ``s`` is raised to at least ``eps`` times the largest ``s``. If
+    no dimension varies (a single row, equal rows), ``z = h - mu``. Used against rogue dimensions by Timkey & van
+    Schijndel (2021).
 
     Args:
         dim: Dimensions of an embedding.
@@ -52,14 +53,14 @@ class Standardize(CalibratedAffine):
 class Robust(CalibratedAffine):
     """``z = (h - median) / (q_high - q_low)`` in each dimension, quantiles over the training split.
 
-    The standardization that outliers among the examples cannot move; with the default quartiles the divisor is the
-    interquartile range, as in scikit-learn's ``RobustScaler``. A range of zero, as of a dimension of which most values
-    are equal, is raised to ``eps`` times the largest range; if all are zero, ``z = h - median``.
+    A standardization that outliers among the examples do not affect. With the default quartiles the divisor is the
+    interquartile range, as in scikit-learn's ``RobustScaler``. A range of zero, as in a dimension whose values are
+    mostly equal, is raised to ``eps`` times the largest range; if all are zero, ``z = h - median``.
 
     Args:
         dim: Dimensions of an embedding.
-        low: Lower quantile of the range, as a share.
-        high: Upper quantile of the range, as a share.
+        low: Lower quantile of the range, from 0 to 0.5.
+        high: Upper quantile of the range, from 0.5 to 1.
         eps: Floor of a dimension's range, relative to the largest one.
 
     Raises:
@@ -91,17 +92,17 @@ class Robust(CalibratedAffine):
 class OutlierZero(CalibratedAffine):
     """``z = m * h``, where ``m_i`` is 0 for outlier dimensions and 1 for the others.
 
-    An outlier dimension is one whose mean over the training split lies more than ``mean_deviations`` standard
-    deviations away from the average mean (Kovaleva et al. 2021, arXiv:2105.06990), or whose variance is more than
-    ``variance_ratio`` times the average variance (Rudman et al. 2023, arXiv:2310.17715). Both found such dimensions to
-    carry much of what a fine-tuned model knows: the map throws information away, and its rank shows that. Setting them
-    to their mean instead of 0 would add a constant, which the head's bias learns by itself.
+    An outlier dimension is one whose mean over the training split is more than ``mean_deviations`` standard deviations
+    away from the average mean (Kovaleva et al. 2021, arXiv:2105.06990), or whose variance is more than
+    ``variance_ratio`` times the average variance (Rudman et al. 2023, arXiv:2310.17715). Both papers found that such
+    dimensions carry much of what a fine-tuned model knows: the map throws information away, and its rank shows that.
+    Setting them to their mean instead of 0 would only add a constant, which the head's bias can learn.
 
     Args:
         dim: Dimensions of an embedding.
-        mean_deviations: How far off a mean may be, in standard deviations of the means.
+        mean_deviations: How far a mean may be from the average mean, in standard deviations of the means.
         variance_ratio: How large a variance may be, as a multiple of the average one.
-        dims: The outlier dimensions, from 0, if they are known from elsewhere; the other options then do nothing.
+        dims: The outlier dimensions, counted from 0, if they are known; the other options then have no effect.
 
     Raises:
         InputError: An option is not positive, or ``dims`` are not different whole numbers below ``dim``.
@@ -148,8 +149,8 @@ def _are_dimensions(given: Sequence[object], dim: int) -> bool:
 
 
 def varies(moments: Moments) -> Tensor:
-    """Tells of each dimension, ``(dim,)``, whether it varies by more than float32 resolves around its mean.
+    """Returns which dimensions vary by more than the float32 resolution of their mean, ``(dim,)``, bool.
 
-    Less is rounding noise of the embeddings; taken for a signal, it would be blown up to unit size.
+    Less is rounding noise of the embeddings; if taken for a signal, it would be blown up to unit size.
     """
     return moments.variance.sqrt() > torch.finfo(torch.float32).eps * moments.mean.abs()

@@ -1,10 +1,10 @@
 """Whitenings calibrated on the training split: ``z = A (h - mu)`` such that the covariance of ``z`` is the identity.
 
 All ``A`` with ``A S A^T = I`` are equally white and differ by a rotation; Kessy, Lewin & Strimmer 2018
-(arXiv:1512.00809) say which is best for what. Eigenvalues of the covariance ``S`` (divisor ``n``) are raised to at
-least ``eps`` times the largest, so directions without variance, of which there are many if ``n <= dim``, gain at
-most ``1/sqrt(eps)`` times what the leading direction does. If nothing varies (a single row, equal rows), the map is at
-most a rotation of ``h - mu``.
+(arXiv:1512.00809) say which is best for which purpose. Eigenvalues of the covariance ``S`` (divisor ``n``) are raised
+to at least ``eps`` times the largest, so directions without variance, of which there are many if ``n <= dim``, are
+scaled by at most ``1/sqrt(eps)`` times the factor of the leading direction. If nothing varies (a single row, equal
+rows), the map is at most a rotation of ``h - mu``.
 """
 
 from abc import abstractmethod
@@ -20,11 +20,11 @@ from clsnorm.normalizers.normalizer import require_floor
 from clsnorm.normalizers.scaling import varies
 from clsnorm.statistics import Moments, RadialMoments
 
-SHORTEST = 1e-6  # length to divide by
+SHORTEST = 1e-6  # the smallest length to divide by
 
 
 class Whitening(CalibratedAffine):
-    """Base of whitenings: a new one writes `whitener`.
+    """Base of whitenings: a subclass implements `whitener`.
 
     Args:
         dim: Dimensions of an embedding.
@@ -53,7 +53,7 @@ class Whitening(CalibratedAffine):
 class ZCAWhitening(Whitening):
     """``z = S^(-1/2) (h - mu)``: rotate to the principal axes, scale each to variance one, rotate back.
 
-    Of all whitenings the one closest to its input in mean square (Kessy et al. 2018). Options as in `Whitening`.
+    Of all whitenings it stays closest to its input in mean square (Kessy et al. 2018). Options as in `Whitening`.
     """
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -61,10 +61,10 @@ class ZCAWhitening(Whitening):
 
 
 class PCAWhitening(Whitening):
-    """``z = L^(-1/2) U^T (h - mu)``, ``S = U L U^T``: coordinates along the principal axes, each to variance one.
+    """``z = L^(-1/2) U^T (h - mu)``, ``S = U L U^T``: coordinates along the principal axes, each of variance one.
 
     Coordinate 1 is the axis of largest variance. As BERT-whitening (Su et al. 2021, arXiv:2103.15316) and
-    scikit-learn's ``PCA(whiten=True)``, which divides by ``n - 1``; axes have the sign that makes their largest entry
+    scikit-learn's ``PCA(whiten=True)``, which divides by ``n - 1``. The sign of each axis makes its largest entry
     positive. Options as in `Whitening`.
     """
 
@@ -76,8 +76,8 @@ class PCAWhitening(Whitening):
 class CholeskyWhitening(Whitening):
     """``z = L^T (h - mu)`` with ``L`` lower triangular and ``L L^T = S^(-1)``.
 
-    Coordinate ``i`` is made of dimensions ``i`` to ``d``: the order of the dimensions matters. Options as in
-    `Whitening`; ``S`` with raised eigenvalues is inverted.
+    Coordinate ``i`` depends on dimensions ``i`` to ``d``, so the order of the dimensions matters. Options as in
+    `Whitening`; the inverse is that of ``S`` with raised eigenvalues.
     """
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -87,8 +87,8 @@ class CholeskyWhitening(Whitening):
 class _CorrelationWhitening(Whitening):
     """Base of whitenings of the standardized embedding: ``A = B V^(-1/2)``, ``V`` the variances.
 
-    Standard deviations are at least ``sqrt(eps)`` times the largest; then eigenvalues of the correlation at least
-    ``eps`` times the largest. Dimensions that do not vary count as uncorrelated.
+    Standard deviations are raised to at least ``sqrt(eps)`` times the largest, then eigenvalues of the correlation to
+    at least ``eps`` times the largest. Dimensions that do not vary count as uncorrelated.
     """
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -105,8 +105,9 @@ class _CorrelationWhitening(Whitening):
 class ZCACorrelation(_CorrelationWhitening):
     """``z = P^(-1/2) V^(-1/2) (h - mu)``, ``P`` the correlation matrix and ``V`` the variances (ZCA-cor).
 
-    Of all whitenings the one whose outputs correlate most with their inputs, dimension by dimension (Kessy et al.
-    2018). Standardizing first keeps outlier dimensions from deciding what counts as small. Options as in `Whitening`.
+    Of all whitenings its outputs correlate most with their inputs, dimension by dimension (Kessy et al. 2018).
+    Standardizing first keeps outlier dimensions from deciding which eigenvalues count as small. Options as in
+    `Whitening`.
     """
 
     def whitener_of_standardized(self, correlation: Tensor) -> Tensor:
@@ -116,7 +117,7 @@ class ZCACorrelation(_CorrelationWhitening):
 class PCACorrelation(_CorrelationWhitening):
     """``z = T^(-1/2) G^T V^(-1/2) (h - mu)``, ``P = G T G^T`` the correlation matrix, ``V`` the variances (PCA-cor).
 
-    Principal axes of the standardized embedding, signs as in `PCAWhitening`. Options as in `Whitening`.
+    Principal axes of the standardized embedding, with signs as in `PCAWhitening`. Options as in `Whitening`.
     """
 
     def whitener_of_standardized(self, correlation: Tensor) -> Tensor:
@@ -127,9 +128,9 @@ class PCACorrelation(_CorrelationWhitening):
 class SoftZCA(CalibratedAffine):
     """``z = U (L + eps l I)^(-1/2) U^T (h - mu)``, ``S = U L U^T``, ``l`` the average eigenvalue.
 
-    Whitens large directions and leaves those far below ``eps l`` alone, up to a common factor: ``eps`` to 0 gives
-    `ZCAWhitening`, large ``eps`` gives `Center` times ``1/sqrt(eps l)``. Diera et al. 2024 (arXiv:2411.17538), where
-    ``eps`` is absolute; here it is relative, so that it means the same at every scale.
+    Whitens large directions and leaves those far below ``eps l`` unchanged, up to a common factor: ``eps`` toward 0
+    gives `ZCAWhitening`, large ``eps`` gives `Center` times ``1/sqrt(eps l)``. Diera et al. 2024 (arXiv:2411.17538),
+    where ``eps`` is absolute; here it is relative, so that it means the same at every scale.
 
     Args:
         dim: Dimensions of an embedding.
@@ -158,7 +159,7 @@ class OASWhitening(Whitening):
 
     ``z = ((1 - r) S + r l I)^(-1/2) (h - mu), l = tr S / d, r = min(1, (a + l^2) / ((n + 1) (a - l^2 / d)))``, ``a``
     the mean of the squares of the entries of ``S``. For few examples: with ``n < dim`` the sample covariance says
-    nothing about most directions, and ``r`` says how much to believe it. As scikit-learn's ``OAS``. Options as in
+    nothing about most directions, and ``r`` estimates how little to trust it. As scikit-learn's ``OAS``. Options as in
     `Whitening`.
     """
 
@@ -181,8 +182,8 @@ class LedoitWolfWhitening(OASWhitening):
     """ZCA whitening of the covariance shrunk by Ledoit & Wolf's (2004) rate ``r``.
 
     ``z = ((1 - r) S + r l I)^(-1/2) (h - mu), l = tr S / d, r = min(b, e) / e``, with
-    ``e = ||S - l I||_F^2`` and ``b = (E||h - mu||^4 - ||S||_F^2) / n``: the rate that is best in mean square as ``n``
-    and ``d`` grow together. As scikit-learn's ``LedoitWolf``. Options as in `Whitening`.
+    ``e = ||S - l I||_F^2`` and ``b = (E||h - mu||^4 - ||S||_F^2) / n``: the optimal rate in mean square as ``n`` and
+    ``d`` grow together. As scikit-learn's ``LedoitWolf``. Options as in `Whitening`.
     """
 
     calibration = RadialMoments
@@ -196,13 +197,13 @@ class LedoitWolfWhitening(OASWhitening):
 
 
 class AllButTheTop(CalibratedAffine):
-    """``z = (I - U_k U_k^T) (h - mu)``: the ``k`` leading principal axes are projected out (all-but-the-top).
+    """``z = (I - U_k U_k^T) (h - mu)``: projects out the ``k`` leading principal axes (all-but-the-top).
 
     Mu & Viswanath 2018 (arXiv:1702.01417), who remove about one axis per hundred dimensions. The rank drops by ``k``.
 
     Args:
         dim: Dimensions of an embedding.
-        components: ``k``; None takes one per hundred dimensions, at least one.
+        components: ``k``; None: one per hundred dimensions, at least one.
 
     Raises:
         InputError: ``components`` is not a whole number from 0 to ``dim - 1``.
@@ -227,12 +228,12 @@ class TruncatedWhitening(PCAWhitening):
     """First ``k`` coordinates of `PCAWhitening`, the others zero, then divided by their length.
 
     ``z = y / ||y||, y = L_k^(-1/2) U_k^T (h - mu)``, ``L_k`` and ``U_k`` the ``k`` largest eigenvalues and their axes.
-    BERT-whitening with reduction (Su et al. 2021, arXiv:2103.15316: 256 of 768 coordinates). Zeros in place of the
+    BERT-whitening with reduction (Su et al. 2021, arXiv:2103.15316: 256 of 768 coordinates). Zeros instead of the
     dropped coordinates keep the size ``dim`` and change no inner product. With ``unit=False`` the map is affine.
 
     Args:
         dim: Dimensions of an embedding.
-        components: ``k``; None takes a third of the dimensions, at least one.
+        components: ``k``; None: a third of the dimensions, at least one.
         unit: Whether to divide by the length.
         eps: Floor of the eigenvalues, relative to the largest.
 
@@ -260,7 +261,7 @@ class TruncatedWhitening(PCAWhitening):
         return F.normalize(z, dim=1, eps=SHORTEST) if self.unit else z
 
     def largest_gain(self, h: Tensor) -> Tensor:
-        """That of the matrix, divided by the length of its output if ``unit``, where it need not be attained."""
+        """That of the matrix; if ``unit``, divided by the length of its output, and then perhaps not attained."""
         gain = super().largest_gain(h)
         return gain / super().normalize(h).norm(dim=1).clamp(min=SHORTEST) if self.unit else gain
 

@@ -73,7 +73,7 @@ class AdamW(LayerwiseAdam, torch.optim.AdamW):
 
 
 class AdamWUncorrected(LayerwiseAdam):
-    r"""Adam as BERT was published with: decoupled decay, and no correction of the moments' bias toward zero.
+    r"""Adam as in BERT's published code: decoupled decay, and no correction of the moments' bias toward zero.
 
     .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
         p \leftarrow p - \text{lr} \left( \frac{m}{\sqrt{v} + \epsilon} + \lambda p \right)
@@ -94,7 +94,7 @@ class AdamWUncorrected(LayerwiseAdam):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Makes one step; returns what ``closure`` returns."""
+        """Performs one step; returns the value of ``closure``."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -114,7 +114,7 @@ class AdamWUncorrected(LayerwiseAdam):
         beta1, beta2 = group["betas"]
         mean.lerp_(gradient, 1 - beta1)
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
-        # the decay acts on the old value: parameter * (1 - lr * decay) - lr * mean / (sqrt(square) + eps)
+        # The decay applies to the old value: parameter * (1 - lr * decay) - lr * mean / (sqrt(square) + eps).
         parameter.mul_(1 - group["lr"] * group["weight_decay"])
         parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-group["lr"])
 

@@ -1,4 +1,8 @@
-"""Parameter groups of a classifier: by part, by depth, and by whether weight decay applies."""
+"""Parameter groups of a classifier, by part, depth and weight decay, and the learning rate of each.
+
+The head's factor has one path: `parameter_groups` puts it into the head's groups as ``rate``, optimizers pass it on,
+and `apply_rates` multiplies the learning rates.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +18,26 @@ Groups = list[dict[str, Any]]
 
 
 def matrices(classifier: nn.Module) -> frozenset[str]:
-    """Returns the names of the parameters with two axes or more: ask before a strategy cuts them into flat shards."""
+    """Returns the names of parameters with two or more axes. Call it before a strategy flattens them into shards."""
     return frozenset(name for name, parameter in classifier.named_parameters() if parameter.ndim >= 2)
 
 
 def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = None, *, head_rate: float = 1.0) -> Groups:
-    """Splits trainable parameters by part, depth and whether weight decay is for them.
+    """Splits trainable parameters by part, depth and whether weight decay applies to them.
 
-    Biases, norms (all parameters of fewer than two axes) and everything in the normalizer are not decayed:
-    ``weight_decay=0.0`` stands in their group, which any optimizer of torch obeys. ``depth`` counts from the output:
-    0 for head, normalizer and pooler, 1 for the last layer, L for the first, L + 1 for the embeddings and whatever
-    lies outside of the layers (final norms, relative position tables, ALBERT's shared layers).
+    Biases, norms (all parameters with fewer than two axes) and everything in the normalizer are not decayed: their
+    groups have ``weight_decay=0.0``, which all optimizers of torch respect. ``depth`` counts from the output: 0 for
+    head, normalizer and pooler, 1 for the last layer, L for the first, L + 1 for the embeddings and everything else
+    outside of the layers (final norms, relative position tables, ALBERT's shared layers).
 
     Args:
-        classifier: Module with ``encoder``, ``normalizer`` and ``head``, whose parameters are split.
-        decayed: What `matrices` returned; None asks now.
+        classifier: Module with ``encoder``, ``normalizer`` and ``head``.
+        decayed: The value of `matrices`; None: computed now.
         head_rate: Factor of the head's learning rate: the key ``rate`` of its groups until `apply_rates` multiplies.
 
     Returns:
-        Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` where it is not 1, and ``weight_decay``
-        where it is 0.
+        Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` if it is not 1, and ``weight_decay``
+        if it is 0.
     """
     decayed = matrices(classifier) if decayed is None else decayed
     named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
@@ -54,18 +58,18 @@ def _layer_of(name: str) -> re.Match[str] | None:
 
 
 def is_layer(name: str) -> bool:
-    """Tells whether a classifier's module of that name is one of its encoder's layers."""
+    """Returns whether a classifier's module of this name is a layer of its encoder."""
     match = _layer_of(f"{name}.")
     return match is not None and match.end() > len(name)
 
 
 def count_layers(names: Iterable[str]) -> int:
-    """Returns the number of layers that a classifier's parameters are named after."""
+    """Returns the number of layers, from the names of a classifier's parameters."""
     return 1 + max((int(match[1]) for name in names if (match := _layer_of(name))), default=-1)
 
 
 def place(name: str, layers: int) -> tuple[str, int]:
-    """Returns the part of the classifier that a parameter belongs to, and its depth as `parameter_groups` counts it."""
+    """Returns the part of the classifier that a parameter belongs to, and its depth as in `parameter_groups`."""
     if not name.startswith("encoder."):
         return name.split(".")[0], 0
     if name.startswith("encoder.pooler."):
@@ -75,7 +79,7 @@ def place(name: str, layers: int) -> tuple[str, int]:
 
 
 def arrange(groups: Iterable[Any], *, lr: float, layer_decay: float, head_lr_factor: float) -> Groups | list[Tensor]:
-    """Gives each group its learning rate and joins those that agree; plain tensors pass as they are."""
+    """Sets each group's learning rate and joins groups with equal options; plain tensors are returned unchanged."""
     given = list(groups)
     if not all(isinstance(group, dict) and "depth" in group for group in given):
         return given

@@ -15,13 +15,13 @@ from clsnorm.errors import InputError, require_between, require_whole
 class WarmUp(LRScheduler, ABC):
     """Base: rises linearly from 0 over the warm-up, then follows `shape`.
 
-    To add one: subclass, implement `shape`, add a YAML. All state is plain numbers.
+    To add one: subclass, implement `shape`, add a YAML. The state consists of plain numbers.
 
     Args:
         optimizer: Its learning rates are scaled.
         num_training_steps: Optimizer steps of the whole training.
-        warmup_ratio: Share of the steps that the warm-up takes, rounded up (as Hugging Face's Trainer does).
-        warmup_steps: The warm-up's steps themselves; not None, it wins over the ratio.
+        warmup_ratio: Length of the warm-up as a share of all steps, rounded up (as in Hugging Face's Trainer).
+        warmup_steps: Length of the warm-up in steps; unless None, it overrides the ratio.
 
     Raises:
         InputError: If the ratio is outside [0, 1], or a number of steps is negative or unbounded.
@@ -48,11 +48,11 @@ class WarmUp(LRScheduler, ABC):
         super().__init__(optimizer)
 
     def get_lr(self) -> list[float | Tensor]:
-        """Returns the groups' learning rates at the present step."""
+        """Returns the groups' learning rates at the current step."""
         return [base * self.factor(self.last_epoch) for base in self.base_lrs]
 
     def factor(self, step: int) -> float:
-        """Returns what the learning rate is multiplied by at ``step``, counted from 0."""
+        """Returns the factor of the learning rate at ``step``, counted from 0."""
         if step < self.num_warmup_steps:
             return step / max(1, self.num_warmup_steps)
         progress = (step - self.num_warmup_steps) / max(1, self.num_training_steps - self.num_warmup_steps)
@@ -60,25 +60,25 @@ class WarmUp(LRScheduler, ABC):
 
     @abstractmethod
     def shape(self, progress: float) -> float:
-        """Returns the factor when ``progress`` of the steps after the warm-up are done; 1 is all, it may be passed."""
+        """Returns the factor after a share ``progress`` of the steps that follow the warm-up; it may exceed 1."""
 
 
 class Linear(WarmUp):
-    """Falls linearly to 0: BERT's own, equal to transformers' ``get_linear_schedule_with_warmup``."""
+    """Falls linearly to 0, as for BERT; equal to transformers' ``get_linear_schedule_with_warmup``."""
 
     def shape(self, progress: float) -> float:
         return max(0.0, 1.0 - progress)
 
 
 class Constant(WarmUp):
-    """Stays."""
+    """Stays constant."""
 
     def shape(self, progress: float) -> float:
         return 1.0
 
 
 class Cosine(WarmUp):
-    """Falls to 0 along half a cosine (Loshchilov and Hutter, 2017); stays there."""
+    """Falls to 0 along half a cosine (Loshchilov and Hutter, 2017) and stays there."""
 
     def shape(self, progress: float) -> float:
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))

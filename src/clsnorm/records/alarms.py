@@ -14,7 +14,7 @@ from clsnorm import distributed
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, step_number
 
-Tell = Callable[..., None]
+Report = Callable[..., None]
 
 
 class Divergence(Callback):
@@ -26,7 +26,7 @@ class Divergence(Callback):
     waits for the host.
 
     Args:
-        tell: Takes ``step``, ``kind``, ``place``, ``value`` and ``rank`` of an event; called alike on all processes.
+        report: Takes ``step``, ``kind``, ``place``, ``value`` and ``rank`` of an event; called alike on all processes.
 
     Attributes:
         step: Number of the first optimizer step whose loss was seen not to be finite, or -1.
@@ -35,9 +35,9 @@ class Divergence(Callback):
     kinds: ClassVar[tuple[str, ...]] = ("non_finite",)
     _PLACES: ClassVar[dict[str, str]] = {"h": "h", "z": "z", "loss": "train/loss"}
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, report: Report) -> None:
         self.step = -1
-        self._tell = tell
+        self._report = report
         self._counts: dict[int, torch.Tensor] = {}  # by step, one of each place
 
     @override
@@ -84,7 +84,7 @@ class Divergence(Callback):
             for place, column in zip(self._PLACES.values(), zip(*counts, strict=True), strict=True):
                 if any(column):
                     step, value = next((s, int(count)) for s, count in zip(steps, column, strict=True) if count)
-                    self._tell(step=step, kind="non_finite", place=place, value=value, rank=rank)
+                    self._report(step=step, kind="non_finite", place=place, value=value, rank=rank)
                     self._stop(trainer, place, step)
 
     def _stop(self, trainer: pl.Trainer, place: str, step: int) -> None:
@@ -99,13 +99,13 @@ class SkippedSteps(Callback):
     An event's value is the loss scale that comes after: the scaler is asked for it then alone.
 
     Args:
-        tell: As in `Divergence`.
+        report: As in `Divergence`.
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("skipped_step",)
 
-    def __init__(self, tell: Tell) -> None:
-        self._tell = tell
+    def __init__(self, report: Report) -> None:
+        self._report = report
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -117,7 +117,7 @@ class SkippedSteps(Callback):
     ) -> None:
         if ends_step(trainer) and not self._steps.take():
             scale = float(trainer.precision_plugin.scaler.get_scale())  # type: ignore[attr-defined]
-            self._tell(step=step_number(trainer), kind="skipped_step", place="loss_scale", value=scale)
+            self._report(step=step_number(trainer), kind="skipped_step", place="loss_scale", value=scale)
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,15 +1,15 @@
-"""Exact statistics of [CLS] embeddings: accumulators, and functions from them to numbers."""
+"""Exact statistics of [CLS] embeddings: accumulators, and the numbers computed from them."""
 
 from clsnorm.statistics.accumulators.accumulator import Accumulator
 from clsnorm.statistics.accumulators.collection import Collection
 from clsnorm.statistics.accumulators.moments import Moments
 from clsnorm.statistics.accumulators.quantiles import Quantiles
-from clsnorm.statistics.accumulators.radial import RadialMoments
-from clsnorm.statistics.accumulators.rows import hashed
+from clsnorm.statistics.accumulators.radial_moments import RadialMoments
+from clsnorm.statistics.accumulators.row_sample import hashed
 from clsnorm.statistics.accumulators.snapshot import Snapshot
 from clsnorm.statistics.accumulators.storage import load, save
-from clsnorm.statistics.catalogue import CATALOGUE, Statistic, Value, describe, find
-from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio, top_energy_share
+from clsnorm.statistics.catalogue import CATALOGUE, Value, describe, find
+from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio
 from clsnorm.statistics.similarity import (
     cka_matrix,
     drift,
@@ -19,6 +19,7 @@ from clsnorm.statistics.similarity import (
     self_duality,
     subspace_overlap,
 )
+from clsnorm.statistics.statistic import Statistic
 
 __all__ = [
     "CATALOGUE",
@@ -45,5 +46,4 @@ __all__ = [
     "save",
     "self_duality",
     "subspace_overlap",
-    "top_energy_share",
 ]

@@ -1,11 +1,10 @@
-"""Pure functions from moments to numbers that say how biased and how isotropic embeddings are.
+"""How far embeddings are from centred and from isotropic, from their `Moments`.
 
-Each returns a float, and NaN where the quantity is undefined (all embeddings zero, or all equal).
+Each function returns a float; NaN where the quantity is undefined (all embeddings zero, or all equal).
 """
 
 import math
 
-from clsnorm.errors import InputError
 from clsnorm.statistics.accumulators.moments import Moments
 
 
@@ -19,29 +18,14 @@ def centred_share(moments: Moments) -> float:
     return float((moments.mean**2).sum()) / total if total else math.nan
 
 
-def top_energy_share(moments: Moments, k: int = 5) -> float:
-    """Returns the share of the ``k`` dimensions with the largest mean square in the sum over all dimensions.
-
-    ``k/dim`` if every dimension has the same; 1 if all the energy lies in at most ``k`` dimensions.
-
-    Raises:
-        InputError: ``k`` is not between 1 and the number of dimensions.
-    """
-    if not 1 <= k <= moments.dim:
-        raise InputError(f"Expected argument `k` to be between 1 and {moments.dim} dimensions, but got {k}")
-    energy = moments.mean_square
-    total = float(energy.sum())
-    return float(energy.topk(k).values.sum()) / total if total else math.nan
-
-
 def participation_ratio(moments: Moments) -> float:
     """Returns ``tr(S)^2 / ||S||_F^2`` of the covariance ``S``: the number of directions that share the variance.
 
-    Between 1 and ``dim``. For ``n`` samples of an isotropic Gaussian it is about ``dim * n / (dim + n)``: compare
-    values of equal ``n`` only.
+    Between 1 and ``dim``. For ``n`` samples of an isotropic Gaussian it is about ``dim * n / (dim + n)``, so only
+    values of equal ``n`` compare.
     """
     covariance = moments.covariance
-    # Scaling first: the squares of very small or very large covariances would leave the range of floats.
+    # Scale first: squares of very small or very large covariances would under- or overflow.
     scale = float(covariance.diagonal().max())
     if scale == 0 or math.isnan(scale):
         return math.nan

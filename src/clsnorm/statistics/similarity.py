@@ -1,4 +1,4 @@
-"""How two sets of embeddings of the same examples differ: drift and similarity. Rows ``(n, d)`` in the same order."""
+"""Drift and similarity of two sets of embeddings of the same examples, rows ``(n, d)`` in the same order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import InputError
-from clsnorm.statistics.structure import COINCIDE
+from clsnorm.statistics.class_scatter import COINCIDE
 
 
 def linear_cka(first: Tensor, second: Tensor, *, unbiased: bool = False) -> float:
@@ -32,7 +32,7 @@ def cka_matrix(sets: Sequence[Tensor], *, unbiased: bool = False) -> Tensor:
 
     Args:
         sets: ``(n, d_i)`` each, of the same examples in the same order.
-        unbiased: As there. The biased one is about ``d / (n + d)`` for unrelated sets.
+        unbiased: As in `linear_cka`. The biased one is about ``d / (n + d)`` for unrelated sets.
     """
     centred = [_centred(rows) for rows in sets]
     hsic = torch.zeros(len(sets), len(sets), dtype=torch.float64)
@@ -46,7 +46,7 @@ def cka_matrix(sets: Sequence[Tensor], *, unbiased: bool = False) -> Tensor:
 def _hsic(x: Tensor, y: Tensor, *, unbiased: bool) -> Tensor:
     """``||X^T Y||_F^2`` of centred rows; or Song et al.'s estimate, whose Gram matrices have no diagonal.
 
-    The Gram matrices ``K = X X^T`` and ``L`` need not be made: without their diagonals p and q the rows of centred ones
+    The Gram matrices ``K = X X^T`` and ``L`` are never formed: without their diagonals p and q the rows of centred ones
     sum to -p and -q, and ``tr(K L)`` is the former less ``p . q``.
     """
     found = (x.T @ y).square().sum()
@@ -58,7 +58,7 @@ def _hsic(x: Tensor, y: Tensor, *, unbiased: bool) -> Tensor:
 
 
 def procrustes(first: Tensor, second: Tensor) -> float:
-    r"""Returns what no shift, rotation, reflection and size mends of the difference of two sets ``(n, d)``, in [0, 1].
+    r"""Returns the Procrustes distance of two sets ``(n, d)``, in [0, 1]: what the best similarity map leaves.
 
     ``1 - ||X^T Y||_*^2`` with the nuclear norm, of X and Y centred and of Frobenius norm 1 (Schönemann, 1966): the
     disparity of ``scipy.spatial.procrustes``. NaN where the rows of a set are equal.
@@ -73,11 +73,11 @@ def procrustes(first: Tensor, second: Tensor) -> float:
 
 
 def self_duality(means: Tensor, weight: Tensor) -> float:
-    """Returns how far a head's rows are from the class means, NC3: 0 the same directions, sqrt(2) unrelated ones.
+    """Returns the distance of a head's rows from the class means, NC3: 0 if parallel, sqrt(2) if unrelated.
 
     ``|| W / ||W|| - M / ||M|| ||`` with Frobenius norms, both ``(C, d)`` and centred over the classes (Papyan, Han and
-    Donoho, 2020, arXiv:2008.08186, who leave W as it is; what is common to its rows moves no softmax). NaN where all
-    class means or all rows are equal.
+    Donoho, 2020, arXiv:2008.08186, who do not centre W; what its rows have in common cancels in the softmax). NaN where
+    all class means or all rows are equal.
     """
     units = []
     for rows in (means, weight):
@@ -88,7 +88,7 @@ def self_duality(means: Tensor, weight: Tensor) -> float:
 
 
 def drift(now: Tensor, start: Tensor) -> dict[str, float]:
-    """Returns how far embeddings have moved from where they started.
+    """Returns how far embeddings have moved from their start.
 
     - ``relative``: mean of ``||h - h_0|| / ||h_0||``.
     - ``cosine``: mean of ``cos(h, h_0)``.
@@ -107,7 +107,7 @@ def drift(now: Tensor, start: Tensor) -> dict[str, float]:
 
 
 def mean_drift(mean: Tensor, start: Tensor) -> float:
-    """Returns how far the mean has moved from where it started, ``||mu - mu_0|| / ||mu_0||``."""
+    """Returns how far the mean has moved from its start, ``||mu - mu_0|| / ||mu_0||``."""
     return float((mean - start).norm() / start.norm())
 
 

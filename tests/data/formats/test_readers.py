@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clsnorm.data import (
-    Columns,
     Delimited,
     FilePerText,
     JsonLines,
     LabelledLines,
     ParquetFile,
     Reader,
+    Table,
 )
-from clsnorm.data.formats import delimited, readers
-from clsnorm.data.rows.progress import bar
+from clsnorm.data.formats import parquet
+from clsnorm.data.formats import reader as base
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,9 +35,9 @@ ROWS = st.lists(st.tuples(LINE, LINE), min_size=1, max_size=8)
 ENDING = st.sampled_from(["", ".gz", ".zst"])
 
 
-@pytest.fixture(autouse=True, params=[readers.CHUNK, 3], ids=["one chunk", "many chunks"])
+@pytest.fixture(autouse=True, params=[base.CHUNK, 3], ids=["one chunk", "many chunks"])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    for module in (readers, delimited):
+    for module in (base, parquet):
         monkeypatch.setattr(module, "CHUNK", request.param)
     return request.param
 
@@ -51,15 +51,15 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
-def chunks(reader: Reader, paths: Sequence[Path], columns: Sequence[str | int]) -> list[Columns]:
+def chunks(reader: Reader, paths: Sequence[Path], columns: Sequence[str | int]) -> list[Table]:
     return list(reader.read(paths, columns, shown=[path.name for path in paths]))
 
 
 def read(reader: Reader, path: Path | Sequence[Path], columns: Sequence[str | int]) -> list[tuple[Any, ...]]:
     rows = []
     for found in chunks(reader, [path] if isinstance(path, Path) else path, columns):
-        assert 0 < len(found.lines) <= readers.CHUNK
-        rows += zip(*(found.values[c] for c in columns), strict=True)
+        assert 0 < len(found.lines) <= base.CHUNK
+        rows += zip(*(found.columns[c] for c in columns), strict=True)
     return rows
 
 
@@ -196,7 +196,7 @@ def test_empty_lines_are_counted_once_wherever_they_stand(tmp_path: Path, empty:
         (Delimited(encoding="base64"), b"x\ty\n1\t2\n", ["x"], "an encoding that Python knows"),
         (Delimited(delimiter=",", quoting=True), b'x,y\n1,2\n"open,1\n', ["x"], "a, line 3: unexpected end"),
         (JsonLines(), b'{"x": 1}\n[2]\nfoo\n', ["x"], "line 2: a list; line 3:"),
-        (JsonLines(), b'{"x": 1, "x": 2}\n', ["x"], "line 1: a key stands there twice"),
+        (JsonLines(), b'{"x": 1, "x": 2}\n', ["x"], "line 1: a key occurs twice"),
         (JsonLines(), b'{"x": 1}\n{"y": 1}\n', ["x"], "line 2: no x"),
         (JsonLines(), b'{"x": 1}\n', ["y"], "but it has: x"),
         (ParquetFile(), b"not parquet", ["x"], "a is not a Parquet file"),
@@ -218,7 +218,7 @@ def test_a_broken_or_cut_compressed_file_is_refused(tmp_path: Path, name: str) -
     path = write(tmp_path / name, "".join(f"{i}\t{i * i}\n" for i in range(20_000)).encode())
     for content in (b"no archive at all", path.read_bytes()[:-200]):
         (tmp_path / f"bad{name}").write_bytes(content)
-        with pytest.raises(InputError, match=r"Cannot read bada.tsv.*Get the file again"):
+        with pytest.raises(InputError, match=r"Cannot read bada.tsv.*Download or copy the file again"):
             chunks(Delimited(header=False), [tmp_path / f"bad{name}"], [0])
 
 
@@ -259,27 +259,7 @@ def test_rows_may_have_more_cells_than_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("a\tb\t1\nc\td\ne\tf\t2\t3\n")
     assert read(Delimited(header=False, ragged=True), path, [1, 0]) == [("b", "a"), ("d", "c"), ("f", "e")]
-    with pytest.raises(InputError, match=r"3 cells or more a row in a.tsv, but found line 2: 2 cells. Mend"):
+    with pytest.raises(InputError, match=r"3 cells or more per row in a.tsv, but found line 2: 2 cells. Correct"):
         read(Delimited(header=False, ragged=True), path, [2])
-    with pytest.raises(InputError, match=r"Expected 3 cells a row in a.tsv, but found line 2: 2 cells; line 3: 4"):
+    with pytest.raises(InputError, match=r"Expected 3 cells per row in a.tsv, but found line 2: 2 cells; line 3: 4"):
         read(Delimited(header=False), path, [1])
-
-
-def test_how_many_rows_are_to_come_is_seen_without_reading_them(tmp_path: Path) -> None:
-    lines, table = tmp_path / "a.jsonl", tmp_path / "a.parquet"
-    lines.write_text('{"x": 1}\n' * 5)
-    pq.write_table(pa.table({"x": [1, 2, 3]}), table)
-    assert JsonLines().expected([lines, lines]) == 10
-    assert ParquetFile().expected([table, table]) == 6
-    assert Delimited().expected([lines, write(tmp_path / "a.gz", b"x\n")]) is None
-    assert FilePerText().expected([lines]) is None
-
-
-def test_a_bar_asks_for_its_total_only_where_it_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    for seen, shown in ((False, True), (True, False), (True, True)):
-        monkeypatch.setattr("sys.stderr.isatty", lambda seen=seen: seen, raising=False)
-        with bar("Reading", lambda: asked.append(1) or 7, shown=shown) as done:
-            assert done.disable is not (seen and shown)
-    assert asked == [1]
-    assert done.total == 7

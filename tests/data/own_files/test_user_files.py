@@ -33,7 +33,7 @@ def back(path: Path, kind: str) -> list[tuple[str, ...]]:
     roles = infer_roles(preview.columns, path.name, text=None, label=None)
     columns = [*roles.text, roles.label]
     found = preview.reader.read([path], columns, shown=[path.name])
-    return [row for part in found for row in zip(*(part.values[c] for c in columns), strict=True)]
+    return [row for part in found for row in zip(*(part.columns[c] for c in columns), strict=True)]
 
 
 @QUICK
@@ -145,9 +145,7 @@ def test_roles_by_content() -> None:
     assert (numbered.text, numbered.label) == ([1], 0)
     assert infer_roles(columns, "a", text=["id"], label=None).label == "kind"
     for more, what in (({"again": texts}, "text"), ({"group": ["x", "y"] * 10}, "label")):
-        with pytest.raises(
-            InputError, match=rf"Cannot tell which column of a holds the {what}: .*kind \(a\).*Set data."
-        ):
+        with pytest.raises(InputError, match=rf"Cannot tell which column of a is the {what}: .*kind \(a\).*Set data."):
             infer_roles(columns | more, "a", text=None, label=None)
 
 
@@ -174,7 +172,7 @@ def test_encodings(tmp_path: Path) -> None:
         InputError, match=r"one encoding, but \S*windows is cp1252, \S*utf8 is utf-8. Convert them, or set"
     ):
         infer_encoding([paths["windows"], paths["utf8"]])
-    with pytest.raises(InputError, match=r"zeros, but it holds zero bytes. Set data.encoding, perhaps to utf-16-le"):
+    with pytest.raises(InputError, match=r"zeros, but it has zero bytes. Set data.encoding, perhaps to utf-16-le"):
         infer_encoding([paths["zeros"]])
 
 
@@ -187,8 +185,8 @@ def test_what_is_inferred_is_told_and_overridden(
         data = user_files(path, text=None, label=None)
         data.prepare()
     for line in (
-        "data.encoding='cp1252', as the beginning of",
-        "is not UTF-8: cp1252 is a guess, which data.encoding overrides",
+        "data.encoding='cp1252', inferred from the beginning of",
+        "is not UTF-8; read as cp1252, which is a guess: set data.encoding if it is wrong",
         "data.delimiter=';'",
         "data.quoting=False",
         "data.header=False",
@@ -202,7 +200,7 @@ def test_what_is_inferred_is_told_and_overridden(
         given = {"delimiter": ";", "quoting": False, "header": False, "encoding": "latin-1", "text": 1, "label": 0}
         again = user_files(path, labels=["pos", "neg"], **given)
         again.prepare()
-    assert "suggests" not in caplog.text
+    assert "inferred" not in caplog.text
     assert "found" not in caplog.text
     assert again.labels == ["pos", "neg"]
     caplog.clear()
@@ -245,27 +243,30 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         ({"encoding": "utf9"}, "Expected a data.encoding that Python knows, but got 'utf9'"),
         (
             {"train": "wide.tsv", "text": None},
-            r"holds the text: it has column 0 \(x\), .*column 19 \(x\) and 81 more. S",
+            r"is the text: it has column 0 \(x\), .*column 19 \(x\) and 81 more. S",
         ),
         ({"train": "wide.tsv", "label": "c"}, "but it has: column 0, .*column 19 and 81 more"),
         ({"encoding": "base64"}, "Expected a data.encoding that Python knows, but got 'base64'"),
-        ({"train": "deep.jsonl"}, "one JSON object a line in deep.jsonl, but found line 2: maximum recursion"),
+        ({"train": "deep.jsonl"}, "one JSON object per line in deep.jsonl, but found line 2: maximum recursion"),
         ({"train": "torn.parquet"}, "torn.parquet is not a Parquet file, or a broken one"),
         ({"train": "torn.parquet", "text": None, "label": None}, "torn.parquet is not a Parquet file, or a broken one"),
-        ({"train": "nowhere.tsv"}, "`data.train` to name files, but nowhere.tsv is not there"),
+        ({"train": "nowhere.tsv"}, "`data.train` to name files, but nowhere.tsv does not exist"),
         ({"train": ""}, "`data.train` to name a file, a pattern or a folder, or several, but got ''"),
         ({"train": ["a.tsv", ""]}, r"`data.train` to name a file, .*but got \['a.tsv', ''\]"),
         ({"train": [5]}, r"`data.train` to name a file, .*but got \[5\]"),
         ({"select": 5}, "`data.select` to name a file, .*but got 5"),
-        ({"train": []}, "`data.train` to name a file at least, but it is empty"),
+        ({"train": []}, "`data.train` to name at least one file, but it is empty"),
         (
             {"train": "EMPTY"},
             "Expected files with extension .csv, .tsv, .txt, .jsonl, .ndjson, .parquet in .*but there are none",
         ),
-        ({"train": ["a.tsv", "a.tsv"]}, "each once, but .*a.tsv is named twice"),
-        ({"train": ["a.tsv", "b.jsonl"]}, "Expected files of one kind, .*but got a.tsv, b.jsonl"),
-        ({"train": "one.txt"}, "rows of two or more cells in .*one.txt.* Set data.delimiter and data.quoting"),
-        ({"train": "many.tsv", "text": None}, r"Cannot tell which column of .*many.tsv holds the text: it has one \(a"),
+        ({"train": ["a.tsv", "a.tsv"]}, "each named once, but .*a.tsv is named twice"),
+        ({"train": ["a.tsv", "b.jsonl"]}, "Expected files of one format, .*but got a.tsv, b.jsonl"),
+        (
+            {"train": "one.txt"},
+            r"rows with the same number of cells, .*, in .*one.txt.* Set data.delimiter and data.quoting",
+        ),
+        ({"train": "many.tsv", "text": None}, r"Cannot tell which column of .*many.tsv is the text: it has one \(a"),
         ({"train": "blank.tsv"}, "Expected rows in .*blank.tsv, but the file is empty"),
         ({"text": "txet"}, "Expected column 'txet' in .*a.tsv, but it has: text, label. Did you mean 'text'"),
     ],

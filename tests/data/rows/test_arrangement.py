@@ -12,7 +12,7 @@ import torch
 Build = Callable[..., Any]
 
 
-def test_shots_and_noise_reach_all_that_asks_for_labels(
+def test_shots_and_noise_reach_every_view_of_the_labels(
     user_files: Build, write_tsv: Build, two_classes: Build
 ) -> None:
     path = write_tsv("a.tsv", two_classes(600))
@@ -37,7 +37,7 @@ def test_shots_and_noise_reach_all_that_asks_for_labels(
         given = dict(
             zip(*(torch.cat([getattr(b, n) for b in loader]).tolist() for n in ("example_ids", "labels")), strict=True)
         )
-        ids = noisy._tokens["train"].example_ids[noisy._used["train"][:]].tolist()
+        ids = noisy._tokens["train"].example_ids[noisy._used["train"]].tolist()
         assert [given[i] for i in ids] == noisy.labels_of("train").tolist()
     upside_down = prepared(label_noise=1.0)
     assert upside_down.majority() == 1 - prepared().majority()
@@ -59,7 +59,7 @@ def test_leaks_are_counted_and_dropped_if_asked(
         "exact": 0, "exact_relabelled": 0, "near": 1, "near_relabelled": 2
     }  # fmt: skip
     assert data.source_record["leaked"] == {"report": 2, "select": 0}
-    assert "3 of 4 rows of report stand in train too (letter for letter: 2); with another label: 1" in caplog.text
+    assert "3 of 4 rows of report occur in train too (letter for letter: 2); with another label: 1" in caplog.text
     assert "1 of 61 rows of train repeat an earlier one (letter for letter: 0); with another label: 2" in caplog.text
     without = user_files(train, report, select=select, drop_leaked=True)
     with caplog.at_level("INFO", "clsnorm"):

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clsnorm.data.rows.leakage import report, standing_in
-from clsnorm.data.rows.parts import Part, Rows
+from clsnorm.data.rows.leakage import leaked_rows, report
+from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.texts import hashes, near_form
 
 TEXTS = st.lists(
@@ -20,7 +20,7 @@ def rows(folder: Path, split: str, texts: list[tuple[str, int]]) -> Rows:
     arrays = {"exact": hashes(column), "near": hashes(column, near_form), "starts": np.array([0, len(texts)])}
     for name, array in {**arrays, "labels": np.array([label for _, label in texts], np.int64)}.items():
         np.save(folder / f"{split}.{name}.npy", array)
-    return Rows(folder, split)
+    return Rows.load(folder, split)
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -28,7 +28,7 @@ def rows(folder: Path, split: str, texts: list[tuple[str, int]]) -> Rows:
 def test_counts_are_those_of_a_plain_search(
     tmp_path: Path, train: list[tuple[str, int]], other: list[tuple[str, int]]
 ) -> None:
-    parts = {name: Part.whole(rows(tmp_path, name, texts)) for name, texts in (("train", train), ("report", other))}
+    parts = {name: rows(tmp_path, name, texts) for name, texts in (("train", train), ("report", other))}
     found = report(parts)
     for name, form in (("exact", str), ("near", near_form)):
         seen = [(form(text), label) for text, label in train]
@@ -46,8 +46,8 @@ def test_counts_are_those_of_a_plain_search(
     assert "near_select" not in found["report"]
     assert report(three)["report"]["near_select"] == found["report"]["near"]
     taken = {near_form(text) for text, _ in other}
-    leaked = [i for i, (text, _) in enumerate(train) if near_form(text) in taken]
-    assert standing_in(parts["train"], [parts["report"]]).tolist() == leaked
+    expected = [i for i, (text, _) in enumerate(train) if near_form(text) in taken]
+    assert leaked_rows(parts["train"], [parts["report"]]).tolist() == expected
 
 
 def test_near_forms() -> None:
@@ -58,6 +58,6 @@ def test_near_forms() -> None:
     assert near_form("!?") == "!?" != near_form("...")
 
 
-def test_pairs_are_told_apart_by_where_they_part() -> None:
+def test_pairs_differ_by_where_they_part() -> None:
     both = hashes([["ab", "a", "ab"], ["c", "bc", "c"]])
     assert both[0] == both[2] != both[1]

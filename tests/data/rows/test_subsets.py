@@ -22,11 +22,11 @@ NAMES = ["a", "b", "c", "d"]
 def test_subsets_are_nested_stratified_and_repeatable(labels: np.ndarray, seed: int, data: Any) -> None:
     large = data.draw(st.integers(1, len(labels)))
     small = data.draw(st.integers(1, large))
-    a, b = subset([labels], small, seed), subset([labels], large, seed)
+    a, b = subset(labels, small, seed), subset(labels, large, seed)
     assert set(a) <= set(b)
     assert len(a) == small
     assert (np.diff(a) > 0).all()
-    np.testing.assert_array_equal(a, subset([labels], small, seed))
+    np.testing.assert_array_equal(a, subset(labels, small, seed))
     present = np.unique(labels)
     if small >= len(present):
         assert set(labels[a]) == set(present)
@@ -36,8 +36,8 @@ def test_subsets_are_nested_stratified_and_repeatable(labels: np.ndarray, seed: 
 
 def test_subsets_differ_between_seeds() -> None:
     labels = np.arange(400) % 2
-    assert len(set(subset([labels], 50, 0)) & set(subset([labels], 50, 1))) < 25
-    assert len(set(shots([labels], 25, 0, NAMES[:2])) & set(shots([labels], 25, 1, NAMES[:2]))) < 25
+    assert len(set(subset(labels, 50, 0)) & set(subset(labels, 50, 1))) < 25
+    assert len(set(shots(labels, 25, 0, NAMES[:2])) & set(shots(labels, 25, 1, NAMES[:2]))) < 25
 
 
 @QUICK
@@ -47,17 +47,17 @@ def test_shots_are_exact_nested_and_repeatable(labels: np.ndarray, seed: int, da
     fewest = int(np.bincount(labels).min())
     many = data.draw(st.integers(1, fewest))
     few = data.draw(st.integers(1, many))
-    a, b = shots([labels], few, seed, NAMES), shots([labels], many, seed, NAMES)
+    a, b = shots(labels, few, seed, NAMES), shots(labels, many, seed, NAMES)
     assert np.bincount(labels[a]).tolist() == [few] * 4
     assert np.bincount(labels[b]).tolist() == [many] * 4
     assert set(a) <= set(b)
     assert (np.diff(a) > 0).all()
-    np.testing.assert_array_equal(a, shots([labels], few, seed, NAMES))
+    np.testing.assert_array_equal(a, shots(labels, few, seed, NAMES))
 
 
 def test_a_class_with_too_few_rows_for_its_shots_is_named() -> None:
-    with pytest.raises(InputError, match=r"shots_per_class=2 .* these have fewer: b \(1\), d \(0\). Ask for fewer"):
-        shots([np.array([0, 0, 1, 2, 2])], 2, 0, NAMES)
+    with pytest.raises(InputError, match=r"shots_per_class=2 .* these have fewer: b \(1\), d \(0\). Set fewer"):
+        shots(np.array([0, 0, 1, 2, 2]), 2, 0, NAMES)
 
 
 @QUICK
@@ -90,10 +90,13 @@ def test_noise_is_a_stream_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Subset(0, None, 0), "`data.max_train_examples` to be a positive integer, but got 0"),
-        (lambda: Subset(None, 1.5, 0), "`data.shots_per_class` to be a positive integer, but got 1.5"),  # type: ignore
+        (lambda: Subset(0, None, 0), "`data.max_train_examples` to be null or a whole number of at least 1, but got 0"),
+        (
+            lambda: Subset(None, 1.5, 0),
+            "`data.shots_per_class` to be null or a whole number of at least 1, but got 1.5",
+        ),  # type: ignore
         (lambda: Subset(10, 2, 0), r"or data.shots_per_class, but got both \(10, 2\)"),
-        (lambda: LabelNoise(1.1, 0), r"`data.label_noise` to be a share in \[0, 1\], but got 1.1"),
+        (lambda: LabelNoise(1.1, 0), r"`data.label_noise` to be a number from 0 to 1, but got 1.1"),
         (lambda: LabelNoise(-0.1, 0), "but got -0.1"),
         (lambda: LabelNoise("0.1", 0), "but got '0.1'"),  # type: ignore
     ],

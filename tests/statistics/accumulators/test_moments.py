@@ -129,7 +129,7 @@ def test_state_goes_through_a_file(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("attempt", "message"),
     [
-        (lambda: Moments(0), "`dim` to be a positive integer"),
+        (lambda: Moments(0), "`dim` to be a whole number of at least 1"),
         (lambda: Moments(3).mean, "nothing was added"),
         (lambda: Moments(3).update(torch.zeros(2, 4)), r"\(batch, 3\), but got \(2, 4\)"),
         (lambda: Moments(3).update(torch.zeros(2, 3, dtype=torch.int64)), "floating-point"),

@@ -94,7 +94,7 @@ def test_refusals() -> None:
         quantiles.update(torch.zeros(4, 3, dtype=torch.int64))
     with pytest.raises(InputError, match="dimension 3 to merge, but got 2"):
         quantiles.merge(Quantiles(2))
-    with pytest.raises(InputError, match="positive integer"):
+    with pytest.raises(InputError, match="whole number of at least 1"):
         Quantiles(0)
     quantiles.update(torch.zeros(4, 3))
     with pytest.raises(InputError, match="between 0 and 1"):

@@ -1,1 +1,1 @@
-"""How files are read: text, delimited, JSON, Parquet, and published layouts."""
+"""File formats: text, delimited, JSON Lines, Parquet, and layouts of several files."""

@@ -1,4 +1,4 @@
-"""Rows of cells with a delimiter between them: CSV, TSV and their like."""
+"""Rows of cells separated by a delimiter: CSV, TSV and similar files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 
 from clsnorm.data.formats.faults import Faults, require_columns, require_rows
-from clsnorm.data.formats.readers import CHUNK, Column, Columns, LineReader
+from clsnorm.data.formats.reader import Column, FileReader, Table, empty_lines, in_chunks
 from clsnorm.data.formats.text_lines import open_lines, refuse_empty, text_lines
 from clsnorm.errors import InputError, require_switch
 
@@ -18,24 +18,24 @@ Row = tuple[int, list[str]]  # the line it starts on, and its cells
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delimited(LineReader):
-    r"""Rows of cells with a delimiter between them.
+class Delimited(FileReader):
+    r"""Rows of cells separated by a delimiter.
 
-    A byte-order mark at the start is skipped; lines end at ``\n`` or ``\r\n`` alone, since text may hold other
-    characters that Python counts as line ends. Empty lines are left out, and counted.
+    A byte-order mark at the start is skipped. Lines end only at ``\n`` or ``\r\n``, because text may contain other
+    characters that Python treats as line ends. Empty lines are left out and counted.
 
     Args:
         delimiter: One character.
-        quoting: False: a quote is a character like others, as in the GLUE files. True: RFC 4180, where a quoted cell
-            may hold delimiters and line ends.
+        quoting: False: a quote is an ordinary character, as in the GLUE files. True: RFC 4180, where a quoted cell may
+            contain delimiters and line ends.
         header: Whether the first line names the columns. If not, columns are numbers from 0.
-        encoding: Of the file.
-        drop_malformed: True: rows with too few or too many cells are left out and counted, not refused.
-        ragged: True: rows may have any number of cells, as long as those that are read are among them.
+        encoding: Encoding of the file.
+        drop_malformed: True: rows with too few or too many cells are left out and counted instead of refused.
+        ragged: True: rows may have any number of cells, as long as the requested columns are among them.
 
     Raises:
-        InputError: If ``delimiter`` is not one character, or one that ends lines or cells already, or if a switch is
-            neither true nor false.
+        InputError: If ``delimiter`` is not one character, or is one that ends lines or cells, or if a switch is neither
+            true nor false.
     """
 
     delimiter: str = "\t"
@@ -48,18 +48,14 @@ class Delimited(LineReader):
     def __post_init__(self) -> None:
         for name in ("quoting", "header", "drop_malformed", "ragged"):
             require_switch(name, getattr(self, name))
-        if (
-            not isinstance(self.delimiter, str)
-            or len(self.delimiter) != 1
-            or self.delimiter in "\r\n"
-            or (self.quoting and self.delimiter == '"')
-        ):
+        taken = '\r\n"' if self.quoting else "\r\n"
+        if not isinstance(self.delimiter, str) or len(self.delimiter) != 1 or self.delimiter in taken:
             raise InputError(
-                f"Expected argument `delimiter` to be one character that ends no line or quotation, but got "
-                f"{self.delimiter!r}. Take a comma, a semicolon or \\t"
+                f"Expected argument `delimiter` to be one character that ends neither lines nor quotations, but got "
+                f"{self.delimiter!r}. Use a comma, a semicolon or \\t"
             )
 
-    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Columns]:
+    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Table]:
         rows = self._quoted(path, shown) if self.quoting else self._plain(path, shown)
         first = next((row for row in rows if row[1]), None)
         if first is None:
@@ -68,30 +64,27 @@ class Delimited(LineReader):
         names: list[Column] = list(first[1] if self.header else range(len(first[1])))
         require_columns(columns, names, shown)
         body = rows if self.header else chain([first], rows)
-        yield from self._chunks(body, columns, names, shown)
+        yield from self._tables(body, {column: names.index(column) for column in columns}, len(names), shown)
 
-    def _chunks(
-        self, body: Iterable[Row], columns: Sequence[Column], names: Sequence[Column], shown: str
-    ) -> Iterator[Columns]:
-        places, found = [names.index(column) for column in columns], 0
-        fewest, most = (max(places) + 1, sys.maxsize) if self.ragged else (len(names), len(names))
-        faults, rows = Faults(shown, "line"), iter(body)
-        while part := list(islice(rows, CHUNK)):
+    def _tables(self, rows: Iterable[Row], places: dict[Column, int], width: int, shown: str) -> Iterator[Table]:
+        """Yields the cells at ``places`` of the rows of ``width`` cells, then raises for all other rows."""
+        needed = max(places.values()) + 1 if self.ragged else width
+        allowed = range(needed, sys.maxsize if self.ragged else needed + 1)  # numbers of cells
+        faults, found = Faults(shown, "line"), 0
+        for part in in_chunks(rows):
             filled = [row for row in part if row[1]]
-            good = [row for row in filled if fewest <= len(row[1]) <= most]
+            good = [row for row in filled if len(row[1]) in allowed]
             found += len(filled)
-            drops = {"empty line": len(part) - len(filled)}
-            if self.drop_malformed:
+            drops = empty_lines(len(part) - len(filled))
+            if self.drop_malformed and len(good) < len(filled):
                 drops["malformed"] = len(filled) - len(good)
             elif len(good) < len(filled):
-                for line, cells in filled:
-                    if not fewest <= len(cells) <= most:
-                        faults.add(line, f"{len(cells)} cells")
-            values = {column: [row[at] for _, row in good] for column, at in zip(columns, places, strict=True)}
-            yield Columns(values, [line for line, _ in good], shown, drops={k: v for k, v in drops.items() if v})
+                _note_widths(filled, allowed, faults)
+            cells = {column: [row[at] for _, row in good] for column, at in places.items()}
+            yield Table(cells, [line for line, _ in good], shown, drops=drops)
         require_rows(found, shown)
-        expected = f"{fewest} cells or more" if self.ragged else f"{fewest} cells"
-        faults.refuse(f"Expected {expected} a row", "Mend these rows, or check the delimiter and the quoting")
+        rule = f"Expected {needed} cells{' or more' if self.ragged else ''} per row"
+        faults.refuse(rule, "Correct these rows, or check the delimiter and the quoting")
 
     def _plain(self, path: Path, shown: str) -> Iterator[Row]:
         for number, line in text_lines(path, self.encoding, shown):
@@ -107,6 +100,10 @@ class Delimited(LineReader):
                     yield start, row if row != [""] else []
                     start = parser.line_num + 1
             except csv.Error as error:
-                raise InputError(
-                    f"{shown}, line {start}: {error}. Close the quotes, or read it without quoting (quoting=false)"
-                ) from None
+                raise InputError(f"{shown}, line {start}: {error}. Close the quotes, or set quoting=false") from None
+
+
+def _note_widths(rows: Iterable[Row], allowed: range, faults: Faults) -> None:
+    for line, cells in rows:
+        if len(cells) not in allowed:
+            faults.add(line, f"{len(cells)} cells")

@@ -1,4 +1,4 @@
-"""What is told about faulty rows and files: the first few places, and how many more there are."""
+"""Messages about faulty rows and files: the first few places, and how many more there are."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from clsnorm.errors import InputError, did_you_mean
 
 SHOWN = 5
-MOST_COLUMNS, MOST_LETTERS = 20, 80  # a wide table, or a file that ends its lines otherwise, has thousands
+MOST_COLUMNS, MOST_LETTERS = 20, 80  # a wide table, or a file with other line ends, has thousands
 
 
 def names_of(things: Iterable[str], *, most: int = SHOWN) -> str:
-    """Returns things as messages name them together: the first ``most``, and how many more."""
+    """Returns the first ``most`` things, separated by commas, and how many more there are."""
     names = list(things)
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
@@ -28,14 +28,14 @@ class Faults:
         self._first: list[str] = []
 
     def add(self, number: int, fault: str | Callable[[], str]) -> None:
-        """Notes a fault at line or row ``number``; one that takes long to tell may be a function that tells it."""
+        """Notes a fault at line or row ``number``; a function is called only if its text will be shown."""
         self.count += 1
         if len(self._first) < SHOWN:
             text = fault if isinstance(fault, str) else fault()
             self._first.append(f"{self.unit} {number}: {' '.join(text.split())[:120]}")
 
     def refuse(self, rule: str, cure: str) -> None:
-        """Raises InputError if there was any fault, naming the first five and counting the others."""
+        """Raises InputError if there were any faults: names the first five and counts the others."""
         if self.count:
             more = f"; and {self.count - SHOWN} more" if self.count > SHOWN else ""
             raise InputError(f"{rule} in {self.file}, but found {'; '.join(self._first)}{more}. {cure}")
@@ -44,13 +44,13 @@ class Faults:
 def require_rows(count: int, shown: str) -> None:
     """Raises InputError if ``count`` is 0."""
     if not count:
-        raise InputError(f"Expected rows in {shown}, but it has none. Give a file with at least one row")
+        raise InputError(f"Expected rows in {shown}, but it has none. Provide a file with at least one row")
 
 
 def require_columns(wanted: Sequence[str | int], existing: Sequence[str | int], shown: str) -> None:
-    """Raises InputError if a wanted column is not there, or if two columns have one name."""
+    """Raises InputError if a wanted column does not exist, or if two columns have the same name."""
     if twice := sorted(str(name) for name, count in Counter(existing).items() if count > 1):
-        raise InputError(f"Expected column names to differ in {shown}, but these stand there twice: {names_of(twice)}")
+        raise InputError(f"Expected column names to differ in {shown}, but these occur twice: {names_of(twice)}")
     for column in wanted:
         if column not in existing:
             known = names_of((str(name)[:MOST_LETTERS] for name in existing), most=MOST_COLUMNS)

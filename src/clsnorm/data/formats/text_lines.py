@@ -1,7 +1,7 @@
 r"""Lines of text files, plain or compressed, decoded as they are read.
 
-Lines end at ``\n`` or ``\r\n`` alone: text may hold other characters that Python counts as line ends (the ellipsis of
-Windows-1252 read as Latin-1, U+2028).
+Lines end only at ``\n`` or ``\r\n``: text may contain other characters that Python treats as line ends (the ellipsis
+of Windows-1252 read as Latin-1, U+2028).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -22,9 +21,9 @@ BLOCK = 1 << 20
 
 
 def knows_encoding(name: str) -> bool:
-    """Returns whether Python knows an encoding of text by this name; ``base64`` and ``rot13`` encode other things."""
+    """Returns whether Python has a text encoding of this name; ``base64`` and ``rot13`` encode other things."""
     try:
-        return codecs.lookup(name)._is_text_encoding  # as `open` asks
+        return codecs.lookup(name)._is_text_encoding  # the check that `open` makes
     except (LookupError, TypeError):
         return False
 
@@ -47,22 +46,22 @@ def open_bytes(path: Path, shown: str) -> Iterator[BinaryIO]:
                 yield file
     except OSError as error:
         reason = error.strerror or str(error).splitlines()[0]
-        raise InputError(f"Cannot read {shown}: {reason}. Get the file again") from None
+        raise InputError(f"Cannot read {shown}: {reason}. Download or copy the file again") from None
 
 
 @contextlib.contextmanager
 def open_lines(path: Path, encoding: str, shown: str, *, newline: str) -> Iterator[Iterator[str]]:
-    r"""Opens a text file and gives its lines with their ends, without a byte-order mark.
+    r"""Opens a text file and yields an iterator over its lines, with their ends but without a byte-order mark.
 
     Args:
         path: The file.
-        encoding: Of the file.
-        shown: How messages name it.
-        newline: What ends a line, as for `open`: ``"\n"``, or an empty string for any end, as `csv` wants it.
+        encoding: Its encoding.
+        shown: Its name in messages.
+        newline: What ends a line, as for `open`: ``"\n"``, or an empty string for any line end, which `csv` needs.
 
     Raises:
-        InputError: Also within the ``with`` block: if a byte does not fit the encoding, naming its line; if the
-            encoding is unknown; or if the file cannot be read.
+        InputError: Also within the ``with`` block: if a byte is invalid in the encoding (with its line), if the
+            encoding is unknown, or if the file cannot be read.
     """
     try:
         with open_bytes(path, shown) as stream, io.TextIOWrapper(stream, encoding, newline=newline) as lines:
@@ -76,12 +75,12 @@ def open_lines(path: Path, encoding: str, shown: str, *, newline: str) -> Iterat
 
 
 def text_lines(path: Path, encoding: str, shown: str) -> Iterator[tuple[int, str]]:
-    r"""Yields the number of each line, from 1, and the line without its end.
+    r"""Yields the number of each line, counted from 1, and the line without its end.
 
     Lines are split at ``\n`` or ``\r\n`` only. A byte-order mark is skipped; ``.gz`` and ``.zst`` are decompressed.
 
     Raises:
-        InputError: If the file is empty or cannot be read, or if a byte does not fit the encoding, naming its line.
+        InputError: If the file is empty or cannot be read, or if a byte is invalid in the encoding (with its line).
     """
     blank = True
     with open_lines(path, encoding, shown, newline="\n") as lines:
@@ -92,24 +91,13 @@ def text_lines(path: Path, encoding: str, shown: str) -> Iterator[tuple[int, str
         refuse_empty(shown)
 
 
-def count_lines(files: Sequence[Path]) -> int | None:
-    """Returns the line ends of ``files``; None if one is compressed, so that counting them would take long."""
-    if any(path.suffix.lower() in COMPRESSED for path in files):
-        return None
-    total = 0
-    for path in files:
-        with open_bytes(path, str(path)) as stream:
-            total += sum(block.count(b"\n") for block in iter(partial(stream.read, BLOCK), b""))
-    return total
-
-
 def refuse_empty(shown: str) -> None:
-    """Raises the InputError of an empty file."""
-    raise InputError(f"Expected rows in {shown}, but the file is empty. Give a file with at least one row")
+    """Raises InputError for an empty file."""
+    raise InputError(f"Expected rows in {shown}, but the file is empty. Provide a file with at least one row")
 
 
 def _refuse_bytes(path: Path, encoding: str, shown: str) -> None:
-    """Reads the file once more, to name the line of the first byte that does not fit."""
+    """Reads the file again to find the line of the first invalid byte, and raises InputError with it."""
     decoder, line = codecs.getincrementaldecoder(encoding)(), 1
     with open_bytes(path, shown) as stream:
         block = stream.read(BLOCK)
@@ -122,7 +110,7 @@ def _refuse_bytes(path: Path, encoding: str, shown: str) -> None:
                 decoder.setstate(state)
                 line += decoder.decode(block[: max(0, error.start - len(state[0]))]).count("\n")
                 raise InputError(
-                    f"{shown}, line {line}: byte {error.object[error.start]:#04x} is not {encoding}. Give the file's "
-                    "encoding, such as latin-1 or cp1252"
+                    f"{shown}, line {line}: byte {error.object[error.start]:#04x} is not {encoding}. Set the "
+                    "file's encoding, such as latin-1 or cp1252"
                 ) from None
             block = following

@@ -1,1 +1,1 @@
-"""A user's own files: what is inferred about them."""
+"""A user's own files: format, columns and metrics are inferred."""

@@ -1,4 +1,4 @@
-"""Which columns of a user's file hold the texts and the label, where only one reading is sensible."""
+"""Which columns of a user's file are the texts and the label, if the file allows only one answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from statistics import mean
 from typing import Any
 
 from clsnorm.data.formats.faults import MOST_COLUMNS, names_of
-from clsnorm.data.formats.readers import Column
-from clsnorm.data.rows.labels import spell
+from clsnorm.data.formats.reader import Column
+from clsnorm.data.formats.spelling import spell
 from clsnorm.errors import InputError
 
 PAIRS = (
@@ -42,8 +42,10 @@ TEXTS = (
     "query",
 )
 LABELS = ("label", "labels", "class", "category", "target", "sentiment", "intent", "gold_label", "score", "y")
-FEW = 0.5  # a label column holds fewer different values than this share of its rows, a text column more
-LONG, SHORT = 40, 8  # characters: most of a label, fewest of a text in the mean
+FEW = 0.5  # a label column has fewer different values than this share of its rows, a text column more
+LONG, SHORT = 40, 8  # characters: the longest label, the shortest mean of a text column
+
+Columns = Mapping[Column, Sequence[Any]]  # each column with some of its cells
 
 
 @dataclass(frozen=True)
@@ -55,51 +57,57 @@ class Roles:
 
 
 def is_known(name: str) -> bool:
-    """Returns whether texts or labels often go by this name."""
+    """Is this a usual name of a text or label column?"""
     return name.strip().lower() in {*TEXTS, *LABELS, *(one for pair in PAIRS for one in pair)}
 
 
-def infer_roles(
-    columns: Mapping[Column, Sequence[Any]], shown: str, *, text: Sequence[Column] | None, label: Column | None
-) -> Roles:
-    """Returns which columns are which: by their names, else by what stands in them; what is given is kept.
+def infer_roles(columns: Columns, shown: str, *, text: Sequence[Column] | None, label: Column | None) -> Roles:
+    """Returns the text and label columns: those given, else by their names, else by their content.
 
-    A label column holds few different short values, a text column many different long ones.
+    A label column has few different short values, a text column many different long ones.
 
     Args:
         columns: Each column with a sample of its cells.
-        shown: How messages name the file.
+        shown: The file, as messages name it.
         text: The text columns, or None.
         label: The label column, or None.
 
     Raises:
-        InputError: If there is not exactly one sensible reading, listing the columns.
+        InputError: If not exactly one column is plausible; the message lists the columns.
     """
     if label is None:
-        free = [name for name in columns if name not in (text or ())]
-        short = [name for name in free if _holds_labels(columns[name])]
-        label = _one(_named(free, LABELS) or short or free, "label", columns, shown)
+        label = _infer_label(columns, [name for name in columns if name not in (text or ())], shown)
     if text is None:
-        free = [name for name in columns if name != label]
-        long = [name for name in free if _holds_texts(columns[name])]
-        pairs = [[name for name in free if _low(name) in pair] for pair in PAIRS]
-        text = next((pair for pair in pairs if len(pair) == 2), None)
-        text = text or [_one(_named(free, TEXTS) or long or free, "text", columns, shown)]
+        text = _infer_text(columns, [name for name in columns if name != label], shown)
     return Roles(list(text), label)
 
 
-def _one(candidates: Sequence[Column], what: str, columns: Mapping[Column, Sequence[Any]], shown: str) -> Column:
+def _infer_label(columns: Columns, free: Sequence[Column], shown: str) -> Column:
+    by_name = [name for name in free if _low(name) in LABELS]
+    by_content = [name for name in free if _has_labels(columns[name])]
+    return _only(by_name or by_content or free, "label", columns, shown)
+
+
+def _infer_text(columns: Columns, free: Sequence[Column], shown: str) -> list[Column]:
+    for pair in PAIRS:
+        both = [name for name in free if _low(name) in pair]
+        if len(both) == 2:
+            return both
+    by_name = [name for name in free if _low(name) in TEXTS]
+    by_content = [name for name in free if _has_texts(columns[name])]
+    return [_only(by_name or by_content or free, "text", columns, shown)]
+
+
+def _only(candidates: Sequence[Column], role: str, columns: Columns, shown: str) -> Column:
+    """Returns the one candidate; raises InputError if there are none or several."""
     if len(candidates) != 1:
         listed = names_of((f"{_short([name])} ({_short(cells)})" for name, cells in columns.items()), most=MOST_COLUMNS)
+        other = "text" if role == "label" else "label"
         raise InputError(
-            f"Cannot tell which column of {shown} holds the {what}: it has {listed}. Set data.{what}, and "
-            f"data.{'text' if what == 'label' else 'label'} if need be"
+            f"Cannot tell which column of {shown} is the {role}: it has {listed}. Set data.{role}, and data.{other} if "
+            "necessary"
         )
     return candidates[0]
-
-
-def _named(columns: Sequence[Column], names: Sequence[str]) -> list[Column]:
-    return [column for column in columns if _low(column) in names]
 
 
 def _low(column: Column) -> str:
@@ -111,12 +119,12 @@ def _short(cells: Sequence[Any]) -> str:
     return text if len(text) <= 20 else f"{text[:19]}…"
 
 
-def _holds_labels(cells: Sequence[Any]) -> bool:
+def _has_labels(cells: Sequence[Any]) -> bool:
     names = [spell(cell) for cell in cells]
     return 2 <= len(set(names)) < FEW * len(names) and max(map(len, names)) <= LONG
 
 
-def _holds_texts(cells: Sequence[Any]) -> bool:
+def _has_texts(cells: Sequence[Any]) -> bool:
     texts = [cell for cell in cells if isinstance(cell, str)]
     if not texts or all(cell.replace(".", "").isdecimal() for cell in texts):
         return False

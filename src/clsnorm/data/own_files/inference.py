@@ -1,4 +1,4 @@
-"""How a file is laid out, judged by its beginning: encoding, delimiter, quoting, header, columns."""
+"""Infers a file's format from its beginning: encoding, delimiter, quoting, header, columns."""
 
 from __future__ import annotations
 
@@ -17,24 +17,26 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.data.formats.delimited import Delimited
-from clsnorm.data.formats.readers import Column, JsonLines, ParquetFile, Reader, open_parquet
+from clsnorm.data.formats.json_lines import JsonLines
+from clsnorm.data.formats.parquet import ParquetFile, open_parquet
+from clsnorm.data.formats.reader import Column, Reader
 from clsnorm.data.formats.text_lines import knows_encoding, open_bytes, refuse_empty
 from clsnorm.data.own_files.column_roles import is_known
 from clsnorm.data.rows.texts import is_number
 from clsnorm.errors import InputError
 
-PREFIX = 4 << 20  # bytes of each file that tell the encoding
-LINES = 1 << 19  # characters that tell the delimiter and the rest
-SAMPLE = 1000  # rows that are looked at
+PREFIX = 4 << 20  # bytes of each file, for the encoding
+LINES = 1 << 19  # characters, for everything else
+SAMPLE = 1000  # rows, for the header and the columns
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 PREFERRED = {".csv": ",;\t|", ".tsv": "\t;|,", ".txt": "\t;|,"}
-SOUND = 0.9  # share of rows that must agree on a number of cells; half of it for the extension's own delimiter
-ENCLOSED = re.compile(r'"(?:[^"]*"")+[^"]*"')  # a cell in quotes that holds doubled ones
+SOUND = 0.9  # share of rows that must have the same number of cells; half of it for the extension's usual delimiter
+ENCLOSED = re.compile(r'"(?:[^"]*"")+[^"]*"')  # a cell in quotes that contains doubled ones
 
 
 @dataclass(frozen=True)
 class Preview:
-    """How a file is read, and what its beginning holds.
+    """The reader that fits a file, and the beginning of the file.
 
     Attributes:
         reader: Fits the file.
@@ -46,7 +48,7 @@ class Preview:
 
 
 def prefix(path: Path, shown: str) -> bytes:
-    """Returns the first bytes of a file, decompressed; raises InputError if it has none."""
+    """Returns the first bytes of a file, decompressed; raises InputError if the file is empty."""
     with open_bytes(path, shown) as stream:
         beginning = stream.read(PREFIX)
     if not beginning.strip():
@@ -57,15 +59,15 @@ def prefix(path: Path, shown: str) -> bytes:
 def infer_encoding(files: Iterable[Path]) -> str:
     """Returns the encoding that fits the beginnings of all ``files``.
 
-    A byte-order mark decides; else it is UTF-8 if that fits, else Windows-1252, else Latin-1, which fits anything.
+    That of the byte-order mark, else UTF-8 if it fits, else Windows-1252, else Latin-1, which fits anything.
 
     Raises:
-        InputError: If some files are of one encoding and some of another, or if a file holds zero bytes.
+        InputError: If files have different encodings, or if a file contains zero bytes.
     """
     found: dict[str, Path] = {}
     for path in files:
         found.setdefault(_encoding(prefix(path, str(path)), str(path)), path)
-    found.pop("ascii", None)  # reads the same in all of them
+    found.pop("ascii", None)  # fits all others
     if found.keys() == {"cp1252", "latin-1"}:
         return "latin-1"
     if len(found) > 1:
@@ -79,7 +81,7 @@ def _encoding(beginning: bytes, shown: str) -> str:
         if beginning.startswith(mark):
             return encoding
     if b"\0" in beginning:
-        raise InputError(f"Expected text in {shown}, but it holds zero bytes. Set data.encoding, perhaps to utf-16-le")
+        raise InputError(f"Expected text in {shown}, but it has zero bytes. Set data.encoding, perhaps to utf-16-le")
     for encoding in ("ascii", "utf-8", "cp1252"):
         try:
             codecs.getincrementaldecoder(encoding)().decode(beginning)
@@ -92,33 +94,25 @@ def _encoding(beginning: bytes, shown: str) -> str:
 def preview_cells(
     path: Path, kind: str, *, encoding: str, delimiter: str | None, quoting: bool | None, header: bool | None
 ) -> Preview:
-    """Returns how a file of cells with a delimiter between them is laid out; what is given is kept.
+    """Infers how a delimited file is read; arguments that are not None are used as they are.
 
-    The delimiter is the one with which most rows have the same number of cells, two at least. In CSV quotes enclose
-    cells, unless the rows only agree without; elsewhere they do not, unless the rows only agree with, or enclosed cells
-    hold doubled quotes. The first line is a header if a column goes by a usual name, or if a column that holds numbers,
-    or a few values again and again, begins with something else.
+    The delimiter is the one with which most rows have the same number of cells, at least two. In CSV, quotes enclose
+    cells, unless only without quoting all rows have the same number of cells. In other files they do not, unless only
+    quoting gives the same number, or enclosed cells contain doubled quotes. The first line is a header if it has a
+    usual column name, or if a column of numbers, or of few repeated values, starts with something else.
 
     Args:
         path: The file.
         kind: Its extension: ``.csv``, ``.tsv`` or ``.txt``.
-        encoding: Of the file.
+        encoding: Its encoding.
         delimiter: One character, or None.
         quoting: Whether quotes enclose cells, or None.
         header: Whether the first line names the columns, or None.
 
     Raises:
-        InputError: If no delimiter gives rows of one width.
+        InputError: If no delimiter gives rows with the same number of cells.
     """
-    text, whole = _beginning(path, encoding)
-    marks = PREFERRED[kind] if delimiter is None else delimiter
-    guesses = [_Guess(text, mark, whole, kind, quoting) for mark in marks]
-    best = max(guesses, key=lambda guess: round(guess.share, 2))  # the preferred one, if several are as good
-    if delimiter is None and best.share < (SOUND if best is not guesses[0] else SOUND / 2):
-        raise InputError(
-            f"Expected rows of two or more cells in {path}, each with the same number, but no delimiter among "
-            f"{', '.join(map(repr, marks))} gives them. Set data.delimiter and data.quoting"
-        )
+    best = _best_guess(path, kind, encoding, delimiter, quoting)
     if header is None:
         header = _has_header(best.rows)
     reader = Delimited(delimiter=best.delimiter, quoting=best.quoting, header=header, encoding=encoding)
@@ -128,8 +122,21 @@ def preview_cells(
     return Preview(reader, {name: [row[at] for row in body] for at, name in enumerate(names)})
 
 
+def _best_guess(path: Path, kind: str, encoding: str, delimiter: str | None, quoting: bool | None) -> _Guess:
+    text, whole = _beginning(path, encoding)
+    marks = PREFERRED[kind] if delimiter is None else delimiter
+    guesses = [_Guess(text, mark, whole, kind, quoting) for mark in marks]
+    best = max(guesses, key=lambda guess: round(guess.share, 2))  # of equally good ones, the usual one
+    if delimiter is None and best.share < (SOUND / 2 if best is guesses[0] else SOUND):
+        raise InputError(
+            f"Expected rows with the same number of cells, two or more, in {path}, but none of the delimiters "
+            f"{', '.join(map(repr, marks))} gives that. Set data.delimiter and data.quoting"
+        )
+    return best
+
+
 def preview_json(path: Path, *, encoding: str) -> Preview:
-    """Returns the reader of JSON Lines, and what the first lines hold; what is no object is left for it to refuse."""
+    """Returns a reader of JSON Lines and the first rows; lines without an object are left to the reader to refuse."""
     text, _ = _beginning(path, encoding)
     objects = []
     for line in text.split("\n")[:SAMPLE]:
@@ -141,7 +148,7 @@ def preview_json(path: Path, *, encoding: str) -> Preview:
 
 
 def preview_parquet(path: Path) -> Preview:
-    """Returns the reader of Parquet, and what the first rows hold; raises InputError for a broken file."""
+    """Returns a reader of Parquet and the first rows; raises InputError for a broken file."""
     columns: dict[Column, list[Any]] = {}
     with open_parquet(path, str(path)) as file:
         for batch in islice(file.iter_batches(SAMPLE), 1):
@@ -150,7 +157,7 @@ def preview_parquet(path: Path) -> Preview:
 
 
 def _beginning(path: Path, encoding: str) -> tuple[str, bool]:
-    """Returns the first whole lines of a file, and whether they are all of it."""
+    """Returns the first complete lines of a file, and whether they are the whole file."""
     beginning = prefix(path, str(path))
     if not knows_encoding(encoding):
         raise InputError(f"Expected a data.encoding that Python knows, but got {encoding!r}")
@@ -160,11 +167,11 @@ def _beginning(path: Path, encoding: str) -> tuple[str, bool]:
 
 
 class _Guess:
-    """Rows as a delimiter cuts them, with quoting or without: whichever fits better.
+    """The rows that a delimiter gives, with or without quoting, whichever fits better.
 
     Attributes:
-        rows: Those of the width that most have.
-        share: Of the rows, that they are; 0 if that width is one cell.
+        rows: The rows with the most frequent number of cells.
+        share: Their share of all rows; 0 if that number is 1.
     """
 
     def __init__(self, text: str, delimiter: str, whole: bool, kind: str, quoting: bool | None) -> None:
@@ -183,7 +190,7 @@ def _plain(text: str, delimiter: str) -> list[list[str]]:
 
 
 def _quoted(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
-    """Returns the rows as `csv` reads them; none if quotes do not enclose cells, or run on and on."""
+    """Returns the rows as `csv` reads them; none if quotes do not enclose cells or are not closed."""
     csv.field_size_limit(sys.maxsize)
     parser = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows, before = [], 0
@@ -198,22 +205,31 @@ def _quoted(text: str, delimiter: str, *, whole: bool) -> list[list[str]]:
 
 
 def _means_quotes(plain: list[list[str]], quoted: list[list[str]], kind: str) -> bool:
-    even, even_quoted = len(set(map(len, plain))) == 1, len(set(map(len, quoted))) == 1
-    if not quoted or (even and not even_quoted):
+    """Do quotes enclose cells? Compares the rows that are read without quoting and with it."""
+    if not quoted:
         return False
-    if even_quoted and (not even or (kind == ".csv" and len(quoted) > 1)):  # a record may hold a line break
-        return True
+    even, even_quoted = _is_even(plain), _is_even(quoted)
+    if even != even_quoted:  # only one of them fits
+        return even_quoted
+    if even and kind == ".csv" and len(quoted) > 1:
+        return True  # even if there are fewer rows with quoting: a cell may contain a line break
     if even and len(plain) != len(quoted):
         return False
     return kind == ".csv" or any(ENCLOSED.fullmatch(cell) for row in plain for cell in row)
 
 
+def _is_even(rows: list[list[str]]) -> bool:
+    """Do all rows have the same number of cells?"""
+    return len(set(map(len, rows))) == 1
+
+
 def _has_header(rows: list[list[str]]) -> bool:
-    below = list(zip(*rows[1 : SAMPLE + 1], strict=True)) or [()] * len(rows[0])
-    return any(_stands_out(name, cells) for name, cells in zip(rows[0], below, strict=True))
+    first, below = rows[0], rows[1 : SAMPLE + 1]
+    return any(_stands_out(name, [row[at] for row in below]) for at, name in enumerate(first))
 
 
 def _stands_out(first: str, cells: Sequence[str]) -> bool:
+    """Is the first cell of a column unlike the cells below it?"""
     if is_known(first):
         return first not in cells
     if not cells:

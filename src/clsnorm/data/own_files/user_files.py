@@ -1,9 +1,10 @@
-"""A user's own files."""
+"""`UserFiles`: a data module for a user's own files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,50 +13,57 @@ from typing import Any
 from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.data.arguments import TASKS, require_choice
+from clsnorm.data.facts import TASKS
 from clsnorm.data.formats.delimited import Delimited
-from clsnorm.data.formats.readers import Column, ParquetFile
+from clsnorm.data.formats.reader import Column
 from clsnorm.data.formats.text_lines import COMPRESSED
 from clsnorm.data.module import DataModule
 from clsnorm.data.own_files.column_roles import infer_roles
 from clsnorm.data.own_files.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
-from clsnorm.data.sources.source import FilesSource
-from clsnorm.errors import InputError, require_switch
+from clsnorm.data.sources.files_source import FilesSource, paths_of
+from clsnorm.errors import InputError, require_choice, require_switch
 from clsnorm.files import VISIBLE, matching
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
-SAME = {".ndjson": ".jsonl"}  # two names of one kind
+SAME = {".ndjson": ".jsonl"}  # two extensions of one format
 
-DELIMITERS = {r"\t": "\t", "tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}  # easier to type than themselves
+DELIMITERS = {
+    r"\t": "\t",
+    "tab": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+}  # easier to type
 
 logger = logging.getLogger(__name__)
 
 
 class UserFiles(DataModule):
-    r"""Files of a user: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
+    r"""A user's files: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
 
-    A split is a file, a list of files, a pattern with ``*``, or a folder, of which all files of a known extension are
-    taken but those whose name begins with a dot or an underscore. Text files may be compressed (``.gz``, ``.zst``).
-    What is None is inferred from the beginning of train, if there is only one sensible reading, and told.
+    A split is a file, a list of files, a pattern with ``*``, or a folder: then all files with a known extension are
+    read, except those whose name starts with a dot or an underscore. Text files may be compressed (``.gz``, ``.zst``).
+    Arguments that are None are inferred from the beginning of train, if only one answer is plausible, and logged.
 
     Args:
         train: The training split.
         report: The report split; None: carved from train.
         select: The select split; None: carved from train.
-        text: A column or two; numbers from 0 in files without a header. None: inferred.
+        text: One column, or two for pairs; numbers from 0 in files without a header. None: inferred.
         label: The column of classes, or of the number to predict. None: inferred.
         task: ``classification`` or ``regression``.
-        delimiter: Between cells: a character, ``\t``, or one of the words tab, comma, semicolon, pipe. None: inferred.
+        delimiter: Separates cells: a character, ``\t``, or one of the words tab, comma, semicolon, pipe. None:
+            inferred.
         quoting: Whether quotes enclose cells (RFC 4180). None: inferred.
         header: Whether the first line names the columns (CSV, TSV, text). None: inferred.
-        encoding: Of the files. None: inferred.
+        encoding: Encoding of the files. None: inferred.
         metrics: As in `DataModule`; None: accuracy for classes, Pearson and Spearman correlation for numbers.
         monitor: As in `DataModule`; None: the first metric.
         options: The other arguments of `DataModule`.
 
     Raises:
-        InputError: If files have no known extension or differing ones, if one file is given twice, or if something that
-            is to be inferred has no reading or several.
+        InputError: If files have no known extension or different ones, if a file is named twice, or if an argument
+            cannot be inferred.
     """
 
     def __init__(
@@ -75,26 +83,20 @@ class UserFiles(DataModule):
         monitor: str | None,
         **options: Any,
     ) -> None:
-        require_switch("data.quoting", quoting, or_null=True)
-        require_switch("data.header", header, or_null=True)
-        given = {"train": train, "select": select, "report": report}
-        splits = {
-            split: _names(split, files) for split, files in given.items() if files is not None or split == "train"
-        }
-        source = partial(FilesSource, splits=splits)
-        paths = _paths(source(reader=ParquetFile(), text=[0], label=1))
+        splits = _splits(train, select, report)
         columns = [text] if isinstance(text, str | int) else text
-        delimiter = DELIMITERS.get(delimiter or "", delimiter)
-        header = _header(header, [*(columns or ()), label])
-        preview = _preview(paths, delimiter, quoting, header=header, encoding=encoding)
-        first = str(paths["train"][0])
-        roles = infer_roles(preview.columns, first, text=columns, label=label)
-        if not options.get("rank"):
-            told = {"encoding": encoding, "delimiter": delimiter, "quoting": quoting, "header": header}
-            _tell({**told, "text": text, "label": label}, {**vars(preview.reader), **vars(roles)}, first)
+        given = _Given(
+            text=columns,
+            label=label,
+            delimiter=DELIMITERS.get(delimiter or "", delimiter),
+            quoting=quoting,
+            header=_header(header, [*(columns or ()), label]),
+            encoding=encoding,
+        )
+        source = _source(splits, given, log=not options.get("rank"))
         chosen = metrics or _usual_metrics(task)
         super().__init__(
-            {"files": source(reader=preview.reader, text=roles.text, label=roles.label)},
+            {"files": source},
             name="files",
             task=task,
             metrics=chosen,
@@ -102,6 +104,38 @@ class UserFiles(DataModule):
             data_root="",
             **options,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Given:
+    """The format as far as the user gave it; None is inferred."""
+
+    encoding: str | None
+    delimiter: str | None
+    quoting: bool | None
+    header: bool | None
+    text: Sequence[Column] | None
+    label: Column | None
+
+    def __post_init__(self) -> None:
+        require_switch("data.quoting", self.quoting, or_null=True)
+
+
+def _source(splits: Mapping[str, list[str]], given: _Given, *, log: bool) -> FilesSource:
+    """Returns the source of the user's rows; logs what was inferred if ``log``."""
+    paths = {split: paths_of(names, Path()) for split, names in splits.items()}
+    _require_files(paths)
+    first = paths["train"][0]
+    preview = _preview(paths, given)
+    roles = infer_roles(preview.columns, str(first), text=given.text, label=given.label)
+    if log:
+        _log_inferred(vars(given), {**vars(preview.reader), **vars(roles)}, first)
+    return FilesSource(splits=splits, reader=preview.reader, text=roles.text, label=roles.label)
+
+
+def _splits(train: object, select: object, report: object) -> dict[str, list[str]]:
+    given = {"train": train, "select": select, "report": report}
+    return {split: _names(split, files) for split, files in given.items() if files is not None or split == "train"}
 
 
 def _names(split: str, given: object) -> list[str]:
@@ -112,19 +146,21 @@ def _names(split: str, given: object) -> list[str]:
             raise InputError(
                 f"Expected argument `data.{split}` to name a file, a pattern or a folder, or several, but got {given!r}"
             )
-        path = Path(name).expanduser()
-        if path.is_dir():
-            endings = {_ending(file) for file in matching(path / "**" / VISIBLE) if _kind(file) in EXTENSIONS}
-            if not endings:
-                raise InputError(f"Expected files with extension {', '.join(EXTENSIONS)} in {name}, but there are none")
-            names += [f"{name}/**/{VISIBLE}{ending}" for ending in sorted(endings)]
-        else:
-            names.append(name)
+        names += _patterns(name) if Path(name).expanduser().is_dir() else [name]
     return names
 
 
+def _patterns(folder: str) -> list[str]:
+    """Returns a pattern for each extension of the data files in a folder."""
+    files = matching(Path(folder).expanduser() / "**" / VISIBLE)
+    endings = {_ending(file) for file in files if _kind(file) in EXTENSIONS}
+    if not endings:
+        raise InputError(f"Expected files with extension {', '.join(EXTENSIONS)} in {folder}, but there are none")
+    return [f"{folder}/**/{VISIBLE}{ending}" for ending in sorted(endings)]
+
+
 def _kind(path: Path) -> str:
-    """Returns the extension of a file, that of its content if it is compressed."""
+    """Returns the extension that names the format; of a compressed file, the one before ``.gz`` or ``.zst``."""
     extension = (path.with_suffix("") if path.suffix.lower() in COMPRESSED else path).suffix.lower()
     return SAME.get(extension, extension)
 
@@ -133,29 +169,28 @@ def _ending(path: Path) -> str:
     return "".join(path.suffixes[-2:]) if path.suffix.lower() in COMPRESSED else path.suffix
 
 
-def _paths(source: FilesSource) -> dict[str, list[Path]]:
-    """Returns the files of each split; all are there, of one kind, and differ."""
-    paths = {split: source.paths(Path(), split) for split in source.splits}
+def _require_files(paths: Mapping[str, Sequence[Path]]) -> None:
+    """Raises InputError unless all files exist, have one format, and are named once."""
     for split, found in paths.items():
-        if absent := source.absent(Path(), split):
-            raise InputError(f"Expected argument `data.{split}` to name files, but {absent[0]} is not there")
+        if absent := [path for path in found if not path.is_file()]:
+            raise InputError(f"Expected argument `data.{split}` to name files, but {absent[0]} does not exist")
         if not found:
-            raise InputError(f"Expected argument `data.{split}` to name a file at least, but it is empty")
+            raise InputError(f"Expected argument `data.{split}` to name at least one file, but it is empty")
     everything = list(chain.from_iterable(paths.values()))
     kinds = {_kind(path) for path in everything}
     if len(kinds) > 1 or not kinds <= set(EXTENSIONS):
         listed = ", ".join(dict.fromkeys(path.name for path in everything))
-        raise InputError(f"Expected files of one kind, with extension {', '.join(EXTENSIONS)}, but got {listed}")
+        raise InputError(f"Expected files of one format, with extension {', '.join(EXTENSIONS)}, but got {listed}")
     seen: set[Path] = set()
     for path in everything:
         if path.resolve() in seen:
-            raise InputError(f"Expected files of its own for each split, each once, but {path} is named twice")
+            raise InputError(f"Expected different files for each split, each named once, but {path} is named twice")
         seen.add(path.resolve())
-    return paths
 
 
 def _header(given: bool | None, columns: Sequence[Column | None]) -> bool | None:
-    """Returns whether the first line names the columns, as far as that is settled: a name can stand nowhere else."""
+    """Returns True if columns are given by name, since only a header has names; else ``given``."""
+    require_switch("data.header", given, or_null=True)
     names = [column for column in columns if isinstance(column, str)]
     if names and given is False:
         raise InputError(
@@ -164,34 +199,33 @@ def _header(given: bool | None, columns: Sequence[Column | None]) -> bool | None
     return True if names else given
 
 
-def _preview(
-    paths: Mapping[str, Sequence[Path]],
-    delimiter: str | None,
-    quoting: bool | None,
-    *,
-    header: bool | None,
-    encoding: str | None,
-) -> Preview:
+def _preview(paths: Mapping[str, Sequence[Path]], given: _Given) -> Preview:
+    """Returns a reader for the files, and the beginning of the first."""
     first = paths["train"][0]
     kind = _kind(first)
     if kind == ".parquet":
         return preview_parquet(first)
+    encoding = given.encoding
     if encoding is None:
         encoding = infer_encoding(chain.from_iterable(paths.values()))
     if kind == ".jsonl":
         return preview_json(first, encoding=encoding)
-    if delimiter is not None:
-        Delimited(delimiter=delimiter)  # refuses what cannot be one
-    return preview_cells(first, kind, encoding=encoding, delimiter=delimiter, quoting=quoting, header=header)
+    if given.delimiter is not None:
+        Delimited(delimiter=given.delimiter)  # raises if it cannot be one
+    return preview_cells(
+        first, kind, encoding=encoding, delimiter=given.delimiter, quoting=given.quoting, header=given.header
+    )
 
 
-def _tell(given: Mapping[str, Any], used: Mapping[str, Any], shown: str) -> None:
-    """Logs each setting that was not given, as it is used."""
+def _log_inferred(given: Mapping[str, Any], used: Mapping[str, Any], path: Path) -> None:
+    """Logs the value of each setting that was inferred."""
     if given["encoding"] is None and used.get("encoding") in ("cp1252", "latin-1"):
-        logger.warning("%s is not UTF-8: %s is a guess, which data.encoding overrides", shown, used["encoding"])
+        logger.warning(
+            "%s is not UTF-8; read as %s, which is a guess: set data.encoding if it is wrong", path, used["encoding"]
+        )
     for name, value in given.items():
         if value is None and name in used:
-            logger.info("data.%s=%r, as the beginning of %s suggests", name, used[name], shown)
+            logger.info("data.%s=%r, inferred from the beginning of %s", name, used[name], path)
 
 
 def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:
@@ -199,5 +233,5 @@ def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:
         "classification": lambda: {"accuracy": partial(MulticlassAccuracy, average="micro")},
         "regression": lambda: {"pearson": PearsonCorrCoef(), "spearman": SpearmanCorrCoef()},
     }
-    require_choice("task", task, TASKS)
+    require_choice("data.task", task, TASKS)
     return usual[task]()

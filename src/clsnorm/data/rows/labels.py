@@ -1,4 +1,4 @@
-"""From what stands in the label column to class ids or numbers, chunk by chunk."""
+"""From the cells of the label column to class ids or values, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -6,37 +6,24 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from clsnorm.data.formats.faults import Faults, names_of
-from clsnorm.data.rows.columns import Column, length, tally
+from clsnorm.data.formats.reader import Table
+from clsnorm.data.formats.spelling import spell
 from clsnorm.errors import InputError, did_you_mean
 
-if TYPE_CHECKING:
-    from clsnorm.data.sources.source import Table
-
-MOST_CLASSES = 1 << 16  # more different labels than this are no classes; a column of texts was named, say
-
-
-def spell(label: Any) -> str:
-    """Returns a label as a name: ``1`` for 1, 1.0 and ``" 1 "``, ``true`` for True, an empty one for None and NaN."""
-    if label is None or (isinstance(label, float) and math.isnan(label)):
-        return ""
-    if isinstance(label, bool):
-        return str(label).lower()
-    if isinstance(label, float) and label.is_integer():
-        return str(int(label))
-    return str(label).strip()
+MOST_CLASSES = 1 << 16  # more different labels are no classes; the named column probably holds texts
 
 
 class Coder(ABC):
-    """Gives the labels of one split, chunk by chunk, and tells of all faults at the end of each file.
+    """Encodes the labels of one split, chunk by chunk, and raises for all faults of a file at once.
 
     Attributes:
         dtype: Of the labels.
-        labels: Class names in the order of their ids, once `finish` has returned; None for numbers.
+        labels: Class names in the order of their ids, once `finish` has returned; None for values.
     """
 
     dtype: ClassVar[type] = np.int64
@@ -44,10 +31,10 @@ class Coder(ABC):
 
     def __init__(self) -> None:
         self._faults = Faults("", "")
-        self._files: dict[str, None] = {}  # in the order of their reading
+        self._files: dict[str, None] = {}  # in the order of reading
 
     def encode(self, table: Table) -> np.ndarray:
-        """Returns the label of each row of the next chunk; what a faulty row gets is not to be used."""
+        """Returns the label of each row of the next chunk; that of a faulty row is undefined."""
         if table.shown != self._faults.file:
             self._refuse_faults()
             self._faults = Faults(table.shown, table.unit)
@@ -55,32 +42,32 @@ class Coder(ABC):
         return self._encode(table, self._faults)
 
     def finish(self) -> None:
-        """Raises InputError if the split is faulty; faulty rows are named by their line."""
+        """Raises InputError if the split is faulty, naming faulty rows by their line."""
         self._refuse_faults()
 
     @abstractmethod
     def _refuse_faults(self) -> None:
-        """Raises InputError if a row of the present file was faulty."""
+        """Raises InputError if a row of the current file was faulty."""
 
     def final(self, coded: np.ndarray) -> np.ndarray:
-        """Returns what all that `encode` gave stands for, once `finish` has returned."""
+        """Returns the labels for all that `encode` returned, once `finish` has returned."""
         return coded
 
     @abstractmethod
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
-        """Returns the labels of a chunk and notes its faults."""
+        """Returns the labels of a chunk and adds its faults to ``faults``."""
 
 
 class Classes(Coder):
     """Class ids, int64, of known classes.
 
-    A file may hold names or codes (0 is the first name). Codes are understood only if the names are stated by the
-    configuration, so that their order has a meaning, and if no row of the first chunk holds a name, so that a stray
-    number is not taken for a class.
+    A file may hold names or codes (0 is the first name). Codes are understood only if the configuration states the
+    names, so that their order has a meaning, and if no row of the first chunk holds a name, so that a stray number is
+    not taken for a class.
 
     Args:
         labels: Class names in the order of their ids.
-        stated: Whether the configuration names them; False: they were found in train.
+        stated: Whether the configuration states them; False: they were found in train.
     """
 
     def __init__(self, labels: Sequence[str], *, stated: bool) -> None:
@@ -91,7 +78,7 @@ class Classes(Coder):
 
     def _refuse_faults(self) -> None:
         named = ", ".join(self.labels[:20]) + (", ..." if len(self.labels) > 20 else "")
-        self._faults.refuse(f"Expected labels among {named}", "Mend these rows, or declare their label in data.labels")
+        self._faults.refuse(f"Expected labels among {named}", "Fix these rows, or add their label to data.labels")
 
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
         spelt = [spell(label) for label in table.labels]
@@ -111,11 +98,11 @@ class Classes(Coder):
 
 
 class FoundClasses(Coder):
-    """Class ids, int64, of whatever classes there are: sorted by value if all are integers, else as text."""
+    """Class ids, int64, of the classes found in the rows: sorted by value if all are integers, else as text."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[str, int] = {}  # in the order of their appearance: what `encode` gives
+        self._known: dict[str, int] = {}  # in the order of appearance: what `encode` returns
         self._rows = 0
 
     def finish(self) -> None:
@@ -138,7 +125,7 @@ class FoundClasses(Coder):
         return np.array([place[name] for name in self._known], np.int64)[coded]
 
     def _refuse_faults(self) -> None:
-        self._faults.refuse("Expected a label in each row", "Mend these rows")
+        self._faults.refuse("Expected a label in each row", "Fix these rows")
 
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
         self._rows += len(table.labels)
@@ -150,7 +137,7 @@ class FoundClasses(Coder):
             else:
                 faults.add(table.lines[row], f"a {type(label).__name__}" if name else "no label")
         if len(known) > MOST_CLASSES:
-            self.finish()  # says so if they are numbers
+            self.finish()  # has a better message if they are numbers
             raise InputError(f"Expected at most {MOST_CLASSES} classes, but {table.shown} has more. Check data.label")
         return numbers
 
@@ -162,47 +149,31 @@ class Values(Coder):
 
     def _refuse_faults(self) -> None:
         self._faults.refuse(
-            "Expected a finite number to predict in each row", "Mend these rows, or set data.task=classification"
+            "Expected a finite number to predict in each row", "Fix these rows, or set data.task=classification"
         )
 
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
         numbers = np.array([_number(spell(label)) for label in table.labels], np.float64)  # None becomes NaN
         with np.errstate(over="ignore"):
             values = numbers.astype(np.float32)
-        for row in np.flatnonzero(~np.isfinite(values)):  # also what float32 cannot hold
+        for row in np.flatnonzero(~np.isfinite(values)):  # float32 overflow included
             faults.add(table.lines[row], f"{table.labels[row]!r}")
         return values
 
 
-def class_ids(table: Table, labels: Sequence[str], *, stated: bool) -> np.ndarray:
-    """Returns the class id of each row of a table that is a whole split, as `Classes` does."""
-    return _whole(Classes(labels, stated=stated), table)
-
-
-def values(table: Table) -> np.ndarray:
-    """Returns the number of each row of a table that is a whole split, as `Values` does."""
-    return _whole(Values(), table)
-
-
-def _whole(coder: Coder, table: Table) -> np.ndarray:
-    coded = coder.encode(table)
-    coder.finish()
-    return coded
-
-
-def absent_classes(ids: Column, labels: Sequence[str]) -> list[str]:
-    """Returns the classes of which no row is."""
-    counts = tally(ids, len(labels))
+def absent_classes(ids: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """Returns the classes without a row."""
+    counts = np.bincount(ids, minlength=len(labels))
     return [name for name, count in zip(labels, counts, strict=True) if count == 0]
 
 
 def require_classes(
-    ids: Column, labels: Sequence[str], split: str, cure: str, *, untrained: Collection[str] = ()
+    ids: np.ndarray, labels: Sequence[str], split: str, cure: str, *, untrained: Collection[str] = ()
 ) -> None:
-    """Raises InputError, which ends with ``cure``, if a class has no row in ``split``, but for those ``untrained``."""
+    """Raises InputError, ending with ``cure``, if a class other than ``untrained`` has no row in ``split``."""
     if absent := [name for name in absent_classes(ids, labels) if name not in untrained]:
         raise InputError(
-            f"Expected each class in the {split} split, but {length(ids)} rows hold none of: {names_of(absent)}. Give "
+            f"Expected each class in the {split} split, but {len(ids)} rows hold none of: {names_of(absent)}. Give "
             f"more rows of it, or {cure}"
         )
 

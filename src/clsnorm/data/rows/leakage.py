@@ -1,4 +1,4 @@
-"""Texts that stand in two splits, or twice in one."""
+"""Texts that occur in two splits, or twice in one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from clsnorm.data.rows.columns import Column, find, placed, shares, starts
-from clsnorm.data.rows.parts import Part
+from clsnorm.data.rows.keys import among, is_first
+from clsnorm.data.rows.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Copies:
     """How many rows are copies.
 
     Attributes:
-        exact: Rows whose text or pair stands there letter for letter.
-        exact_relabelled: Those of them that stand there with another label.
-        near: Rows whose text stands there but for case, punctuation and spaces; the exact ones are among them.
-        near_relabelled: Those of them that stand there with another label.
+        exact: Rows whose text or pair occurs letter for letter.
+        exact_relabelled: Those of them that occur with another label.
+        near: Rows whose text occurs but for case, punctuation and spaces, exact copies included.
+        near_relabelled: Those of them that occur with another label.
     """
 
     exact: int
@@ -28,37 +28,26 @@ class Copies:
     near_relabelled: int
 
 
-def leaked(train: Part, other: Part) -> Copies:
-    """Returns how many rows of ``other`` stand in ``train`` too."""
-    counts = []
-    for form in ("exact", "near"):
-        found = np.zeros(2, np.int64)
-        for _, keys, labels in shares(other.column(form), other.column("labels")):
-            found += _Known(train.column(form), train.column("labels"), keys[starts(keys)]).counts(keys, labels)
-        counts += found.tolist()
-    return Copies(*counts)
+def leaked(train: Rows, other: Rows) -> Copies:
+    """Returns how many rows of ``other`` occur in ``train`` too."""
+    exact = _found(other.exact, other.labels, train.exact, train.labels)
+    near = _found(other.near, other.labels, train.near, train.labels)
+    return Copies(*exact, *near)
 
 
-def repeats(train: Part) -> Copies:
-    """Returns how many rows of ``train`` repeat an earlier one, and how many of its rows stand there relabelled."""
-    counts = []
-    for form in ("exact", "near"):
-        found = np.zeros(2, np.int64)
-        for _, keys, labels in shares(train.column(form), train.column("labels")):
-            texts = keys[starts(keys)]
-            found += _Known([keys], [labels], texts).counts(keys, labels) - [len(texts), 0]
-        counts += found.tolist()
-    return Copies(*counts)
+def repeats(train: Rows) -> Copies:
+    """Returns how many rows of ``train`` repeat an earlier one, and how many of its rows occur relabelled."""
+    return Copies(*_repeated(train.exact, train.labels), *_repeated(train.near, train.labels))
 
 
-def report(splits: Mapping[str, Part]) -> dict[str, dict[str, int]]:
+def report(splits: Mapping[str, Rows]) -> dict[str, dict[str, int]]:
     """Returns the counts of `leaked` for each split but train, and those of `repeats` for train, as plain values.
 
-    If there is a select split, ``near_select`` of a report split counts its rows whose text stands there but for case,
+    If there is a select split, ``near_select`` of a report split counts its rows that occur there but for case,
     punctuation and spaces: the checkpoint was chosen on them.
     """
     train = splits["train"]
-    copies = {name: repeats(train) if name == "train" else leaked(train, part) for name, part in splits.items()}
+    copies = {name: repeats(train) if name == "train" else leaked(train, rows) for name, rows in splits.items()}
     found = {name: asdict(counts) for name, counts in copies.items()}
     for name in found if "select" in splits else ():
         if name not in ("train", "select"):
@@ -66,31 +55,31 @@ def report(splits: Mapping[str, Part]) -> dict[str, dict[str, int]]:
     return found
 
 
-def standing_in(train: Part, others: Sequence[Part]) -> np.ndarray:
-    """Returns the rows of ``train`` that stand in ``others`` too, but for case, punctuation and spaces; ascending."""
-    there = np.zeros(len(train), bool)
+def leaked_rows(train: Rows, others: Sequence[Rows]) -> np.ndarray:
+    """Returns the rows of ``train`` that occur in ``others`` but for case, punctuation and spaces; ascending."""
+    keys, found = train.near, np.zeros(len(train), bool)
     for other in others:
-        for _, keys in shares(other.column("near")):
-            taken = keys[starts(keys)]
-            for start, piece in placed(train.column("near")):
-                there[start : start + len(piece)] |= find(piece, taken)[0]
-    return np.flatnonzero(there)
+        found |= among(keys, np.sort(other.near))
+    return np.flatnonzero(found)
 
 
-class _Known:
-    """How some ``texts``, different and ascending, are labelled in columns of texts and labels."""
+def _found(keys: np.ndarray, labels: np.ndarray, known: np.ndarray, known_labels: np.ndarray) -> tuple[int, int]:
+    """Returns how many ``keys`` occur in ``known``, and how many of these with another label there."""
+    shared = among(known, np.sort(keys))  # usually few
+    texts, text = np.unique(known[shared], return_inverse=True)
+    lowest, highest = np.full(len(texts), np.inf), np.full(len(texts), -np.inf)
+    np.minimum.at(lowest, text, known_labels[shared].astype(np.float64))
+    np.maximum.at(highest, text, known_labels[shared].astype(np.float64))
+    there = among(keys, texts)
+    at, own = np.searchsorted(texts, keys[there]), labels[there]
+    return int(there.sum()), int(((lowest[at] != own) | (highest[at] != own)).sum())
 
-    def __init__(self, keys: Column, labels: Column, texts: np.ndarray) -> None:
-        self._texts = texts
-        self._lowest, self._highest = np.full(len(texts), np.inf), np.full(len(texts), -np.inf)
-        for piece, values in zip(keys, labels, strict=True):
-            there, at = find(piece, texts)
-            np.minimum.at(self._lowest, at, values[there].astype(np.float64))
-            np.maximum.at(self._highest, at, values[there].astype(np.float64))
 
-    def counts(self, keys: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Returns how many of ``keys``, all of them among the texts, stand there, and how many with another label."""
-        at = np.searchsorted(self._texts, keys)
-        lowest, highest = self._lowest[at], self._highest[at]
-        there = lowest <= highest
-        return np.array([there.sum(), (there & ((lowest != labels) | (highest != labels))).sum()])
+def _repeated(keys: np.ndarray, labels: np.ndarray) -> tuple[int, int]:
+    """Returns how many ``keys`` occur earlier, and how many occur anywhere with another label."""
+    order = np.argsort(keys, kind="stable")
+    again = ~is_first(keys[order])
+    texts = np.unique(keys[order[again]])
+    repeated = among(keys, texts)
+    keys, labels = keys[repeated], labels[repeated]
+    return int(again.sum()), _found(keys, labels, keys, labels)[1]

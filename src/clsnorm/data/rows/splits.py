@@ -1,25 +1,23 @@
 """Carving splits: stratified, nested, and the same on every machine.
 
-Everything is drawn from raw output of PCG64, whose stream NumPy promises never to change.
+All draws are raw output of PCG64, whose stream NumPy promises never to change.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from clsnorm.data.rows.columns import Chosen, Column, find, length, placed, shares, starts, taken, tally
+from clsnorm.data.rows.keys import among, is_first
 from clsnorm.errors import InputError
 
 SHARE, AT_LEAST, AT_MOST = 0.1, 200, 2000
-SEEDS = {"report": 20_011, "select": 20_021}  # of their own: no seed of a run moves a split
+SEEDS = {"report": 20_011, "select": 20_021}  # fixed, so that no seed of a run changes a split
 BINS = 10
-DRAWN = np.dtype([("stratum", np.int64), ("draw", np.uint64), ("row", np.int64)])
 
 
 def draws(size: int, *seeds: int) -> np.ndarray:
     """Returns ``size`` random numbers, uint64, that depend on ``seeds`` alone."""
-    return _stream(*seeds)(size)
+    return np.random.PCG64(np.random.SeedSequence(list(seeds))).random_raw(size)
 
 
 def shuffled(size: int, *seeds: int) -> np.ndarray:
@@ -27,49 +25,44 @@ def shuffled(size: int, *seeds: int) -> np.ndarray:
     return np.argsort(draws(size, *seeds), kind="stable")
 
 
-def strata(labels: Column) -> Column:
-    """Returns the stratum of each row: its class, or for numbers the decile it lies in."""
-    if next(iter(labels)).dtype.kind != "f":
+def strata(labels: np.ndarray) -> np.ndarray:
+    """Returns the stratum of each row: its class, or the decile of its value."""
+    if labels.dtype.kind != "f":
         return labels
-    edges = np.quantile(np.concatenate(list(labels)), np.linspace(0, 1, BINS + 1)[1:-1])
-    return _Deciles(labels, edges)
+    edges = np.quantile(labels, np.linspace(0, 1, BINS + 1)[1:-1])
+    return np.searchsorted(edges, labels, side="right")
 
 
-def first_drawn(stratum: Column, *seeds: int, most: np.ndarray) -> np.ndarray:
-    """Returns the rows of each stratum with the smallest of random numbers that depend on ``seeds`` alone.
+def first_drawn(stratum: np.ndarray, draw: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows of each stratum with the smallest draws.
 
     Args:
-        stratum: Of each row, an id from 0.
-        *seeds: Of the draw.
-        most: How many rows are wanted of each stratum; if there are fewer, all are given.
+        stratum: Id of each row's stratum, from 0.
+        draw: Random number of each row; of equal ones the first row wins.
+        most: Number of rows wanted of each stratum, at most as many as it has.
 
     Returns:
-        A record of each of these rows, of type `DRAWN`, ordered by stratum and by random number.
+        Row numbers, ordered by stratum and draw, and the rank of each in its stratum, from 0.
     """
-    stream, held, least = _stream(*seeds), [np.empty(0, DRAWN)], 0
-    for start, piece in placed(stratum):
-        new = np.empty(len(piece), DRAWN)
-        new["stratum"], new["draw"], new["row"] = piece, stream(len(piece)), start + np.arange(len(piece))
-        held.append(new)
-        if sum(map(len, held)) > 2 * least + len(piece):  # seldom enough to sort each row only a few times
-            held = [_beginnings(np.concatenate(held), most)]
-            least = len(held[0])
-    return _beginnings(np.concatenate(held), most)
+    counts = np.bincount(stratum, minlength=len(most))
+    rank = np.arange(most.sum()) - np.repeat(np.cumsum(most) - most, most)
+    order = np.lexsort((draw, stratum))
+    return order[np.repeat(np.cumsum(counts) - counts, most) + rank], rank
 
 
-def stratified_order(stratum: Column, *seeds: int, size: int | None = None) -> np.ndarray:
+def stratified_order(stratum: np.ndarray, *seeds: int, size: int | None = None) -> np.ndarray:
     """Returns an order of all rows of which *every* beginning is stratified, or its first ``size`` rows.
 
-    The first rows are one of each stratum; then the row that is j-th of n in its stratum stands at ``(j + 1/2) / n``,
-    so that the first m rows hold each stratum to within one row of its share. Beginnings are nested by construction.
+    First comes one row of each stratum; then the row that is j-th of n in its stratum comes at ``(j + 1/2) / n``, so
+    that the first m rows hold each stratum to within one row of its share. Beginnings are nested by construction.
     """
-    counts = tally(stratum)
-    # The first `size` rows hold each stratum's share of them, give or take rows of which each stratum causes but one.
-    share = 1.0 if size is None else (size + 2 * len(counts)) / max(1, counts.sum())
-    drawn = first_drawn(stratum, *seeds, most=np.ceil(share * counts))
-    rank = _ranks(drawn["stratum"])
-    place = np.where(rank, (rank + 0.5) / counts[drawn["stratum"]], 0.0)
-    return drawn["row"][np.lexsort((drawn["row"], drawn["draw"], place))][:size]
+    counts, draw = np.bincount(stratum), draws(len(stratum), *seeds)
+    # Within the first `size` rows a stratum exceeds its share by at most one row for each stratum.
+    share = 1.0 if size is None else (size + 2 * len(counts)) / max(1, len(stratum))
+    most = np.minimum(counts, np.ceil(share * counts).astype(np.int64))
+    rows, rank = first_drawn(stratum, draw, most)
+    place = np.where(rank, (rank + 0.5) / np.repeat(counts, most), 0.0)
+    return rows[np.lexsort((rows, draw[rows], place))][:size]
 
 
 def carved_size(rows: int) -> int:
@@ -77,102 +70,55 @@ def carved_size(rows: int) -> int:
     return min(max(round(SHARE * rows), AT_LEAST), AT_MOST, rows // 2)
 
 
-def carve(same: Column, labels: Column, name: str) -> np.ndarray:
-    """Returns the rows that are carved off for the split ``name``, ascending.
+def carve(keys: np.ndarray, labels: np.ndarray, name: str) -> np.ndarray:
+    """Returns the rows to carve off for the split ``name``, ascending.
 
-    Rows that are the same stay together; such a group counts for its first row's stratum. A group that holds all rows
-    of a class stays, and as many rows fewer are carved off.
+    Rows with equal keys form a group and stay together; the group's stratum is that of its first row. A group that
+    holds all rows of a class stays in train, and that many fewer rows are carved off.
 
     Args:
-        same: A number for each row, not negative, the same for rows that must not be parted.
+        keys: A number for each row, equal for rows that must stay together.
         labels: Class ids or values.
         name: ``report`` or ``select``.
 
     Raises:
-        InputError: If all rows are the same.
+        InputError: If all keys are equal.
     """
-    is_first, smallest = _groups(same)
-    if (groups := int(is_first.sum())) < 2:
-        raise InputError(f"Expected at least two different texts to carve {name} from, but got {groups}")
-    target, bound, chosen = carved_size(len(is_first)), _whole_classes(same, labels), []
-    for number, size in _candidates(is_first, same, labels, target, SEEDS[name]):
-        if target < smallest:
+    first, size = _groups(keys)
+    if len(first) < 2:
+        raise InputError(f"Expected at least two different texts to carve {name} from, but got {len(first)}")
+    left, smallest, bound, chosen = carved_size(len(keys)), size.min(), _whole_classes(keys, labels), []
+    for group in _lazy_order(strata(labels)[first], SEEDS[name], 4 * left):
+        if left < smallest:
             break
-        if size <= target:
-            target -= size
-            chosen += [] if number in bound else [number]
-    numbers = np.array(sorted(chosen), next(iter(same)).dtype)
-    return np.concatenate([start + np.flatnonzero(find(piece, numbers)[0]) for start, piece in placed(same)])
+        if size[group] <= left:
+            left -= int(size[group])
+            chosen += [] if keys[first[group]] in bound else [keys[first[group]]]
+    return np.flatnonzero(among(keys, np.array(sorted(chosen), keys.dtype)))
 
 
-@dataclass(frozen=True)
-class _Deciles:
-    """The decile of each value, from 0."""
-
-    values: Column
-    edges: np.ndarray
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for piece in self.values:
-            yield np.searchsorted(self.edges, piece, side="right")
+def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first row of each group of equal keys, ascending, and the size of the group."""
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(is_first(keys[order]))
+    size = np.zeros(len(keys), np.int64)
+    size[order[starts]] = np.diff(starts, append=len(keys))
+    first = np.flatnonzero(size)
+    return first, size[first]
 
 
-def _stream(*seeds: int) -> Callable[[int], np.ndarray]:
-    """Returns what gives the next random numbers, uint64: the same ones however many are asked for at once."""
-    return np.random.PCG64(np.random.SeedSequence(list(seeds))).random_raw
-
-
-def _beginnings(drawn: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Returns the smallest draws of each stratum, ``most`` of each, ordered by stratum and draw."""
-    drawn = drawn[np.lexsort((drawn["draw"], drawn["stratum"]))]  # stable, and of equals the first row stands first
-    return drawn[_ranks(drawn["stratum"]) < most[drawn["stratum"]]]
-
-
-def _ranks(ordered: np.ndarray) -> np.ndarray:
-    """Returns of each of some numbers, which ascend, how many like it stand before it."""
-    return np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
-
-
-def _groups(same: Column) -> tuple[np.ndarray, int]:
-    """Returns which rows are the first of those that are the same, bool, and how many the smallest such group has."""
-    is_first = np.zeros(length(same), bool)
-    smallest = len(is_first)
-    for places, numbers in shares(same):
-        first = starts(numbers)
-        is_first[places[first]] = True
-        smallest = int(np.diff(first, append=len(numbers)).min(initial=smallest))
-    return is_first, smallest
-
-
-def _candidates(
-    is_first: np.ndarray, same: Column, labels: Column, target: int, seed: int
-) -> Iterator[tuple[int, int]]:
-    """Yields the groups in the stratified order of their first rows, of which seldom more than a few are asked for.
-
-    Of each the number that is the same, and how many rows it has.
-    """
-    stratum, few = Chosen(strata(labels), is_first), 4 * target
+def _lazy_order(stratum: np.ndarray, seed: int, few: int) -> Iterator[int]:
+    """Yields `stratified_order`; beyond its ``few`` first elements, which nearly always do, it costs more memory."""
     for size, done in ((few, 0), (None, few)):
-        numbers = taken(Chosen(same, is_first), stratified_order(stratum, seed, size=size)[done:])
-        yield from zip(numbers.tolist(), _sizes(same, numbers).tolist(), strict=True)
+        yield from stratified_order(stratum, seed, size=size)[done:]
 
 
-def _sizes(same: Column, numbers: np.ndarray) -> np.ndarray:
-    """Returns how many rows have each of some different ``numbers``."""
-    order, sizes = np.argsort(numbers), np.zeros(len(numbers), np.int64)
-    for piece in same:
-        np.add.at(sizes, order[find(piece, numbers[order])[1]], 1)
-    return sizes
-
-
-def _whole_classes(same: Column, labels: Column) -> set[int]:
-    """Returns what is the same in all rows of a class, where there is such a thing."""
-    first = next(iter(labels))
-    if first.dtype.kind == "f":
+def _whole_classes(keys: np.ndarray, labels: np.ndarray) -> set[int]:
+    """Returns the keys of groups that hold all rows of a class."""
+    if labels.dtype.kind == "f":
         return set()
-    classes, bounds = len(tally(labels)), np.iinfo(next(iter(same)).dtype)
-    lowest, highest = np.full(classes, bounds.max, bounds.dtype), np.full(classes, bounds.min, bounds.dtype)
-    for ids, numbers in zip(labels, same, strict=True):
-        np.minimum.at(lowest, ids, numbers)
-        np.maximum.at(highest, ids, numbers)
+    classes, bounds = labels.max(initial=-1) + 1, np.iinfo(keys.dtype)
+    lowest, highest = np.full(classes, bounds.max, keys.dtype), np.full(classes, bounds.min, keys.dtype)
+    np.minimum.at(lowest, labels, keys)
+    np.maximum.at(highest, labels, keys)
     return set(lowest[lowest == highest].tolist())

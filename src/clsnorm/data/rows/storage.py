@@ -1,11 +1,10 @@
-"""From a source to clean, labelled rows on disk: everything is read once, and only a chunk of it is in memory."""
+"""From a source to clean, labelled rows on disk. Each file is read once, and one chunk of texts is in memory."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from clsnorm.data.formats.faults import SHOWN, names_of
-from clsnorm.data.rows import labels as labelling
-from clsnorm.data.rows.arrays import ArrayFile, write_array
-from clsnorm.data.rows.columns import Stored
-from clsnorm.data.rows.parts import ARRAYS
+from clsnorm.data.formats.reader import Table
+from clsnorm.data.rows.labels import Classes, Coder, FoundClasses, Values
 from clsnorm.data.rows.progress import bar
 from clsnorm.data.rows.texts import Texts, hashes, near_form
-from clsnorm.data.sources.source import Source, Table
+from clsnorm.data.sources.source import Source
 from clsnorm.errors import InputError
-from clsnorm.files import replacing
 
 
 def store(
@@ -36,15 +32,15 @@ def store(
     progress: bool,
     only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Reads the splits of ``source``, checks them, and writes their rows to ``folder``, for `Rows`.
+    """Reads the splits of ``source``, checks them, and writes their rows to ``folder``, for `Rows.load`.
 
     Args:
-        source: Has the rows.
+        source: Where the rows come from.
         root: Folder of published data sets.
         folder: Where to write.
-        regression: Whether labels are numbers.
+        regression: Whether labels are values.
         labels: Class names in the order of their ids; None: those of train, sorted.
-        sizes: Stated row counts of the published splits; what is missing or None is not checked.
+        sizes: Stated row counts of the published splits; a missing one or None is not checked.
         max_empty: Largest share of rows of a split with an empty text.
         progress: Whether to show a progress bar.
         only: The splits to read; None: all.
@@ -54,20 +50,17 @@ def store(
         ``drops``: of each split, by reason.
 
     Raises:
-        InputError: For whatever the files have that they should not have.
+        InputError: If the files are faulty.
         Unavailable: If the source turns out not to have the rows.
     """
     names = None if labels is None else list(labels)
     published: dict[str, int] = {}
     drops: dict[str, dict[str, int]] = {}
-    train_first = sorted(
-        source.splits if only is None else only, key=lambda name: name != "train"
-    )  # the others have its classes
-    for split in train_first:
+    wanted = source.splits if only is None else only
+    for split in sorted(wanted, key=lambda name: name != "train"):  # train first: it names the classes of the others
         coder = _coder(regression=regression, names=names, stated=labels is not None)
         writer = _Writer(folder, split, len(source.text), coder, max_empty)
-        total = partial(_total, source, root, split, sizes.get(split))
-        with writer, bar(f"Reading {split}", total, shown=progress) as done:
+        with writer, bar(f"Reading {split}", sizes.get(split), shown=progress) as done:
             for table in source.read(root, split):
                 writer.add(table)
                 done.update(len(table.lines))
@@ -78,29 +71,29 @@ def store(
     return {"labels": names, "published": published, "drops": drops}
 
 
-def _total(source: Source, root: Path, split: str, stated: int | None) -> int | None:
-    return stated or source.expected(root, split)
-
-
-def _coder(*, regression: bool, names: Sequence[str] | None, stated: bool) -> labelling.Coder:
+def _coder(*, regression: bool, names: Sequence[str] | None, stated: bool) -> Coder:
     if regression:
-        return labelling.Values()
-    return labelling.FoundClasses() if names is None else labelling.Classes(names, stated=stated)
+        return Values()
+    return FoundClasses() if names is None else Classes(names, stated=stated)
 
 
 class _Writer(contextlib.ExitStack):
-    """Writes the rows of one split."""
+    """Writes the texts of one split chunk by chunk, and its numbers at the end."""
 
-    def __init__(self, folder: Path, split: str, texts: int, coder: labelling.Coder, max_empty: float) -> None:
+    def __init__(self, folder: Path, split: str, texts: int, coder: Coder, max_empty: float) -> None:
         super().__init__()
         self._folder, self._split, self._coder, self._texts = folder, split, coder, Texts(max_empty)
         self._schema = pa.schema([(f"text_{i}", pa.large_string()) for i in range(texts)])
-        self.rows, self.drops, self._starts = 0, Counter[str](), [0]
+        self._columns: dict[str, list[np.ndarray]] = {
+            "labels": [np.empty(0, coder.dtype)],
+            "ids": [np.empty(0, np.int64)],
+            "exact": [np.empty(0, np.uint64)],
+            "near": [np.empty(0, np.uint64)],
+        }
+        self.rows, self.drops = 0, Counter[str]()
         self._files = Counter[str]()  # rows of each
 
     def __enter__(self) -> _Writer:
-        types = {"labels": self._coder.dtype, **ARRAYS}
-        self._arrays = {name: self.enter_context(ArrayFile(self._path(name), kind)) for name, kind in types.items()}
         file = self.enter_context(pa.OSFile(str(self._folder / f"{self._split}.arrow"), "wb"))
         self._arrow = self.enter_context(pa.ipc.new_file(file, self._schema))
         return self
@@ -118,14 +111,13 @@ class _Writer(contextlib.ExitStack):
         labels = self._coder.encode(table)
         if full:
             found = {"labels": labels, "ids": ids, "exact": hashes(table.texts), "near": hashes(table.texts, near_form)}
-            for name, array in found.items():
-                self._arrays[name].append(array)
+            for name, chunk in found.items():
+                self._columns[name].append(chunk)
             texts = [pa.array(column, pa.large_string()) for column in table.texts]
             self._arrow.write_batch(pa.record_batch(texts, self._schema))
-            self._starts.append(self._starts[-1] + len(full))
 
     def finish(self, size: int | None) -> None:
-        """Raises InputError if there is another number of rows than ``size``, or for what `add` found."""
+        """Raises InputError if the number of rows is not ``size``, or for the faults that `add` found."""
         if size is not None and self.rows != size:
             each = f" ({', '.join(map(str, self._files.values()))})" if 1 < len(self._files) <= SHOWN else ""
             raise InputError(
@@ -134,9 +126,10 @@ class _Writer(contextlib.ExitStack):
             )
         self._texts.finish()
         self._coder.finish()
-        np.save(self._path("starts"), np.array(self._starts, np.int64))
-        with replacing(self._path("labels")) as draft:
-            write_array(draft, map(self._coder.final, Stored(self._path("labels"))))
+        self._save("starts", np.cumsum([len(chunk) for chunk in self._columns["ids"]]))
+        self._save("labels", self._coder.final(np.concatenate(self._columns.pop("labels"))))
+        for name in list(self._columns):
+            self._save(name, np.concatenate(self._columns.pop(name)))
 
-    def _path(self, name: str) -> Path:
-        return self._folder / f"{self._split}.{name}.npy"
+    def _save(self, name: str, column: np.ndarray) -> None:
+        np.save(self._folder / f"{self._split}.{name}.npy", column)

@@ -1,4 +1,4 @@
-"""What is asked of texts, and what tells two of them apart."""
+"""Checks of texts, and their hashes: exact, and up to case, punctuation and spaces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hashlib import blake2b
 import numpy as np
 
 from clsnorm.data.formats.faults import Faults, names_of
-from clsnorm.data.sources.source import Table
+from clsnorm.data.formats.reader import Table
 from clsnorm.errors import InputError
 
 
@@ -27,10 +27,10 @@ UNMARKED = _Unmarked()
 
 
 def near_form(text: str) -> str:
-    """Returns a text in the form in which near-exact duplicates are the same.
+    """Returns a form of a text that is equal for near-exact duplicates.
 
     Compatibility forms of Unicode are unified (NFKC), letters are lower-cased, punctuation is dropped, runs of spaces
-    become one. A text of nothing else is returned as it is.
+    become one. A text that would become empty is returned unchanged.
 
     Example:
         >>> near_form("It 's  GOOD .") == near_form("it's good") == "its good"
@@ -43,13 +43,13 @@ def near_form(text: str) -> str:
 
 
 def hashes(texts: Sequence[Sequence[str]], form: Callable[[str], str] = str) -> np.ndarray:
-    """Returns 64 bits for each row that are the same for rows with the same text or pair, uint64 ``(rows,)``.
+    """Returns a 64-bit hash of each row's text or pair, uint64 ``(rows,)``.
 
-    Two different texts among n share them with a probability of about ``n² / 2⁶⁵``: 3e-6 for ten million.
+    Among n different texts two collide with a probability of about ``n² / 2⁶⁵``: 3e-6 for ten million.
 
     Args:
         texts: One list of texts, or two for pairs.
-        form: Applied to each text before.
+        form: Applied to each text first.
     """
     return np.frombuffer(b"".join(map(_digest, _rows(texts, form))), np.uint64)
 
@@ -58,7 +58,7 @@ def _rows(texts: Sequence[Sequence[str]], form: Callable[[str], str]) -> Iterabl
     formed = [[form(text) for text in column] for column in texts]
     if len(formed) == 1:
         return formed[0]
-    return [f"{len(first)} {first}{second}" for first, second in zip(*formed, strict=True)]  # no pair reads as another
+    return [f"{len(first)} {first}{second}" for first, second in zip(*formed, strict=True)]  # unambiguous
 
 
 def _digest(text: str) -> bytes:
@@ -66,7 +66,7 @@ def _digest(text: str) -> bytes:
 
 
 class Texts:
-    """Checks the texts of one split chunk by chunk, and finds the rows that have all of theirs.
+    """Checks the texts of one split chunk by chunk, and finds the rows without an empty text.
 
     Args:
         max_empty: Largest share of rows with an empty text.
@@ -76,12 +76,12 @@ class Texts:
         self._max_empty = max_empty
         self._faults = Faults("", "")
         self._rows = self._empty = 0
-        self._files: dict[str, None] = {}  # in the order of their reading
-        self._numbers: dict[int, str] = {}  # of a text column of nothing but numbers: the first one
-        self._words: set[int] = set()  # text columns that hold more than numbers
+        self._files: dict[str, None] = {}  # in the order of reading
+        self._numbers: dict[int, str] = {}  # first cell of each text column
+        self._words: set[int] = set()  # text columns that do not only hold numbers
 
     def full(self, table: Table) -> list[int]:
-        """Returns the rows of the next chunk of which no text is empty."""
+        """Returns the rows of the next chunk without an empty text."""
         if table.shown != self._faults.file:
             self._refuse_faults()
             self._faults = Faults(table.shown, table.unit)
@@ -99,10 +99,10 @@ class Texts:
         return full
 
     def finish(self) -> None:
-        """Raises InputError for what `full` found.
+        """Raises InputError for the faults that `full` found.
 
-        That is: a cell that is no text, a column of nothing but numbers, more than ``max_empty`` of the rows with an
-        empty text, or no row with all of its texts.
+        These are: a cell that is no text, a column of numbers only, more than ``max_empty`` of the rows with an empty
+        text, or no row without one.
         """
         self._refuse_faults()
         shown = names_of(self._files)
@@ -116,7 +116,7 @@ class Texts:
         for column, example in self._numbers.items():
             if column not in self._words:
                 raise InputError(
-                    f"Expected text in {shown}, but a text column holds numbers alone, such as {example!r}. Name "
+                    f"Expected text in {shown}, but a text column holds only numbers, such as {example!r}. Name "
                     "another column in data.text"
                 )
 
@@ -132,7 +132,7 @@ class Texts:
 
 
 def _fault(cell: object) -> str:
-    """Returns what is wrong with a cell that should hold text or nothing."""
+    """Returns the fault of a cell that should hold text or nothing; empty: none."""
     if isinstance(cell, str):
         return "" if cell.isascii() or _encodes(cell) else "half of a surrogate pair"
     return "" if cell is None else f"{cell!r}"
@@ -147,7 +147,7 @@ def _encodes(text: str) -> bool:
 
 
 def is_number(text: str) -> bool:
-    """Returns whether a text is nothing but a number."""
+    """Returns whether a text is a number."""
     try:
         float(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Where rows come from: published files, an installed package, the hub."""
+"""Where rows come from: files, an installed package, the Hugging Face hub."""

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from clsnorm.data.formats.faults import require_columns, require_rows
-from clsnorm.data.formats.readers import CHUNK, from_arrow
-from clsnorm.data.sources.source import Source, Table, Unavailable
+from clsnorm.data.formats.parquet import from_arrow
+from clsnorm.data.formats.reader import CHUNK, Table
+from clsnorm.data.sources.source import Source, Unavailable
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ PROBE_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class HubSource(Source):
-    """A data set of the Hugging Face hub, loaded by `datasets`, which also keeps it for work without a network.
+    """A data set of the Hugging Face hub, loaded by `datasets`, which also caches it for use without a network.
 
-    Integer labels become names by the hub's own list of class names, where it has one: the order of classes may differ
-    from ours. With a commit as ``revision`` the rows are asked for only when nothing is cached.
+    Integer labels become names by the hub's list of class names, if it has one: the order of classes may differ from
+    ours. With a commit as ``revision`` the hub is contacted only if nothing is cached.
 
     Args:
-        id: Such as ``nyu-mll/glue``, or a local folder that `datasets` understands.
-        config: The configuration of that name, several whose rows follow each other, or null.
-        revision: A commit, a branch, or null for the newest.
+        id: A name such as ``nyu-mll/glue``, or a local folder that `datasets` understands.
+        config: The name of a configuration, of several (their rows follow each other), or null.
+        revision: A commit, a branch, or null for the newest commit.
     """
 
     kind: ClassVar[str] = "hub"
@@ -53,15 +54,15 @@ class HubSource(Source):
                 digest.update(repr((split, table.texts, table.labels)).encode(errors="surrogatepass"))
         return digest.hexdigest()
 
-    def at_hand(self, root: Path) -> bool:
+    def is_available(self, root: Path) -> bool:
         import datasets
 
         owner, _, name = self.id.rpartition("/")
-        kept = f"{owner}___{datasets.naming.camelcase_to_snakecase(name)}"  # as `datasets` names its folder
-        return Path(self.id).exists() or (Path(datasets.config.HF_DATASETS_CACHE) / kept).exists()
+        cached = f"{owner}___{datasets.naming.camelcase_to_snakecase(name)}"  # as `datasets` names its folder
+        return Path(self.id).exists() or (Path(datasets.config.HF_DATASETS_CACHE) / cached).exists()
 
     def has_changed(self, root: Path, content: str) -> bool:
-        return False  # a commit stays as it is, and only a network knows where a branch stands
+        return False  # a commit never changes, and only the hub knows the newest commit of a branch
 
     def read(self, root: Path, split: str) -> Iterator[Table]:
         for config in self._configs:
@@ -78,11 +79,11 @@ class HubSource(Source):
         names = getattr(part.features[str(self.label)], "names", None)
         rows = part.select_columns([str(column) for column in self.columns]).with_format("arrow")
         for start in range(0, part.num_rows, CHUNK):
-            read = from_arrow(rows[start : start + CHUNK], self.columns, shown, start + 1)
+            table = from_arrow(rows[start : start + CHUNK], self.columns, shown, start + 1)
             if names:
-                cells = read.values[self.label]
-                read.values[self.label] = [names[c] if c is not None and 0 <= c < len(names) else c for c in cells]
-            yield self.table(read)
+                codes = table.columns[self.label]
+                table.columns[self.label] = [names[c] if c is not None and 0 <= c < len(names) else c for c in codes]
+            yield self.table(table)
 
     def location(self, root: Path, split: str) -> str:
         return ", ".join(f"{self._shown(config)}:{name}" for config in self._configs for name in self.files(split))
@@ -96,7 +97,7 @@ class HubSource(Source):
 
     @property
     def cure(self) -> str:
-        return "go online once: the rows are then kept"
+        return "connect to the network once: the rows are then cached"
 
 
 @lru_cache(maxsize=8)
@@ -105,20 +106,15 @@ def _load(name: str, config: str | None, revision: str | None) -> DatasetDict:
     import datasets
 
     place = f"the hub {name}" + (f" ({config})" if config else "")
-    kept = "" if Path(name).exists() else ", and not in its cache"
+    uncached = "" if Path(name).exists() else ", and not in its cache"
     with _offline_if_unreachable(datasets.config) as offline:
         try:
             loaded = datasets.load_dataset(name, config, revision=revision)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            datasets.exceptions.DatasetsError,
-        ) as error:  # what `datasets` raises when it cannot have it
+        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             reason = "not reachable" if offline else " ".join(str(error).split())[:160]
-            raise Unavailable(f"{place} ({reason}{kept})") from None
+            raise Unavailable(f"{place} ({reason}{uncached})") from None
     if revision and COMMIT.fullmatch(revision):
-        # Without a network `datasets` takes the newest copy in its cache, whatever the revision.
+        # Without a network `datasets` returns the newest copy in its cache, whatever the revision.
         files = [entry["filename"] for part in loaded.values() for entry in part.cache_files]
         if any(revision not in Path(file).parts for file in files):
             raise Unavailable(f"{place} (not reachable, and its cache has another revision than {revision[:8]})")
@@ -127,7 +123,7 @@ def _load(name: str, config: str | None, revision: str | None) -> DatasetDict:
 
 @contextlib.contextmanager
 def _offline_if_unreachable(config: Any) -> Iterator[bool]:
-    """Makes `datasets` look into its cache at once if the hub is out of reach; it would retry for half a minute."""
+    """Makes `datasets` use its cache at once if the hub is unreachable: otherwise it retries for half a minute."""
     before = config.HF_HUB_OFFLINE
     config.HF_HUB_OFFLINE = before or not _reachable(config.HF_ENDPOINT)
     try:
@@ -138,7 +134,7 @@ def _offline_if_unreachable(config: Any) -> Iterator[bool]:
 
 def _reachable(endpoint: str) -> bool:
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True  # names may be resolved by the proxy alone
+        return True  # perhaps only the proxy can resolve names
     url = urlsplit(endpoint)
     try:
         socket.create_connection((url.hostname or "", url.port or 443), timeout=PROBE_SECONDS).close()

@@ -3,67 +3,67 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator, Mapping, Sequence
+import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clsnorm.data.formats.readers import Reader
-from clsnorm.data.sources.source import Source, Table, Unavailable
+from clsnorm.data.formats.reader import Column, Table
+from clsnorm.data.sources.files_source import FilesSource
 from clsnorm.errors import InputError
 from clsnorm.files import digest
 
 
 @dataclass(frozen=True, kw_only=True)
-class WheelSource(Source):
+class WheelSource(FilesSource):
     """A file inside an installed package, found without importing the package.
 
     Args:
         package: The package's import name.
-        requirement: What to install if it is not there.
-        sha256: Of the file.
-        reader: How the file is laid out.
-        where: Column and value that a row must have, for a file that holds several data sets.
+        requirement: What to install if the package is missing.
+        sha256: Hash of the file.
+        reader: The format of the file.
+        where: Only rows with these values in these columns are used, if a file has several data sets.
     """
 
     kind = "wheel"
     package: str
     requirement: str
     sha256: str
-    reader: Reader
     where: Mapping[str, str]
 
-    def paths(self, split: str) -> list[Path]:
-        """Returns the paths of the files of ``split``; raises Unavailable if one is not there."""
+    def folder(self, root: Path) -> Path:
+        """Returns the package's folder, or where pip would install it."""
         spec = importlib.util.find_spec(self.package)
-        folders = [Path(folder) for folder in (spec.submodule_search_locations or [])] if spec else []
-        return [self._path(folders, name) for name in self.files(split)]
-
-    def _path(self, folders: Sequence[Path], name: str) -> Path:
-        for folder in folders:
-            if (path := folder / name).is_file():
-                return path
-        raise Unavailable(f"{name} in the package {self.package} (not installed)")
+        folders = list(spec.submodule_search_locations or ()) if spec else []
+        return Path(folders[0]) if folders else Path(sysconfig.get_path("purelib"), *self.package.split("."))
 
     def fingerprint(self, root: Path) -> str:
+        super().fingerprint(root)  # raises Unavailable
         for split in self.splits:
-            for path in self.paths(split):
+            for path in self.paths(root, split):
                 if (found := digest(path)) != self.sha256:
                     raise InputError(
                         f"Expected {self.location(root, split)} to have sha256 {self.sha256[:12]}..., but got "
-                        f"{found[:12]}...: it is of another version. Run `pip install {self.requirement}`"
+                        f"{found[:12]}...: the package has another version. Run `pip install {self.requirement}`"
                     )
         return self.sha256
 
     def has_changed(self, root: Path, content: str) -> bool:
-        return False  # the configuration states its sha256
+        return False  # `fingerprint` refuses any other content
 
-    def read(self, root: Path, split: str) -> Iterator[Table]:
-        shown = [f"wheel:{self.package}/{name}" for name in self.files(split)]
-        wanted = list(dict.fromkeys([*self.columns, *self.where]))
-        for columns in self.reader.read(self.paths(split), wanted, shown=shown):
-            filters = [(columns.values[column], value) for column, value in self.where.items()]
-            rows = [i for i in range(len(columns.lines)) if all(cells[i] == value for cells, value in filters)]
-            yield self.table(columns).keep(rows)
+    @property
+    def columns(self) -> list[Column]:
+        return list(dict.fromkeys([*super().columns, *self.where]))
+
+    def table(self, read: Table) -> Table:
+        filters = [(read.columns[column], value) for column, value in self.where.items()]
+        return super().table(
+            read.keep([row for row in range(len(read.lines)) if all(cells[row] == value for cells, value in filters)])
+        )
+
+    def shown(self, root: Path, path: Path) -> str:
+        return f"wheel:{self.package}/{path.relative_to(self.folder(root)).as_posix()}"
 
     def location(self, root: Path, split: str) -> str:
         return ", ".join(f"wheel:{self.package}/{name}" for name in self.files(split))

@@ -9,24 +9,23 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from clsnorm.batches import Batch
-from clsnorm.data.rows.selection import Selection
 from clsnorm.data.tokens.sampling import GlobalBatches, Part
 from clsnorm.data.tokens.tokenization import Tokens
 
 
 class TokenDataset(Dataset[Batch]):
-    """Rows of a split; asked for a part of a batch, it gives a `Batch`.
+    """Rows of a split. Indexed by a part of a global batch, it returns a `Batch`.
 
     Args:
         tokens: The split.
-        rows: The rows that count; None: all.
+        rows: Which rows of ``tokens``; None: all.
         packed: Whether batches are packed or padded.
         padding: Token id that fills padded batches.
     """
 
-    def __init__(self, tokens: Tokens, *, rows: Selection | None = None, packed: bool, padding: int) -> None:
+    def __init__(self, tokens: Tokens, *, rows: np.ndarray | None = None, packed: bool, padding: int) -> None:
         self.tokens, self.packed, self.padding = tokens, packed, padding
-        self.rows = Selection.everything(len(tokens)) if rows is None else rows
+        self.rows = np.arange(len(tokens)) if rows is None else rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,8 +34,8 @@ class TokenDataset(Dataset[Batch]):
         return self.__getitems__(Part(np.array([index]), 1))
 
     def __getitems__(self, part: Part) -> Batch:
-        rows = self.rows.rows(part.rows)
-        at, positions, lengths = self.tokens.places(rows)
+        rows = self.rows[part.rows]
+        at, positions, lengths = self.tokens.locate(rows)
         columns = [self.tokens.token_ids[at].astype(np.int64), positions, self.tokens.segment_ids[at].astype(np.int64)]
         if self.packed:
             columns = [column[None] for column in columns]
@@ -70,11 +69,11 @@ def _as_is(batch: Any) -> Any:
 class BatchLoader(DataLoader[Batch]):
     """A loader of global batches.
 
-    It has ``state_dict`` and ``load_state_dict``, which hold nothing: a sampler that is told where to start needs no
-    state, and without them Lightning would replay the epoch from its beginning after a resume.
+    Its ``state_dict`` is empty: `GlobalBatches.resume_at` sets where to start. Without the method Lightning would
+    replay the epoch from its beginning after a resume.
 
     Args:
-        dataset: Gives batches.
+        dataset: The rows.
         batches: Which examples are in which batch.
         num_workers: Processes that load; 0: this one.
     """

@@ -24,10 +24,10 @@ class Part(NamedTuple):
 
 
 class GlobalBatches(Sampler[Part]):
-    """Cuts the data into global batches, and each batch into one part a process.
+    """Cuts the data into global batches, and each batch into one part per process.
 
-    Batch b of epoch e depends on (seed, e) alone, not on the number of processes: their parts, joined in the order of
-    the ranks, are the batch. The last batch may be smaller; nothing is dropped or repeated. A process may get an empty
+    Batch b of epoch e depends only on (seed, e), not on the number of processes: their parts, joined in the order of
+    the ranks, are the batch. The last batch may be smaller; no row is dropped or repeated. A process may get an empty
     part, and all get the same number of parts.
 
     Args:
@@ -51,7 +51,7 @@ class GlobalBatches(Sampler[Part]):
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Moves to the beginning of an epoch; leaves a place within it that `resume_at` has set."""
+        """Moves to the beginning of an epoch; keeps a start within it that `resume_at` has set."""
         if epoch != self.epoch:
             self.epoch, self.start = epoch, 0
 
@@ -70,5 +70,5 @@ class GlobalBatches(Sampler[Part]):
             yield Part(np.array_split(batch, self.world_size)[self.rank], len(batch))
 
     def __len__(self) -> int:
-        """Batches of a whole epoch, also after `resume_at`: Lightning counts from the epoch's beginning."""
+        """Batches of a whole epoch, also after `resume_at`, because Lightning counts from the epoch's beginning."""
         return -(-self.size // self.batch_size)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
@@ -13,18 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsnorm.data.rows.arrays import ArrayFile, map_array, write_array
-from clsnorm.data.rows.columns import Column, Stored
-from clsnorm.data.rows.selection import Selection
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-TYPES = {"token_ids": np.int32, "segment_ids": np.uint8, "offsets": np.int64, "truncated": np.bool_}
-LABELS = "labels.npy"
-PIECE = 1 << 16  # rows that are looked at at once
-SAMPLE = 1000  # rows that tell how much of a text the tokenizer knows
+MAPPED: dict[str, np.dtype] = {"token_ids": np.dtype(np.int32), "segment_ids": np.dtype(np.uint8)}  # in raw files
+PIECE = 1 << 16  # rows that `digest` hashes at once
+SAMPLE = 1000  # rows from which the share of unknown tokens is estimated
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,7 @@ class Tokens:
         token_ids: int32 ``(N,)``.
         segment_ids: uint8 ``(N,)``: 0 in the first text, 1 in the second.
         offsets: int64 ``(rows + 1,)``: row i is ``token_ids[offsets[i]:offsets[i + 1]]``.
-        truncated: bool ``(rows,)``: whether the row had more tokens than are kept.
+        truncated: bool ``(rows,)``: whether the row lost tokens to ``max_length``.
         labels: int64 or float32 ``(rows,)``.
         example_ids: int64 ``(rows,)``.
     """
@@ -52,14 +47,15 @@ class Tokens:
 
     @classmethod
     def load(cls, folder: Path) -> Tokens:
-        """Maps what `write` wrote into memory: nothing is copied."""
-        return cls(**{column.name: map_array(folder / f"{column.name}.npy") for column in fields(cls)})
+        """Maps the files of `write` into memory without copying them."""
+        return cls(**{column.name: _map(folder, column.name) for column in fields(cls)})
 
-    def places(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns of the tokens of ``rows``, end to end: where each stands, and its position in its row.
+    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns where the tokens of ``rows`` are, row after row.
 
         Returns:
-            int64 ``(N,)`` places in `token_ids`, int64 ``(N,)`` positions from 0, and the lengths of the rows.
+            int64 ``(N,)`` indices into `token_ids`, int64 ``(N,)`` positions from 0 in each row, and the lengths of the
+            rows.
         """
         first = self.offsets[rows]
         lengths = self.offsets[rows + 1] - first
@@ -67,28 +63,20 @@ class Tokens:
         positions = np.arange(lengths.sum()) - np.repeat(starts, lengths)
         return np.repeat(first, lengths) + positions, positions, lengths
 
-    def digest(self, rows: Selection) -> bytes:
-        """Returns the sha256 of tokens, labels and ids of ``rows``, the same wherever the rows came from."""
+    def digest(self, rows: np.ndarray) -> bytes:
+        """Returns the sha256 of tokens, labels and ids of ``rows``; it does not depend on where they came from."""
         digest = hashlib.sha256()
-        for part in rows.pieces(PIECE):
-            at, _, lengths = self.places(part)
-            for column in (
-                self.token_ids[at],
-                self.segment_ids[at],
-                lengths,
-                self.labels[part],
-                self.example_ids[part],
-            ):
+        for start in range(0, len(rows), PIECE):
+            part = rows[start : start + PIECE]
+            at, _, lengths = self.locate(part)
+            numbers = (lengths, self.labels[part], self.example_ids[part])
+            for column in (self.token_ids[at], self.segment_ids[at], *numbers):
                 digest.update(column.tobytes())
         return digest.digest()
 
-    def truncated_rows(self, rows: Selection) -> int:
-        """Returns how many of the ``rows`` had more tokens than are kept."""
-        return sum(int(self.truncated[part].sum()) for part in rows.pieces(PIECE))
-
-    def unknown_share(self, rows: Selection, tokenizer: PreTrainedTokenizerFast) -> float:
-        """Returns the share of tokens unknown to the tokenizer, special ones aside, in a sample of the ``rows``."""
-        sample = rows.rows(np.arange(0, len(rows), max(1, len(rows) // SAMPLE)))
+    def unknown_share(self, rows: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> float:
+        """Returns the share of tokens unknown to the tokenizer, special ones excluded, in a sample of the ``rows``."""
+        sample = rows[:: max(1, len(rows) // SAMPLE)]
         ids = [self.token_ids[self.offsets[row] : self.offsets[row + 1]] for row in sample]
         unknown = tokenizer.unk_token_id  # None: the tokenizer can spell anything
         special = [token for token in tokenizer.all_special_ids if token != unknown]
@@ -97,17 +85,24 @@ class Tokens:
         return float((found == unknown).mean()) if len(found) and unknown is not None else 0.0
 
 
+def _map(folder: Path, name: str) -> np.ndarray:
+    if name not in MAPPED:
+        return np.load(folder / f"{name}.npy", mmap_mode="r")
+    path, dtype = folder / name, MAPPED[name]
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)  # mmap refuses empty files
+
+
 def write(
     folder: Path,
     texts: Iterable[list[list[str]]],
-    labels: Column,
-    example_ids: Column,
+    labels: np.ndarray,
+    example_ids: np.ndarray,
     tokenizer: PreTrainedTokenizerFast,
     max_length: int,
 ) -> None:
     """Tokenizes texts chunk by chunk into ``folder``, for `Tokens.load`.
 
-    The tokenizer's own special tokens are added. A single text that is too long loses tokens at its end. Of a pair, the
+    The tokenizer's special tokens are added. A single text that is too long loses tokens at its end. Of a pair, the
     longer text loses its last token until both fit (``longest_first``).
 
     Args:
@@ -118,47 +113,49 @@ def write(
         tokenizer: A fast tokenizer.
         max_length: Tokens kept of a row, special tokens included.
     """
-    numbered = "token_type_ids" in tokenizer.model_input_names
-    end = 0
-    with ExitStack() as stack:
-        files = {name: stack.enter_context(ArrayFile(folder / f"{name}.npy", kind)) for name, kind in TYPES.items()}
-        files["offsets"].append(np.zeros(1))
-        for chunk in texts:
-            encodings = _encode(chunk, tokenizer, max_length)
-            ids = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), np.int32)
-            segments = chain.from_iterable(encoding.type_ids for encoding in encodings)
-            files["token_ids"].append(ids)
-            files["segment_ids"].append(np.fromiter(segments, np.uint8) if numbered else np.zeros(len(ids)))
-            files["offsets"].append(end + np.cumsum([len(encoding) for encoding in encodings]))
-            files["truncated"].append(np.array([bool(encoding.overflowing) for encoding in encodings]))
-            end += len(ids)
-    write_array(folder / LABELS, labels)
-    write_array(folder / "example_ids.npy", example_ids)
-
-
-def labels_in(folder: Path) -> Column:
-    """Returns the labels of what `write` wrote to ``folder``."""
-    return Stored(folder / LABELS)
+    lengths, truncated = [np.zeros(1, np.int64)], [np.empty(0, np.bool_)]
+    with (folder / "token_ids").open("wb") as token_ids, (folder / "segment_ids").open("wb") as segment_ids:
+        for encodings in _encoded(texts, tokenizer, max_length):
+            ids = chain.from_iterable(encoding.ids for encoding in encodings)
+            token_ids.write(np.fromiter(ids, MAPPED["token_ids"]).tobytes())
+            segment_ids.write(_segments(encodings, tokenizer).tobytes())
+            lengths.append(np.array([len(encoding) for encoding in encodings]))
+            truncated.append(np.array([bool(encoding.overflowing) for encoding in encodings]))
+    np.save(folder / "offsets.npy", np.cumsum(np.concatenate(lengths)))
+    np.save(folder / "truncated.npy", np.concatenate(truncated))
+    np.save(folder / "labels.npy", labels)
+    np.save(folder / "example_ids.npy", example_ids)
 
 
 def truncation_rule(*, pairs: bool) -> str:
-    """Returns what loses tokens: the longer text of a pair, or the only one; as `tokenizers` names it."""
+    """Returns which text loses tokens, the longer of a pair or the only one, by its name in `tokenizers`."""
     return "longest_first" if pairs else "only_first"
 
 
-def _encode(texts: Sequence[list[str]], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Sequence[Any]:
-    """Returns what the tokenizer's own call makes, without the lists that it would also make of each row."""
-    backend, rule = tokenizer.backend_tokenizer, truncation_rule(pairs=len(texts) == 2)
-    backend.enable_truncation(max_length, strategy=rule, direction=tokenizer.truncation_side)
-    backend.no_padding()
-    backend.encode_special_tokens = tokenizer.split_special_tokens
-    return backend.encode_batch_fast(texts[0] if len(texts) == 1 else list(zip(*texts, strict=True)))
+def _encoded(
+    texts: Iterable[list[list[str]]], tokenizer: PreTrainedTokenizerFast, max_length: int
+) -> Iterator[Sequence[Any]]:
+    """Yields the encodings of each chunk, without the lists that the tokenizer's own call would build of each row."""
+    backend = tokenizer.backend_tokenizer
+    for chunk in texts:
+        rule = truncation_rule(pairs=len(chunk) == 2)
+        backend.enable_truncation(max_length, strategy=rule, direction=tokenizer.truncation_side)
+        backend.no_padding()
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        yield backend.encode_batch_fast(chunk[0] if len(chunk) == 1 else list(zip(*chunk, strict=True)))
 
 
-def check_tokenizer(tokenizer: PreTrainedTokenizerFast, max_length: int, *, pairs: bool) -> None:
-    """Raises InputError if the tokenizer is not a fast one, or cannot make ``max_length`` tokens."""
+def _segments(encodings: Sequence[Any], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:
+    """Returns the segment of each token; 0 where the model knows no segments."""
+    if "token_type_ids" not in tokenizer.model_input_names:
+        return np.zeros(sum(map(len, encodings)), MAPPED["segment_ids"])
+    return np.fromiter(chain.from_iterable(encoding.type_ids for encoding in encodings), MAPPED["segment_ids"])
+
+
+def require_tokenizer(tokenizer: PreTrainedTokenizerFast, max_length: int, *, pairs: bool) -> None:
+    """Raises InputError unless the tokenizer is a fast one and its model reads ``max_length`` tokens."""
     if not getattr(tokenizer, "is_fast", False):
-        raise InputError(f"Expected a fast tokenizer, but got {type(tokenizer).__name__}. Take a model with one")
+        raise InputError(f"Expected a fast tokenizer, but got {type(tokenizer).__name__}. Use a model that has one")
     special, most = tokenizer.num_special_tokens_to_add(pair=pairs), tokenizer.model_max_length
     if not special < max_length <= most:
         raise InputError(
@@ -168,9 +165,9 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerFast, max_length: int, *, pair
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:
-    """Returns a sha256 of all that steers tokenization, and of nothing that a call changes (truncation, padding)."""
+    """Returns a sha256 of all that affects tokenization, but for what each call sets (truncation, padding)."""
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     content.pop("truncation", None)
     content.pop("padding", None)
-    kept = [content, "token_type_ids" in tokenizer.model_input_names]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    parts = [content, "token_type_ids" in tokenizer.model_input_names]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

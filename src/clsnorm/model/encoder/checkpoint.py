@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Pooler(nn.Module):
-    """BERT's pooler: ``tanh(W h + b)`` of the last hidden state at [CLS], with both sides of the tanh to be had."""
+    """BERT's pooler, ``tanh(W h + b)`` of the last hidden state at [CLS], with the values before and after the tanh."""
 
     def __init__(self, dense: nn.Linear, activation: nn.Module) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Pooler(nn.Module):
 
 
 def load_config(path: str, location: str) -> Any:
-    """Returns the model's config; raises `InputError` if it cannot be had."""
+    """Returns the model's config; raises `InputError` if it cannot be loaded."""
     from transformers import AutoConfig
 
     def load(local: bool) -> Any:
@@ -39,7 +39,7 @@ def load_config(path: str, location: str) -> Any:
 
 
 def set_dropout(config: Any, family: Family, dropout: float | None) -> None:
-    """Sets hidden and attention dropout in ``config``; raises `InputError` where their names are not known."""
+    """Sets hidden and attention dropout in ``config``; raises `InputError` if the family's names are unknown."""
     require_probability(
         "model.dropout", dropout, or_null=True, advice="Set model.dropout=null for the checkpoint's own"
     )
@@ -48,14 +48,14 @@ def set_dropout(config: Any, family: Family, dropout: float | None) -> None:
     if not family.dropout:
         raise InputError(
             f"Expected argument `model.dropout` to be null for the family {config.model_type!r}, whose options of "
-            f"dropout are not known here, but got {dropout}. Known are {known_families()}; set model.dropout=null"
+            f"dropout are unknown here, but got {dropout}. Known are {known_families()}; set model.dropout=null"
         )
     for field in family.dropout:
         setattr(config, field, dropout)
 
 
 def load_model(path: str, location: str, config: Any, tap: str, attention: str, seed_init: int) -> Any:
-    """Loads float32 weights, and a pooler only if ``tap`` needs one; what is missing is drawn from ``seed_init``."""
+    """Loads float32 weights, with a pooler only if ``tap`` needs it; missing weights are drawn from ``seed_init``."""
     from transformers import AutoModel
 
     options: dict[str, Any] = {}
@@ -79,27 +79,27 @@ def load_model(path: str, location: str, config: Any, tap: str, attention: str, 
             **options,
         )
 
-    with _quiet(), torch.random.fork_rng(devices=[]):  # weights are made on the CPU
+    with _quiet(), torch.random.fork_rng(devices=[]):  # weights are created on the CPU
         model, info = fetch(path, location, "model", load)
     _check_missing(path, config, sorted(info["missing_keys"]))
     return model
 
 
 def has_pooler(path: str) -> bool:
-    """Tells whether a model has a pooler whose weights its checkpoint holds.
+    """Returns whether a model has a pooler and its checkpoint has the weights for it.
 
     Args:
         path: As in `clsnorm.model.encoder.weights.locate`.
 
     Raises:
-        InputError: If the model cannot be had.
+        InputError: If the model cannot be loaded.
     """
     location = locate(path)
     return _takes_pooler(load_config(path, location)) and any("pooler." in name for name in weight_names(path))
 
 
 def _takes_pooler(config: Any) -> bool:
-    """Tells whether the family's model class builds its pooler on request."""
+    """Returns whether the family's model class has an option for its pooler."""
     from transformers import AutoModel
 
     model_class = AutoModel._model_mapping.get(type(config), None)
@@ -118,16 +118,16 @@ def _check_missing(path: str, config: Any, missing: list[str]) -> None:
 
 
 def detach_pooler(model: Any) -> Pooler:
-    """Takes the pooler out of ``model``, so that both sides of its tanh can be read and it runs once."""
+    """Removes the pooler from ``model`` and returns it, so that both sides of its tanh can be read and it runs once."""
     pooler = model.pooler
-    dense = getattr(pooler, "dense", pooler)  # ALBERT keeps the linear layer and the activation apart
+    dense = getattr(pooler, "dense", pooler)  # in ALBERT the pooler is the linear layer, without the activation
     activation = getattr(pooler, "activation", None) or getattr(model, "pooler_activation", None) or nn.Tanh()
     model.pooler = None
     return Pooler(dense, activation)
 
 
 def digest_of(encoder: nn.Module, tap: str) -> str:
-    """Returns a digest of names, shapes and values of the weights, and of the tap."""
+    """Returns a digest of the tap and of the names, shapes and values of the weights."""
     digest = hashlib.sha256(tap.encode())
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name}{tuple(tensor.shape)}".encode())
@@ -137,7 +137,7 @@ def digest_of(encoder: nn.Module, tap: str) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Switches off transformers' progress bars and its report on weights that are not loaded, for a while."""
+    """Switches off transformers' progress bars and its report on missing weights in a ``with`` block."""
     from transformers.utils import logging as hf_logging
 
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()

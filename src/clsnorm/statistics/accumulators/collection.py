@@ -1,4 +1,4 @@
-"""`Collection`: a `Snapshot` for each of several places, filled together."""
+"""`Collection`: one `Snapshot` for each of several places, filled together."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from clsnorm.statistics.accumulators.snapshot import Snapshot
 
 
 class Collection:
-    """Snapshots by the name of their place, all of one dimension and of the same examples.
+    """Snapshots by place, all of the same dimension and the same examples.
 
     Args:
         dim: Dimensions of an embedding.
         num_classes: Number of classes; 0 for regression.
-        places: Those known from the start; others are added when rows of them come.
+        places: Places known from the start; others are added with their first rows.
 
     Attributes:
         snapshots: By place.
@@ -33,7 +33,7 @@ class Collection:
             self._at(place).update(rows, labels, ids)
 
     def all_reduce(self) -> None:
-        """Joins what all processes have seen, also one that saw no row. Collective; call it once."""
+        """Merges the snapshots of all processes, including those without rows. Collective; call it once."""
         for place in sorted({place for places in gather_objects(list(self.snapshots)) for place in places}):
             self._at(place).all_reduce()
 
@@ -42,7 +42,7 @@ class Collection:
         return {place: snapshot.state_dict() for place, snapshot in self.snapshots.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what `state_dict` returned."""
+        """Loads what `state_dict` returned."""
         for place, part in state.items():
             self._at(place).load_state_dict(part)
 

@@ -1,4 +1,4 @@
-"""`Moments`: mean and covariance of embeddings, exact over any split into batches and processes."""
+"""`Moments`: mean and covariance of embeddings, exact for any split into batches and processes."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_whole
 
 
 class Moments:
     """Count, mean and co-moments of embeddings of ``dim`` dimensions, accumulated in float64.
 
-    Kept are ``n``, ``sum x`` and ``sum x x^T`` of ``x = h - shift``, where the shift is the mean of the first batch.
+    Stored are ``n``, ``sum x`` and ``sum x x^T`` of ``x = h - shift``, where the shift is the mean of the first batch.
     [CLS] embeddings have means much larger than their spread; without the shift the covariance would be a
     difference of two large numbers. With a common shift the accumulators merge by addition, in any order; with
     differing shifts they are first translated, which is exact algebra:
@@ -24,7 +24,7 @@ class Moments:
         dim: Dimensions of an embedding.
 
     Raises:
-        InputError: ``dim`` is not a positive integer.
+        InputError: ``dim`` is not a whole number of at least 1.
 
     Example:
         >>> moments = Moments(2)
@@ -34,8 +34,7 @@ class Moments:
     """
 
     def __init__(self, dim: int) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise InputError(f"Expected argument `dim` to be a positive integer, but got {dim!r}")
+        require_whole("dim", dim, least=1)
         self.dim = dim
         self.count = 0
         self._shift = torch.zeros(dim, dtype=torch.float64)
@@ -43,7 +42,7 @@ class Moments:
         self._products = torch.zeros(dim, dim, dtype=torch.float64)
 
     def update(self, h: Tensor) -> None:
-        """Adds the embeddings ``h``, ``(n, dim)`` of any floating-point type; none at all is fine.
+        """Adds the embeddings ``h``, ``(n, dim)`` of any floating-point type; ``n`` may be 0.
 
         Raises:
             InputError: ``h`` has another shape, or is not floating point.
@@ -65,7 +64,7 @@ class Moments:
         self._products += rows.T @ rows
 
     def merge(self, other: "Moments") -> None:
-        """Adds all that ``other`` has seen; ``other`` is left as it is.
+        """Adds all embeddings of ``other``, which is not changed.
 
         Raises:
             InputError: ``other`` has another dimension.
@@ -85,7 +84,7 @@ class Moments:
     def all_reduce(self) -> None:
         """Replaces the accumulators by those of all processes together. Call it once, after the last update.
 
-        Collective. Processes that have seen nothing take part with zeros. The common shift is the mean of the
+        Collective. Processes without embeddings contribute zeros. The common shift is the mean of the
         processes' shifts, weighted by their counts.
         """
         weighted = torch.cat([self._shift * self.count, self._shift.new_tensor([self.count])])
@@ -131,7 +130,7 @@ class Moments:
         return self.mean, self.variance.sqrt()
 
     def is_finite(self) -> bool:
-        """Tells whether no NaN or infinity was added."""
+        """Returns whether no NaN or infinity was added."""
         return bool(self.mean.isfinite().all() and self.variance.isfinite().all())
 
     def state_dict(self) -> dict[str, Any]:
@@ -144,10 +143,10 @@ class Moments:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what ``state_dict`` returned.
+        """Loads what ``state_dict`` returned.
 
         Raises:
-            InputError: The state is of another dimension.
+            InputError: The state has another dimension.
         """
         if state["shift"].shape != (self.dim,):
             raise InputError(f"Expected moments of dimension {self.dim}, but got {len(state['shift'])}")
@@ -166,7 +165,7 @@ class Moments:
         return self._sum / self.count
 
     def _around(self, shift: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the sum and the products as they would be had ``shift`` been the shift."""
+        """Returns the sum and the products translated to ``shift``."""
         delta = self._shift - shift.to(self._shift.device)
         cross = delta[:, None] * self._sum
         products = self._products + cross + cross.T + self.count * (delta[:, None] * delta)

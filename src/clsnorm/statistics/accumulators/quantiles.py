@@ -1,4 +1,4 @@
-"""`Quantiles`: quantiles of each dimension of embeddings, from a sketch that merges over batches and processes."""
+"""`Quantiles`: quantiles of each dimension of embeddings, from a mergeable sketch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,25 +7,26 @@ import torch
 from torch import Tensor
 
 from clsnorm.distributed import gather_objects
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_whole
 
-CAPACITY = 4096  # rows that a level holds: exact up to as many
+CAPACITY = 4096  # rows of a level; quantiles are exact up to this many rows
 
 
 class Quantiles:
-    """Quantiles of ``dim`` dimensions: exact for up to 4,096 rows, then within a stated error of rank.
+    """Quantiles of ``dim`` dimensions: exact for up to 4,096 rows, then with a bounded error of rank.
 
     A sketch in levels (after Karnin, Lang & Liberty 2016, arXiv:1603.05346), all dimensions at once: a row of level
-    ``l`` stands for ``2^l`` rows. A level that holds more than 4,096 is sorted in each dimension, and every second
-    value moves up, by turns the odd and the even ones. One such step moves a rank by at most ``2^l``; the relative
-    error of a rank after ``n`` rows is at most ``ceil(log2(n / 4096)) / 4096``, 0.17 % for 400,000 rows. The smallest
-    and the largest value are exact. Merging the parts of several processes keeps the bound, though not each digit.
+    ``l`` represents ``2^l`` rows. A level that holds more than 4,096 is sorted in each dimension, and every second
+    value moves up, alternating between the odd and the even ones. One such step moves a rank by at most ``2^l``; the
+    relative error of a rank after ``n`` rows is at most ``ceil(log2(n / 4096)) / 4096``, 0.17 % for 400,000 rows. The
+    smallest and the largest value are exact. Merging sketches of several processes keeps the bound, but may change
+    digits.
 
     Args:
         dim: Dimensions of an embedding.
 
     Raises:
-        InputError: ``dim`` is not a positive integer.
+        InputError: ``dim`` is not a whole number of at least 1.
 
     Example:
         >>> quantiles = Quantiles(1)
@@ -35,16 +36,15 @@ class Quantiles:
     """
 
     def __init__(self, dim: int) -> None:
-        if isinstance(dim, bool) or not isinstance(dim, int) or dim < 1:
-            raise InputError(f"Expected argument `dim` to be a positive integer, but got {dim!r}")
+        require_whole("dim", dim, least=1)
         self.dim = dim
         self.count = 0
         self._levels = [torch.zeros(0, dim)]
-        self._halvings = [0]  # of each level: their parity says which values move up
+        self._halvings = [0]  # of each level; the parity says which values move up
         self._extremes = torch.tensor([[float("inf")], [-float("inf")]]).repeat(1, dim)
 
     def update(self, h: Tensor) -> None:
-        """Adds the embeddings ``h``, ``(n, dim)`` of any floating-point type; none at all is fine. Kept in float32.
+        """Adds the embeddings ``h``, ``(n, dim)`` of any floating-point type, stored in float32; ``n`` may be 0.
 
         Raises:
             InputError: ``h`` has another shape, or is not floating point.
@@ -58,7 +58,7 @@ class Quantiles:
             self._add([rows], len(rows), torch.stack([rows.amin(0), rows.amax(0)]))
 
     def merge(self, other: "Quantiles") -> None:
-        """Adds all that ``other`` has seen; ``other`` is left as it is.
+        """Adds all embeddings of ``other``, which is not changed.
 
         Raises:
             InputError: ``other`` has another dimension.
@@ -82,7 +82,7 @@ class Quantiles:
         return median, high - low
 
     def is_finite(self) -> bool:
-        """Tells whether no NaN or infinity was added.
+        """Returns whether no NaN or infinity was added.
 
         Raises:
             InputError: Nothing has been added yet.
@@ -119,10 +119,10 @@ class Quantiles:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what ``state_dict`` returned.
+        """Loads what ``state_dict`` returned.
 
         Raises:
-            InputError: The state is of another dimension.
+            InputError: The state has another dimension.
         """
         if state["extremes"].shape != (2, self.dim):
             raise InputError(f"Expected quantiles of dimension {self.dim}, but got {state['extremes'].shape[1]}")
@@ -143,13 +143,13 @@ class Quantiles:
             self._raise_to(number)
             self._levels[number] = torch.cat([self._levels[number], rows])
         number = 0
-        while number < len(self._levels):  # a level that overflows may make a new one
+        while number < len(self._levels):  # a level that overflows may create another
             if len(self._levels[number]) > CAPACITY:
                 self._halve(number)
             number += 1
 
     def _halve(self, number: int) -> None:
-        """Moves every second value of an even number of rows up; an odd row out stays."""
+        """Moves every second value of an even number of rows up; with an odd number the last row stays."""
         rows = self._levels[number]
         even = len(rows) // 2 * 2
         moving = rows[:even].sort(0).values[self._halvings[number] % 2 :: 2]
@@ -164,7 +164,7 @@ class Quantiles:
             self._halvings.append(0)
 
     def _ordered(self) -> tuple[Tensor, Tensor]:
-        """Returns values and the ranks, from 0, that they stand at, both ``(dim, m)`` and ascending, extremes added."""
+        """Returns values and their ranks, from 0, both ``(dim, m)`` and ascending, with the extremes at both ends."""
         values = torch.cat(self._levels).T.double()
         weights = torch.cat([torch.full((len(level),), 2.0**i) for i, level in enumerate(self._levels)]).double()
         values, order = values.sort(1)

@@ -1,4 +1,4 @@
-"""`Snapshot`: all accumulators of one place in a model, filled in one pass."""
+"""`Snapshot`: all accumulators for one place in a model, filled in one pass."""
 
 from __future__ import annotations
 
@@ -9,29 +9,34 @@ import torch
 from torch import Tensor
 
 from clsnorm.errors import InputError
+from clsnorm.statistics.accumulators.class_sums import ClassSums
+from clsnorm.statistics.accumulators.directions import Directions
+from clsnorm.statistics.accumulators.higher_moments import HigherMoments
 from clsnorm.statistics.accumulators.moments import Moments
-from clsnorm.statistics.accumulators.rows import Classes, Directions, Norms, Sample, Sums, Tails
-from clsnorm.statistics.structure import Between
+from clsnorm.statistics.accumulators.norms import Norms
+from clsnorm.statistics.accumulators.row_sample import RowSample
+from clsnorm.statistics.accumulators.sums import Sums
+from clsnorm.statistics.class_scatter import ClassScatter
 
-SAMPLE = 2048  # rows for what has no closed form
+SAMPLE = 2048  # rows of the sample, for statistics without a closed form
 STILL = 1e-12  # a standard deviation below this share of the mean, or of the largest one, is rounding noise of float64
 
 
 class Snapshot:
-    """What is known of the embeddings at one place: enough for every statistic of the catalogue.
+    """All accumulators of the embeddings at one place: enough for every statistic of the catalogue.
 
-    Rows that are not finite are counted in ``not_finite`` and make every number NaN: they are not silently left out.
+    Rows that are not finite are counted in ``not_finite`` and make every number NaN; they are not silently dropped.
 
     Args:
         dim: Dimensions of an embedding.
         num_classes: Number of classes; 0 for regression.
-        sample: Rows kept for what has no closed form.
+        sample: Rows of the sample, for statistics without a closed form.
     """
 
     def __init__(self, dim: int, *, num_classes: int, sample: int = SAMPLE) -> None:
         self.dim, self.num_classes = dim, num_classes
-        self.moments, self.directions, self.tails = Moments(dim), Directions(dim), Tails(dim)
-        self.norms, self.sample, self.classes = Norms(), Sample(sample), Classes(dim, max(num_classes, 1))
+        self.moments, self.directions, self.tails = Moments(dim), Directions(dim), HigherMoments(dim)
+        self.norms, self.sample, self.classes = Norms(), RowSample(sample), ClassSums(dim, max(num_classes, 1))
         self.faults = Sums(not_finite=())
 
     def update(self, h: Tensor, labels: Tensor, ids: Tensor) -> None:
@@ -62,13 +67,13 @@ class Snapshot:
         return {name: getattr(self, name) for name in names}
 
     def merge(self, other: Snapshot) -> None:
-        """Adds what ``other`` has seen.
+        """Adds all rows of ``other``.
 
         Raises:
-            InputError: If ``other`` has another dimension, other classes or another size of the sample.
+            InputError: If ``other`` differs in dimension, number of classes or sample size.
         """
         ours, theirs = ((s.dim, s.num_classes, s.sample.size) for s in (self, other))
-        if ours != theirs:  # told before anything is merged
+        if ours != theirs:  # before anything is merged
             raise InputError(
                 f"Expected a snapshot with (dim, num_classes, sample) {ours} to merge, but got one with {theirs}"
             )
@@ -87,7 +92,7 @@ class Snapshot:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what `state_dict` returned."""
+        """Loads what `state_dict` returned."""
         self._forget()
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
@@ -106,24 +111,34 @@ class Snapshot:
         """Rows with a value that is not finite."""
         return int(self.faults.sums["not_finite"])
 
+    @property
+    def mean(self) -> Tensor:
+        """``mu``, ``(dim,)``, on the host."""
+        return self.moments.mean.cpu()
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of each dimension, ``(dim,)``, divisor n, on the host; 0 as in `covariance`."""
+        return self.covariance.diagonal().sqrt()
+
     @cached_property
     def covariance(self) -> Tensor:
         """``(dim, dim)``, divisor n, on the host; exactly zero for a dimension whose spread is rounding noise.
 
         A dimension that never changes (a layer norm with a weight of zero gives one) would otherwise have a standard
-        deviation of about 1e-17, of which a ratio or a correlation would make much.
+        deviation of about 1e-17, which a ratio or a correlation would blow up.
         """
         covariance = self.moments.covariance.cpu()
         spread = covariance.diagonal().sqrt()
-        still = spread <= STILL * torch.maximum(self.moments.mean.cpu().abs(), spread.max())
+        still = spread <= STILL * torch.maximum(self.mean.abs(), spread.max())
         covariance[still] = 0.0
         covariance[:, still] = 0.0
         return covariance
 
     @cached_property
-    def between(self) -> Between:
+    def between(self) -> ClassScatter:
         """Class means and scatters."""
-        return Between(self.classes, self.covariance)
+        return ClassScatter(self.classes, self.covariance)
 
     @cached_property
     def _eigen(self) -> tuple[Tensor, Tensor]:
@@ -143,5 +158,5 @@ class Snapshot:
     @cached_property
     def second_moment_eigenvalues(self) -> Tensor:
         """Of ``E[h h^T]``, largest first."""
-        mean = self.moments.mean.cpu()
+        mean = self.mean
         return torch.linalg.eigvalsh(self.covariance + torch.outer(mean, mean)).clamp(min=0).flip(0)

@@ -1,4 +1,4 @@
-"""A `Snapshot` as a file: plain arrays, from which every statistic can be made again."""
+"""Saves and loads a `Snapshot` as plain arrays, from which every statistic can be computed later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ARGUMENTS = ("dim", "num_classes")
 
 
 def save(path: Path, snapshot: Snapshot) -> None:
-    """Writes all accumulators of ``snapshot`` as one ``.npz`` file, whole or not at all.
+    """Writes all accumulators of ``snapshot`` as one ``.npz`` file, atomically.
 
     Keys are ``dim``, ``num_classes`` and ``{accumulator}/{array}``, such as ``moments/products``; float64.
     """
@@ -30,7 +30,7 @@ def save(path: Path, snapshot: Snapshot) -> None:
 
 
 def load(path: Path | str) -> Snapshot:
-    """Returns the snapshot that `save` wrote; its statistics equal those of the saved one.
+    """Returns the snapshot that `save` wrote, with the same statistics.
 
     Raises:
         InputError: If ``path`` is not such a file.
@@ -43,7 +43,7 @@ def load(path: Path | str) -> Snapshot:
     path = Path(path)
     if not path.is_file():
         raise InputError(
-            f"Expected a file of accumulators, such as statistics/report_h.npz of a run, but {path} is none"
+            f"Expected a file of accumulators, such as statistics/report_h.npz of a run, but {path} does not exist"
         )
     arrays = _arrays(path)
     if not set(ARGUMENTS) <= arrays.keys():
@@ -65,7 +65,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (ValueError, TypeError, OSError, zipfile.BadZipFile):  # also a single array, a pickle, or a cut file
+    except (ValueError, TypeError, OSError, zipfile.BadZipFile):  # also a single array, a pickle, or a truncated file
         raise InputError(
             f"Expected {path} to be an .npz file of accumulators, but NumPy cannot read it as one"
         ) from None

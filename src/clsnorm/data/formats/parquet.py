@@ -1,0 +1,51 @@
+"""Parquet files, and other rows in Arrow's form."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clsnorm.data.formats.faults import require_columns, require_rows
+from clsnorm.data.formats.reader import CHUNK, Column, FileReader, Table
+from clsnorm.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParquetFile(FileReader):
+    """A Parquet file; only the requested columns are read."""
+
+    def read_file(self, path: Path, columns: Sequence[Column], *, shown: str) -> Iterator[Table]:
+        with open_parquet(path, shown) as file:
+            require_columns(columns, file.schema_arrow.names, shown)
+            require_rows(file.metadata.num_rows, shown)
+            first = 1
+            for batch in file.iter_batches(CHUNK, columns=[str(column) for column in columns]):
+                yield from_arrow(batch, columns, shown, first)
+                first += batch.num_rows
+
+
+@contextlib.contextmanager
+def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
+    """Opens a Parquet file; raises InputError, also within the ``with`` block, if it is broken or another format."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None
+
+
+def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], shown: str, first: int) -> Table:
+    """Returns ``columns`` of Arrow rows, the first of which is number ``first`` of its file."""
+    cells: dict[Column, list[Any]] = {column: batch.column(str(column)).to_pylist() for column in columns}
+    return Table(cells, list(range(first, first + batch.num_rows)), shown, unit="row")

@@ -1,0 +1,75 @@
+"""The job of ``train``: one composed configuration, trained in its run folder on one device or several."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from clsnorm.command.sweep import REFUSALS, reporting
+from clsnorm.config import check_parts, prepare
+from clsnorm.launch.devices import count_processes
+from clsnorm.launch.one_machine import launch
+from clsnorm.run_folder.folder import RunFolder
+
+
+def run(config: DictConfig) -> float | None:
+    """Runs a composed configuration; a finished run is only shown, an interrupted one resumes.
+
+    Returns:
+        The monitored metric on the select split, of the selected checkpoint.
+
+    Raises:
+        InputError: If the user's input is refused; nothing new is left behind then.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
+    with reporting(folder.results):
+        try:
+            plain = prepare(config)
+        except REFUSALS:
+            folder.discard_if_empty()
+            raise
+        results = _results_of(plain, folder)
+    from clsnorm.run_folder.results import print_table
+
+    print_table(results, folder.path)
+    return results["metrics"].get(f"select/{results['monitor']}")
+
+
+def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
+    """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
+    with folder.claim(config) as finished:
+        if finished is not None:
+            from clsnorm.experiment.reuse import tell_finished
+
+            tell_finished(finished, config, folder)
+        else:
+            processes = count_processes(config["trainer"], prefix="trainer.")
+            check_parts(config)
+            _execute_or_launch(config, folder, processes)
+        results = folder.read_results()
+    assert results is not None
+    return results
+
+
+def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int) -> None:
+    if processes > 1:
+        launch(folder.path, processes=processes, task=f"{__name__}:work")
+        return
+    from clsnorm.experiment.run import execute  # imports torch, which a launching parent does not need
+
+    execute(config, folder)
+
+
+def work(config: dict[str, Any], folder: Path) -> None:
+    """Trains as one of several workers; rank 0 marks the folder as in use."""
+    from clsnorm import distributed
+    from clsnorm.experiment.run import execute
+
+    run_folder = RunFolder(folder)
+    with run_folder.hold_as_worker() if distributed.rank() == 0 else contextlib.nullcontext():
+        execute(config, run_folder)

@@ -1,0 +1,185 @@
+"""How far the class means lie apart, compared with the spread within classes, and along which directions.
+
+``S_B`` and ``S_W`` are the scatters between and within classes (`ClassScatter`), C the classes that have rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.families.cosine import average_cosine
+from clsnorm.statistics.outlier_dimensions import outliers
+from clsnorm.statistics.ratios import ratio
+from clsnorm.statistics.statistic import ELEMENTARY, statistic
+
+PAPYAN = "Papyan, Han and Donoho, 2020 (arXiv:2008.08186)"
+
+
+def null_fisher_ratio(s: Snapshot) -> float:
+    """``(C - 1) / (n - C)`` with the classes that have rows."""
+    classes = s.between.number
+    return ratio(classes - 1, s.count - classes)
+
+
+@statistic("classes/fisher_ratio", unit="ratio", source="Fisher, 1936", null=null_fisher_ratio)
+def fisher_ratio(s: Snapshot) -> float:
+    """Variance between classes over variance within, tr(S_B) / tr(S_W)."""
+    within = float(s.between.within.diagonal().clamp(min=0).sum())
+    return float(s.between.between.trace()) / within if within > 0 else math.nan
+
+
+@statistic("classes/calinski_harabasz", unit="ratio", source="Calinski and Harabasz, 1974", null=lambda s: 1.0)
+def calinski_harabasz(s: Snapshot) -> float:
+    """Fisher ratio over its degrees of freedom, (tr(S_B) / (C - 1)) / (tr(S_W) / (n - C))."""
+    n, number = s.between.n, s.between.number
+    if number < 2 or n <= number:
+        return math.nan
+    return fisher_ratio(s) * (n - number) / (number - 1)
+
+
+def over_within(scatter: Tensor, within: Tensor, shrinkage: float) -> float:
+    """Returns ``tr(shrunk^-1 scatter)`` with ``S_W`` shrunk to ``(1 - a) S_W + a tr(S_W)/d I``."""
+    dim = len(within)
+    level = float(within.trace()) / dim
+    if not level > 0:
+        return math.nan
+    shrunk = (1 - shrinkage) * within + shrinkage * level * torch.eye(dim, dtype=within.dtype)
+    return float(torch.linalg.solve(shrunk, scatter).trace())
+
+
+def null_separability(s: Snapshot, *, shrinkage: float = 0.01) -> float:
+    """Mean over random labels, ``k (C - 1) / (n - C - k - 1)``; NaN with too few rows.
+
+    That is Hotelling and Lawley's trace with as many degrees of freedom, whose k dimensions are those that the
+    shrinkage leaves, ``tr(shrunk^-1 S_W)``.
+    """
+    kept = over_within(s.between.within, s.between.within, shrinkage)
+    free = s.between.n - s.between.number - kept - 1
+    return kept * (s.between.number - 1) / free if free > 0 else math.nan
+
+
+@statistic("classes/separability", unit="ratio", source="Rao, 1948", null=null_separability, conditional=True)
+def separability(s: Snapshot, *, shrinkage: float = 0.01) -> float:
+    """Linear discriminant analysis, tr(S_W⁻¹ S_B), with S_W shrunk by 1 %."""
+    return over_within(s.between.between, s.between.within, shrinkage)
+
+
+@statistic("classes/nc1", unit="ratio", source=PAPYAN)
+def nc1(s: Snapshot) -> float:
+    """Within-class variability collapse, tr(S_W S_B⁺) / C: 0 if classes are points.
+
+    Classes have uniform weights in this ``S_B``.
+
+    References:
+        Papyan, Han and Donoho, 2020, https://arxiv.org/abs/2008.08186
+    """
+    offsets = s.between.simplex()
+    if not len(offsets):
+        return math.nan
+    between = offsets.T @ offsets / s.between.number
+    inverse = torch.linalg.pinv(between, hermitian=True, rtol=1e-10)
+    return float((s.between.within @ inverse).trace()) / s.between.number
+
+
+@statistic("classes/nc2_norms", unit="ratio", source=PAPYAN)
+def nc2_norms(s: Snapshot) -> float:
+    """Coefficient of variation of the centred class means' norms: 0 if they are equinorm; needs three classes.
+
+    NaN with two classes, whose centred means are always equinorm and opposite.
+    """
+    norms = s.between.simplex().norm(dim=1)
+    return float(norms.std(correction=0) / norms.mean()) if len(norms) > 2 else math.nan
+
+
+@statistic("classes/nc2_angles", unit="cosine", source=PAPYAN)
+def nc2_angles(s: Snapshot) -> float:
+    """Mean |cos + 1/(C-1)| over pairs of centred class means: 0 if they form a simplex; needs three classes.
+
+    NaN with two classes, which always form one.
+    """
+    units = torch.nn.functional.normalize(s.between.simplex(), dim=1)
+    cosines = units @ units.T
+    rows, columns = torch.triu_indices(len(units), len(units), offset=1)
+    return float((cosines[rows, columns] + 1 / (s.between.number - 1)).abs().mean()) if len(units) > 2 else math.nan
+
+
+def share_within(scatter: Tensor, basis: Tensor) -> float:
+    """Returns the share of ``tr S`` in the subspace of an orthonormal ``basis``, ``(dim, k)``."""
+    total = float(scatter.trace())
+    return float((scatter @ basis * basis).sum()) / total if total > 0 else math.nan
+
+
+Share = Callable[[Tensor, Snapshot], float]
+
+
+def along(name: str) -> Callable[[Share], Share]:
+    """Registers a share of the scatter between classes; its null is that of all rows, as random labels scatter.
+
+    That null averages numerator and denominator over labels. The mean of the share itself is somewhat smaller where it
+    is large.
+    """
+
+    def register(share: Share) -> Share:
+        statistic(
+            f"classes/{name}",
+            unit="share",
+            source=ELEMENTARY,
+            null=lambda s: share(s.covariance, s),
+            meaning=(share.__doc__ or "").partition("\n")[0],
+            conditional=True,
+        )(lambda s: share(s.between.between, s))
+        return share
+
+    return register
+
+
+@along("along_mean")
+def along_mean(scatter: Tensor, s: Snapshot) -> float:
+    """Share of the variance between classes along the mean."""
+    length = float(s.mean.norm())
+    return share_within(scatter, s.mean[:, None] / length) if length > 0 else math.nan
+
+
+@along("along_first_component")
+def along_first_component(scatter: Tensor, s: Snapshot) -> float:
+    """Share of the variance between classes along the first principal component."""
+    return share_within(scatter, s.eigenvectors[:, :1])
+
+
+@along("along_3_components")
+def along_3_components(scatter: Tensor, s: Snapshot) -> float:
+    """Share of the variance between classes in the span of the 3 largest principal components."""
+    return share_within(scatter, s.eigenvectors[:, :3])
+
+
+@along("along_outliers")
+def along_outliers(scatter: Tensor, s: Snapshot) -> float:
+    """Share of the variance between classes in the dimensions that outliers/mean counts; 0 if there are none."""
+    total = float(scatter.trace())
+    return float(scatter.diagonal()[outliers(s.mean)].sum()) / total if total > 0 else math.nan
+
+
+@statistic(
+    "classes/alignment",
+    unit="ratio",
+    source="Wang and Isola, 2020 (arXiv:2005.10242)",
+    null=lambda s: 2 - 2 * average_cosine(s),
+    conditional=True,
+)
+def alignment(s: Snapshot) -> float:
+    """Alignment, E||u - v||² over pairs of one class: 0 if classes are points.
+
+    Over pairs of different rows of one class, directions only, in closed form:
+    ``sum_c (2 m_c^2 - 2 ||U_c||^2) / sum_c m_c (m_c - 1)`` with ``U_c`` the sum of the class's unit vectors (Wang and
+    Isola, 2020, with same-class pairs as positives). 2 if directions are random.
+    """
+    direct, units = s.classes.sums["direct"].cpu(), s.classes.sums["unit"].cpu()
+    pairs = float((direct * (direct - 1)).sum())
+    if pairs <= 0:
+        return math.nan
+    return max(0.0, float((2 * direct.square() - 2 * units.square().sum(1)).sum()) / pairs)  # 0 but for rounding
