@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow lint types docs clean
+.PHONY: train test test-slow lint types docs clean new-normalizer new-callback new-statistic new-dataset
 
 train: $(VENV)/.train  ## the quick start: under three minutes on two cores
 	$(BIN)/python train.py experiment=quickstart
@@ -33,6 +33,13 @@ $(VENV)/.test: $(VENV)/.train
 
 docs: $(VENV)/.test  ## rewrites the tables and pages that are made from the code
 	$(BIN)/python tools/docs/catalogue.py
+
+# make new-normalizer NAME=soft_clip: class, configuration, export, doc line, and a test that fails until it is filled in
+new-normalizer new-callback new-dataset:
+	$(PYTHON) tools/scaffold.py $(@:new-%=%) "$(NAME)"
+
+new-statistic:  ## NAME=family/name
+	$(PYTHON) tools/scaffold.py statistic "$(NAME)"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

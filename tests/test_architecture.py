@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,9 @@ def test_normalizers_and_statistics_need_torch_alone() -> None:
         "sys.exit(bool({'pytorch_lightning', 'transformers', 'hydra', 'datasets'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_map_names_every_package_in_order_and_no_other() -> None:
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page[page.index("<!-- packages -->") : page.index("<!-- end -->")]
+    assert re.findall(r"^\| `(\w+)/?` \|", table, flags=re.MULTILINE) == list(ORDER)

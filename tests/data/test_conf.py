@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,26 +9,65 @@ from typing import Any
 import hydra
 import pytest
 import torch
+import yaml
 from omegaconf import OmegaConf
 
 from clsnorm.config import names
+from clsnorm.config.choices import choices, described_options
 
 CONF = Path(__file__).parents[2] / "conf"
-OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml") if not path.stem.startswith("_"))
+OPTIONS = sorted(path.stem for path in (CONF / "data").glob("*.yaml"))
 
 
 @cache
 def compose(option: str) -> dict[str, Any]:
     """The resolved configuration of a data set."""
     names.register()
-    own = ["train=a.tsv", "text=[x,y]", "label=z"] if option == "files" else []
-    with hydra.initialize_config_dir(str(CONF / "data"), version_base="1.3"):
-        node = hydra.compose(option, own)
+    own = ["data.train=a.tsv", "data.text=[x,y]", "data.label=z"] if option == "files" else []
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        node = hydra.compose(f"data/{option}", own).data
     roots = {"data": os.environ.get("CLSNORM_DATA", "data"), "cache": "cache"}
     return OmegaConf.to_container(OmegaConf.create({"data": node, "paths": roots}), resolve=True)["data"]  # type: ignore
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if option != "files"])
+def text_of(option: str) -> str:
+    return (CONF / "data" / f"{option}.yaml").read_text(encoding="utf-8")
+
+
+SETS = [option for option in OPTIONS if option != "files"]
+BASES = sorted(path.stem for path in (CONF / "data" / "base").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("option", SETS)
+def test_two_files_say_everything_about_a_set(option: str) -> None:
+    (line,) = [line for line in text_of(option).splitlines() if line.startswith("defaults:")]
+    (base,) = re.fullmatch(r"defaults: \[base/(\w+), _self_\]", line).groups()  # type: ignore[union-attr]
+    assert base in BASES
+    assert "defaults" not in OmegaConf.load(CONF / "data" / "base" / f"{base}.yaml")
+    assert f"# All its values, inherited ones too: python train.py data={option} --cfg job -p data" in text_of(option)
+
+
+def test_bases_differ_only_in_what_they_are_for() -> None:
+    """How a set is run is written out in each base, so that two files suffice: the copies agree."""
+    own = {"labels", "metrics", "monitor", "max_length", "about", "sources"}
+    bases: list[Any] = [yaml.safe_load((CONF / "data" / "base" / f"{base}.yaml").read_text()) for base in BASES]
+    shared = [{key: value for key, value in base.items() if key not in own} for base in bases]
+    assert all(one == shared[0] for one in shared)
+    assert all(set(base) | {"sources"} == {*shared[0], *own} for base in bases)
+
+
+def test_both_forms_of_clinc150_have_the_same_intents() -> None:
+    assert compose("clinc150_oos")["labels"] == [*compose("clinc150")["labels"], "oos"]
+    assert compose("clinc150_oos_full")["labels"] == compose("clinc150_oos")["labels"]
+    assert len(compose("clinc150")["labels"]) == 150
+
+
+def test_bases_are_no_options() -> None:
+    assert not {key for key, _, _ in described_options(CONF / "data")} & set(BASES) - set(OPTIONS)
+    assert "base" not in choices("data")
+
+
+@pytest.mark.parametrize("option", SETS)
 def test_every_option_builds_with_metrics_that_work(option: str, tokenizer: Any, tmp_path: Path) -> None:
     from hydra.utils import instantiate
 

@@ -25,10 +25,14 @@ from clsnorm.errors import InputError
 CONF = Path(__file__).parents[2] / "conf"
 REVIEWS = """# Reviews: is a customer content?
 # python train.py data=reviews
-defaults: [_published, _macro_f1, _self_]
+defaults: [base/files, _self_]
 name: reviews
 labels: [bad, good]
 rows: {train: 5, report: 4}
+metrics:
+  accuracy: {_target_: torchmetrics.classification.MulticlassAccuracy, _partial_: true, average: micro}
+  f1_macro: {_target_: torchmetrics.classification.MulticlassF1Score, _partial_: true, average: macro}
+monitor: f1_macro
 max_empty: 0.5
 about: {citation: Nobody (2020)}
 sources:
@@ -38,7 +42,7 @@ sources:
 """
 SCORES = """# Scores: how alike are two sentences?
 # python train.py data=scores
-defaults: [_published, _self_]
+defaults: [base/files, _self_]
 name: scores
 task: regression
 rows: {train: 3}
@@ -64,9 +68,8 @@ def conf(tmp_path: Path) -> Path:
     """A configuration of three data sets, of which one cannot be read."""
     folder = tmp_path / "conf"
     shutil.copytree(CONF / "paths", folder / "paths")
-    (folder / "data").mkdir()
-    for path in [*(CONF / "data").glob("_*.yaml"), CONF / "data" / "sick.yaml"]:
-        shutil.copy(path, folder / "data")
+    shutil.copytree(CONF / "data" / "base", folder / "data" / "base")
+    shutil.copy(CONF / "data" / "sick.yaml", folder / "data")
     (folder / "data" / "reviews.yaml").write_text(REVIEWS)
     (folder / "data" / "scores.yaml").write_text(SCORES)
     return folder

@@ -31,7 +31,7 @@ from clsnorm.data import (
 from clsnorm.data.rows.labels import Classes, Values
 from clsnorm.errors import InputError
 
-CONF = Path(__file__).parents[2] / "conf" / "data"
+CONF = Path(__file__).parents[2] / "conf"
 PUBLISHED = Path(os.environ.get("CLSNORM_DATA") or "no folder")
 Row = dict[Any, str]
 
@@ -40,8 +40,8 @@ def configurations() -> dict[str, dict[str, Any]]:
     """The resolved configuration of each data set with published files."""
     found = {}
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for path in sorted(CONF.glob("[!_]*.yaml")):
-            data = compose(path.stem)
+        for path in sorted((CONF / "data").glob("*.yaml")):
+            data = compose(f"data/{path.stem}").data
             if "files" in data.get("sources", {}):
                 node = OmegaConf.create({"data": data, "paths": {"data": "", "cache": ""}})
                 plain: Any = OmegaConf.to_container(node, resolve=True)
@@ -196,7 +196,7 @@ def test_files_in_the_published_layout_come_back(key: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_absent_files_are_told_with_what_to_do(key: str, tmp_path: Path) -> None:
+def test_absent_files_are_reported_with_what_to_do(key: str, tmp_path: Path) -> None:
     source = files_source(SETS[key])
     with pytest.raises(Unavailable, match=r"not there"):
         source.fingerprint(tmp_path)

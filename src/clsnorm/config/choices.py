@@ -135,9 +135,9 @@ def compose_options(group: str, conf: Path = CONF) -> Iterator[tuple[str, str, d
     """Yields name, description and composed, unresolved configuration of each option of a group."""
     from hydra import compose, initialize_config_dir
 
-    with initialize_config_dir(str((conf / group).absolute()), version_base="1.3"):
+    with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
         for name, text, _ in described_options(conf / group):
-            node: Any = OmegaConf.to_container(compose(name), resolve=False)
+            node: Any = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=False)
             yield name, text, node
 
 

@@ -57,7 +57,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
 
 def _composed(conf: Path, cache: Path) -> list[tuple[str, str, dict[str, Any]]]:
     """Returns `data_sets`, from the cache unless a file has changed: composing all of them takes seconds."""
-    files = {path.name: digest(path) for path in sorted((conf / "data").glob("*.yaml"))}
+    files = {str(path.relative_to(conf)): digest(path) for path in sorted((conf / "data").rglob("*.yaml"))}
     return _kept(cache / f"sets-{cache_key(files)[:32]}.json", lambda: list(data_sets(conf)))
 
 
