@@ -31,6 +31,7 @@ from clsnorm.model import load_tokenizer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+TYPED = re.findall(r"`python train\.py ([^`]*=[^`]*)`", README)
 COMMANDS = sorted(
     {
         line.split("#")[0].strip().removeprefix(".venv/bin/")
