@@ -38,11 +38,7 @@ COMMANDS = sorted(
         for line in "\n".join(BLOCKS).splitlines()
         if "python train.py" in line
     }
-    | {
-        f"python train.py {words}"
-        for words in re.findall(r"`python train\.py ([^`]*=[^`]*)`", README)
-        if "--" not in words
-    }
+    | {f"python train.py {words}" for words in TYPED if "--cfg" not in words}
 )
 
 MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(BLOCKS), flags=re.MULTILINE)))
