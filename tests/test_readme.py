@@ -31,13 +31,14 @@ from clsnorm.model import load_tokenizer
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
+TYPED = re.findall(r"`python train\.py ([^`]*=[^`]*)`", README)
 COMMANDS = sorted(
     {
         line.split("#")[0].strip().removeprefix(".venv/bin/")
         for line in "\n".join(BLOCKS).splitlines()
         if "python train.py" in line
     }
-    | {f"python train.py {words}" for words in re.findall(r"`python train\.py ([^`]*=[^`]*)`", README)}
+    | {f"python train.py {words}" for words in TYPED if "--cfg" not in words}
 )
 
 MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(BLOCKS), flags=re.MULTILINE)))
@@ -81,6 +82,16 @@ def test_commands_compose(command: str) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         folders = [compose("train", job, return_hydra_config=True).hydra.run.dir for job in jobs(command)]
     assert len(set(folders)) == len(folders)
+
+
+def test_all_values_of_a_data_set_are_shown() -> None:
+    words = ["data=stance_atheism", "--cfg", "job", "-p", "data"]
+    assert f"python train.py {' '.join(words)}".replace("stance_atheism", "sst2") in README
+    typed = [sys.executable, str(ROOT / "train.py"), *words]
+    done = subprocess.run(typed, capture_output=True, text=True, check=True)
+    shown = yaml.safe_load(done.stdout)
+    assert shown["labels"] == ["none", "against", "favor"]
+    assert shown["batch_size"] == 32
 
 
 def published_files(folder: Path, tiny_data: SimpleNamespace) -> None:
