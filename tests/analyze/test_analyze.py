@@ -58,7 +58,7 @@ def analyzed(workspace: Path, tiny_bert: Path, tiny_data: SimpleNamespace) -> An
         path.mkdir(parents=True, exist_ok=True)
         if processes > 1:
             (path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(plain)))
-            launch(path, processes=processes, task="clsnorm.analyze.analysis:execute")
+            launch(path, processes=processes, accelerator="cpu", task="clsnorm.analyze.analysis:work")
         else:
             execute(plain, path)
         return SimpleNamespace(record=json.loads((path / "analysis.json").read_text()), folder=path, config=plain)

@@ -64,7 +64,9 @@ def test_a_worker_s_crash_is_told_shortly(
 
     monkeypatch.setattr(subprocess, "run", crash)
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    assert run_command(lambda: launch(tmp_path, processes=2, task="clsnorm.experiment.job:work")) == 1
+    assert (
+        run_command(lambda: launch(tmp_path, processes=2, accelerator="cpu", task="clsnorm.experiment.job:work")) == 1
+    )
     told = capsys.readouterr().err
     assert told == f"error: a worker crashed: ZeroDivisionError: by zero (its traceback: {tmp_path / 'error.json'})\n"
 

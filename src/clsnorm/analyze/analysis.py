@@ -51,6 +51,11 @@ def execute(config: dict[str, Any], folder: Path) -> None:
         raise
 
 
+def work(folder: Path) -> None:
+    """Analyzes as one of several workers."""
+    execute(AnalysisFolder(folder).read_config(), folder)
+
+
 def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Analyzes [CLS] before fine-tuning, and after it if ``config["run"]`` names a run; writes the files of ``folder``.
 

@@ -54,7 +54,12 @@ def _analyze_or_launch(config: dict[str, Any], output: Path, processes: int) -> 
         if finished is not None:
             log.info("done before%s: %s; force=true analyzes again", provenance.differing(finished["commit"]), output)
         elif processes > 1:
-            launch(output, processes=processes, task="clsnorm.analyze.analysis:execute")
+            launch(
+                output,
+                processes=processes,
+                accelerator=str(config["accelerator"]),
+                task="clsnorm.analyze.analysis:work",
+            )
         else:
             execute(config, output)
 

@@ -4,7 +4,7 @@
 """
 
 from clsnorm.config.choices import CONF
-from clsnorm.config.preparation import prepare
+from clsnorm.config.resolution import prepare
 from clsnorm.config.roles import check_groups, instantiate, instantiate_partial, nodes_of
 from clsnorm.config.rules import check_parts
 

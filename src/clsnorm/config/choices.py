@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,19 @@ def compose_options(group: str, conf: Path = CONF) -> Iterator[tuple[str, str, d
         for name, text, _ in described_options(conf / group):
             node: Any = OmegaConf.to_container(compose(f"{group}/{name}")[group], resolve=False)
             yield name, text, node
+
+
+def resolve_option(group: str, node: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
+    """Returns an option that `compose_options` gave with its interpolations resolved; they may refer to ``paths``."""
+    together = OmegaConf.create({group: dict(node), "paths": dict(paths)})
+    resolved: Any = OmegaConf.to_container(together, resolve=True)
+    return resolved[group]
+
+
+def default_paths() -> dict[str, str]:
+    """Returns the default folders, with environment variables resolved: ``data``, ``cache``, ``output``, ..."""
+    paths: Any = OmegaConf.to_container(OmegaConf.load(CONF / "paths" / "default.yaml"), resolve=True)
+    return paths
 
 
 def described_options(folder: Path) -> Iterator[tuple[str, str, Path]]:

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from clsnorm.command.status import run_command
-from clsnorm.config.choices import CONF
+from clsnorm.config.choices import CONF, default_paths
 from clsnorm.data.listing import listing, without_places
 from clsnorm.data.notes import notes_on_rows
 from clsnorm.errors import InputError, did_you_mean
@@ -59,9 +59,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _paths(overrides: Sequence[str]) -> dict[str, str]:
-    from omegaconf import OmegaConf
-
-    paths: Any = OmegaConf.to_container(OmegaConf.load(CONF / "paths" / "default.yaml"), resolve=True)
+    paths = default_paths()
     for word in overrides:
         key, _, value = word.partition("=")
         if not key.startswith("paths.") or key.removeprefix("paths.") not in paths:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from clsnorm.cache import cache_key
-from clsnorm.config.choices import compose_options
+from clsnorm.cache import Cache, cache_key
+from clsnorm.config.choices import compose_options, resolve_option
 from clsnorm.data.rows import leakage
 from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.sources.source import Source, Unavailable
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.files import digest, write_json
+from clsnorm.files import digest
 
 WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")  # a Chinese character, or a run of others without spaces
 SHOWN = 160  # characters of an example
+FORMAT = 1  # of what is cached
 EXAMPLES = 2  # per class
 
 
@@ -42,7 +41,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
     Raises:
         InputError: If no data set is named ``only``.
     """
-    cache = Path(paths["cache"]).expanduser() / "listing"
+    cache = Cache(Path(paths["cache"]) / "listing")
     found = {key: (asks, node) for key, asks, node in _composed(conf, cache)}
     if only is not None and only not in found:
         raise InputError(
@@ -55,30 +54,28 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
         yield {"name": key, "asks": asks, **facts, **_rows(node, paths, cache)}
 
 
-def _composed(conf: Path, cache: Path) -> list[tuple[str, str, dict[str, Any]]]:
+def _composed(conf: Path, cache: Cache) -> list[tuple[str, str, dict[str, Any]]]:
     """Returns `data_sets`, from the cache unless a file has changed: composing all of them takes seconds."""
     files = {str(path.relative_to(conf)): digest(path) for path in sorted((conf / "data").rglob("*.yaml"))}
-    return _kept(cache / f"sets-{cache_key(files)[:32]}.json", lambda: list(data_sets(conf)))
+    return _cached(cache, {"files": files}, lambda: {"sets": list(data_sets(conf))})["sets"]
 
 
-def _kept(path: Path, make: Callable[[], Any]) -> Any:
-    """Returns what stands in ``path``, which is made if it is not there; raises InputError if it cannot be written."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads(path.read_text(encoding="utf-8"))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, made := make())
-    except OSError as error:
-        raise InputError(f"Cannot write to the cache {path.parent}: {error.strerror}. Set paths.cache") from None
-    return made
+def _cached(cache: Cache, parts: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Returns what ``make`` returned for these ``parts``, and calls it if the cache has no entry."""
+    key = cache_key({"format": FORMAT, **parts})
+    if entry := cache.get(key):
+        return entry[1]
+    with cache.draft(key) as (_, record):
+        record |= make()
+    return record
 
 
-def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Path) -> dict[str, Any]:
+def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Cache) -> dict[str, Any]:
     """Measures the rows of the first source that has them, or returns what is missing."""
     from clsnorm.config.roles import instantiate_partial
 
     root, missing = Path(paths["data"]), {}
-    plain = {**_resolved(node, paths), "metrics": {}}  # only the sources are needed
+    plain = {**resolve_option("data", node, paths), "metrics": {}}  # only the sources are needed
     sources: dict[str, Source] = instantiate_partial(plain, "data").keywords["sources"]
     for source in sources.values():
         try:
@@ -94,31 +91,23 @@ def _rows(node: Mapping[str, Any], paths: Mapping[str, str], cache: Path) -> dic
     return {"missing": missing, **_parts(sources.values(), node, root, cache)}
 
 
-def _parts(sources: Iterable[Source], node: Mapping[str, Any], root: Path, cache: Path) -> dict[str, Any]:
+def _parts(sources: Iterable[Source], node: Mapping[str, Any], root: Path, cache: Cache) -> dict[str, Any]:
     """Measures the available splits of the first source that has some but not all."""
     for source in sources:
         splits = source.available_splits(root)
         if splits and "train" not in splits and node["labels"]:  # otherwise only train has the class names
             try:
-                return measure(source, node, root, cache, splits)
+                return measure(source, node, root, cache.folder, splits)
             except InputError as error:
                 return {"refused": str(error)}
     return {}
 
 
-def _resolved(node: Mapping[str, Any], paths: Mapping[str, str]) -> dict[str, Any]:
-    from omegaconf import OmegaConf
-
-    together = OmegaConf.create({"data": dict(node), "paths": dict(paths)})
-    resolved: Any = OmegaConf.to_container(together, resolve=True)
-    return resolved["data"]
-
-
-def _measured(source: Source, node: Mapping[str, Any], root: Path, cache: Path) -> dict[str, Any]:
+def _measured(source: Source, node: Mapping[str, Any], root: Path, cache: Cache) -> dict[str, Any]:
     """Returns what `measure` returns, from the cache if possible."""
     steered = {name: node[name] for name in ("task", "labels", "rows", "max_empty")}
-    key = cache_key({"content": source.fingerprint(root), "source": source.describe(), **steered})
-    return _kept(cache / f"rows-{key[:32]}.json", lambda: measure(source, node, root, cache, list(source.splits)))
+    parts = {"content": source.fingerprint(root), "source": source.describe(), **steered}
+    return _cached(cache, parts, lambda: measure(source, node, root, cache.folder, list(source.splits)))
 
 
 def measure(

@@ -58,18 +58,19 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
 
 def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int) -> None:
     if processes > 1:
-        launch(folder.path, processes=processes, task=f"{__name__}:work")
+        accelerator = str(config["trainer"]["accelerator"])
+        launch(folder.path, processes=processes, accelerator=accelerator, task=f"{__name__}:work")
         return
     from clsnorm.experiment.run import execute  # imports torch, which a launching parent does not need
 
     execute(config, folder)
 
 
-def work(config: dict[str, Any], folder: Path) -> None:
+def work(folder: Path) -> None:
     """Trains as one of several workers; rank 0 marks the folder as in use."""
     from clsnorm import distributed
     from clsnorm.experiment.run import execute
 
     run_folder = RunFolder(folder)
     with run_folder.hold_as_worker() if distributed.rank() == 0 else contextlib.nullcontext():
-        execute(config, run_folder)
+        execute(run_folder.read_config(), run_folder)

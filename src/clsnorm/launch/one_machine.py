@@ -26,20 +26,21 @@ class WorkerError(RuntimeError):
     """A worker crashed; the message gives the reason and the file with its traceback."""
 
 
-def launch(folder: Path, *, processes: int, task: str) -> None:
+def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None:
     """Runs ``processes`` workers on ``folder`` and waits for them.
 
     Args:
         folder: Holds the resolved configuration.
         processes: Number of workers.
-        task: ``module:function`` that each worker calls with the resolved configuration and the folder.
+        accelerator: As in ``trainer.accelerator``; unless it is ``cpu``, each worker takes a GPU where there is one.
+        task: ``module:function`` that each worker calls with the folder.
 
     Raises:
         InputError: If the workers refused the user's input.
         WorkerError: If a worker crashed.
     """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
-    command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(folder), str(processes), task]
+    command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(folder), str(processes), accelerator, task]
     done = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False)
     if done.returncode != 0:
         raise _worker_error(folder, done.returncode)
@@ -66,7 +67,7 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_torchrun(folder: Path, *, processes: int, task: str) -> int:
+def run_torchrun(folder: Path, *, processes: int, accelerator: str, task: str) -> int:
     """Runs the workers under torchrun and returns `exit_status`.
 
     torchrun's own report of a failed worker is silenced: the parent reports ``error.json``, which the worker wrote.
@@ -75,10 +76,9 @@ def run_torchrun(folder: Path, *, processes: int, task: str) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
+    worker = ["-m", "clsnorm.launch.worker", str(folder), accelerator, task]
     try:
-        torchrun.main(
-            ["--standalone", f"--nproc-per-node={processes}", "-m", "clsnorm.launch.worker", str(folder), task]
-        )
+        torchrun.main(["--standalone", f"--nproc-per-node={processes}", *worker])
     except ChildFailedError as error:
         return exit_status(failure.exitcode for failure in error.failures.values())
     return 0
@@ -96,4 +96,5 @@ def exit_status(codes: Iterable[int]) -> int:
 
 if __name__ == "__main__":
     die_with_parent()
-    sys.exit(run_torchrun(Path(sys.argv[1]), processes=int(sys.argv[2]), task=sys.argv[3]))
+    folder, processes, accelerator, task = sys.argv[1:]
+    sys.exit(run_torchrun(Path(folder), processes=int(processes), accelerator=accelerator, task=task))

@@ -5,8 +5,8 @@ from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.event_report import EventReport
 from clsnorm.records.heap import HeapTrim
 from clsnorm.records.memory import PeakMemory
-from clsnorm.records.predictions import Predictions
 from clsnorm.records.profile import Profile
+from clsnorm.records.report_predictions import Predictions
 from clsnorm.records.stopping import Abort
 from clsnorm.records.stopwatch import Stopwatch
 

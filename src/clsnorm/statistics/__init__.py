@@ -7,7 +7,7 @@ from clsnorm.statistics.accumulators.quantiles import Quantiles
 from clsnorm.statistics.accumulators.radial_moments import RadialMoments
 from clsnorm.statistics.accumulators.row_sample import hashed
 from clsnorm.statistics.accumulators.snapshot import Snapshot
-from clsnorm.statistics.accumulators.storage import load, save
+from clsnorm.statistics.accumulators.snapshot_files import load, save
 from clsnorm.statistics.catalogue import CATALOGUE, Value, describe, find
 from clsnorm.statistics.geometry import centred_share, isoscore, participation_ratio
 from clsnorm.statistics.similarity import (

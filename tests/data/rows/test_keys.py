@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clsnorm.data.rows.arrangement import arrange
-from clsnorm.data.rows.keys import among, is_first
 from clsnorm.data.rows.leakage import report
+from clsnorm.data.rows.row_keys import among, is_first
 from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.subsets import Subset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clsnorm.data.rows.progress import bar
+from clsnorm.data.rows.progress_bar import bar
 
 
 def test_a_bar_appears_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from clsnorm.data.rows.keys import among, is_first
+from clsnorm.data.rows.row_keys import among, is_first
 from clsnorm.data.rows.rows import Rows
 
 

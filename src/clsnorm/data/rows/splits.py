@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from clsnorm.data.rows.keys import among, is_first
+from clsnorm.data.rows.row_keys import among, is_first
 from clsnorm.errors import InputError
 
 SHARE, AT_LEAST, AT_MOST = 0.1, 200, 2000

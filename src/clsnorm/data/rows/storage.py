@@ -14,7 +14,7 @@ import pyarrow as pa
 from clsnorm.data.formats.faults import SHOWN, names_of
 from clsnorm.data.formats.reader import Table
 from clsnorm.data.rows.labels import Classes, Coder, FoundClasses, Values
-from clsnorm.data.rows.progress import bar
+from clsnorm.data.rows.progress_bar import bar
 from clsnorm.data.rows.texts import Texts, hashes, near_form
 from clsnorm.data.sources.source import Source
 from clsnorm.errors import InputError

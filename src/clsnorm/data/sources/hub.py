@@ -65,10 +65,10 @@ class HubSource(Source):
         return False  # a commit never changes, and only the hub knows the newest commit of a branch
 
     def read(self, root: Path, split: str) -> Iterator[Table]:
-        for config in self._configs:
-            loaded = _load(self.id, config, self.revision)
+        for subset in self._subsets:
+            loaded = _load(self.id, subset, self.revision)
             for name in self.files(split):
-                shown = f"{self._shown(config)}:{name}"
+                shown = f"{self._shown(subset)}:{name}"
                 if name not in loaded:
                     raise InputError(f"Expected split {name!r} in {shown}, but it has: {', '.join(loaded)}")
                 yield from self._read_part(loaded[name], shown)
@@ -86,14 +86,14 @@ class HubSource(Source):
             yield self.table(table)
 
     def location(self, root: Path, split: str) -> str:
-        return ", ".join(f"{self._shown(config)}:{name}" for config in self._configs for name in self.files(split))
+        return ", ".join(f"{self._shown(subset)}:{name}" for subset in self._subsets for name in self.files(split))
 
     @property
-    def _configs(self) -> Sequence[str | None]:
+    def _subsets(self) -> Sequence[str | None]:
         return self.config if isinstance(self.config, list) else [self.config]
 
-    def _shown(self, config: str | None) -> str:
-        return f"hub:{self.id}{f'/{config}' if config else ''}"
+    def _shown(self, subset: str | None) -> str:
+        return f"hub:{self.id}{f'/{subset}' if subset else ''}"
 
     @property
     def cure(self) -> str:
@@ -101,15 +101,15 @@ class HubSource(Source):
 
 
 @lru_cache(maxsize=8)
-def _load(name: str, config: str | None, revision: str | None) -> DatasetDict:
+def _load(name: str, subset: str | None, revision: str | None) -> DatasetDict:
     """Loads a data set; raises Unavailable with the reason."""
     import datasets
 
-    place = f"the hub {name}" + (f" ({config})" if config else "")
+    place = f"the hub {name}" + (f" ({subset})" if subset else "")
     uncached = "" if Path(name).exists() else ", and not in its cache"
     with _offline_if_unreachable(datasets.config) as offline:
         try:
-            loaded = datasets.load_dataset(name, config, revision=revision)
+            loaded = datasets.load_dataset(name, subset, revision=revision)
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
             reason = "not reachable" if offline else " ".join(str(error).split())[:160]
             raise Unavailable(f"{place} ({reason}{uncached})") from None
@@ -122,14 +122,14 @@ def _load(name: str, config: str | None, revision: str | None) -> DatasetDict:
 
 
 @contextlib.contextmanager
-def _offline_if_unreachable(config: Any) -> Iterator[bool]:
+def _offline_if_unreachable(settings: Any) -> Iterator[bool]:
     """Makes `datasets` use its cache at once if the hub is unreachable: otherwise it retries for half a minute."""
-    before = config.HF_HUB_OFFLINE
-    config.HF_HUB_OFFLINE = before or not _reachable(config.HF_ENDPOINT)
+    before = settings.HF_HUB_OFFLINE
+    settings.HF_HUB_OFFLINE = before or not _reachable(settings.HF_ENDPOINT)
     try:
-        yield config.HF_HUB_OFFLINE
+        yield settings.HF_HUB_OFFLINE
     finally:
-        config.HF_HUB_OFFLINE = before
+        settings.HF_HUB_OFFLINE = before
 
 
 def _reachable(endpoint: str) -> bool:

@@ -16,7 +16,7 @@ from clsnorm.data.facts import Facts
 from clsnorm.data.rows import leakage, splits
 from clsnorm.data.rows.arrangement import arrange, split_names
 from clsnorm.data.rows.labels import require_classes
-from clsnorm.data.rows.progress import bar
+from clsnorm.data.rows.progress_bar import bar
 from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.rows.subsets import Subset

@@ -1,4 +1,4 @@
-"""From a checkpoint to a model: config, dropout, weights and pooler."""
+"""From a checkpoint to a model: architecture, dropout, weights and pooler."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Pooler(nn.Module):
         self.activation = activation
 
 
-def load_config(path: str, location: str) -> Any:
-    """Returns the model's config; raises `InputError` if it cannot be loaded."""
+def load_architecture(path: str, location: str) -> Any:
+    """Returns the model's architecture, transformers' config; raises `InputError` if it cannot be loaded."""
     from transformers import AutoConfig
 
     def load(local: bool) -> Any:
@@ -38,8 +38,8 @@ def load_config(path: str, location: str) -> Any:
     return fetch(path, location, "config.json", load)
 
 
-def set_dropout(config: Any, family: Family, dropout: float | None) -> None:
-    """Sets hidden and attention dropout in ``config``; raises `InputError` if the family's names are unknown."""
+def set_dropout(architecture: Any, family: Family, dropout: float | None) -> None:
+    """Sets hidden and attention dropout in ``architecture``; raises `InputError` if the family's names are unknown."""
     require_probability(
         "model.dropout", dropout, or_null=True, advice="Set model.dropout=null for the checkpoint's own"
     )
@@ -47,31 +47,31 @@ def set_dropout(config: Any, family: Family, dropout: float | None) -> None:
         return
     if not family.dropout:
         raise InputError(
-            f"Expected argument `model.dropout` to be null for the family {config.model_type!r}, whose options of "
-            f"dropout are unknown here, but got {dropout}. Known are {known_families()}; set model.dropout=null"
+            f"Expected argument `model.dropout` to be null for the family {architecture.model_type!r}, whose options "
+            f"of dropout are unknown here, but got {dropout}. Known are {known_families()}; set model.dropout=null"
         )
     for field in family.dropout:
-        setattr(config, field, dropout)
+        setattr(architecture, field, dropout)
 
 
-def load_model(path: str, location: str, config: Any, tap: str, attention: str, seed_init: int) -> Any:
+def load_model(path: str, location: str, architecture: Any, tap: str, attention: str, seed_init: int) -> Any:
     """Loads float32 weights, with a pooler only if ``tap`` needs it; missing weights are drawn from ``seed_init``."""
     from transformers import AutoModel
 
     options: dict[str, Any] = {}
-    if _takes_pooler(config):
+    if _takes_pooler(architecture):
         options["add_pooling_layer"] = tap != "hidden"
     elif tap != "hidden":
         raise InputError(
-            f"Expected argument `model.tap` to be 'hidden' for the family {config.model_type!r}, which has no pooler, "
-            f"but got {tap!r}. Set model.tap=hidden"
+            f"Expected argument `model.tap` to be 'hidden' for the family {architecture.model_type!r}, which has no "
+            f"pooler, but got {tap!r}. Set model.tap=hidden"
         )
 
     def load(local: bool) -> Any:
         torch.manual_seed(seed_init)
         return AutoModel.from_pretrained(
             location,
-            config=config,
+            config=architecture,
             dtype=torch.float32,
             attn_implementation=attention,
             output_loading_info=True,
@@ -81,7 +81,7 @@ def load_model(path: str, location: str, config: Any, tap: str, attention: str, 
 
     with _quiet(), torch.random.fork_rng(devices=[]):  # weights are created on the CPU
         model, info = fetch(path, location, "model", load)
-    _check_missing(path, config, sorted(info["missing_keys"]))
+    _check_missing(path, architecture, sorted(info["missing_keys"]))
     return model
 
 
@@ -95,22 +95,22 @@ def has_pooler(path: str) -> bool:
         InputError: If the model cannot be loaded.
     """
     location = locate(path)
-    return _takes_pooler(load_config(path, location)) and any("pooler." in name for name in weight_names(path))
+    return _takes_pooler(load_architecture(path, location)) and any("pooler." in name for name in weight_names(path))
 
 
-def _takes_pooler(config: Any) -> bool:
+def _takes_pooler(architecture: Any) -> bool:
     """Returns whether the family's model class has an option for its pooler."""
     from transformers import AutoModel
 
-    model_class = AutoModel._model_mapping.get(type(config), None)
+    model_class = AutoModel._model_mapping.get(type(architecture), None)
     return model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
 
 
-def _check_missing(path: str, config: Any, missing: list[str]) -> None:
+def _check_missing(path: str, architecture: Any, missing: list[str]) -> None:
     lost = [name for name in missing if not name.startswith("pooler.")]
     if lost:
         raise InputError(
-            f"Expected argument `model.path` to hold all weights of a {config.model_type}, but {path!r} lacks "
+            f"Expected argument `model.path` to hold all weights of a {architecture.model_type}, but {path!r} lacks "
             f"{len(lost)} of them, such as {lost[0]}. Was it saved from another model?"
         )
     if missing:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, require_choice
-from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_config, load_model, set_dropout
+from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
@@ -81,24 +81,24 @@ class Encoder(nn.Module):
         require_choice("model.tap", tap, TAPS)
         self.tap = tap
         location = locate(path, sha256)
-        config = load_config(path, location)
-        family = family_of(config)
-        set_dropout(config, family, dropout)
-        self.model = load_model(path, location, config, tap, attention, seed_init)
+        architecture = load_architecture(path, location)
+        family = family_of(architecture)
+        set_dropout(architecture, family, dropout)
+        self.model = load_model(path, location, architecture, tap, attention, seed_init)
         self.pooler = detach_pooler(self.model) if tap != "hidden" else None
-        self.dim = int(config.hidden_size)
+        self.dim = int(architecture.hidden_size)
         self._set_up(family, attention, last_layer_cls_only)
         self._fingerprint = digest_of(self, tap)
         self.train()  # from_pretrained returns a model in evaluation mode, and Lightning keeps that mode
 
     def _set_up(self, family: Family, attention: str, last_layer_cls_only: bool) -> None:
-        config = self.model.config
+        architecture = self.model.config
         accepted = inspect.signature(type(self.model).forward).parameters
         self.can_pack = family.packs and attention == "sdpa"
         self._offset = first_position(self.model)
         self._takes_positions = family.known_positions and "position_ids" in accepted
-        self._takes_segments = "token_type_ids" in accepted and getattr(config, "type_vocab_size", 0) > 1
-        limit = getattr(config, "max_position_embeddings", None)
+        self._takes_segments = "token_type_ids" in accepted and getattr(architecture, "type_vocab_size", 0) > 1
+        limit = getattr(architecture, "max_position_embeddings", None)
         self.max_length = None if limit is None else int(limit) - self._offset
         self._cls_only = last_layer_cls_only and family.bert_layers and attention == "sdpa"
         if self.can_pack:

@@ -51,9 +51,9 @@ _LAST_NORMS = (
 )
 
 
-def family_of(config: Any) -> Family:
+def family_of(architecture: Any) -> Family:
     """Returns the facts on the family ``config.model_type``; the defaults for an unlisted one."""
-    return _FAMILIES.get(config.model_type, Family())
+    return _FAMILIES.get(architecture.model_type, Family())
 
 
 def known_families() -> list[str]:
