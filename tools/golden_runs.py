@@ -189,16 +189,17 @@ def record(checkout: Path, names: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def compare(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]]) -> int:
-    """Prints one line a configuration and returns how many values differ."""
+    """Prints one line a configuration and returns how many values of the record differ or are gone."""
     total = differing = 0
     for name, now in after.items():
         earlier = before[name]
-        unequal = sorted(key for key in earlier.keys() | now.keys() if earlier.get(key) != now.get(key))
+        unequal = sorted(key for key in earlier if key not in now or earlier[key] != now[key])
+        added = len(now.keys() - earlier.keys())
         steps = sum(": train " in key and key.endswith(" loss") for key in now)
-        print(f"{name:32} {steps:4} steps {len(now):7,} values {len(unequal):5} differ")
+        print(f"{name:32} {steps:4} steps {len(earlier):7,} values {len(unequal):5} differ {added:5} new")
         for key in unequal[:5]:
             print(f"    {key}: {str(earlier.get(key))[:60]} -> {str(now.get(key))[:60]}")
-        total, differing = total + len(now), differing + len(unequal)
+        total, differing = total + len(earlier), differing + len(unequal)
     print(f"{len(after)} configurations, {total:,} values, {differing} differ")
     return differing
 
