@@ -7,9 +7,9 @@
 One run trains on each batch several times in a row: without observers, with each of them, with both, and without any
 again, in an order drawn for each batch. So the steps that are compared are about a second apart, in one process and
 memory: what slows the machine down for longer affects both, and differences between two equal processes (2 % were
-measured) play no role. The time of a step runs from its start to the start of the next one. It includes the loop, logging and writing what was
-logged, and all work of a GPU. Batches are built before the run; without loading and validations, the share of the
-observers is larger.
+measured) play no role. The time of a step runs from its start to the start of the next one. It includes the loop,
+logging and writing what was logged, and all work of a GPU. Batches are built before the run; without loading and
+validations, the share of the observers is larger.
 
 What observers do depends on a step's place in the cadence: they do little in most steps, more in logged ones, and most
 in those that measure training batches. So ``paired`` takes, for each of these three kinds, the median difference
