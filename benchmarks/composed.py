@@ -1,4 +1,4 @@
-"""A run's configuration, composed as ``train.py`` composes it."""
+"""The configuration of a run, composed as in ``train.py``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONF = Path(__file__).parents[1] / "conf"
 
 
 def composed(words: list[str]) -> DictConfig:
-    """Returns the configuration of ``python train.py WORDS``; `HydraConfig` then knows its choices and its folder."""
+    """Returns the configuration of ``python train.py WORDS`` and sets `HydraConfig`, with its choices and folder."""
     names.register()
     with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
         config = compose("train", words, return_hydra_config=True)
@@ -26,5 +26,5 @@ def composed(words: list[str]) -> DictConfig:
 
 
 def resolved(words: list[str]) -> dict[str, Any]:
-    """Returns the same as plain values, as a run's ``config.yaml`` holds it."""
+    """Returns the same as plain values, as in a run's ``config.yaml``."""
     return prepare(composed(words))

@@ -1,12 +1,12 @@
 """Time and peak memory of reading and tokenizing, each measured in a fresh process.
 
-    python benchmarks/data_loading.py --data FOLDER        # SST-2 below FOLDER, and a CSV of ten million random rows
+    python benchmarks/data_loading.py --data FOLDER        # SST-2 in FOLDER, and a CSV of ten million random rows
     python benchmarks/data_loading.py --rows 1000000 --work /tmp/somewhere --few  # without tokenizing all of train
 
-Three starts share one cache: 1,000 training rows (all rows are read, few are tokenized), all of train (rows cached),
-and all of train again (tokens cached). `MB before` is the peak of the process after all imports and the loading of the
-tokenizer. `own MB` excludes pages of files, which the system can drop: anonymous memory, sampled a hundred times a
-second (Linux).
+Three starts share one cache: 1,000 training rows (reads all rows, tokenizes few), all of train (rows are cached), and
+all of train again (tokens are cached). `MB before` is the peak of the process after all imports and the loading of the
+tokenizer. `own MB` is anonymous memory, sampled a hundred times per second (Linux): it excludes pages of files, which
+the system can drop.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FEW = {what: ["data.max_train_examples=1000"] for what in ("1,000 rows of train"
 
 
 def write_csv(path: Path, rows: int) -> None:
-    """Writes rows of 5 to 25 English words with a label of two; every fourth text holds commas and quotes."""
+    """Writes rows of 5 to 25 English words and one of two labels; every fourth text contains commas and quotes."""
     words = _words()
     random = np.random.default_rng(0)
     with path.open("w", encoding="utf-8") as file:
@@ -85,7 +85,7 @@ def _own_mb() -> float:
 
 
 def _peak_own_mb(work: Callable[[], object]) -> float:
-    """Returns the largest `_own_mb` seen during ``work``."""
+    """Returns the largest `_own_mb` during ``work``."""
     done, seen = threading.Event(), [_own_mb()]
 
     def watch() -> None:
@@ -103,7 +103,7 @@ def _peak_own_mb(work: Callable[[], object]) -> float:
 
 
 def start(name: str, overrides: Sequence[str], starts: Mapping[str, Sequence[str]]) -> None:
-    """Measures the ``starts`` of a data set one after the other on a fresh cache, and prints a line for each."""
+    """Measures the ``starts`` of a data set one after the other with an empty cache, and prints a line for each."""
     with tempfile.TemporaryDirectory(prefix="clsnorm-cache-") as cache:
         for what, more in starts.items():
             command = [sys.executable, __file__, "--measure", *overrides, *more, f"paths.cache={cache}"]

@@ -1,8 +1,8 @@
-"""The identity baseline beside Hugging Face's Trainer, on the same examples in the same order.
+"""Compares the identity baseline with Hugging Face's Trainer, on the same examples in the same order.
 
-Step by step, dropout off: with the same first weights, batches and recipe the losses must agree.
+Step by step, dropout off: with the same initial weights, batches and recipe, the losses must agree.
     python benchmarks/hf_trainer.py --mode steps --data rotten_tomatoes --steps 100
-Over seeds, dropout on: mean, spread and a 90 % interval of the difference of report scores.
+Over seeds, dropout on: mean, spread and a 90 % interval of the difference in report scores.
     python benchmarks/hf_trainer.py --mode seeds --data rotten_tomatoes --seeds 10
 
 Needs `pip install -e '.[benchmarks]'`. The recipe is BERT's head: tap `pooler`, dropout, linear layer.
@@ -30,7 +30,7 @@ from clsnorm.run_folder import RunFolder
 
 
 def ours(overrides: list[str]) -> tuple[list[float], float]:
-    """Returns the loss of each step and the report score of a run of this project."""
+    """Returns the loss of each step and the report score of a run of clsnorm."""
     run(composed(overrides))
     folder = RunFolder(Path(HydraConfig.get().runtime.output_dir))
     lines = [line.split(",") for line in folder.metrics.read_text().splitlines()]
@@ -42,7 +42,7 @@ def ours(overrides: list[str]) -> tuple[list[float], float]:
 
 
 def as_inputs(batch: Batch) -> dict[str, torch.Tensor]:
-    """Returns a padded batch under the names that Hugging Face's models take."""
+    """Returns a padded batch with the argument names of Hugging Face's models."""
     return {
         "input_ids": batch.token_ids,
         "attention_mask": batch.mask.long(),
@@ -52,7 +52,7 @@ def as_inputs(batch: Batch) -> dict[str, torch.Tensor]:
 
 
 class Ordered(Trainer):
-    """Takes the batches as they come: their order is what the two sides share."""
+    """Keeps the batches in the given order, which both sides share."""
 
     def _get_train_sampler(self, dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)
@@ -76,7 +76,7 @@ def theirs(overrides: list[str]) -> tuple[list[float], float]:
 
 
 def same_model(classifier: Any, *, dropout: float | None) -> BertForSequenceClassification:
-    """Returns Hugging Face's classifier with the weights that ``classifier`` starts from."""
+    """Returns Hugging Face's classifier with the initial weights of ``classifier``."""
     config = classifier.encoder.model.config
     config._attn_implementation = "sdpa"
     config.num_labels = classifier.head.out_features
@@ -164,7 +164,7 @@ def main() -> None:
             overrides += [f"trainer.max_steps={given.steps}", "trainer.max_epochs=1"]
             answer = compare_steps([*overrides, *given.overrides])
         else:
-            # The last checkpoint on both sides: Trainer has none selected.
+            # The last checkpoint on both sides: Trainer does not select one.
             overrides += ["data.max_train_examples=1000", "seeds.subset=0"]
             answer = compare_seeds([*overrides, *given.overrides], given.seeds)
     print(json.dumps({"data": given.data, **answer}, indent=2))

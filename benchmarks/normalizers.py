@@ -1,18 +1,21 @@
-"""What a normalizer costs and how exact it is.
+"""What normalizers cost, and how exact they are.
 
     python benchmarks/normalizers.py cost 384 768 1024
     python benchmarks/normalizers.py cost 768 --device cuda
     python benchmarks/normalizers.py stress
     python benchmarks/normalizers.py embedded
 
-``cost``: forward and backward of 32 embeddings on one thread, in turns with the identity's (median of the paired
-differences), as a share of one encoder step: a BERT of that width (6, 12 and 24 layers), 64 tokens an example,
-randomly initialised, timed before and after the normalizers (the faster counts). ``stress``: largest error, relative
-to the largest value, of a training step (the 25th where statistics run) against the same class calibrated and run in
-float64 on the same input, and where it was, over data of condition numbers 1e0 to 1e12 and of n/d from 0.1 to 100. A
-half type's own rounding, 4e-3, is in its column. ``embedded``: on the [CLS] of the quick start's 1,000 training
-examples before training, what folding changes in a logit at most, and the head's first step, a geometric mean over
-batches of 32; a normalizer with running statistics has seen these batches once.
+``cost``: time of forward and backward for 32 embeddings on one thread, alternating with the identity (median of the
+paired differences), and its share of one encoder step. The encoder is a randomly initialized BERT of that width (6, 12
+or 24 layers) on 64 tokens per example, timed before and after the normalizers; the faster time counts.
+
+``stress``: largest error of a training step (the 25th if there are running statistics), relative to the largest value,
+compared with the same class calibrated and run in float64 on the same input; and where it occurs, over data with
+condition numbers 1e0 to 1e12 and n/d from 0.1 to 100. The column of a half type includes its own rounding, 4e-3.
+
+``embedded``: on the [CLS] of the quick start's 1,000 training examples before training, the largest change of a logit
+by folding, and the head's first step as a geometric mean over batches of 32. A normalizer with running statistics has
+been trained on these batches once.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ CONF = Path(__file__).parents[1] / "conf" / "normalizer"
 KEYS = sorted(path.stem for path in CONF.glob("*.yaml"))
 ENCODERS = {384: (6, 12), 768: (12, 12), 1024: (24, 16)}  # dimension: layers, heads
 LIMITS = ("1 %", "5 %")  # of the encoder's step, for the column "within"
-WARMUP = 25  # steps, after which every running statistic is in use
+WARMUP = 25  # steps after which all running statistics are in use
 CONDITIONS, RATIOS, DIM = (1e0, 1e3, 1e6, 1e9, 1e12), (0.1, 1.0, 10.0, 100.0), 64
 
 
@@ -168,7 +171,7 @@ def embedded() -> None:
 
 @torch.no_grad()
 def folded(classifier: Any, batches: list[tuple[Tensor, Tensor]], h: Tensor) -> str:
-    """Returns the largest difference of a logit between a folded head and a normalizer and its head, if it folds."""
+    """Returns the largest difference between logits with the normalizer and with the folded head, if it folds."""
     normalizer, head = classifier.normalizer, classifier.head
     for embeddings, _ in batches if normalizer.mixes_batch else []:
         normalizer.train()(embeddings)

@@ -1,22 +1,22 @@
-"""What the observers of a run cost a training step.
+"""How much time observers add to a training step.
 
     python benchmarks/observers.py --cadences 10
-    python benchmarks/observers.py --cadences 16 --arms "both,none again"  # narrower, in about the same time
+    python benchmarks/observers.py --cadences 16 --arms "both,none again"  # a narrower interval in about the same time
     python benchmarks/observers.py --cadences 10 model=bert_base trainer.accelerator=gpu
 
-One run takes a step on each batch several times in turn: without observers, with each of them, with both, and without
-any again, in an order that is drawn for each batch. So the steps that are compared lie a second apart, in one process
-and memory: what slows the machine down for longer slows both, and what makes one process slower than its twin (2 % was
-seen) is in neither. A step's time goes from its start to that of the next, with the loop, logging and the writing of
-what was logged; a GPU has then done its work. Batches are made before the run: without loading, and without
+One run trains on each batch several times in a row: without observers, with each of them, with both, and without any
+again, in an order drawn for each batch. So the steps that are compared are about a second apart, in one process and
+memory: what slows the machine down for longer affects both, and differences between two equal processes (2 % were
+measured) play no role. The time of a step runs from its start to the start of the next one. It includes the loop,
+logging and writing what was logged, and all work of a GPU. Batches are built before the run; without loading and
 validations, the share of the observers is larger.
 
-What observers do depends on a step's place in the cadence: nothing but looking on in most steps, more in those that are
-logged, and most in those in which the statistics of training batches are due. So for each of these three kinds
-``paired`` takes the median over its steps of the difference to the same step without observers, and adds the three by
-their numbers in a cadence; it is a share of the same sum of the medians without observers. The interval holds 95 % of
-what 2,000 resamples of the steps of each kind give. `none again` shows the noise: its interval should hold 0.
-``counted`` is what the observers say of themselves (``step_share`` in the results).
+What observers do depends on a step's place in the cadence: they do little in most steps, more in logged ones, and most
+in those that measure training batches. So ``paired`` takes, for each of these three kinds, the median difference
+between a step and the same step without observers, and adds the three, weighted by their numbers in a cadence. It is a
+share of the same sum for the medians without observers. The interval contains 95 % of the values from 2,000 resamples
+of the steps of each kind. `none again` shows the noise: its interval should contain 0. ``counted`` is the time that
+observers measure themselves (``step_share`` in the results).
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ RESAMPLES = 2000
 
 
 class Cadence(NamedTuple):
-    """Steps between two logged ones, and those between two measurements of training batches."""
+    """Numbers of steps between two logged ones, and between two measurements of training batches."""
 
     logged: int
     measured: int
 
     def kinds(self) -> np.ndarray:
-        """Returns of each step of a cadence how many things are due in it: 0, 1 or 2."""
+        """Returns the kind of each step of a cadence: 0, 1 if it is logged, 2 if training batches are measured, too."""
         steps = np.arange(1, self.measured + 1)
         return (steps % self.logged == 0).astype(int) + (steps % self.measured == 0)
 
 
 class Turns(pl.Callback):
-    """Gives each step the observers of its arm, and times it.
+    """Runs each step with the observers of its arm and times it.
 
     Args:
-        observers: By arm; each arm has its own.
-        batches: Number of batches; a run has a step of each arm on each, and one more, whose start ends the last.
+        observers: By arm; each arm has separate ones.
+        batches: Number of batches. A run has a step of each arm on each batch, and one more, whose start ends the last.
 
     Attributes:
-        seconds: ``(batches, 2)`` by arm: time of a step, and the observers' own part of it.
+        seconds: ``(batches, 2)`` by arm: time of a step, and the part of it that the observers measured.
     """
 
     def __init__(self, observers: Mapping[str, Sequence[Observer]], batches: int) -> None:
@@ -80,16 +80,16 @@ class Turns(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         classifier: Any = pl_module.classifier
         self._normalizer = classifier.normalizer
-        self._hooks = dict(self._normalizer._forward_hooks)  # by which observers see an embedding
+        self._hooks = dict(self._normalizer._forward_hooks)  # through which observers get embeddings
         self._watch(trainer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, number: int) -> None:
         for logger in trainer.loggers:
-            logger.save()  # else what one step has logged would be written in another
+            logger.save()  # else another step would write what this one has logged
         if self._turn:
             batch_number, arm = self._place(self._turn - 1)
             self.seconds[arm][batch_number] = self._read(arm) - self._started
-        # The same place in the cadence for all arms, and for each arm rows of its own in the metrics.
+        # The same place in the cadence for all arms, but separate rows in the metrics for each arm.
         batch_number, arm = self._place(self._turn)
         own = list(self.seconds).index(arm) * self._batches
         trainer.fit_loop.epoch_loop._batches_that_stepped = own + batch_number
@@ -99,7 +99,7 @@ class Turns(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, number: int
     ) -> None:
         self._turn += 1
-        self._watch(trainer)  # from the next step on: the loop over callbacks goes on over the list it has
+        self._watch(trainer)  # from the next step on: the current loop over callbacks keeps its list
 
     def _watch(self, trainer: pl.Trainer) -> None:
         observers = self._observers[self._place(self._turn)[1]]
@@ -108,7 +108,7 @@ class Turns(pl.Callback):
         self._normalizer._forward_hooks = OrderedDict(hooks)
 
     def _place(self, turn: int) -> tuple[int, str]:
-        """Returns the number of a step's batch, and its arm."""
+        """Returns the number of the batch of a step, and its arm."""
         batch, place = divmod(turn, len(self.seconds))
         return batch, self._orders[batch][place]
 
@@ -119,10 +119,10 @@ class Turns(pl.Callback):
 
 
 def measure(overrides: list[str], *, arms: Sequence[str], cadences: int) -> tuple[Cadence, dict[str, np.ndarray]]:
-    """Trains; returns by arm the seconds of each step and those counted, ``(steps, 2)``, without those to warm up.
+    """Trains; returns, by arm, the seconds of each step and those counted, ``(steps, 2)``, without the warm-up.
 
     Raises:
-        InputError: If gradients are accumulated: the batches of one step must not go to several arms.
+        InputError: If gradients are accumulated: the batches of one step would belong to several arms.
     """
     config = resolved([f"callbacks=[{','.join(NAMES)}]", *overrides])
     described, trainer_options = config["callbacks"], config["trainer"]
@@ -147,7 +147,7 @@ def measure(overrides: list[str], *, arms: Sequence[str], cadences: int) -> tupl
 
 
 def paired(ours: np.ndarray, plain: np.ndarray, kinds: np.ndarray) -> tuple[float, float, float]:
-    """Returns the share that observers add to the time of steps, and the ends of its interval.
+    """Returns the share that observers add to the time of a step, and the ends of its interval.
 
     Args:
         ours: Seconds of each step, ``(n,)``.

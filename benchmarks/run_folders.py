@@ -1,7 +1,7 @@
-"""How long reading many run folders takes: python benchmarks/run_folders.py [--runs 1000].
+"""How long it takes to read many run folders: python benchmarks/run_folders.py [--runs 1000].
 
-Creates synthetic folders of usual size (250 metrics; 200 rows of 60 columns), then times `find_runs` and, for each run,
-the results (which hold its choices and the hash of its configuration) and the last row of its series.
+Creates synthetic folders of the usual size (250 metrics; 200 rows of 60 columns), then times `find_runs` and, for each
+run, reading the results (with its choices and the hash of its configuration) and the last row of its series.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ METRICS, ROWS, COLUMNS = 250, 200, 60
 
 
 def create(folder: Path, runs: int) -> None:
-    """Writes ``runs`` synthetic run folders below ``folder``."""
+    """Writes ``runs`` synthetic run folders into ``folder``."""
     draw = random.Random(0)
     names = [f"cls/select/h/number_{index}" for index in range(COLUMNS)]
     rows = [",".join(["step", *names])]
@@ -38,7 +38,7 @@ def create(folder: Path, runs: int) -> None:
 
 
 def measure(folder: Path) -> tuple[int, float]:
-    """Returns the number of runs below ``folder`` and the seconds that reading them took."""
+    """Returns the number of runs in ``folder`` and the seconds it took to read them."""
     started = time.perf_counter()
     read = [(run.read_results(), run.read_last_row()) for run in find_runs(folder)]
     seconds = time.perf_counter() - started
@@ -47,7 +47,7 @@ def measure(folder: Path) -> tuple[int, float]:
 
 
 def import_seconds() -> float:
-    """Returns what ``import clsnorm.run_folder`` adds to the start of Python, the best of three."""
+    """Returns the seconds that ``import clsnorm.run_folder`` adds to the start of Python, the best of three."""
 
     def start(code: str) -> float:
         started = time.perf_counter()

@@ -11,15 +11,15 @@ from prose import fill
 NONE = "–"
 SPLITS = ("train", "select", "report")
 MEASURED = """\
-Texts are read and tokenized chunk by chunk and stay on disk, and so do tokens, in mapped files. The numbers of rows
-(labels, hashes of the texts, ids, splits) are arrays in memory while rows are read, split and drawn: at most about 100
-bytes a row, however long the texts are. Training on all of train takes 16 bytes a row (which rows are used, and the
+Texts are read and tokenized chunk by chunk. They stay on disk, and so do tokens, in memory-mapped files. What is held
+in memory for each row while rows are read, split and drawn (label, hashes of the text, id, split) takes at most about
+100 bytes, however long the texts are. Training on all of train takes 16 bytes per row (which rows are used, and the
 order of the epoch), 24 while the order is drawn.
 
-Measured on two shared CPU cores, on a fresh cache, by `python benchmarks/data_loading.py --rows 1000000 --few`, and
-with fewer rows: between the first and the third line, *own peak MB* grows by 90 bytes a row. *MB before*: the process's
-peak after all imports; *peak MB*: at the end, pages of mapped files included, which the system drops when it needs
-them; *own*: without pages of files.
+Measured on two shared CPU cores, with an empty cache, by `python benchmarks/data_loading.py --rows 1000000 --few`, and
+with fewer rows: from the first to the third line, *own peak MB* grows by 90 bytes per row. *MB before*: the process's
+peak after all imports; *peak MB*: at the end, including pages of mapped files, which the system drops when it needs
+memory; *own*: without pages of files.
 
 | data | training rows | rows of train | seconds | MB before | peak MB | own MB before | own peak MB |
 | --- | --- | --- | --- | --- | --- | --- | --- |
