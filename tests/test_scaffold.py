@@ -32,7 +32,7 @@ FINDING = (  # contract tests that are to find the new parts
     "tests/data/test_sets.py",
     "tests/test_readme.py",
 )
-SHARED = "pages or tables or held_against or every or each or catalogue or statistics"  # tests of all parts at once
+SHARED = "has_a_formula or in_one_table or tables or held_against or exported or test_catalogue"  # tests of all parts at once
 
 
 @pytest.fixture
@@ -114,6 +114,11 @@ def fill_in(copy: Path) -> None:
         ("z = TODO``: what it does", "z = h / sqrt(1 + h^2)``"),
         ("    TODO: source, with its arXiv number.", "    Elementary."),
         ("    def normalize", '    bends = "squashes each dimension"\n\n    def normalize'),
+        ("TODO: its formula; 1.", "``max (1 + h^2)^-1.5``."),
+        (
+            "h.new_ones(())  # TODO: the largest singular value of the Jacobian at each h, (B,)",
+            "((1 + h.square()) ** -1.5).amax(1)",
+        ),
         ("return h  # TODO: compute z, (B, dim), from h, (B, dim)", "return h / (1 + h.square()).sqrt()"),
     )
     fill(
@@ -123,7 +128,7 @@ def fill_in(copy: Path) -> None:
     )
     fill(
         copy / "docs" / "normalizers" / "per_sample.md",
-        ("`TODO: formula` | `TODO: gain`", "`h / sqrt(1 + h²)` | 1"),
+        ("`TODO: formula` | `TODO: gain`", "`h / sqrt(1 + h²)` | `max (1 + h²)^-1.5`"),
     )
     fill(
         tests / "normalizers" / "test_reference_per_sample.py",

@@ -79,7 +79,7 @@ def test_own_options_are_suggested_and_listed(workspace: Path, option: list[str]
 
 
 @pytest.mark.slow
-def test_a_wheel_trains_and_draws_in_an_empty_folder(tmp_path: Path, workspace: Path, tiny_overrides: list[str]) -> None:
+def test_a_wheel_works_in_an_empty_folder(tmp_path: Path, workspace: Path, tiny_overrides: list[str]) -> None:
     source, venv, empty = tmp_path / "source", tmp_path / "venv", tmp_path / "empty"
     source.mkdir()
     for name in ("src", "conf"):

@@ -103,7 +103,7 @@ def test_a_set_of_which_only_a_part_is_there(tokenizer: Any, tmp_path: Path, mon
     monkeypatch.setattr(hub, "_reachable", lambda endpoint: False)
     node = {**compose("qnli"), "cache": str(tmp_path)}
     data = instantiate(node, _convert_="all")(tokenizer=tokenizer, seed_order=0, seed_subset=0, seed_noise=0)
-    with pytest.raises(InputError, match=r"tried the file \S*QNLI/train.tsv \(not there\); the hub nyu-mll/glue"):
+    with pytest.raises(InputError, match=r"tried the file \S*QNLI/train.tsv \(not found\); the hub nyu-mll/glue"):
         data.prepare()
 
 

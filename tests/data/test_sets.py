@@ -198,7 +198,7 @@ def test_files_in_the_published_layout_come_back(key: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("key", SETS)
 def test_absent_files_are_reported_with_what_to_do(key: str, tmp_path: Path) -> None:
     source = files_source(SETS[key])
-    with pytest.raises(Unavailable, match=r"not there"):
+    with pytest.raises(Unavailable, match=r"not found"):
         source.fingerprint(tmp_path)
     assert "CLSNORM_DATA" in source.cure
 
