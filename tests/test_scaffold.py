@@ -32,7 +32,8 @@ FINDING = (  # contract tests that are to find the new parts
     "tests/data/test_sets.py",
     "tests/test_readme.py",
 )
-SHARED = "has_a_formula or in_one_table or tables or held_against or exported or test_catalogue"  # tests of all parts at once
+# Tests of all parts at once.
+SHARED = "has_a_formula or in_one_table or tables or held_against or exported or test_catalogue"
 
 
 @pytest.fixture
