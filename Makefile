@@ -31,15 +31,13 @@ $(VENV)/.test: $(VENV)/.train
 	$(BIN)/python -m pip install --quiet -r requirements.txt -e '.[test]'
 	touch $@
 
-docs: $(VENV)/.test  ## rewrites the tables and pages that are made from the code
+docs: $(VENV)/.test  ## rewrites the tables and pages that are generated from the code
 	$(BIN)/python tools/docs/catalogue.py
 
-# make new-normalizer NAME=soft_clip: class, configuration, export, doc line, and a test that fails until it is filled in
-new-normalizer new-callback new-dataset:
+# make new-normalizer NAME=soft_clip (new-statistic: NAME=family/name): class, configuration, export, doc line, and a test
+# that fails until you fill it in
+new-normalizer new-callback new-statistic new-dataset:
 	$(PYTHON) tools/scaffold.py $(@:new-%=%) "$(NAME)"
-
-new-statistic:  ## NAME=family/name
-	$(PYTHON) tools/scaffold.py statistic "$(NAME)"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

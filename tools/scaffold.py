@@ -1,4 +1,4 @@
-"""Writes the skeleton of a new part: class, configuration, export, doc line, and a test that fails until filled in.
+"""Writes the skeleton of a new part: class, configuration, export, doc line, and a test that fails until you fill it.
 
 python tools/scaffold.py normalizer NAME         # also: callback, dataset
 python tools/scaffold.py statistic FAMILY/NAME
@@ -7,21 +7,23 @@ python tools/scaffold.py statistic FAMILY/NAME
 from __future__ import annotations
 
 import argparse
+import ast
 import keyword
 import re
 import sys
 from pathlib import Path
 
 TEMPLATES = Path(__file__).parent / "templates"
-KINDS = ("normalizer", "callback", "statistic", "dataset")
+WIDTH = 120  # of a line, as ruff has it
+LONGEST = 30  # letters of a name, so that every line of a template fits
 
 
 class RefusedError(Exception):
-    """Nothing was written, for this reason."""
+    """The name cannot be used; nothing was written."""
 
 
 class Skeleton:
-    """Collects the texts of a new part; nothing is written before all of it is known to be possible."""
+    """Collects the texts of a new part; `write` writes them once all of them are known to be possible."""
 
     def __init__(self, root: Path, kind: str, name: str, family: str = "") -> None:
         self.root, self.kind = root, kind
@@ -39,22 +41,34 @@ class Skeleton:
             raise RefusedError(f"Expected the name of a new {self.kind}, but {path} exists. Choose another name")
         self.texts[target] = self.filled(template)
 
+    def text(self, path: str) -> str:
+        """The text of an existing file, with what was added so far."""
+        target = self.root / path
+        return self.texts[target] if target in self.texts else target.read_text(encoding="utf-8")
+
     def insert(self, path: str, text: str, *, before: str = "") -> None:
         """Adds ``text`` to an existing file, above the first line that starts with ``before`` or at the end."""
-        target = self.root / path
-        lines = self.texts.get(target, target.read_text(encoding="utf-8")).splitlines()
+        lines = self.text(path).splitlines()
         at = next((n for n, line in enumerate(lines) if before and line.startswith(before)), len(lines))
-        at -= before == "__all__" and not lines[at - 1]  # imports end above a blank line
-        self.texts[target] = "\n".join([*lines[:at], *text.rstrip("\n").split("\n"), *lines[at:]]) + "\n"
+        self.texts[self.root / path] = "\n".join([*lines[:at], *text.rstrip("\n").split("\n"), *lines[at:]]) + "\n"
 
     def export(self, package: str) -> None:
-        """Adds the class to the imports and to ``__all__`` of ``clsnorm.<package>``."""
+        """Adds the class to the imports and to ``__all__`` of ``clsnorm.<package>``, in ruff's order."""
         name, kind, path = self.words["name"], self.words["Class"], f"src/clsnorm/{package}/__init__.py"
-        self.insert(path, f"from clsnorm.{package}.{name} import {kind}\n", before="__all__")
-        target = self.root / path
-        head, mark, rest = self.texts[target].partition("__all__ = [")
-        separator = "\n    " if rest.startswith("\n") else ""
-        self.texts[target] = f'{head}{mark}{separator}"{kind}",{"" if separator else " "}{rest}'
+        head, exported = self.text(path).split("\n\n__all__ = ")
+        lines, start = head.split("\n"), f"from clsnorm.{package}."
+        modules = {at: line.split()[1] for at, line in enumerate(lines) if line.startswith(start)}
+        later = (at for at, module in modules.items() if natural(module) > natural(f"clsnorm.{package}.{name}"))
+        lines.insert(next(later, len(lines)), f"{start}{name} import {kind}")
+        if kind in ast.literal_eval(exported):
+            raise RefusedError(
+                f"Expected the name of a new {self.kind}, but {path} exports {kind}. Choose another name"
+            )
+        names = sorted([*ast.literal_eval(exported), kind], key=lambda one: (not one.isupper(), natural(one)))
+        one_line = "__all__ = [" + ", ".join(f'"{one}"' for one in names) + "]"
+        if exported.startswith("[\n") or len(one_line) > WIDTH:
+            one_line = "\n".join(["__all__ = [", *(f'    "{one}",' for one in names), "]"])
+        self.texts[self.root / path] = "\n".join(lines) + f"\n\n{one_line}\n"
 
     def write(self) -> list[Path]:
         """Writes everything; returns the paths."""
@@ -64,46 +78,64 @@ class Skeleton:
         return list(self.texts)
 
 
+def natural(text: str) -> list[tuple[str, int]]:
+    """A key to sort by as ruff does: numbers by value."""
+    return [(word, int(digits or 0)) for word, digits in re.findall(r"(\D+|^)(\d*)", text)]
+
+
 def normalizer(part: Skeleton) -> None:
-    """A class, its YAML, its export, a line on its family's page and a failing reference test."""
+    """A class, its YAML, its export, a line on its family's page and a reference test that fails."""
     name = part.words["name"]
     part.create(f"conf/normalizer/{name}.yaml", "normalizer.yaml")
     part.create(f"src/clsnorm/normalizers/{name}.py", "normalizer.py")
     part.export("normalizers")
-    part.insert("docs/normalizers/per_sample.md", f"| `{name}` | TODO: formula | TODO: bound |", before="| `dyt`")
+    part.insert("docs/normalizers/per_sample.md", f"| `{name}` | `TODO: formula` | `TODO: gain` |", before="| `dyt`")
     part.insert("tests/normalizers/test_reference_per_sample.py", part.filled("normalizer_test.py"))
 
 
 def callback(part: Skeleton) -> None:
-    """A class, its YAML, its export and a failing test; the page of logged names is generated from its docstring."""
+    """A class, its YAML, its export, its line on the page of logged numbers and a reference test that fails."""
     name = part.words["name"]
     part.create(f"conf/callbacks/{name}.yaml", "callback.yaml")
     part.create(f"src/clsnorm/callbacks/{name}.py", "callback.py")
     part.create(f"tests/callbacks/test_{name}.py", "callback_test.py")
     part.export("callbacks")
+    part.insert("src/clsnorm/dashboard/keys.py", part.filled("callback_key.py"), before=")")
 
 
 def statistic(part: Skeleton) -> None:
-    """A decorated function in its family's file and a failing test; the page of statistics is generated."""
+    """A formula in its family's file. The family's reference test fails until it has a number for it."""
     family, name = part.words["family"], part.words["name"]
     folder = part.root / "src/clsnorm/statistics/families"
     families = sorted(path.stem for path in folder.glob("[!_]*.py"))
     if family not in families:
-        raise RefusedError(
-            f"Expected FAMILY/NAME, but got family {family!r}. There are {', '.join(families) or 'none'}"
-        )
+        raise RefusedError(f"Expected one of the families {', '.join(families)}, but got {family!r}")
     path = f"src/clsnorm/statistics/families/{family}.py"
-    if f'"{family}/{name}"' in (part.root / path).read_text(encoding="utf-8"):
-        raise RefusedError(f"Expected the name of a new statistic, but {path} has {name}. Choose another name")
+    text = part.text(path)
+    if f'"{family}/{name}"' in text or name in bound_names(text):
+        raise RefusedError(f"Expected the name of a new statistic, but {path} defines {name}. Choose another name")
     part.insert(path, part.filled("statistic.py"))
-    part.create(f"tests/statistics/families/test_{family}_{name}.py", "statistic_test.py")
+    if "ELEMENTARY" not in text:
+        line = "from clsnorm.statistics.statistic import "
+        part.texts[part.root / path] = part.text(path).replace(line, f"{line}ELEMENTARY, ")
+
+
+def bound_names(text: str) -> set[str]:
+    """Every name that a module imports, defines or assigns to."""
+    nodes = list(ast.walk(ast.parse(text)))
+    found = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    found |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    return found | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def dataset(part: Skeleton) -> None:
-    """A YAML with one base and a failing test; docs/data.md is generated."""
+    """A YAML with one base and a test of its rows that fails; docs/data.md is generated."""
     name = part.words["name"]
     part.create(f"conf/data/{name}.yaml", "dataset.yaml")
     part.create(f"tests/data/test_set_{name}.py", "dataset_test.py")
+
+
+KINDS = {"normalizer": normalizer, "callback": callback, "statistic": statistic, "dataset": dataset}
 
 
 def scaffold(root: Path, kind: str, name: str) -> list[Path]:
@@ -111,10 +143,13 @@ def scaffold(root: Path, kind: str, name: str) -> list[Path]:
     family, _, own = name.rpartition("/")
     if bool(family) != (kind == "statistic"):
         raise RefusedError(f"Expected {'FAMILY/NAME' if kind == 'statistic' else 'a name without /'}, but got {name!r}")
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", own) or keyword.iskeyword(own) or own in ("base", "none"):
-        raise RefusedError(f"Expected a name in lower case, such as soft_clip, but got {own!r}")
+    allowed = re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", own) and len(own) <= LONGEST
+    if not allowed or keyword.iskeyword(own) or own in ("base", "none"):
+        raise RefusedError(
+            f"Expected a name in lower case of at most {LONGEST} characters, such as soft_clip, but got {own!r}"
+        )
     part = Skeleton(root, kind, own, family)
-    {"normalizer": normalizer, "callback": callback, "statistic": statistic, "dataset": dataset}[kind](part)
+    KINDS[kind](part)
     return part.write()
 
 
@@ -129,7 +164,7 @@ def main() -> str | None:
     except RefusedError as error:
         return str(error)
     print("\n".join(f"wrote {path.relative_to(Path.cwd())}" for path in paths))
-    print("Next: fill in each TODO, run `ruff check --fix` and `make docs`, then `make test`")
+    print("Next: fill in each TODO (the new test fails until then), then run `make docs`, `make lint` and `make test`")
     return None
 
 

@@ -19,9 +19,9 @@ import yaml
 LONG = 250  # lines of a file
 BLOCK = 6  # equal code lines in a row that count as a repeated block
 SETS = ("sst2", "stance_atheism")
-CONFIGURATION = ("omegaconf", "hydra")  # importing one means to work on the configuration
+CONFIGURATION = ("omegaconf", "hydra")  # importing one means using the configuration
 PASSED = ("config", "cfg")  # names under which it is passed on
-FAMILIES = ("transformers", "PretrainedConfig", "PreTrainedConfig")  # whose configurations are something else
+FAMILIES = ("transformers", "PretrainedConfig", "PreTrainedConfig")  # whose own configurations do not count
 
 
 def part(path: Path, source: Path) -> str:
@@ -109,7 +109,7 @@ def sees_configuration(tree: ast.Module) -> bool:
 
 
 def of_family(node: ast.AST | None) -> bool:
-    """Whether an annotation or a value is a model's own configuration, of transformers."""
+    """Whether an annotation or a value is a configuration of transformers."""
     text = ast.unparse(node) if node else ""
     return any(word in text for word in FAMILIES) or text.endswith(".config") or "Config.from_" in text
 
@@ -165,7 +165,7 @@ def yaml_files(option: Path) -> list[Path]:
 
 
 def listed(name: str, things: list[str]) -> None:
-    """Prints how many there are, and which."""
+    """Prints the number of things and their names."""
     print(f"{name}: {len(things)}" + (f" ({', '.join(things)})" if things else ""))
 
 

@@ -79,7 +79,7 @@ def test_own_options_are_suggested_and_listed(workspace: Path, option: list[str]
 
 
 @pytest.mark.slow
-def test_a_wheel_trains_in_an_empty_folder(tmp_path: Path, workspace: Path, tiny_overrides: list[str]) -> None:
+def test_a_wheel_works_in_an_empty_folder(tmp_path: Path, workspace: Path, tiny_overrides: list[str]) -> None:
     source, venv, empty = tmp_path / "source", tmp_path / "venv", tmp_path / "empty"
     source.mkdir()
     for name in ("src", "conf"):
@@ -109,5 +109,8 @@ def test_a_wheel_trains_in_an_empty_folder(tmp_path: Path, workspace: Path, tiny
     assert done.returncode == 0, done.stderr
     (results,) = empty.glob("runs/*/results.json")
     assert json.loads(results.read_text())["status"] == "completed"
+    page = run(command, "dashboard", str(results.parent))
+    assert page.returncode == 0, page.stderr
+    assert "<svg" in (results.parent / "dashboard.html").read_text()
     listed = run(command, "data", "sst2", "--json", f"paths.cache={tmp_path}/cache")
     assert json.loads(listed.stdout)["name"] == "sst2", listed.stderr

@@ -134,5 +134,5 @@ def test_killing_a_worker_ends_the_run_and_is_told(tiny_overrides: list[str], wo
     os.kill(max(workers_of(folder)), signal.SIGKILL)
     _, said = parent.communicate(timeout=60)
     assert parent.returncode == 1
-    assert "a worker was ended by SIGKILL" in said
+    assert "a worker was killed by SIGKILL" in said
     assert not workers_of(folder)
