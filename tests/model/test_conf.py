@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
@@ -33,8 +34,13 @@ def test_optimizers_and_schedules_build_and_step(file):
         assert optimizer.param_groups[0]["lr"] == (1.0 if file.stem == "constant" else 0.0)
 
 
+def compose_model(name):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("train", [f"model={name}"]).model
+
+
 def test_the_embedded_model_builds():
-    encoder = instantiate(load(CONF / "model" / "minilm.yaml"), _convert_="all")
+    encoder = instantiate(compose_model("minilm"), _convert_="all")
     assert isinstance(encoder, Encoder)
     assert (encoder.dim, encoder.can_pack, encoder.tap, encoder.max_length) == (384, True, "hidden", 512)
 
@@ -47,4 +53,4 @@ def test_attention_is_one_that_the_family_has(name, model_type):
     from transformers import AutoConfig
 
     packs = family_of(AutoConfig.for_model(model_type)).packs
-    assert load(CONF / "model" / f"{name}.yaml").attention == ("sdpa" if packs else "eager")
+    assert compose_model(name).attention == ("sdpa" if packs else "eager")
