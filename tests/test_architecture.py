@@ -47,7 +47,7 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not upward
 
 
-def test_only_the_ground_lies_loose() -> None:
+def test_only_ground_modules_are_outside_packages() -> None:
     assert {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"} == set(GROUND)
 
 

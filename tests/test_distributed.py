@@ -32,7 +32,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [torch.load(folder / f"result{rank}.pt") for rank in range(SIZE)]
 
 
-def test_each_process_knows_its_place(results: list[dict]) -> None:
+def test_each_process_knows_its_rank_and_the_world_size(results: list[dict]) -> None:
     places = [result["collectives"] for result in results]
     assert [(place["active"], place["rank"], place["size"]) for place in places] == [
         (True, r, SIZE) for r in range(SIZE)
@@ -45,14 +45,14 @@ def test_sum_is_the_same_everywhere_and_leaves_its_argument(results: list[dict])
         assert result["collectives"]["untouched"].tolist() == [1.0, 1.0]
 
 
-def test_gradient_of_a_sum_adds_what_all_processes_ask(results: list[dict]) -> None:
+def test_the_gradient_of_a_sum_is_the_sum_over_all_processes(results: list[dict]) -> None:
     inputs = [torch.arange(3.0, dtype=torch.float64) + rank for rank in range(SIZE)]
     for result, x in zip(results, inputs, strict=True):
         torch.testing.assert_close(result["collectives"]["total"], sum(x**2 for x in inputs))
         torch.testing.assert_close(result["collectives"]["gradient"], (1 + 2 + 3) * 2 * x)
 
 
-def test_objects_travel(results: list[dict]) -> None:
+def test_objects_are_broadcast_and_gathered(results: list[dict]) -> None:
     for result in results:
         assert result["collectives"]["broadcast"] == {"from": 0}
         assert result["collectives"]["gathered"] == [f"rank {rank}" for rank in range(SIZE)]
@@ -99,7 +99,7 @@ def test_one_process_needs_no_group() -> None:
     torch.testing.assert_close(moments.variance, torch.tensor([0.25, 0.25], dtype=torch.float64))
 
 
-def test_saved_parts_go_to_their_processes_or_all_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_parts_return_to_their_processes_or_all_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     for rank, expected in ((0, [["a"], ["a", "b", "c"]]), (1, [["b"], []])):
         monkeypatch.setattr(distributed, "world_size", lambda: 2)
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
@@ -107,7 +107,7 @@ def test_saved_parts_go_to_their_processes_or_all_to_the_first(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("backend", "expected"), [("nccl", "cuda"), ("gloo", "cpu"), ("cpu:gloo,cuda:nccl", "cpu")])
-def test_host_tensors_travel_on_the_gpu_where_the_group_knows_nothing_else(
+def test_host_tensors_are_sent_through_the_gpu_if_the_group_has_no_cpu_backend(
     monkeypatch: pytest.MonkeyPatch, backend: str, expected: str
 ) -> None:
     monkeypatch.setattr(torch.distributed, "get_backend", lambda: backend)

@@ -71,7 +71,7 @@ def test_a_metric_that_cannot_score_classes_is_refused_by_name(metric: Any, says
         build_metrics({"mine": metric}, num_outputs=3, regression=False)
 
 
-def test_trying_a_metric_leaves_nothing_in_it() -> None:
+def test_trying_a_metric_does_not_change_it() -> None:
     built = build_metrics({"r": PearsonCorrCoef()}, num_outputs=1, regression=True)
     assert built["r"].update_count == 0
     assert build_metrics({"f": partial(ClassF1, class_index=1)}, num_outputs=2, regression=False)["f"].num_classes == 2

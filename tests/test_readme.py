@@ -194,7 +194,7 @@ def add(path: Path, text: str, *, before: str = "") -> None:
 
 
 @pytest.mark.slow
-def test_what_the_readme_adds_passes_the_tests_that_find_it(tmp_path: Path) -> None:
+def test_additions_of_the_readme_pass_the_contract_tests(tmp_path: Path) -> None:
     """In a copy, with nothing but the README's blocks: its normalizer, data set and observer keep the contracts."""
     for name in (
         "src",

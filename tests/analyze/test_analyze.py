@@ -77,7 +77,7 @@ def rows_of(config: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return torch.cat([h for h, _ in batches]).double().numpy(), torch.cat([y for _, y in batches]).numpy()
 
 
-def test_numbers_are_those_of_all_rows_at_once(analyzed: Analyze) -> None:
+def test_numbers_equal_those_of_all_rows_at_once(analyzed: Analyze) -> None:
     run = analyzed()
     rows, labels = rows_of(run.config)
     assert run.record["rows"] == len(rows)
@@ -133,7 +133,7 @@ def interrupt(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, *options: str)
     return seen
 
 
-def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_pass_resumes_at_the_next_batch(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("data.eval_batch_size=16",)
     whole = analyzed(*options, folder="whole/unit").record["sides"]
     seen = interrupt(analyzed, monkeypatch, *options)
@@ -144,7 +144,7 @@ def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: p
     assert not list(Path("one/unit").glob("unfinished_*"))
 
 
-def test_interrupted_pass_with_another_batch_size_starts_anew(
+def test_an_interrupted_pass_with_another_batch_size_starts_over(
     analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = analyzed("data.eval_batch_size=7", folder="whole/unit").record["sides"]
@@ -166,7 +166,7 @@ def test_finished_snapshots_give_the_same_numbers_to_the_bit(
     assert [(whole.folder / name).read_bytes() for name in names] == texts
 
 
-def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_number_of_rows_raises(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
     original = collect.places
 
     def short(*arguments: Any) -> Any:
@@ -182,7 +182,7 @@ def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytes
         analyzed()
 
 
-def test_what_is_written(analyzed: Analyze) -> None:
+def test_files_of_an_analysis(analyzed: Analyze) -> None:
     run = analyzed()
     assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02", "pooler", "pooler_pre"}
     lines = runs.rows(run.folder / "analysis.csv")
@@ -251,7 +251,9 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     assert run.record["note"] == description(ROOT / "conf/model/any.yaml")  # of the run's model, not the default one
 
 
-def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:
+def test_analysis_of_a_diverged_run_reports_rows_that_are_not_finite(
+    analyzed: Analyze, train: Callable[..., SimpleNamespace]
+) -> None:
     tuned = train("trainer.max_epochs=1")
     path = tuned.folder / "selected.ckpt"
     kept = torch.load(path, weights_only=True)
@@ -296,7 +298,7 @@ def test_z_is_a_place_for_all_batches_or_none(analyzed: Analyze, train: Callable
     assert "z" in analyzed(f"run={tuned.folder}").record["sides"]["after"]
 
 
-def test_a_run_is_known_by_its_content_not_by_how_its_path_is_written(tmp_path: Path) -> None:
+def test_a_run_is_identified_by_content_not_by_spelling_of_its_path(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "results.json").write_text("1")
@@ -324,7 +326,7 @@ def check_before_the_pass(values: dict[str, Any], overrides: list[str]) -> None:
         ({"accelerator": "gpu"}, [], "accelerator=gpu needs"),
     ],
 )
-def test_mistakes_are_told_before_the_pass(
+def test_wrong_values_are_refused_before_the_pass(
     values: dict[str, Any], overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -332,7 +334,7 @@ def test_mistakes_are_told_before_the_pass(
         check_before_the_pass(values, overrides)
 
 
-def test_figures_that_cannot_be_drawn_are_told_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_plotting_package_is_reported_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plotting, "find_spec", lambda package: None)
     with pytest.raises(InputError, match="figures"):
         analyze.require_possible(None, [])

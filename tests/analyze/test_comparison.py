@@ -47,7 +47,7 @@ def test_comparison_of_places() -> None:
     assert outlier_dimensions({"layer00": snapshot(start, ids), "layer01": snapshot(start, ids)})["layers"] == {"4": 1}
 
 
-def test_a_row_that_is_not_finite_leaves_no_number_of_the_rest() -> None:
+def test_one_non_finite_row_makes_all_comparisons_nan() -> None:
     rows = torch.randn(50, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ids = torch.arange(50)
     whole, part = (Snapshot(12, num_classes=2) for _ in range(2))
@@ -69,7 +69,7 @@ def test_a_row_that_is_not_finite_leaves_no_number_of_the_rest() -> None:
         ("pooler", ["layer01", "layer02", "pooler_pre", "pooler", "z"], "z"),
     ],
 )
-def test_what_the_head_reads(tap: str, found: list[str], read: str) -> None:
+def test_input_of_the_head(tap: str, found: list[str], read: str) -> None:
     classifier: Any = SimpleNamespace(encoder=SimpleNamespace(tap=tap))
     assert head_input(classifier, found) == read
 
@@ -79,7 +79,7 @@ def test_each_measure_is_explained() -> None:
     assert [name for name in (*MEASURES, "head/nc3") if f"`{name}`" not in page] == []
 
 
-def test_models_of_one_option_stand_apart(tmp_path: Path) -> None:
+def test_models_of_one_option_are_shown_separately(tmp_path: Path) -> None:
     for number, path in enumerate(("models/one", "models/two")):
         value = {name: {"value": 0.5 + number, "null": None} for name in TITLES}
         record = {"model": "any", "data": "files", "path": path, "rows": 10, "run": None, "note": ""}

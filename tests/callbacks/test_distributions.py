@@ -25,7 +25,7 @@ def snapshots(rows: torch.Tensor) -> dict[str, Snapshot]:
     return dict(collection.snapshots)
 
 
-def test_only_loggers_that_can_show_them_get_them() -> None:
+def test_only_loggers_that_support_distributions_receive_them() -> None:
     shows = Shows()
     assert isinstance(shows, DistributionLogger)
     assert able([object(), shows]) == [shows]

@@ -241,9 +241,7 @@ class Reads(TorchFunctionMode):
         return result
 
 
-def test_the_host_waits_for_the_device_once_a_logged_step_and_never_else(
-    train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_host_waits_for_the_device_only_once_per_logged_step(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[int, int] = {}
 
     def counted(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -326,7 +324,7 @@ OWN = ("optimizer._target_=torch.optim.AdamW", "~optimizer.layer_decay", "~optim
 
 
 @pytest.mark.parametrize("optimizer", [(), (*OWN, "+optimizer.fused=true")], ids=["ours", "unscales_by_itself"])
-def test_a_step_that_amp_skips_is_that_and_no_explosion(
+def test_a_step_that_amp_skips_is_not_reported_as_an_explosion(
     train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe, optimizer: tuple[str, ...]
 ) -> None:
     scale_losses(monkeypatch)
@@ -354,13 +352,13 @@ def test_bf16_gradients_are_close(train: Train) -> None:
         *(("window=3", "at least 4"), ("deviations=0", "positive")),
     ],
 )
-def test_what_does_not_fit_is_refused_before_training(train: Train, option: str, rule: str) -> None:
+def test_wrong_options_are_refused_before_training(train: Train, option: str, rule: str) -> None:
     name = option.partition("=")[0]
     with pytest.raises(InputError, match=f"{name}`.*{rule}"):
         train("callbacks=gradient_norms", f"callbacks.gradient_norms.{option}")
     assert not Path("runs").exists()
 
 
-def test_true_is_no_number_of_dimensions() -> None:
+def test_true_is_not_accepted_as_a_number_of_dimensions() -> None:
     with pytest.raises(InputError, match="top` to be a whole number of at least 1, but got True"):
         GradientNorms(top=True, updates=True, window=8, deviations=6.0)

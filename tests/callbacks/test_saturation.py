@@ -21,7 +21,7 @@ def calibrated(kind: Any, h: torch.Tensor) -> Normalizer:
 @pytest.mark.parametrize(
     "make", [lambda h: DynamicTanh(4), lambda h: calibrated(Clip, h), lambda h: calibrated(QuantileToNormal, h)]
 )
-def test_saturated_values_are_those_without_a_slope(make: Any) -> None:
+def test_slopes_are_small_at_saturated_values(make: Any) -> None:
     h = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
     normalizer = make(h)
     x = torch.cat([h, 30 * h]).requires_grad_()
@@ -60,5 +60,5 @@ def test_shares_are_those_of_all_batches() -> None:
     assert reported == [{"step": 3, "kind": "saturation", "place": "saturation/select/normalizer", "value": 1.0}]
 
 
-def test_nothing_is_logged_where_nothing_squashes() -> None:
+def test_nothing_is_logged_without_a_squashing_function() -> None:
     assert validate(False, Identity(4), torch.ones(2, 4)) == ({}, [])

@@ -69,7 +69,7 @@ class Boom(Identity):
 """
 
 
-def test_sweep_survives_a_crash_and_a_refusal_and_goes_on(
+def test_a_sweep_continues_after_a_crash_and_a_refusal(
     command: Command, tiny_overrides: list[str], workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workspace / "own.py").write_text(BOOM)
@@ -117,7 +117,7 @@ def fail(error: Exception) -> Callable[[], None]:
     return failing
 
 
-def test_a_fault_is_the_user_s_before_the_run_and_a_crash_within(
+def test_an_os_error_is_refused_before_the_run_and_raised_within_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py"])
@@ -131,7 +131,7 @@ def test_a_fault_is_the_user_s_before_the_run_and_a_crash_within(
 
 
 @pytest.mark.parametrize("word", ["hydra.job.chdir=true", "+hydra.job.chdir=True", "hydra.output_subdir=.hydra"])
-def test_what_hydra_must_leave_alone_is_refused(
+def test_options_of_hydra_that_must_not_change_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "seed=1", word])
@@ -139,13 +139,13 @@ def test_what_hydra_must_leave_alone_is_refused(
     assert f"Expected {word.strip('+').partition('=')[0]} to stay" in capsys.readouterr().err
 
 
-def test_what_hydra_must_leave_alone_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_hydra_may_be_set_to_their_required_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "hydra.job.chdir=False", "hydra.output_subdir=null"])
     assert run_command(hydra_main(do_nothing, do_nothing)) == 0
 
 
 @pytest.mark.slow
-def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], workspace: Path) -> None:
+def test_the_same_command_resumes_after_an_interrupt(tiny_overrides: list[str], workspace: Path) -> None:
     words = [sys.executable, str(ROOT / "train.py"), *tiny_overrides, "hydra.run.dir=run", "trainer.max_epochs=60"]
     first = subprocess.Popen(
         [*words, "trainer.log_every_n_steps=1"],

@@ -91,7 +91,7 @@ def test_jobs_of_other_processes_are_counted(
     assert RECORDS not in os.environ
 
 
-def test_an_error_of_the_sweep_itself_is_not_hidden(start: Callable[[], None]) -> None:
+def test_an_error_of_the_sweeper_is_raised(start: Callable[[], None]) -> None:
     def task() -> None:
         start()
         in_other_processes("finished")

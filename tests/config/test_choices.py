@@ -41,7 +41,7 @@ def composed(word: str, primary: str = "train") -> None:
         ),
     ],
 )
-def test_hydra_s_refusals_are_told_with_the_nearest(word: str, told: str) -> None:
+def test_hydra_s_errors_are_explained_with_the_nearest_name(word: str, told: str) -> None:
     with pytest.raises(Exception, match=r"Could not|In 'train'|Lexer") as caught:
         composed(word)
     line = choices.explain(caught.value)
@@ -58,7 +58,7 @@ def test_hydra_s_refusals_are_told_with_the_nearest(word: str, told: str) -> Non
         ("+paths.dta=x", "Did you mean 'data'?"),
     ],
 )
-def test_a_key_that_nothing_reads_is_refused(word: str, told: str, primary: str) -> None:
+def test_an_unused_key_is_refused(word: str, told: str, primary: str) -> None:
     with pytest.raises(InputError) as caught:
         composed(word, primary)
     assert told in str(caught.value)
@@ -68,7 +68,7 @@ def test_a_key_that_nothing_reads_is_refused(word: str, told: str, primary: str)
 @pytest.mark.parametrize(
     "word", ["seed=1", "+trainer.limit_val_batches=2", "experiment=few_sample", "sweep=first_look"]
 )
-def test_what_is_there_passes(word: str) -> None:
+def test_existing_names_are_accepted(word: str) -> None:
     composed(word)
 
 

@@ -56,7 +56,7 @@ def composed(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=name)
-def test_head_says_what_it_is_and_how_to_choose_it(path: Path) -> None:
+def test_an_option_starts_with_a_comment_that_shows_its_command(path: Path) -> None:
     head = []
     for line in path.read_text().splitlines():
         if not line.startswith("#"):

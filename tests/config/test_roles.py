@@ -26,7 +26,7 @@ ACCURACY = {"_target_": "torchmetrics.classification.MulticlassAccuracy"}
         ({**IDENTITY, "option": [{"_target_": "torch.hub.load"}]}, "subclass"),
     ],
 )
-def test_role_decides_what_may_be_built(node: dict, message: str) -> None:
+def test_a_target_must_have_the_class_of_its_role(node: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_node(node, "normalizer")
 
@@ -63,7 +63,7 @@ def test_values_of_the_wrong_kind_are_named(node: dict, place: str, message: str
         check_node(node, place)
 
 
-def test_what_works_is_not_refused() -> None:
+def test_values_that_work_are_accepted() -> None:
     check_node(ADAMW | {"lr": 1, "betas": (0, 0.999), "weight_decay": 0}, "optimizer")
     check_node(LINEAR | {"warmup_ratio": 0, "warmup_steps": 3}, "scheduler")
     check_node(TRAINER | {"devices": "auto", "profiler": "simple", "limit_train_batches": 3}, "trainer")
@@ -81,7 +81,7 @@ def test_a_group_of_several_may_be_empty_or_missing() -> None:
     check_groups({"callbacks": None}, ["callbacks", "logger"])
 
 
-def test_what_the_program_gives_cannot_be_given() -> None:
+def test_arguments_that_the_program_passes_are_refused() -> None:
     node = {"_target_": "clsnorm.normalizers.Identity", "dim": 5}
     with pytest.raises(InputError, match=r"Expected argument `normalizer.dim` to be left out"):
         instantiate(node, "normalizer", dim=4)
@@ -92,7 +92,7 @@ def test_refused_arguments_become_one_sentence() -> None:
         instantiate({**IDENTITY, "epsilon": 1.0}, "normalizer", 4)
 
 
-def test_what_a_part_says_to_the_user_is_not_replaced_by_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_error_raised_while_building_is_not_replaced_by_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     node = {"_target_": "clsnorm.model.Encoder", "path": "nobody/no-such-model"}
     with pytest.raises(InputError, match=r"nobody/no-such-model.*cache") as refusal:

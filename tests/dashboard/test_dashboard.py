@@ -46,7 +46,7 @@ def names_of(record: Any) -> set[str]:
     return {"/".join(item.nested_key) or item.key for item in record.history.item}
 
 
-def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: SimpleNamespace) -> None:
+def test_every_number_of_a_real_run_has_a_panel_and_a_listed_key(run: SimpleNamespace) -> None:
     (path,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
     logged = {name for record in wandb_records(path) for name in names_of(record)}
     logged = {name for name in logged if not name.startswith("_") and name not in ("epoch", "trainer/global_step")}
@@ -73,7 +73,7 @@ def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: S
     assert sum(len(section.panels) for section in sections) == len(plots)
 
 
-def test_page_stands_alone(run: SimpleNamespace) -> None:
+def test_the_page_loads_nothing_from_outside(run: SimpleNamespace) -> None:
     text = write_page(run.folder).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
@@ -99,7 +99,7 @@ def shown(panel: Panel, series: dict[str, list[tuple[int, float]]], **options: A
     return ET.fromstring(draw(panel, series, **options))
 
 
-def test_start_noise_and_events_stand_in_the_figure() -> None:
+def test_the_figure_shows_start_noise_and_events() -> None:
     panel = Panel("Share", ("cls/*",), "share")
     line = {"cls/select/h/x": [(9, 0.5), (19, 0.4)]}
     began = shown(panel, {**line, "cls/start/h/x": [(0, 0.9)], "cls/noise/x": [(0, 0.1)]}, events=[7, 7, 12])
@@ -121,7 +121,7 @@ def test_steps_are_whole_numbers() -> None:
     assert "1.5" not in ticks
 
 
-def test_what_has_no_panel_gets_one() -> None:
+def test_numbers_without_a_panel_get_one() -> None:
     names = ["cls/select/h/tails/kurtosis", "cls/noise/tails/kurtosis", "cls/select/layer01/isoscore", "report/loss"]
     names += ["cls/start/layer01/isoscore", "grad/parameters/layer01/norm", "grad/parameters/layer02/norm"]
     *_, rest = sections_for(names)

@@ -182,7 +182,7 @@ def write_split(source: FilesSource, root: Path, split: str, answers: list[str])
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_files_in_the_published_layout_come_back(key: str, tmp_path: Path) -> None:
+def test_files_in_the_published_layout_round_trip(key: str, tmp_path: Path) -> None:
     node = SETS[key]
     source, labels = files_source(node), node["labels"]
     asked: list[Any] = list(range(len(labels))) * 2 if labels else [0.5, 1.0, 4.25]
@@ -196,7 +196,7 @@ def test_files_in_the_published_layout_come_back(key: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_absent_files_are_reported_with_what_to_do(key: str, tmp_path: Path) -> None:
+def test_absent_files_are_reported_with_a_remedy(key: str, tmp_path: Path) -> None:
     source = files_source(SETS[key])
     with pytest.raises(Unavailable, match=r"not there"):
         source.fingerprint(tmp_path)

@@ -20,7 +20,7 @@ from clsnorm.errors import InputError
 Train = Callable[..., SimpleNamespace]
 
 
-def test_run_leaves_what_it_promises(train: Train) -> None:
+def test_a_run_writes_its_results_and_files(train: Train) -> None:
     run = train("normalizer=layernorm")
     found = results(run)
     assert found["status"] == "completed"
@@ -66,14 +66,14 @@ def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
     assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
 
 
-def test_a_validation_stands_where_the_documentation_says(train: Train) -> None:
+def test_validations_are_logged_at_the_documented_steps(train: Train) -> None:
     for steps, expected in ((7, [7]), (8, [7]), (10, [7, 10])):  # epochs have 8
         run = train("callbacks=none", f"trainer.max_steps={steps}")
         logged = rows(run.folder / "metrics.csv")
         assert [int(row["step"]) for row in logged if row["select/accuracy"]] == expected
 
 
-def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
+def test_the_name_depends_on_options_that_change_the_result_and_on_no_others(train: Train) -> None:
     def folder(*overrides: str) -> str:
         from hydra import compose, initialize_config_dir
 
@@ -119,7 +119,7 @@ def test_observers_do_not_change_the_result(train: Train) -> None:
     assert all(torch.equal(watched[key], alone[key]) for key in watched)
 
 
-def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: Train) -> None:
+def test_results_distinguish_the_selected_weights_from_the_last_ones(train: Train) -> None:
     run = train("optimizer.lr=2e-2", "trainer.max_epochs=4")
     found = results(run)
     assert found["selected_step"] < found["steps"]
@@ -130,7 +130,7 @@ def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: 
     assert found["metrics"][f"last/{key}"] == pytest.approx(float(logged[-1][key]), rel=1e-6)
 
 
-def test_memory_is_the_runs_own(train: Train) -> None:
+def test_memory_is_measured_per_run(train: Train) -> None:
     hoard = bytearray(600 * 2**20)
     hoard[::4096] = b"x" * len(hoard[::4096])
     del hoard
@@ -175,13 +175,13 @@ def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
 DIVERGING = ("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
 
 
-def test_diverged_run_is_data(train: Train) -> None:
+def test_a_diverged_run_has_results(train: Train) -> None:
     run = train(*DIVERGING)
     assert results(run)["status"] == "diverged"
     assert ("non_finite", "train/loss", "0") in {(e["kind"], e["place"], e["rank"]) for e in events(run)}
 
 
-def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> None:
+def test_a_diverged_run_that_was_interrupted_does_not_train_further(train: Train) -> None:
     from clsnorm.experiment import run as experiment
 
     whole = results(train(*DIVERGING, "paths.output=whole"))
@@ -192,7 +192,7 @@ def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> No
     assert found["steps"] == whole["steps"] < whole["epochs"] * 100
 
 
-def test_a_loss_that_diverged_after_the_last_logged_step_is_told(train: Train) -> None:
+def test_a_loss_that_diverged_after_the_last_logged_step_is_reported(train: Train) -> None:
     from clsnorm.experiment import run as experiment
 
     unread = (*DIVERGING, "trainer.max_steps=7", "trainer.log_every_n_steps=100", "checkpoint_every=1")
@@ -215,26 +215,28 @@ def ending(run: SimpleNamespace) -> tuple[str, str | None, int]:
     return found["status"], found["aborted_by"], found["steps"]
 
 
-def test_a_collapse_ends_training_if_asked_to_once_it_has_lasted(train: Train) -> None:
+def test_a_lasting_collapse_ends_training_on_request(train: Train) -> None:
     run = train(*ABORTING, "trainer.max_steps=6")
     assert ending(run) == ("aborted", "majority_collapse", 3)  # half of the training
     assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are told
     assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
-def test_an_event_after_the_last_step_has_ended_nothing(train: Train) -> None:
+def test_an_event_after_the_last_step_does_not_count_as_an_abort(train: Train) -> None:
     run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are made
     assert ending(run) == ("completed", None, 2)
     assert len(events(run)) == 2
 
 
-def test_a_collapse_after_divergence_has_ended_nothing(train: Train) -> None:
+def test_a_collapse_after_divergence_does_not_count_as_an_abort(train: Train) -> None:
     run = train(*ABORTING, *DIVERGING, "trainer.max_steps=4")
     assert ending(run) == ("diverged", None, 2)
     assert [event["step"] for event in events(run) if event["kind"] == "majority_collapse"] == ["0", "1"]
 
 
-def test_an_event_told_when_training_ends_has_not_ended_it(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_reported_at_the_end_of_training_does_not_count_as_an_abort(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from clsnorm.callbacks import Collapse
 
     def stop(self: Collapse, trainer: Any, *_: Any) -> None:
@@ -248,7 +250,7 @@ def test_an_event_told_when_training_ends_has_not_ended_it(train: Train, monkeyp
     assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 1)
 
 
-def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_collapse_of_one_validation_does_not_end_training(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from clsnorm.callbacks import collapse
 
     found = iter([True, False, True, False, True, False])
@@ -256,18 +258,18 @@ def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: py
     assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
-def test_a_collapse_lasts_over_an_interruption(train: Train) -> None:
+def test_the_length_of_a_collapse_survives_an_interruption(train: Train) -> None:
     with crashing_before(3):
         train(*ABORTING, "trainer.max_steps=8")
     assert ending(train(*ABORTING, "trainer.max_steps=8")) == ("aborted", "majority_collapse", 4)
 
 
-def test_an_event_that_nobody_tells_of_is_refused(train: Train) -> None:
+def test_abort_on_an_event_that_nothing_reports_is_refused(train: Train) -> None:
     with pytest.raises(InputError, match=r"abort_on.*non_finite.*'explosion'"):
         train("callbacks=none", "abort_on=[explosion]")
 
 
-def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:
+def test_a_run_with_one_answer_to_all_examples_reports_a_collapse(train: Train) -> None:
     run = train("classifier.init_std=0", "callbacks=collapse", "trainer.max_steps=1")  # warm-up begins at a rate of 0
     found = results(run)
     assert found["metrics"]["predictions/select/largest_share"] == 1.0
@@ -308,7 +310,7 @@ def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixtu
         ("abort_on=3", "`abort_on`.*3"),
     ],
 )
-def test_what_a_name_is_made_of_is_checked(train: Train, override: str, words: str) -> None:
+def test_values_that_are_part_of_a_name_are_checked(train: Train, override: str, words: str) -> None:
     with pytest.raises((InputError, InterpolationResolutionError), match=words):
         train(override)
     assert not Path("runs").exists()
@@ -342,7 +344,7 @@ def test_a_strategy_of_whole_parameters_is_admitted(train: Train, strategy: str)
         train(f"trainer.strategy={strategy}", "data.train=gone.tsv")
 
 
-def test_validation_that_never_comes_is_refused(train: Train) -> None:
+def test_a_validation_interval_longer_than_an_epoch_is_refused(train: Train) -> None:
     with pytest.raises(InputError, match=r"val_check_interval to be at most \d+, the batches .* got 1000"):
         train("trainer.val_check_interval=1000")
     assert not Path("runs").exists()

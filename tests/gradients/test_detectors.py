@@ -33,7 +33,7 @@ def test_a_shift_by_half_is_no_explosion_even_where_norms_hardly_vary() -> None:
     assert reported(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
 
 
-def test_a_lasting_explosion_is_reported_at_its_start_and_as_decisive_once_it_has_lasted() -> None:
+def test_a_lasting_explosion_is_reported_at_its_start_and_becomes_decisive_later() -> None:
     detector = in_noise()
     assert reported(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
     assert reported(detector, noise(300, level=10.0)) == []  # the window knows it
@@ -44,7 +44,7 @@ def test_each_spike_is_reported_once_and_not_as_decisive() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_reported_each_time_and_as_decisive(value: float) -> None:
+def test_each_non_finite_value_is_reported_as_decisive(value: float) -> None:
     detector = Explosion(window=128, deviations=6.0)
     assert reported(detector, [value, 1.0, *[value] * 4]) == [(n, True) for n in (0, 2, 3, 4, 5)]
     assert reported(detector, noise(500)) == []  # it is not remembered

@@ -61,7 +61,7 @@ def test_state_resumes_where_it_was() -> None:
     assert seen.steps.tolist() == [0] * 9 + [1] * 11
 
 
-def test_a_step_that_was_not_made_does_not_count() -> None:
+def test_a_skipped_step_does_not_count() -> None:
     values = rows(30, 4)
     window = GradientWindow({"h": 4})
     for step, part in enumerate(values.split(5)):
@@ -93,7 +93,7 @@ def test_the_largest_norm_of_each_step() -> None:
     assert read(filled(values, 5, 9)).largest() == expected
 
 
-def test_other_numbers_come_along() -> None:
+def test_other_numbers_are_returned_unchanged() -> None:
     others = torch.arange(3.0, dtype=torch.float64)
     assert torch.equal(filled(rows(4, 2)).take(others)[1], others)
 

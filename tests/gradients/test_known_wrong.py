@@ -40,7 +40,7 @@ def test_clipping_to_infinity_as_a_way_to_read_a_norm_destroys_gradients(explode
     assert exploded.normalizer.weight.grad.isnan().all()  # type: ignore[union-attr]  # finite before
 
 
-def test_wandb_watch_hides_what_is_not_finite(exploded: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_watch_hides_non_finite_gradients(exploded: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: dict[str, wandb.Histogram] = {}
     monkeypatch.setattr(wandb, "run", SimpleNamespace(_log=lambda row, commit: logged.update(row)))
     from wandb.integration.torch.wandb_torch import TorchHistory

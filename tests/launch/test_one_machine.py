@@ -53,7 +53,7 @@ def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
     assert not (workspace / "runs").exists()
 
 
-def test_a_worker_s_crash_is_told_shortly(
+def test_a_worker_s_crash_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = {"kind": "ZeroDivisionError", "message": "by\nzero", "traceback": "Traceback (most recent call last) ..."}
@@ -73,7 +73,7 @@ def test_a_worker_s_crash_is_told_shortly(
     ("codes", "status"),
     [([1, -15], 1), ([-9, 1], 137), ([-9, -15], 137), ([-15], 143), ([2, 2], 1)],
 )
-def test_status_is_of_the_worker_that_failed_by_itself(codes: list[int], status: int) -> None:
+def test_the_exit_status_is_that_of_the_first_failed_worker(codes: list[int], status: int) -> None:
     assert exit_status(codes) == status
 
 
@@ -116,7 +116,7 @@ def endless_run(tiny_overrides: list[str], folder: Path) -> subprocess.Popen[str
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the parent's death is told to workers on Linux only")
-def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspace: Path) -> None:
+def test_killing_the_parent_ends_all_workers(tiny_overrides: list[str], workspace: Path) -> None:
     folder = workspace / "run"
     parent = endless_run(tiny_overrides, folder)
     parent.send_signal(signal.SIGKILL)
@@ -126,7 +126,7 @@ def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspac
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_killing_a_worker_ends_the_run_and_is_told(tiny_overrides: list[str], workspace: Path) -> None:
+def test_killing_a_worker_ends_the_run_and_is_reported(tiny_overrides: list[str], workspace: Path) -> None:
     folder = workspace / "run"
     parent = endless_run(tiny_overrides, folder)
     os.kill(max(workers_of(folder)), signal.SIGKILL)

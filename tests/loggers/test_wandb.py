@@ -24,7 +24,7 @@ Train = Callable[..., SimpleNamespace]
 SHORT = ("trainer.max_epochs=1", "callbacks=none")
 
 
-def test_wandb_without_a_key_keeps_the_run_offline(
+def test_wandb_without_a_key_logs_offline(
     train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
@@ -66,7 +66,7 @@ def test_summary_of_wandb_is_of_the_selected_weights(train: Train, monkeypatch: 
         assert summary[name] == pytest.approx(value, nan_ok=True), name
 
 
-def test_crashed_run_is_told_to_wandb(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_is_reported_to_wandb(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     from clsnorm.model import FineTuner
 
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -111,7 +111,7 @@ def wandb_ids(folder: Path) -> set[str]:
     return {r.run.run_id for path in files for r in wandb_records(path) if r.HasField("run")}  # type: ignore[attr-defined]
 
 
-def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
+def test_a_resumed_run_reuses_its_wandb_run_and_a_new_one_does_not(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from clsnorm.experiment import run as experiment
@@ -127,20 +127,20 @@ def test_a_resumed_run_keeps_its_wandb_run_and_a_new_one_has_its_own(
 
 
 @pytest.mark.slow
-def test_a_refused_run_leaves_none_in_mlflow(train: Train) -> None:
+def test_a_refused_run_creates_no_mlflow_run(train: Train) -> None:
     with pytest.raises(InputError, match="batchnorm"):
         train("logger=mlflow", "normalizer=batchnorm", "data.max_train_examples=33", "callbacks=none")
     assert not Path("runs").exists()  # the store neither
 
 
 @pytest.mark.slow
-def test_a_store_that_mlflow_does_not_know_is_refused(tmp_path: Path) -> None:
+def test_a_store_unknown_to_mlflow_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`logger\.mlflow\.tracking_uri`.*'foo://'"):
         MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri="foo://")
 
 
 @pytest.mark.slow
-def test_a_server_of_mlflow_has_to_answer_whatever_it_says(tmp_path: Path) -> None:
+def test_an_mlflow_server_that_answers_is_accepted_and_a_silent_one_refused(tmp_path: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # says 501 to all
         uri = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.handle_request, daemon=True).start()
@@ -174,7 +174,7 @@ WANDB = {"config": {"choices": {"data": "d", "normalizer": "n"}}, "project": "p"
         ({"tags": ["t" * 65]}, "offline", "Tags must be between 1 and 64"),
     ],
 )
-def test_what_wandb_would_refuse_is_refused_when_built(
+def test_options_that_wandb_would_refuse_are_refused_when_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], environment: str, words: str
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", environment)
@@ -183,7 +183,7 @@ def test_what_wandb_would_refuse_is_refused_when_built(
     assert not list(tmp_path.iterdir())
 
 
-def test_wandb_out_of_reach_goes_on_offline(
+def test_an_unreachable_wandb_server_switches_the_run_to_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import wandb

@@ -167,7 +167,7 @@ class Collect(pl.Callback):
         self.steps.append(outputs)
 
 
-def test_steps_return_what_observers_need(tiny, shared):
+def test_steps_return_the_outputs_that_observers_need(tiny, shared):
     collect = Collect()
     tuner = shared.finetuner(tiny("bert"))
     shared.trainer(callbacks=[collect], max_epochs=1).fit(tuner, shared.batches(0, index=0, count=1))

@@ -143,7 +143,7 @@ def test_powernorm_under_a_gradient_scaler(build: Build, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("wrong", [float("inf"), float("nan")])
-def test_an_overflow_leaves_powernorm_as_it_was(build: Build, rows: Rows, wrong: float) -> None:
+def test_an_overflow_does_not_change_powernorm(build: Build, rows: Rows, wrong: float) -> None:
     normalizer = build("powernorm")
     for factor in (1.0, wrong, 1.0):
         h = rows(16).requires_grad_()
@@ -154,14 +154,14 @@ def test_an_overflow_leaves_powernorm_as_it_was(build: Build, rows: Rows, wrong:
 
 
 @pytest.mark.parametrize("name", ["powernorm", "dbn"])
-def test_a_second_derivative_is_refused_where_there_is_none(name: str, build: Build, rows: Rows) -> None:
+def test_an_undefined_second_derivative_is_refused(name: str, build: Build, rows: Rows) -> None:
     h = rows(16).requires_grad_()
     (gradient,) = torch.autograd.grad((build(name)(h) ** 3).sum(), h, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
 
 
-def test_filled_up_blocks_do_not_count(build: Build, rows: Rows) -> None:
+def test_padding_of_blocks_does_not_count(build: Build, rows: Rows) -> None:
     h = rows(16, dim=5)
     own = build("switchable_whiten", 5, group_size=3)  # the last block holds two
     alone = build("switchable_whiten", 2, group_size=2)

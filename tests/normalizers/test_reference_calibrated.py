@@ -91,7 +91,7 @@ def test_reference_of_spectrum_matched(
     agree(normalized("spectrum_matched", alpha=alpha, center=False), wide(test) @ matrix)
 
 
-def test_spectrum_matched_keeps_the_total_variance(build: Build, train: Tensor) -> None:
+def test_spectrum_matched_preserves_the_total_variance(build: Build, train: Tensor) -> None:
     for alpha in (0.0, 0.4, 1.0):
         z = build("spectrum_matched", on=train, dtype=train.dtype, alpha=alpha, keep_variance=True)(train)
         assert np.trace(covariance(z)) == pytest.approx(np.trace(covariance(train)), rel=1e-4)
@@ -137,7 +137,7 @@ def test_outlier_zero_takes_the_standard_deviation_of_all_means(build: Build) ->
 
 
 @pytest.mark.parametrize("dims", [[6], [-1], [1, 1], [True], [0.5]])
-def test_outlier_zero_wants_dimensions_that_there_are(build: Build, dims: list[int]) -> None:
+def test_outlier_zero_refuses_dimensions_that_do_not_exist(build: Build, dims: list[int]) -> None:
     with pytest.raises(InputError, match=r"`dims`.*but got"):
         build("outlier_zero", dims=dims)
 

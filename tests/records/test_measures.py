@@ -35,7 +35,7 @@ def test_profile_adds_up_over_an_interruption() -> None:
     assert resumed.shares(40.0) == {"a": {"seconds": 4.0, "step_seconds": 1.0, "share": 0.1, "step_share": 0.025}}
 
 
-def test_peak_memory_grows_with_what_is_held() -> None:
+def test_peak_memory_grows_with_allocated_memory() -> None:
     memory = PeakMemory()
     before = memory.mb()
     block = np.ones(64 * 2**20, np.uint8)

@@ -101,7 +101,7 @@ def test_overlap_of_subspaces() -> None:
     assert subspace_overlap(basis[:, :3], basis[:, 2:5]) == pytest.approx(1 / 3)
 
 
-def test_what_cannot_be_compared() -> None:
+def test_sets_of_different_shapes_are_refused() -> None:
     x, y = pair()
     with pytest.raises(InputError, match="60 and 59"):
         linear_cka(x, y[1:])

@@ -22,7 +22,7 @@ QUICK = settings(max_examples=50, deadline=None)
 
 @QUICK
 @given(items=st.lists(st.tuples(XML_TEXT, XML_TEXT, XML_TEXT, st.sampled_from("12")), min_size=1, max_size=20))
-def test_alternatives_of_xml_items_come_back(items: list[tuple[str, str, str, str]]) -> None:
+def test_alternatives_of_xml_items_round_trip(items: list[tuple[str, str, str, str]]) -> None:
     root = ElementTree.Element("corpus")
     for premise, one, two, right in items:
         element = ElementTree.SubElement(root, "item", {"right": right})

@@ -45,7 +45,7 @@ def back(path: Path, kind: str) -> list[tuple[str, ...]]:
     every=st.booleans(),
     ending=st.sampled_from(["", ".gz", ".zst"]),
 )
-def test_quoted_cells_come_back_without_a_word_on_their_layout(
+def test_quoted_cells_round_trip_with_an_inferred_layout(
     tmp_path: Path, rows: Any, kind: tuple[str, str], encoding: str, header: bool, every: bool, ending: str
 ) -> None:
     extension, delimiter = kind
@@ -64,7 +64,7 @@ def test_quoted_cells_come_back_without_a_word_on_their_layout(
         assert back(path, extension) == rows
 
 
-def test_a_line_break_in_a_cell_of_a_csv_is_seen_where_lines_are_even_without_it(tmp_path: Path) -> None:
+def test_a_quoted_line_break_is_found_even_if_all_other_lines_are_regular(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     rows = [(f"a {number}", ("neg", "pos")[number % 2]) for number in range(12)]
     path.write_text("".join(f"{text};{label}\n" for text, label in rows) + '"; \n";neg\n')
@@ -73,7 +73,7 @@ def test_a_line_break_in_a_cell_of_a_csv_is_seen_where_lines_are_even_without_it
 
 @QUICK
 @given(rows=TABLE, kind=st.sampled_from([(".tsv", "\t"), (".txt", "\t"), (".csv", "|")]), header=st.booleans())
-def test_cells_without_quoting_come_back(tmp_path: Path, rows: Any, kind: tuple[str, str], header: bool) -> None:
+def test_cells_without_quoting_round_trip(tmp_path: Path, rows: Any, kind: tuple[str, str], header: bool) -> None:
     extension, delimiter = kind
     texts = ['"open', *(f"{number} {' '.join(text.split())}" for number, (text, _) in enumerate(rows)), 'an "end']
     rows = [(text, ("neg", "pos")[number % 2]) for number, text in enumerate(texts)]
@@ -105,7 +105,7 @@ def test_layouts(tmp_path: Path, lines: list[str], kind: str, expected: dict[str
 @pytest.mark.parametrize(
     ("word", "mark"), [(r"\t", "\t"), ("tab", "\t"), ("semicolon", ";"), ("pipe", "|"), (",", ",")]
 )
-def test_a_delimiter_may_be_given_by_a_word(user_files: Build, tmp_path: Path, word: str, mark: str) -> None:
+def test_a_delimiter_may_be_given_by_name(user_files: Build, tmp_path: Path, word: str, mark: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text("".join(f"a text of {i}{mark}{'ab'[i % 2]}\n" for i in range(30)))
     data = user_files(path, text=0, label=1, delimiter=word, header=False)
@@ -113,7 +113,7 @@ def test_a_delimiter_may_be_given_by_a_word(user_files: Build, tmp_path: Path, w
     assert data.labels == ["a", "b"]
 
 
-def test_quotes_that_run_over_many_rows_are_no_quotes(tmp_path: Path) -> None:
+def test_quotes_that_would_span_many_rows_are_ordinary_characters(tmp_path: Path) -> None:
     """Rows of a GLUE file would silently be merged between an open quote and the next one."""
     rows = [(f'"sentence {i}' if i in (40, 80) else f"sentence {i}", str(i % 2)) for i in range(200)]
     path = tmp_path / "a.csv"
@@ -176,7 +176,7 @@ def test_encodings(tmp_path: Path) -> None:
         infer_encoding([paths["zeros"]])
 
 
-def test_what_is_inferred_is_told_and_overridden(
+def test_inferred_values_are_logged_and_can_be_overridden(
     user_files: Build, tmp_path: Path, two_classes: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.txt"
@@ -271,7 +271,7 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         ({"text": "txet"}, "Expected column 'txet' in .*a.tsv, but it has: text, label. Did you mean 'text'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_impossible_options_are_refused_in_one_line(
     user_files: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -50,7 +50,7 @@ def test_counts_are_those_of_a_plain_search(
     assert leaked_rows(parts["train"], [parts["report"]]).tolist() == expected
 
 
-def test_near_forms() -> None:
+def test_near_forms_drop_case_spaces_and_punctuation() -> None:
     assert near_form("It's  GOOD .") == near_form("its good!") == "its good"
     assert near_form("ﬁne，很好") == "fine很好"
     assert near_form("नहीं।") == "नहीं"  # vowel signs are no punctuation
@@ -58,6 +58,6 @@ def test_near_forms() -> None:
     assert near_form("!?") == "!?" != near_form("...")
 
 
-def test_pairs_differ_by_where_they_part() -> None:
+def test_hashes_of_pairs_depend_on_the_boundary_between_the_texts() -> None:
     both = hashes([["ab", "a", "ab"], ["c", "bc", "c"]])
     assert both[0] == both[2] != both[1]

@@ -34,7 +34,7 @@ ORDER = [6, 11, 4, 3, 10, 2, 9, 8, 7, 0, 5, 1]
         (60_000, "values", "942eb66ac851f7f7"),
     ],
 )
-def test_rows_that_are_drawn_stay_the_same(rows: int, kind: str, digest: str) -> None:
+def test_drawn_rows_are_those_of_earlier_versions(rows: int, kind: str, digest: str) -> None:
     """However they are computed: published results name splits and subsets by seed alone."""
     numbers = np.arange(rows) * 7919 % 10_007
     labels = numbers % 7 % 3 if kind == "classes" else (numbers / 10_007).astype(np.float32)
@@ -88,7 +88,7 @@ def test_numbers_are_carved_by_decile() -> None:
 
 @QUICK
 @given(labels=LABELS, seed=st.integers(0, 9), size=st.integers(0, 700))
-def test_a_beginning_of_the_order_is_that_of_the_whole(labels: np.ndarray, seed: int, size: int) -> None:
+def test_a_shorter_order_is_a_prefix_of_the_whole(labels: np.ndarray, seed: int, size: int) -> None:
     whole = stratified_order(labels, seed)
     assert sorted(whole) == list(range(len(labels)))
     np.testing.assert_array_equal(stratified_order(labels, seed, size=size), whole[:size])

@@ -39,7 +39,7 @@ CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n
     chunk=st.integers(1, 9),
     data=st.data(),
 )
-def test_rows_come_back(tmp_path: Path, rows: list[Any], pair: bool, chunk: int, data: Any) -> None:
+def test_rows_round_trip(tmp_path: Path, rows: list[Any], pair: bool, chunk: int, data: Any) -> None:
     rows = [("first", "one", "b"), *rows, ("last", "two", "a")]
     path = tmp_path / "a.tsv"
     path.write_text("".join("\t".join(row) + "\n" for row in [("x", "y", "label"), *rows]), encoding="utf-8")

