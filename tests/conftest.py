@@ -55,7 +55,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Short sentences of two classes that a tiny model can tell apart, as TSV files."""
+    """Short sentences of two classes that a tiny model can separate, as TSV files."""
     folder = tmp_path_factory.mktemp("tiny_data")
     draw = random.Random(0)
     words = {0: ["bad", "dull", "sad", "poor", "weak"], 1: ["good", "fine", "glad", "rich", "strong"]}
@@ -134,7 +134,7 @@ def train(workspace: Path, tiny_overrides: list[str]) -> Iterator[Callable[..., 
 
 @pytest.fixture
 def command(workspace: Path) -> Callable[..., Any]:
-    """Runs ``train.py`` in a process of its own."""
+    """Runs ``train.py`` in another process."""
     import subprocess
     import sys
 

@@ -18,12 +18,12 @@ def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_created_folders_are_removed_and_older_ones_stay(tmp_path: Path) -> None:
     mine = tmp_path / "mine" / "empty"
     mine.mkdir(parents=True)
-    made = mine / "runs" / "one"
-    files.note_standing(made)
-    made.mkdir(parents=True)
-    (made / "lock").touch()
-    (made / "parts").mkdir()
-    files.remove(made)
+    created = mine / "runs" / "one"
+    files.note_standing(created)
+    created.mkdir(parents=True)
+    (created / "lock").touch()
+    (created / "parts").mkdir()
+    files.remove(created)
     assert mine.is_dir()
     assert not any(mine.iterdir())
 

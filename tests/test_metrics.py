@@ -57,7 +57,7 @@ def test_class_indices_must_be_classes_once_each(indices: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "says"),
+    ("metric", "reason"),
     [
         (partial(MulticlassAccuracy, foo=1), "foo"),
         (partial(MulticlassAccuracy, average="none"), "one number"),
@@ -66,8 +66,8 @@ def test_class_indices_must_be_classes_once_each(indices: list[int]) -> None:
         (3, "not callable"),
     ],
 )
-def test_a_metric_that_cannot_score_classes_is_refused_by_name(metric: Any, says: str) -> None:
-    with pytest.raises(InputError, match=rf"`data\.metrics\.mine` to be a metric of probabilities.*{says}"):
+def test_a_metric_that_cannot_score_classes_is_refused_by_name(metric: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=rf"`data\.metrics\.mine` to be a metric of probabilities.*{reason}"):
         build_metrics({"mine": metric}, num_outputs=3, regression=False)
 
 

@@ -222,8 +222,8 @@ def test_additions_of_the_readme_pass_the_contract_tests(tmp_path: Path) -> None
     add(page, code("markdown", "| `softsign`"), before="| `dyt`")
     add(tests / "normalizers" / "test_reference_per_sample.py", code("python", "def test_reference_of_softsign"))
     path = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    made = subprocess.run([sys.executable, "tools/docs/catalogue.py"], cwd=tmp_path, env=path, check=False)
-    assert made.returncode == 0
+    done = subprocess.run([sys.executable, "tools/docs/catalogue.py"], cwd=tmp_path, env=path, check=False)
+    assert done.returncode == 0
     found = ("softsign", "head_norm", "reviews", "pages", "tables", "held_against", "own_formula", "stands_in_one")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", " or ".join(found), "-m", "not slow"]
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=path, capture_output=True, text=True, check=False)

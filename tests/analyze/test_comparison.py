@@ -1,4 +1,4 @@
-"""How places are compared, and how analyses of several models stand on one page."""
+"""Comparison of places, and the joint page of several analyses."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_comparison_of_places() -> None:
     moved = 2 * start[:, torch.arange(12).roll(1)]  # a permutation and a size
 
     def snapshot(rows: torch.Tensor, ids: torch.Tensor) -> Snapshot:
-        made = Snapshot(12, num_classes=0)
-        made.update(rows, torch.zeros(len(rows)), ids)
-        return made
+        snapshot = Snapshot(12, num_classes=0)
+        snapshot.update(rows, torch.zeros(len(rows)), ids)
+        return snapshot
 
     ids = torch.arange(50)
     found = compare(snapshot(start, ids), snapshot(moved[10:], ids[10:]))  # ten rows were lost

@@ -44,7 +44,7 @@ def analysis(folder: Path, *, processes: int) -> SimpleNamespace:
 
 
 def accumulated(snapshot: Snapshot) -> dict[str, np.ndarray]:
-    """All accumulators, of moments and tails what does not hang on the shift they are kept around."""
+    """All accumulators; of moments and tails only numbers that do not depend on the shift they are stored around."""
     moments = {"mean": snapshot.moments.mean, "covariance": snapshot.moments.covariance}
     central = dict(zip(("second", "third", "fourth"), snapshot.tails.central(), strict=True))
     sums = {f"direction/{name}": value for name, value in snapshot.directions.sums.items()}

@@ -160,8 +160,8 @@ def test_training_batches_are_those_of_the_last_steps(
     for step, value in logged:
         h = torch.cat([rows for at, rows in seen if step - 2 <= at <= step + 1 and at > step + 1 - 3])
         assert value == pytest.approx(float(h.mean(0).square().sum() / h.square().sum(1).mean()), rel=1e-9)
-    kept = load(run.folder / "statistics" / "train_h.npz")
-    assert find("centred_share", argument="x").value(kept) == pytest.approx(logged[-1][1], rel=1e-12)
+    stored = load(run.folder / "statistics" / "train_h.npz")
+    assert find("centred_share", argument="x").value(stored) == pytest.approx(logged[-1][1], rel=1e-12)
 
 
 def test_the_null_is_logged_at_the_start(train: Train) -> None:
@@ -236,8 +236,8 @@ def test_layers_are_measured_and_the_result_stays_the_same(train: Train) -> None
     validated = rows_with(run, "cls/select/layer01/isoscore")
     assert len(validated) == 2
     for step, value in validated:  # those of each validation
-        kept = load(statistics / "validations" / f"step{step:06d}_layer01.npz")
-        assert find("isoscore", argument="x").value(kept) == pytest.approx(value, rel=1e-12)
+        stored = load(statistics / "validations" / f"step{step:06d}_layer01.npz")
+        assert find("isoscore", argument="x").value(stored) == pytest.approx(value, rel=1e-12)
     assert len(list((statistics / "validations").iterdir())) == 2 * len(places | {"h", "z"})
 
 

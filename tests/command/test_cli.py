@@ -39,7 +39,7 @@ def test_each_command_is_a_module_that_can_be_run(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "printed"),
     [
         ([], 0, "clsnorm train"),
         (["--help"], 0, "clsnorm dashboard"),
@@ -48,11 +48,11 @@ def test_each_command_is_a_module_that_can_be_run(module: str) -> None:
     ],
 )
 def test_first_word_chooses_the_command(
-    words: list[str], status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], status: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["clsnorm", *words])
     assert main() == status
-    assert said in "".join(capsys.readouterr())
+    assert printed in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -96,7 +96,7 @@ def test_a_sweep_continues_after_a_crash_and_a_refusal(
 
 
 def hydra_main(hydra: Callable[[], None], task: Callable[[], None]) -> Callable[[], None]:
-    """What ``@hydra.main`` makes of ``task``, which ``hydra`` may not come to call."""
+    """``task`` wrapped as by ``@hydra.main``, which may refuse to call it."""
 
     @functools.wraps(task)
     def main() -> None:
@@ -157,9 +157,9 @@ def test_the_same_command_resumes_after_an_interrupt(tiny_overrides: list[str], 
     while first.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 20):
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=60)
-    assert first.returncode == 130, told
-    assert "the same command resumes" in told.splitlines()[-1]
+    _, printed = first.communicate(timeout=60)
+    assert first.returncode == 130, printed
+    assert "the same command resumes" in printed.splitlines()[-1]
     assert not (workspace / "run" / "results.json").exists()
     again = subprocess.run([*words, "trainer.log_every_n_steps=1"], capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr
@@ -241,7 +241,7 @@ def test_two_processes_end_with_the_weights_of_one(
         "model.dropout=0",
         "classifier.dropout=0",
         "trainer.max_epochs=1",
-        "optimizer.eps=0.01",  # Adam divides: at its usual eps it makes steps of the float error of zero gradients
+        "optimizer.eps=0.01",  # Adam divides: at its usual eps it turns the float error of zero gradients into steps
     ]
     states = {}
     for trainer, devices in (("default", 1), ("ddp_cpu", 2), ("fsdp", 2)):

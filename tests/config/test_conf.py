@@ -30,7 +30,7 @@ GIVEN = {
     "callbacks": set(),
 }
 COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument a line, each explained
-FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class itself, from its other arguments
+FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class, from its other arguments
 MISSING = {
     "any": ["model.path=some/folder"],
     "files": ["data.train=a", "data.report=b", "data.text=[x]", "data.label=y"],
@@ -84,7 +84,7 @@ def test_composes_and_resolves(path: Path) -> None:
 
 
 def nodes(path: Path) -> list[dict[str, Any]]:
-    """The objects that an option describes: itself, or its named entries."""
+    """The objects that an option describes: the option, or its named entries."""
     group = path.parent.name
     node = OmegaConf.to_container(composed(path)[group], resolve=True) or {}
     assert isinstance(node, dict)

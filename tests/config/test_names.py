@@ -1,4 +1,4 @@
-"""The name of a run stands for what can change its result, and for nothing else."""
+"""The name of a run depends on all that can change its result, and on nothing else."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_own_file_may_be_named_in_any_way_and_lie_anywhere(named: Hash, monke
         path.write_text("x,y")
     here = {named("data=files", f"data.train={path}") for path in ("a/rows.csv", Path("a/rows.csv").absolute())}
     assert {*here, named("data=files", "data.train=b/the_same.csv")} == here
-    assert named("data=files", "data.train=b/the_same.tsv") not in here  # the extension says how it is read
+    assert named("data=files", "data.train=b/the_same.tsv") not in here  # the extension decides how it is read
     monkeypatch.chdir("a")
     assert named("data=files", "data.train=rows.csv") in here
 

@@ -1,4 +1,4 @@
-"""The layout against what a real run logs, and the page that it makes."""
+"""The layout against the numbers of a real run, and the page of that run."""
 
 from __future__ import annotations
 

@@ -170,8 +170,8 @@ def test_facts_are_cached_until_a_file_changes(
     conf: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = list(listing(conf, paths, only="reviews"))
-    kept = sorted(path.name.partition("-")[0] for path in Path(paths["cache"]).rglob("*") if path.is_file())
-    assert kept == ["rows", "sets"]
+    stored = sorted(path.name.partition("-")[0] for path in Path(paths["cache"]).rglob("*") if path.is_file())
+    assert stored == ["rows", "sets"]
 
     def never(*arguments: Any) -> None:
         raise AssertionError("read again")
@@ -204,9 +204,9 @@ def test_the_cache_of_the_hub_is_looked_up_where_datasets_stores_it(
     source = HubSource(id=name, splits={"train": "train"}, text=["text"], label="label")
     assert not source.is_available(tmp_path)
     owner, _, short = name.partition("/")
-    kept = Csv(cache_dir=str(tmp_path), repo_id=name, dataset_name=short, data_files=[]).cache_dir
-    assert owner in kept
-    Path(kept).mkdir(parents=True)
+    cached = Csv(cache_dir=str(tmp_path), repo_id=name, dataset_name=short, data_files=[]).cache_dir
+    assert owner in cached
+    Path(cached).mkdir(parents=True)
     assert source.is_available(tmp_path)
 
 
@@ -272,5 +272,5 @@ def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
         assert printing.stdout is not None
         printing.stdout.close()
         printing.stdout = None
-        _, told = printing.communicate(timeout=100)
-    assert (printing.returncode, told) == (0, "")
+        _, errors = printing.communicate(timeout=100)
+    assert (printing.returncode, errors) == (0, "")

@@ -185,14 +185,14 @@ def write_split(source: FilesSource, root: Path, split: str, answers: list[str])
 def test_files_in_the_published_layout_round_trip(key: str, tmp_path: Path) -> None:
     node = SETS[key]
     source, labels = files_source(node), node["labels"]
-    asked: list[Any] = list(range(len(labels))) * 2 if labels else [0.5, 1.0, 4.25]
+    expected: list[Any] = list(range(len(labels))) * 2 if labels else [0.5, 1.0, 4.25]
     named = labels and not (isinstance(source.reader, LabelledLines) and any(" " in name for name in labels))
-    spelt = [labels[answer] if named else str(answer) for answer in asked]
+    spelt = [labels[answer] if named else str(answer) for answer in expected]
     written = {split: write_split(source, tmp_path, split, spelt) for split in source.splits}
     source.fingerprint(tmp_path)  # finds every file
     for split, texts in written.items():
         found, answers, _ = read(source, tmp_path, split, labels)
-        assert sorted(zip(found, answers, strict=True)) == sorted(zip(texts, asked, strict=True))
+        assert sorted(zip(found, answers, strict=True)) == sorted(zip(texts, expected, strict=True))
 
 
 @pytest.mark.parametrize("key", SETS)

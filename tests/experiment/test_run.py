@@ -196,13 +196,13 @@ def test_a_loss_that_diverged_after_the_last_logged_step_is_reported(train: Trai
     from clsnorm.experiment import run as experiment
 
     unread = (*DIVERGING, "trainer.max_steps=7", "trainer.log_every_n_steps=100", "checkpoint_every=1")
-    told = events(train(*unread, "paths.output=whole"))  # ends within an epoch
-    assert "train/loss" in {event["place"] for event in told}
+    expected = events(train(*unread, "paths.output=whole"))  # ends within an epoch
+    assert "train/loss" in {event["place"] for event in expected}
     with crashing(experiment, "conclude"):
         train(*unread)
     run = train(*unread)
     assert results(run)["status"] == "diverged"
-    assert [event for event in events(run) if event["kind"] != "resumed"] == told
+    assert [event for event in events(run) if event["kind"] != "resumed"] == expected
 
 
 # Weights stay as good as zero, so that every validation is collapsed.
@@ -218,12 +218,12 @@ def ending(run: SimpleNamespace) -> tuple[str, str | None, int]:
 def test_a_lasting_collapse_ends_training_on_request(train: Train) -> None:
     run = train(*ABORTING, "trainer.max_steps=6")
     assert ending(run) == ("aborted", "majority_collapse", 3)  # half of the training
-    assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are told
+    assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are reported
     assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
 def test_an_event_after_the_last_step_does_not_count_as_an_abort(train: Train) -> None:
-    run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are made
+    run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are taken
     assert ending(run) == ("completed", None, 2)
     assert len(events(run)) == 2
 
@@ -334,7 +334,7 @@ def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
 )
 def test_a_strategy_in_which_numbers_would_not_be_exact(train: Train, override: str, words: str) -> None:
     with pytest.raises(InputError, match=rf"`trainer.strategy` to be one of auto, .*{words}"):
-        train(override, "data.train=gone.tsv")  # told before data are read
+        train(override, "data.train=gone.tsv")  # refused before data are read
     assert not Path("runs").exists()
 
 

@@ -71,7 +71,7 @@ def depth(*, bottom: float, top: float) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("late", "places"),
     [
-        (depth(bottom=1e-5, top=1e-5), []),  # has learned all there is
+        (depth(bottom=1e-5, top=1e-5), []),  # has converged
         (depth(bottom=1e-5, top=1.0), ["grad/depth/bottom_to_top"]),
         (depth(bottom=1e-9, top=1e-9), ["grad/depth/bottom"]),
     ],
@@ -82,21 +82,21 @@ def test_a_run_that_has_converged_has_not_vanished(late: dict[str, float], place
     for _ in range(3):  # reported only in the first round, also across interruptions
         for step, numbers in enumerate([depth(bottom=1.0, top=1.0)] * 20 + [late] * 20):
             seen += [event["place"] for event in alarms.of_parameters(step, numbers)]
-        kept, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
-        alarms.load_state_dict(kept)
+        state, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
+        alarms.load_state_dict(state)
     assert seen == places
 
 
 @pytest.mark.parametrize("kind", ["explosion", "vanishing"])
 def test_state_resumes(kind: str) -> None:
-    def made() -> Explosion | Vanishing:
+    def detector() -> Explosion | Vanishing:
         return Explosion(window=8, deviations=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1, floor=0.0)
 
     series = [1.0, 1.1, 0.9, 1.0, 1.2, 0.01, 9.0, 9.0, 9.0, 0.01, 0.01, 0.01, 0.01]
-    whole, first = made(), made()
+    whole, first = detector(), detector()
     expected = [whole.sees(value) for value in series]
     for interruption in range(len(series)):
-        second = made()
+        second = detector()
         second.restore(first.state())
         assert [second.sees(value) for value in series[interruption:]] == expected[interruption:]
         first.sees(series[interruption])

@@ -68,10 +68,10 @@ def test_a_skipped_step_does_not_count() -> None:
         window.update("h", part[:2])
         window.update("h", part[2:] if step != 3 else part[2:] * math.inf)
         window.end_step(step, made=step != 3)
-    kept = torch.cat([values[:15], values[20:]])
+    counted = torch.cat([values[:15], values[20:]])
     seen = read(window)
-    torch.testing.assert_close(seen.norms, kept.norm(dim=1))
-    torch.testing.assert_close(seen.sums["square"], kept.square().sum(0))
+    torch.testing.assert_close(seen.norms, counted.norm(dim=1))
+    torch.testing.assert_close(seen.sums["square"], counted.square().sum(0))
     assert sorted(set(seen.steps.tolist())) == [0, 1, 2, 4, 5]
     assert not len(read(window).norms)  # taken: it is empty again
 

@@ -68,7 +68,7 @@ def whole(**parts: Tensor) -> Record:
 def build(path: Path, dtype: torch.dtype) -> Model:
     torch.manual_seed(0)
     config = OmegaConf.load(path)
-    if "warmup_steps" in config:  # fewer than the steps made here
+    if "warmup_steps" in config:  # fewer than the steps taken here
         config.warmup_steps = 3
     if "points" in config and dtype == torch.float32:
         # Between quantiles at a distance w, dz/dh is F'/phi(z) with F' = 1/((points - 1) w), and rounding h moves the
@@ -141,15 +141,15 @@ def unsynchronized() -> dict[str, bool]:
 
 
 def single_example() -> list[str]:
-    """Gives a global batch of one example; returns what each process says, and then that a good batch still works."""
+    """Returns each process's error for a global batch of one example, and checks that a good batch still works."""
     normalizer = BatchNorm(INPUTS)
     try:
         normalizer(torch.zeros(1 if distributed.rank() == 0 else 0, INPUTS))
-        said = "nothing"
+        message = "nothing"
     except InputError as error:
-        said = str(error)
+        message = str(error)
     normalizer(torch.zeros(2, INPUTS))
-    return distributed.gather_objects(said)
+    return distributed.gather_objects(message)
 
 
 def main() -> None:

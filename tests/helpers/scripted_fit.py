@@ -1,4 +1,4 @@
-"""A fit of Lightning's real trainer, whose steps return what a script says."""
+"""A fit of Lightning's real trainer, whose steps return scripted outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the file that W&B keeps of an offline run; wandb itself has no reader for Python."""
+"""Reads the file that W&B writes for an offline run; wandb itself has no reader for Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""External loggers beside metrics.csv: real files, read back."""
+"""External loggers: real files, read back."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_store_unknown_to_mlflow_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_an_mlflow_server_that_answers_is_accepted_and_a_silent_one_refused(tmp_path: Path) -> None:
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # says 501 to all
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers 501 to all
         uri = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.handle_request, daemon=True).start()
         MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri=uri)
@@ -188,10 +188,10 @@ def test_an_unreachable_wandb_server_switches_the_run_to_offline(
 ) -> None:
     import wandb
 
-    asked = []
+    calls = []
 
     def init(**options: Any) -> SimpleNamespace:
-        asked.append(options)
+        calls.append(options)
         if options["mode"] == "online":
             raise wandb.errors.CommError("no such host\nand more")
         return SimpleNamespace(log=logged.append)
@@ -200,9 +200,9 @@ def test_an_unreachable_wandb_server_switches_the_run_to_offline(
     monkeypatch.setattr(wandb, "init", init)
     monkeypatch.setattr(wandb, "teardown", lambda: None)
     WandbRun(folder=tmp_path, **WANDB, mode="online", tags=[]).log_metrics({"loss": 1.0}, 3)
-    assert [options["mode"] for options in asked] == ["online", "offline"]
-    assert asked[0]["id"] == asked[1]["id"]
-    assert not [options for options in asked if "anonymous" in options]
+    assert [options["mode"] for options in calls] == ["online", "offline"]
+    assert calls[0]["id"] == calls[1]["id"]
+    assert not [options for options in calls if "anonymous" in options]
     assert logged == [{"loss": 1.0, "trainer/global_step": 3}]
     assert [record.message for record in caplog.records] == [
         "W&B: no such host. The run stays offline; `wandb sync` uploads it later"

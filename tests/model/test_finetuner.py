@@ -267,7 +267,7 @@ def test_powernorm_gets_the_loss_scale(tiny, shared):
 
 @pytest.mark.parametrize("optimizer", [AdamW, functools.partial(torch.optim.AdamW, fused=True)])
 def test_unscaling_is_left_to_the_scaler(tiny, shared, optimizer):
-    """Lightning refuses to clip the gradients of an optimizer that unscales them itself, also in bf16-mixed."""
+    """Lightning refuses to clip the gradients of an optimizer that unscales them, even in bf16-mixed."""
     tuner = shared.finetuner(tiny("bert"), optimizer=functools.partial(optimizer, lr=1e-3))
     fitter = shared.trainer(plugins=[Scaled()], gradient_clip_val=1.0)
     fitter.fit(tuner, shared.batches(0, index=0, count=1))

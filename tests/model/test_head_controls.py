@@ -106,11 +106,11 @@ def test_an_optimizer_of_torch_is_given_the_matched_rate(train: Train, monkeypat
     original = FineTuner.configure_optimizers
 
     def configure(self: Any) -> Any:
-        made = original(self)
-        rates = {id(p): group["initial_lr"] for group in made["optimizer"].param_groups for p in group["params"]}
+        configured = original(self)
+        rates = {id(p): group["initial_lr"] for group in configured["optimizer"].param_groups for p in group["params"]}
         head, encoder = self.classifier.head.weight, next(self.classifier.encoder.parameters())
         seen.append({"factor": rates[id(head)] / rates[id(encoder)], "rate": float(self.classifier.head_rate)})
-        return made
+        return configured
 
     monkeypatch.setattr(FineTuner, "configure_optimizers", configure)
     options = ("~optimizer.layer_decay", "~optimizer.head_lr_factor", "optimizer._target_=torch.optim.AdamW")

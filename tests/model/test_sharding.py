@@ -53,7 +53,7 @@ def test_layers_are_units_and_nothing_else_changes(
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
 
     shard(classifier, mesh)
-    shard(classifier, mesh)  # as the next stage asks again
+    shard(classifier, mesh)  # the next stage calls it again
     units = [name for name, module in classifier.named_modules() if isinstance(module, FSDPModule)]
     assert len(units) == (1 if family == "albert" else 4)  # three layers and the rest; ALBERT's layers are one
     assert all(isinstance(parameter, DTensor) for parameter in classifier.parameters())

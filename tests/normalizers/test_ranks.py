@@ -35,6 +35,6 @@ def test_unsynchronized_batchnorm_takes_each_parts_statistics(results: dict, siz
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_global_batch_of_one_is_refused_by_every_process(results: dict, size: int) -> None:
-    said = results[size, "single example"]
-    assert len(said) == size
-    assert all("global batch of at least 2 examples" in message and "but got 1" in message for message in said)
+    messages = results[size, "single example"]
+    assert len(messages) == size
+    assert all("global batch of at least 2 examples" in message and "but got 1" in message for message in messages)

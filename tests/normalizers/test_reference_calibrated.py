@@ -33,7 +33,7 @@ def test(rows: Rows, dtype: torch.dtype) -> Tensor:
 
 @pytest.fixture
 def normalized(build: Build, train: Tensor, test: Tensor) -> Callable[..., Tensor]:
-    """Returns what the normalizer of a key, calibrated on ``train``, makes of ``test``."""
+    """Returns ``test`` normalized by the normalizer of a key that was calibrated on ``train``."""
     return lambda key, **options: build(key, on=train, dtype=train.dtype, **options)(test)
 
 
@@ -209,8 +209,8 @@ def test_shrinkage_equals_sklearn(
 def test_reference_of_abtt(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
     for components in (1, 3):
         reference = PCA(components, svd_solver="full").fit(wide(train))
-        kept = wide(test) - reference.inverse_transform(reference.transform(wide(test)))
-        agree(normalized("abtt", components=components), kept)
+        rest = wide(test) - reference.inverse_transform(reference.transform(wide(test)))
+        agree(normalized("abtt", components=components), rest)
 
 
 def test_reference_of_whiten_cut(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
@@ -253,7 +253,7 @@ def test_quantile_takes_the_middle_of_a_jump(build: Build) -> None:
     np.testing.assert_allclose(normalizer(h), reference.transform(h.numpy()), atol=1e-9)
 
 
-# The sketch of quantiles and a random rotation are kept in float32.
+# The sketch of quantiles and a random rotation are stored in float32.
 FLOAT32 = 2e-6
 WHITENINGS = ["zca_whitening", "pca_whiten", "zca_cor", "pca_cor", "cholesky_whiten"]
 

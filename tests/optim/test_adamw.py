@@ -93,6 +93,6 @@ def test_the_head_s_rate_is_applied_once_by_any_optimizer(optimizer_class, class
 
 
 def test_each_adam_has_its_own_eps():
-    made = [kind([nn.Parameter(torch.zeros(1))], lr=1e-3) for kind in (AdamW, AdamWUncorrected)]
-    assert all(isinstance(optimizer, LayerwiseAdam) for optimizer in made)
-    assert [optimizer.param_groups[0]["eps"] for optimizer in made] == [1e-8, 1e-6]
+    optimizers = [kind([nn.Parameter(torch.zeros(1))], lr=1e-3) for kind in (AdamW, AdamWUncorrected)]
+    assert all(isinstance(optimizer, LayerwiseAdam) for optimizer in optimizers)
+    assert [optimizer.param_groups[0]["eps"] for optimizer in optimizers] == [1e-8, 1e-6]

@@ -74,7 +74,7 @@ def test_force_restarts_an_interrupted_run_only_once(tmp_path: Path) -> None:
     folder, forced = RunFolder(tmp_path / "one"), {**CONFIG, "force": True}
 
     def interrupted(config: dict) -> bool:
-        """Whether there was a checkpoint to go on from."""
+        """Whether there was a checkpoint to resume from."""
         with contextlib.suppress(KeyboardInterrupt), folder.claim(config):
             found = folder.last.exists()
             folder.last.write_text("state")

@@ -1,4 +1,4 @@
-"""The difference from the commit, in a repository of its own."""
+"""The difference from the commit, in a temporary repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for all numbers of the catalogue; ``families/test_FAMILY.py`` compares each with a reference."""
+"""Rules for all statistics of the catalogue; ``families/test_FAMILY.py`` compares each with a reference."""
 
 from __future__ import annotations
 

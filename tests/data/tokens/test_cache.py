@@ -1,4 +1,4 @@
-"""Rows and tokens are cached once, whole, and found by what they were made from."""
+"""Rows and tokens are cached once, complete, and found by a key of their inputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The encoder against transformers itself, for every family."""
+"""The encoder against transformers, for every family."""
 
 import pytest
 import torch
@@ -157,8 +157,8 @@ def test_last_layer_drops_attention_weights_as_the_whole_layer_does(tiny, monkey
     """With weights that no longer sum to one, the value's bias counts as often as the weights say."""
 
     def drop(weights, p, training):
-        kept = torch.arange(weights.shape[-1]) % 3 > 0
-        return weights * kept / (1 - p)
+        mask = torch.arange(weights.shape[-1]) % 3 > 0
+        return weights * mask / (1 - p)
 
     attention = Encoder(tiny("bert")).model.encoder.layer[-1].attention.self
     tokens = torch.randn(2, 7, 24, generator=torch.Generator().manual_seed(0))

@@ -90,7 +90,7 @@ def test_minilm_equals_transformers():
 
 
 def test_a_tokenizer_without_words_is_refused(tiny):
-    """transformers makes one of five special tokens for a BERT without vocabulary."""
+    """For a BERT without vocabulary transformers creates one of five special tokens."""
     with pytest.raises(InputError, match=r"model\.path.*tokenizer.*vocab\.txt"):
         load_tokenizer(tiny("bert"))
 

@@ -11,10 +11,10 @@ from clsnorm.statistics.accumulators.row_sample import RowSample
 
 
 def sampled(rows: np.ndarray, ids: np.ndarray, cuts: tuple[int, ...] = ()) -> RowSample:
-    made = RowSample(20)
+    sample = RowSample(20)
     for part in np.split(np.arange(len(ids)), cuts):
-        made.update(torch.from_numpy(rows[part]), torch.from_numpy(ids[part]))
-    return made
+        sample.update(torch.from_numpy(rows[part]), torch.from_numpy(ids[part]))
+    return sample
 
 
 def test_a_sample_is_the_rows_with_the_smallest_hashes_in_any_order_and_split() -> None:

@@ -1,4 +1,4 @@
-"""Sums, and the accumulators made of them, against numpy for any split."""
+"""Sums, and the accumulators that consist of them, against numpy for any split."""
 
 from __future__ import annotations
 
