@@ -1,4 +1,4 @@
-"""Shared parts: a tiny model and tiny data on disk, and a way to run configurations in this process."""
+"""Shared fixtures: a tiny model and tiny data on disk, and a way to run configurations in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import settings
 
 settings.register_profile("seeded", derandomize=True)  # the same examples each time
 settings.load_profile("seeded")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side, one on each core
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in parallel, one per core
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -47,7 +47,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
-        initializer_range=0.2,  # at the usual 0.02 so small a model gives one [CLS] for all texts
+        initializer_range=0.2,  # at the usual 0.02 a model this small gives all texts the same [CLS]
     )
     BertModel(config).save_pretrained(folder)
     return folder

@@ -68,6 +68,6 @@ def test_drafts_of_processes_that_were_killed_are_removed(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     (abandoned,) = tmp_path.iterdir()
     cache = Cache(tmp_path)
-    with cache.draft("a"), cache.draft("b"):  # a living process's own stays
+    with cache.draft("a"), cache.draft("b"):  # the draft of a living process stays
         assert len(list(tmp_path.iterdir())) == 2
         assert not abandoned.exists()

@@ -30,7 +30,7 @@ def test_created_folders_are_removed_and_older_ones_stay(tmp_path: Path) -> None
 
 def test_a_folder_that_existed_is_emptied_and_stays(tmp_path: Path) -> None:
     files.note_standing(tmp_path / "run")
-    files.note_standing(tmp_path)  # which is above the other's place: both stay
+    files.note_standing(tmp_path)  # which contains the other one: both stay
     (tmp_path / "run").mkdir()
     files.note_standing(tmp_path / "run")
     (tmp_path / "run" / "lock").touch()

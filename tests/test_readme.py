@@ -95,7 +95,7 @@ def test_all_values_of_a_data_set_are_shown() -> None:
 
 
 def published_files(folder: Path, tiny_data: SimpleNamespace) -> None:
-    """Makes small files where the README's commands look for theirs."""
+    """Creates small files at the paths in the README's commands."""
     glue = folder / "data" / "SST-2"
     glue.mkdir(parents=True)
     shutil.copy(tiny_data.train, glue / "train.tsv")
@@ -152,7 +152,7 @@ def test_normalizer_of_the_readme_works() -> None:
     head = code("yaml", "# Softsign").splitlines()
     assert [line for line in head if line.startswith("# Source: ")]
     assert head[2] == "# python train.py normalizer=softsign"
-    assert all("  # " in line for line in head[3:])  # as test_yaml_explains_itself wants it
+    assert all("  # " in line for line in head[3:])  # as config/test_conf.py requires
     assert "``z = " in scope["Softsign"].__doc__
 
 
@@ -195,7 +195,7 @@ def add(path: Path, text: str, *, before: str = "") -> None:
 
 @pytest.mark.slow
 def test_additions_of_the_readme_pass_the_contract_tests(tmp_path: Path) -> None:
-    """In a copy, with nothing but the README's blocks: its normalizer, data set and observer keep the contracts."""
+    """In a copy that adds only the README's normalizer, data set and observer."""
     for name in (
         "src",
         "tools",

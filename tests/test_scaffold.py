@@ -1,4 +1,4 @@
-"""`make new-...` writes skeletons that the contract tests find, and refuses names it cannot take."""
+"""`make new-...` writes skeletons that the contract tests find, and refuses unusable names."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_the_null_is_logged_at_the_start(train: Train) -> None:
 
 
 def test_steps_before_a_measurement_do_not_wait_for_the_device() -> None:
-    """Tensors without values: whatever waits for the device would fail on them."""
+    """Tensors without values: waiting for the device would fail on them."""
     window = TrainWindow(["h"], period=10, length=3)
     for step in range(9):
         window.add({"h": torch.zeros(4, 2, device="meta")}, step=step)

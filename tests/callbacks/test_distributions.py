@@ -1,4 +1,4 @@
-"""Histograms and the table of dimensions, for the loggers that can show them."""
+"""Histograms and the table of dimensions, for the loggers that support them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clsnorm.statistics import Collection, Snapshot
 
 
 class Shows:
-    """A logger that can."""
+    """A logger that supports distributions."""
 
     def log_histograms(self, histograms: Any, step: int) -> None: ...
 

@@ -1,4 +1,4 @@
-"""Gradients of single examples against one backward pass an example."""
+"""Gradients of single examples against one backward pass per example."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_
     moving += alarmed
     one = train(*moving, "paths.output=one").folder
     (reported,) = runs.rows(one / "events.csv")
-    assert (reported["step"], reported["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
+    assert (reported["step"], reported["place"]) == ("2", "grad/h/max")  # steps 1 and 3 are logged
     for trainer in ("ddp_cpu", "fsdp"):
         where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
         two = train(*moving, *where, *probe("NaiveNorm", path=tmp_path / trainer)).folder
@@ -206,7 +206,7 @@ def test_gain_stays_below_its_bound(train: Train, normalizer: str) -> None:
     for row in rows:
         bound = float(row["grad/gain_bound"]) * (1 + 1e-5)
         assert 0 < float(row["grad/rms_gain"]) <= bound
-        if normalizer != "batchnorm":  # there rows at h are not those of single examples
+        if normalizer != "batchnorm":  # its rows at h are not those of single examples
             assert float(row["grad/gain"]) <= bound
 
 
@@ -217,7 +217,7 @@ def test_a_normalizer_without_a_bound_logs_none(train: Train) -> None:
 
 
 class Reads(TorchFunctionMode):
-    """Counts how often the host reads of what an observer was given: there it would wait for a device.
+    """Counts how often the host reads values of an observer's tensors: each time it would wait for the device.
 
     Results of host values alone are on the host, and so is what `READING` returns.
     """
@@ -315,7 +315,7 @@ def test_a_norm_read_after_backward_is_scaled_and_of_one_batch(
     run = train(*STILL, *options, *probe("NaiveNorm", path=tmp_path / "naive"))
     naive = np.loadtxt(tmp_path / "naive0")
     first = columns(run.folder)[0]
-    assert len(naive) == 5  # one a batch, in three steps
+    assert len(naive) == 5  # one per batch, in three steps
     assert naive[1] == pytest.approx(1024 * float(first["grad/parameters/total"]), rel=1e-3)
     assert naive[0] < naive[1]
 

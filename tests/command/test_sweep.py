@@ -1,4 +1,4 @@
-"""What became of a sweep's jobs is known to the command, also of jobs that ran in other processes."""
+"""The command knows how each job of a sweep ended, even if it ran in another process."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def start(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
 
 def in_other_processes(*ends: str) -> str:
-    """Runs a job for each of ``ends``, as a launcher such as joblib would; returns what they logged."""
+    """Runs a job for each of ``ends``, as a launcher such as joblib would; returns their logs."""
     printed = ""
     for number, end in enumerate(ends):
         words = [sys.executable, "-c", JOB, str(Path(f"sweeps/adhoc/job-{number}").absolute()), end]

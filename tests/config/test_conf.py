@@ -18,7 +18,7 @@ from clsnorm.config.roles import ROLES, check_node, locate
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path for path in CONF.glob("*/[!_]*.yaml"))
-# Given when the part is built, never by a configuration.
+# Passed when the part is built, never by a configuration.
 GIVEN = {
     "normalizer": {"dim"},
     "model": set(),
@@ -29,7 +29,7 @@ GIVEN = {
     "logger": {"folder", "config"},
     "callbacks": set(),
 }
-COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument a line, each explained
+COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument per line, each explained
 FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class, from its other arguments
 MISSING = {
     "any": ["model.path=some/folder"],

@@ -17,7 +17,7 @@ ELSEWHERE = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStoppin
 
 @pytest.fixture
 def named(workspace: Path) -> Hash:
-    """The hash of what is composed from the overrides, in an empty folder."""
+    """The hash of the configuration composed from the overrides, in an empty folder."""
     names.register()
 
     def named(*overrides: str) -> str:

@@ -42,7 +42,7 @@ def run(train: Any, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def names_of(record: Any) -> set[str]:
-    """Names of what a record of a W&B file logs."""
+    """Names of the numbers that a record of a W&B file logs."""
     return {"/".join(item.nested_key) or item.key for item in record.history.item}
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with rows or options is refused in one line, before training."""
+"""Wrong rows and options are refused in one line, before training."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_class_without_a_row_in_train_or_in_report(user_files: Build, write_ts
         user_files(train, report, labels=names).prepare()
     data = user_files(train, report, labels=names, untrained=["other"], allow_absent=True)
     data.prepare()
-    assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, and that is no fault
+    assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, which is allowed
     assert data.num_outputs == 3
     for cached in (False, True):
         with pytest.raises(

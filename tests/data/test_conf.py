@@ -48,7 +48,7 @@ def test_a_set_is_defined_by_its_file_and_one_base(option: str) -> None:
 
 
 def test_bases_differ_only_in_the_facts_of_their_sets() -> None:
-    """How a set is run is written out in each base, so that two files suffice: the copies agree."""
+    """Each base spells out how a set is run, so that two files suffice; these copies must agree."""
     own = {"labels", "metrics", "monitor", "max_length", "about", "sources"}
     bases: list[Any] = [yaml.safe_load((CONF / "data" / "base" / f"{base}.yaml").read_text()) for base in BASES]
     shared = [{key: value for key, value in base.items() if key not in own} for base in bases]

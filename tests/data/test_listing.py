@@ -65,7 +65,7 @@ def write(path: Path, *rows: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """A configuration of three data sets, of which one cannot be read."""
+    """A configuration of three data sets, one of which cannot be read."""
     folder = tmp_path / "conf"
     shutil.copytree(CONF / "paths", folder / "paths")
     shutil.copytree(CONF / "data" / "base", folder / "data" / "base")

@@ -160,12 +160,12 @@ WRITERS: dict[type[Reader], Callable[[Any, list[Path], list[Row]], None]] = {
 
 
 def write_split(source: FilesSource, root: Path, split: str, answers: list[str]) -> list[tuple[str, ...]]:
-    """Writes rows with these labels as they are published, and returns the texts that are to come back."""
+    """Writes rows with these labels in the published layout, and returns the texts that must be read back."""
     parts = [[text] if isinstance(text, str | int) else list(text) for text in source.text]
     spelt = {name: raw for raw, name in (source.names or {}).items()}
     rows, texts = [], []
     for number, answer in enumerate(answers):
-        # The rows of one item differ in their last text alone.
+        # The rows of one item differ only in their last text.
         item = number // 2 if source.label == "chosen" else number
         cells = {c: f"{split} {item} of {c}" for part in parts for c in part}
         cells[parts[-1][-1]] = f'{split} {number} "as it is'
@@ -203,7 +203,7 @@ def test_absent_files_are_reported_with_a_remedy(key: str, tmp_path: Path) -> No
     assert "CLSNORM_DATA" in source.cure
 
 
-# The real files. A folder may hold a part of a set, which then cannot be read as a whole: each split must fit alone.
+# The real files. A folder may lack parts of a set, so each split is read separately.
 
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="CLSNORM_DATA names no folder of published data sets")

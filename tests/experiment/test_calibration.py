@@ -20,7 +20,7 @@ SHORT = ("normalizer=standardize", "trainer.max_epochs=1", "callbacks=none")
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by the split's size with each pass over the training split for a calibration."""
+    """Gets the size of the training split once per pass of a calibration."""
     counted: list[int] = []
     original = DataModule.calibration_dataloader
 

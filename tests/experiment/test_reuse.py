@@ -1,4 +1,4 @@
-"""The same command typed again: a run that has finished, was interrupted, or whose files changed since."""
+"""The same command again: after a finished run, an interrupted one, or changed files."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_crash_is_recorded_and_the_same_command_resumes(train: Train) -> None:
 
 def test_a_resume_neither_loses_nor_repeats_an_event(train: Train) -> None:
     each_validation = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1")
-    options = (*each_validation, "optimizer.lr=1e-300", "trainer.max_steps=8", "checkpoint_every=1")  # nothing moves
+    options = (*each_validation, "optimizer.lr=1e-300", "trainer.max_steps=8", "checkpoint_every=1")  # no weight moves
     run = train(*options, "paths.output=whole")
     validated = [row["step"] for row in rows(run.folder / "metrics.csv") if row["select/accuracy"]]
     whole = events(run)
@@ -76,7 +76,7 @@ def test_a_kill_between_a_step_and_its_row_loses_no_row(
     def killed(self: Any, metrics: dict[str, float], step_: int | None = None, **named: Any) -> None:
         at = named.get("step", step_)
         if at == step and "train/loss" in metrics:
-            self.save = lambda: None  # a killed process writes nothing more
+            self.save = lambda: None  # a killed process writes nothing
             raise SystemError("killed")
         original(self, metrics, at)
 
@@ -129,7 +129,7 @@ def test_a_changed_file_creates_another_run(train: Train, tiny_data: SimpleNames
 
 @pytest.fixture
 def published(train: Train, tiny_overrides: list[str]) -> Train:
-    """Runs a published set of which each call first writes the files, with ``word`` in all texts."""
+    """Writes the files of a published set, with ``word`` in all texts, and runs on them."""
 
     def run(word: str, *overrides: str) -> SimpleNamespace:
         labels = ("entailment", "contradiction", "neutral")

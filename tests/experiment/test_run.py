@@ -205,7 +205,7 @@ def test_a_loss_that_diverged_after_the_last_logged_step_is_reported(train: Trai
     assert [event for event in events(run) if event["kind"] != "resumed"] == expected
 
 
-# Weights stay as good as zero, so that every validation is collapsed.
+# Weights stay near zero, so that every validation is collapsed.
 STILL = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
 ABORTING = (*STILL, "abort_on=[majority_collapse]")
 

@@ -17,7 +17,7 @@ def reported(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bo
 
 
 def noise(count: int, *, level: float = 1.0, sigma: float = 0.2) -> list[float]:
-    """Norms as runs have them: without a bound above, and skewed."""
+    """Norms like those of real runs: unbounded above and skewed."""
     draw = random.Random(0)
     return [level * draw.lognormvariate(0.0, sigma) for _ in range(count)]
 
@@ -36,7 +36,7 @@ def test_a_shift_by_half_is_no_explosion_even_where_norms_hardly_vary() -> None:
 def test_a_lasting_explosion_is_reported_at_its_start_and_becomes_decisive_later() -> None:
     detector = in_noise()
     assert reported(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
-    assert reported(detector, noise(300, level=10.0)) == []  # the window knows it
+    assert reported(detector, noise(300, level=10.0)) == []  # the window contains it
 
 
 def test_each_spike_is_reported_once_and_not_as_decisive() -> None:
@@ -64,7 +64,7 @@ def test_vanishing_is_reported_once_and_only_if_it_lasts() -> None:
 
 
 def depth(*, bottom: float, top: float) -> dict[str, float]:
-    """What the alarms read of a logged step whose first and last layer have these norms."""
+    """The input of the alarms for a logged step whose first and last layer have these norms."""
     return {"grad/parameters/total": 1.0, "grad/depth/bottom": bottom, "grad/depth/bottom_to_top": bottom / top}
 
 

@@ -36,7 +36,7 @@ CONFIGS = {
     },
     "modernbert": _BERT
     | {
-        "local_attention": 8,  # shorter than the sequences: the window must matter
+        "local_attention": 8,  # shorter than the sequences, so that the window matters
         "global_attn_every_n_layers": 3,
         "attention_dropout": 0.1,
         "mlp_dropout": 0.1,

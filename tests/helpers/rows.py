@@ -32,7 +32,7 @@ def filled(rows: np.ndarray, labels: np.ndarray, *, cuts: tuple[int, ...] = (), 
 
 
 def assert_references(family: str, expected: Mapping[str, float], *, elsewhere: Collection[str] = ()) -> None:
-    """Asserts that each number of a family, but those tested ``elsewhere``, equals its reference on `embeddings`."""
+    """Asserts that each number of a family, except those tested ``elsewhere``, equals its reference on `embeddings`."""
     rows, labels = embeddings()
     found = describe(filled(rows, labels, cuts=(7, 100)))
     names = {name for name in found if name.partition("/")[0] == family}

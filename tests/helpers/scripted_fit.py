@@ -37,7 +37,7 @@ class Scripted(pl.LightningModule):
 
 
 def fit(script: Sequence[Outputs], *callbacks: Callback, resume: Any = None, **options: Any) -> pl.Trainer:
-    """Fits on CPU, one batch an item of ``script``; numbers are logged every second step."""
+    """Fits on CPU, one batch per item of ``script``; numbers are logged every second step."""
     settings = {
         "accelerator": "cpu",
         "max_epochs": 1,

@@ -1,4 +1,4 @@
-"""One process for each device that exists."""
+"""One process per existing device."""
 
 import os
 from functools import partial

@@ -130,7 +130,7 @@ def test_a_resumed_run_reuses_its_wandb_run_and_a_new_one_does_not(
 def test_a_refused_run_creates_no_mlflow_run(train: Train) -> None:
     with pytest.raises(InputError, match="batchnorm"):
         train("logger=mlflow", "normalizer=batchnorm", "data.max_train_examples=33", "callbacks=none")
-    assert not Path("runs").exists()  # the store neither
+    assert not Path("runs").exists()  # nor the store
 
 
 @pytest.mark.slow

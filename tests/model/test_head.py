@@ -101,7 +101,7 @@ def test_the_first_step_equals_adam_s(regression: bool) -> None:
 
 
 def test_first_step_grows_with_the_embeddings_and_adds_the_mean_up() -> None:
-    # Where all embeddings are one and the same, each class moves by their 1-norm (plus one for the bias).
+    # If all embeddings are equal, each class moves by their 1-norm (plus one for the bias).
     same = embeddings(1).expand(9, DIM)
     assert first_step(drawn_head(), same, torch.arange(9) % 2, regression=False) == pytest.approx(
         1 + float(same[0].abs().sum()), rel=1e-5

@@ -1,4 +1,4 @@
-"""Where [CLS] can be read in a classifier."""
+"""The places of [CLS] in a classifier."""
 
 import pytest
 import torch

@@ -23,7 +23,7 @@ FAMILIES = ["bert", "roberta", "electra", "albert", "distilbert", "modernbert", 
 
 @pytest.fixture
 def mesh() -> Iterator[DeviceMesh]:
-    """A group of this process alone."""
+    """A process group of this process only."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield init_device_mesh("cpu", (1,))
     dist.destroy_process_group()
@@ -62,7 +62,7 @@ def test_layers_are_units_and_nothing_else_changes(
     assert sharded.keys() == gradients.keys()
     assert all(torch.equal(sharded[name], gradient) for name, gradient in gradients.items())
     with torch.no_grad():
-        assert torch.equal(classifier.embed(batch), before.h)  # not by way of the root's forward
+        assert torch.equal(classifier.embed(batch), before.h)  # not through the root's forward
     state = classifier.state_dict()
     assert state.keys() == weights.keys()
     assert all(torch.equal(whole(value), weights[name]) for name, value in state.items() if "first_steps" not in name)

@@ -1,4 +1,4 @@
-"""Every normalizer: several processes that share each batch do what one process does with all of it."""
+"""Every normalizer: several processes that share each batch equal one process with the whole batch."""
 
 import subprocess
 import sys

@@ -214,7 +214,7 @@ def test_reference_of_abtt(normalized: Callable[..., Tensor], train: Tensor, tes
 
 
 def test_reference_of_whiten_cut(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
-    # BERT-whitening's kernel; compared are inner products, which know no sign and no dropped coordinate.
+    # BERT-whitening's kernel; compared are inner products, which do not depend on signs and dropped coordinates.
     axes, eigenvalues, _ = np.linalg.svd(np.cov(wide(train).T))
     z = centred(test, train) @ (axes / np.sqrt(eigenvalues))[:, :2]
     z /= np.linalg.norm(z, axis=1, keepdims=True)

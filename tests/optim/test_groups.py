@@ -1,4 +1,4 @@
-"""Parameter groups: each parameter once, by part and depth, with the weight decay that is due."""
+"""Parameter groups: each parameter once, by part and depth, with its weight decay."""
 
 import torch
 from torch import nn

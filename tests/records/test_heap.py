@@ -14,7 +14,7 @@ BLOCK = 100_000  # bytes: below what glibc returns at once
 
 
 def resident() -> int:
-    """MB of this process that are in memory."""
+    """Resident memory of this process in MB."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS:"))
     return int(line.split()[1]) // 2**10
 

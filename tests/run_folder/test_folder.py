@@ -166,5 +166,5 @@ def test_folder_in_use_is_refused(tmp_path: Path, claim: str) -> None:
     finally:
         holder.kill()
         holder.wait()
-    with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds nothing
+    with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds no lock
         assert results is None

@@ -1,4 +1,4 @@
-"""Outlier dimensions and what two sets share."""
+"""Outlier dimensions, and the overlap of two sets."""
 
 from __future__ import annotations
 

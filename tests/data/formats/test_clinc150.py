@@ -1,4 +1,4 @@
-"""The format of CLINC150: rows come back, and faulty files are refused."""
+"""The format of CLINC150: rows round trip, and faulty files are refused."""
 
 from __future__ import annotations
 

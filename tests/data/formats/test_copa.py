@@ -1,4 +1,4 @@
-"""The format of COPA: a row per alternative comes back, and faulty files are refused."""
+"""The format of COPA: one row per alternative round trips, and faulty files are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clsnorm.data import Alternatives, XmlElements
 from clsnorm.data.formats.reader import CHUNK
 from clsnorm.errors import InputError
 
-# XML has no control characters; \x85 and \u2028 are not among those.
+# XML has no control characters; \x85 and \u2028 are none.
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=12)
 QUICK = settings(max_examples=50, deadline=None)
 

@@ -1,4 +1,4 @@
-"""Splits of several files, aligned, per class or per text: rows come back as they were written."""
+"""Splits of several files, aligned, per class or per text: rows round trip."""
 
 from __future__ import annotations
 

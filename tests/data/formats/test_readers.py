@@ -1,4 +1,4 @@
-"""What was written comes back row for row, from each reader, plain or compressed, from one file or several."""
+"""Rows round trip through each reader, plain or compressed, from one file or several."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from clsnorm.data.formats import reader as base
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# Whatever a cell can hold: quotes, commas, line breaks, and what Python alone takes for a line end.
+# All that a cell may contain: quotes, commas, line breaks, and characters that only Python treats as line ends.
 TEXT = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('",\n\r\x85\u2028\t')), min_size=1)
 LINE = TEXT.map(lambda s: "".join(c for c in s if c not in "\t\n\r")).filter(bool).filter(lambda s: s[0] != "\ufeff")
 ROWS = st.lists(st.tuples(LINE, LINE), min_size=1, max_size=8)

@@ -1,4 +1,4 @@
-"""A user's own files: what is inferred from them, what is refused, and that rows come back whatever the layout."""
+"""A user's own files: inference, refusals, and rows that round trip in any layout."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_quoted_cells_round_trip_with_an_inferred_layout(
     path = tmp_path / f"a{extension}{ending}"
     with pa.output_stream(str(path), compression="detect") as stream:
         stream.write(content.getvalue().encode(encoding))
-    # Outside CSV quotes count only if they must: cells in quotes that need none are left as they are.
+    # Outside CSV, quotes count only if they must: cells with needless quotes are not changed.
     if extension == ".csv" or any('"' in text and not every for text, _ in rows):
         assert back(path, extension) == rows
 

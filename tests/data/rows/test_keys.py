@@ -1,4 +1,4 @@
-"""Looking up keys agrees with sets; carving, counting and drawing stay below a hundred bytes a row."""
+"""Looking up keys agrees with sets; carving, counting and drawing stay below a hundred bytes per row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_look_ups_equal_those_of_numpy_and_sets(keys: np.ndarray, known: np.ndar
 def test_carving_counting_and_drawing_take_at_most_a_hundred_bytes_per_row(
     tmp_path: Path, copies: int, drop_leaked: bool
 ) -> None:
-    """However many of the texts are copies."""
+    """With any share of copies among the texts."""
     peaks = {}
     for rows in (50_000, 200_000):
         (folder := tmp_path / str(rows)).mkdir()

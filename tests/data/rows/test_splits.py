@@ -35,7 +35,7 @@ ORDER = [6, 11, 4, 3, 10, 2, 9, 8, 7, 0, 5, 1]
     ],
 )
 def test_drawn_rows_are_those_of_earlier_versions(rows: int, kind: str, digest: str) -> None:
-    """However they are computed: published results name splits and subsets by seed alone."""
+    """Published results name splits and subsets by seed alone, so their computation must not change them."""
     numbers = np.arange(rows) * 7919 % 10_007
     labels = numbers % 7 % 3 if kind == "classes" else (numbers / 10_007).astype(np.float32)
     found = []
@@ -73,7 +73,7 @@ def test_carving_keeps_equal_texts_together(rows: list[tuple[int, int]]) -> None
 @given(LABELS)
 def test_carving_of_different_texts_is_exact_and_stratified(labels: np.ndarray) -> None:
     off = carve(np.arange(len(labels)), labels, "report")
-    lone = (np.bincount(labels, minlength=4) == 1).sum()  # a class's only row stays
+    lone = (np.bincount(labels, minlength=4) == 1).sum()  # the only row of a class stays in train
     assert carved_size(len(labels)) - lone <= len(off) <= carved_size(len(labels))
     assert set(np.delete(labels, off)) == set(labels)
     share = np.bincount(labels, minlength=4) * len(off) / len(labels)

@@ -23,7 +23,7 @@ def build(folder, family, **options):
 
 
 def reference(folder, family, batch, **options):
-    """transformers' own outputs on the padded batch, with its own positions; no line of ours in between."""
+    """Outputs of transformers on the padded batch, with its positions and none of our code."""
     model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, **options).eval()
     inputs = {"input_ids": batch.token_ids, "attention_mask": batch.mask.long()}
     if family in ("bert", "electra", "albert"):
@@ -94,7 +94,7 @@ def test_a_family_without_pooler_refuses_its_taps(family, tiny):
 @pytest.mark.parametrize("family", ALL)
 @pytest.mark.parametrize("lengths", [LENGTHS, []])
 def test_every_parameter_takes_part(family, packed, layers, lengths, tiny, make_batch):
-    """None may lack a gradient, or distributed training waits forever; without examples all are exactly zero."""
+    """Every parameter has a gradient, or distributed training would hang; without examples all are exactly zero."""
     if packed and family in UNPACKABLE:
         pytest.skip("cannot pack")
     tap = "pooler" if family in POOLED else "hidden"

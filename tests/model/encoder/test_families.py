@@ -1,4 +1,4 @@
-"""`Family`: what is known of a family, and what an unlisted one gets."""
+"""`Family`: facts of listed families, and defaults of unlisted ones."""
 
 from types import SimpleNamespace
 

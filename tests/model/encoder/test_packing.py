@@ -1,4 +1,4 @@
-"""`Packing`: between one row of all sequences and a padded batch of them."""
+"""`Packing`: conversion between one row of all sequences and a padded batch."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The sample of rows depends on their ids alone."""
+"""The sample of rows depends only on their ids."""
 
 from __future__ import annotations
 

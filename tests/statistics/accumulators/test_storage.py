@@ -1,4 +1,4 @@
-"""Files of accumulators: what is no such file is refused."""
+"""Files of accumulators; other files are refused."""
 
 from __future__ import annotations
 

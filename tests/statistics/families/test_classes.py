@@ -61,7 +61,7 @@ def test_share_of_the_class_means_along_outlier_dimensions() -> None:
 
 
 def test_nulls_of_classes_are_averages_over_random_labels() -> None:
-    """Rows that are neither centred nor isotropic; of a share, its parts' averages are what is meant."""
+    """Rows that are neither centred nor isotropic; the null of a share is that of the averages of its parts."""
     rows, _ = embeddings(400, 24)
     rows[:, 3] = 4 * rows[:, 3] + 90
     draws = [describe(filled(rows, np.random.default_rng(seed).integers(0, C, len(rows)))) for seed in range(150)]
