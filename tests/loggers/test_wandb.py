@@ -1,13 +1,11 @@
-"""External loggers: real files, read back."""
+"""W&B as an external logger: real files, read back."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +15,7 @@ from runs import crashing
 from wandb_file import wandb_records
 
 from clsnorm.errors import InputError
-from clsnorm.loggers import MlflowRun, TensorBoardRun, WandbRun
+from clsnorm.loggers import WandbRun
 from clsnorm.records import SelectedWeights
 
 Train = Callable[..., SimpleNamespace]
@@ -77,35 +75,6 @@ def test_a_crash_is_reported_to_wandb(train: Train, monkeypatch: pytest.MonkeyPa
     assert ended.exit_code == 1
 
 
-def test_tensorboard_events_can_be_read(train: Train) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    run = train("logger=tensorboard", *SHORT)
-    events = EventAccumulator(str(run.folder / "tensorboard"))
-    events.Reload()
-    assert {"train/loss", "select/accuracy", "report/accuracy"} <= set(events.Tags()["scalars"])
-    assert events.Scalars("select/accuracy")[-1].value == pytest.approx(run.score)
-
-
-@pytest.mark.slow
-def test_mlflow_and_tensorboard_together(train: Train) -> None:
-    import mlflow
-
-    run = train("logger=[mlflow,tensorboard]", *SHORT)
-    mlflow.set_tracking_uri(f"sqlite:///{run.folder.parent}/mlflow.db")
-    (row,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
-    assert row.info.status == "FINISHED"
-    assert row.info.run_name == run.folder.name
-    results = json.loads((run.folder / "results.json").read_text())
-    for name, value in results["metrics"].items():
-        assert row.data.metrics[name] == pytest.approx(value, nan_ok=True), name
-    for name in ("collapsed", "majority", "selected_step", "examples_per_second"):
-        assert row.data.metrics[name] == pytest.approx(float(results[name]))
-    assert row.data.tags["status"] == "completed"
-    assert float(row.data.params["optimizer/lr"]) == 3e-3
-    assert list((run.folder / "tensorboard").iterdir())
-
-
 def wandb_ids(folder: Path) -> set[str]:
     files = folder.glob("wandb/offline-run-*/run-*.wandb")
     return {r.run.run_id for path in files for r in wandb_records(path) if r.HasField("run")}  # type: ignore[attr-defined]
@@ -126,40 +95,11 @@ def test_a_resumed_run_reuses_its_wandb_run_and_a_new_one_does_not(
     assert before not in wandb_ids(train("logger=wandb", "paths.output=elsewhere", *SHORT).folder)
 
 
-@pytest.mark.slow
-def test_a_refused_run_creates_no_mlflow_run(train: Train) -> None:
-    with pytest.raises(InputError, match="batchnorm"):
-        train("logger=mlflow", "normalizer=batchnorm", "data.max_train_examples=33", "callbacks=none")
-    assert not Path("runs").exists()  # nor the store
-
-
-@pytest.mark.slow
-def test_a_store_unknown_to_mlflow_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"`logger\.mlflow\.tracking_uri`.*'foo://'"):
-        MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri="foo://")
-
-
-@pytest.mark.slow
-def test_an_mlflow_server_that_answers_is_accepted_and_a_silent_one_refused(tmp_path: Path) -> None:
-    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:  # answers 501 to all
-        uri = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.handle_request, daemon=True).start()
-        MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri=uri)
-    with pytest.raises(InputError, match=rf"`logger\.mlflow\.tracking_uri` {uri}, but none answers: .*refused"):
-        MlflowRun(folder=tmp_path, config={}, experiment="e", tracking_uri=uri)
-
-
 def test_wandb_that_is_missing_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     original = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "wandb" else original(name))
     with pytest.raises(InputError, match=r"pip install 'clsnorm\[wandb\]'"):
         train("logger=wandb", *SHORT)
-
-
-def test_missing_extra_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"pip install 'clsnorm\[tensorboard\]'"):
-        TensorBoardRun(folder=Path(), config={})
 
 
 WANDB = {"config": {"choices": {"data": "d", "normalizer": "n"}}, "project": "p", "entity": None, "group": "g"}
