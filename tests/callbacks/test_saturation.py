@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from scripted_fit import Validated, fit, outputs
 
 from clsnorm.callbacks import Saturation
 from clsnorm.normalizers import Clip, DynamicTanh, Identity, Normalizer, QuantileToNormal
@@ -33,21 +34,22 @@ def test_slopes_are_small_at_saturated_values(make: Any) -> None:
         assert (slope[flat] == 0).all()
 
 
+class Squashing(Validated):
+    """A module whose classifier has only what `Saturation` reads; its outputs ``h`` are the validation batches."""
+
+    def __init__(self, normalizer: Normalizer, tap_saturates: bool) -> None:
+        super().__init__([outputs()] * 4, scores=[0.0])
+        encoder = SimpleNamespace(saturated=lambda cls: cls.abs() > 0.9 if tap_saturates else None)
+        self.classifier = SimpleNamespace(encoder=encoder, normalizer=normalizer)
+
+
 def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor) -> tuple[dict[str, float], list[Any]]:
     reported: list[Any] = []
-    encoder = SimpleNamespace(saturated=lambda cls: cls.abs() > 0.9 if tap_saturates else None)
-    logged: dict[str, float] = {}
-    module: Any = SimpleNamespace(
-        classifier=SimpleNamespace(encoder=encoder, normalizer=normalizer),
-        log_dict=lambda values, **_: logged.update({name: float(value) for name, value in values.items()}),
-    )
-    loop = SimpleNamespace(_batches_that_stepped=3)
-    observer, trainer = Saturation(), SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop))
+    observer = Saturation()
     observer.report = lambda **event: reported.append(event)  # type: ignore[method-assign]
-    observer.on_validation_start(trainer, module)  # type: ignore[arg-type]
-    for number, h in enumerate(batches):
-        observer.on_validation_batch_end(trainer, module, {"h": h}, None, number)  # type: ignore[arg-type]
-    observer.on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
+    validation = torch.utils.data.DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    trainer = fit(Squashing(normalizer, tap_saturates), observer, val=validation)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items() if "saturation" in name}
     assert observer.summary() == logged
     return logged, reported
 
