@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clsnorm.config.roles import check_groups, check_node, instantiate
+from clsnorm.config.roles import ROLES, Role, check_groups, check_node, instantiate, nodes_of
 from clsnorm.errors import InputError
 
 IDENTITY = {"_target_": "clsnorm.normalizers.Identity", "_partial_": True}
@@ -113,3 +113,17 @@ def test_own_package_needs_the_environment(tmp_path: Path, monkeypatch: pytest.M
         instantiate(node, "normalizer", 4)
     monkeypatch.setenv("CLSNORM_PACKAGES", "mylab")
     assert instantiate(node, "normalizer", 4).dim == 4
+
+
+def test_a_role_decides_how_many_parts_of_which_classes_a_group_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROLES, "layers", Role(("torch.nn.Linear",), several=True))
+    linear = {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}
+    assert nodes_of({"layers": {"a": linear}}, "layers") == {"layers.a": linear}
+    assert nodes_of({"layers": linear}, "normalizer") == {"normalizer": None}
+    check_node(linear, "layers.a")
+    nested = linear | {"bias": {"_target_": "torch.nn.Identity"}}
+    with pytest.raises(InputError, match=r"layers\.a\.bias"):
+        check_node(nested, "layers.a")
+    monkeypatch.setitem(ROLES, "layers", Role(("torch.nn.Identity",)))
+    with pytest.raises(InputError, match=r"subclass of torch\.nn\.Identity"):
+        check_node(linear, "layers")

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from runs import metrics
 
 import clsnorm
 from clsnorm.errors import InputError
+from clsnorm.experiment.loaded import LoadedRun
 
 Train = Callable[..., SimpleNamespace]
 
@@ -23,6 +25,9 @@ def test_load_run_predicts_as_the_run_did(
     run = train("normalizer=standardize", f"model.path={os.path.relpath(tiny_bert)}")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where the relative path leads nowhere
     loaded = clsnorm.load_run(run.folder)
+    assert isinstance(loaded, LoadedRun)
+    assert loaded.results["metrics"] == metrics(run)
+    assert not loaded.classifier.training
     assert loaded.config["choices"]["normalizer"] == "standardize"
     predictions = pd.read_parquet(run.folder / "predictions.parquet").set_index("example_id")
     row = predictions.iloc[3]

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from clsnorm.command.status import run_command
-from clsnorm.launch.one_machine import exit_status, launch
+from clsnorm.launch.one_machine import WorkerError, exit_status, launch
 
 ROOT = Path(__file__).parents[2]
 TWO = ["trainer=ddp_cpu"]
@@ -64,7 +64,10 @@ def test_a_worker_s_crash_is_reported_in_one_line(
 
     monkeypatch.setattr(subprocess, "run", crash)
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    assert run_command(lambda: launch(tmp_path, processes=2, task="clsnorm.experiment.job:work")) == 1
+    task = {"processes": 2, "task": "clsnorm.experiment.job:work"}
+    with pytest.raises(WorkerError, match="a worker crashed: ZeroDivisionError"):
+        launch(tmp_path, **task)
+    assert run_command(lambda: launch(tmp_path, **task)) == 1
     printed = capsys.readouterr().err
     traceback = f"(its traceback: {tmp_path / 'error.json'})"
     assert printed == f"error: a worker crashed: ZeroDivisionError: by zero {traceback}\n"

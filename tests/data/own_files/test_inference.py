@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clsnorm.data.own_files.column_roles import infer_roles
-from clsnorm.data.own_files.inference import infer_encoding, preview_cells
+from clsnorm.data.own_files.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
 from clsnorm.errors import InputError
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzäßé", min_size=1, max_size=8)
@@ -135,3 +137,18 @@ def test_encodings(tmp_path: Path) -> None:
         infer_encoding([paths["windows"], paths["utf8"]])
     with pytest.raises(InputError, match=r"zeros, but it has zero bytes. Set data.encoding, perhaps to utf-16-le"):
         infer_encoding([paths["zeros"]])
+
+
+@pytest.mark.parametrize("extension", ["jsonl", "parquet"])
+def test_a_preview_has_a_reader_and_the_first_rows(tmp_path: Path, extension: str) -> None:
+    rows = [{"text": f"a {number}", "label": number % 2} for number in range(5)]
+    path = tmp_path / f"a.{extension}"
+    if extension == "jsonl":
+        path.write_text("\n".join([json.dumps(row) for row in rows] + ["{not an object"]))
+        found: Preview = preview_json(path, encoding="utf-8")  # the reader refuses the last line, not the preview
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), path)
+        found = preview_parquet(path)
+        (table,) = found.reader.read([path], ["label"], shown=["a"])
+        assert table.columns == {"label": [0, 1, 0, 1, 0]}
+    assert found.columns == {name: [row[name] for row in rows] for name in ("text", "label")}

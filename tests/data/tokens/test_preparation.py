@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from clsnorm.data.tokens.preparation import Preparation
 from clsnorm.errors import InputError
 
 Build = Callable[..., Any]
@@ -131,3 +133,12 @@ def test_the_fingerprint_depends_on_the_rows_but_not_on_their_file(
     assert fingerprint("b.tsv", rows, ("sentence", "class")) == base
     assert fingerprint("c.tsv", [("another film", "neg"), *rows[1:]]) != base
     assert fingerprint("d.tsv", [(rows[0][0], "pos"), *rows[1:]]) != base
+
+
+def test_a_preparation_returns_the_same_rows_from_source_and_cache(module: Any, tmp_path: Path) -> None:
+    (source,) = module.sources.values()
+    cold: Preparation = module._preparation(source)
+    assert isinstance(cold, Preparation)
+    first, second = (replace(cold, cache=tmp_path / "other").run(module.subset) for _ in range(2))
+    assert first.fingerprint() == second.fingerprint() == module.fingerprint
+    assert (first.labels, first.record, first.content) == (second.labels, second.record, second.content)
