@@ -39,7 +39,7 @@ def test_each_process_knows_its_rank_and_the_world_size(results: list[dict]) -> 
     ]
 
 
-def test_sum_is_the_same_everywhere_and_leaves_its_argument(results: list[dict]) -> None:
+def test_a_sum_is_equal_on_all_processes_and_does_not_change_its_argument(results: list[dict]) -> None:
     for result in results:
         assert result["collectives"]["sum"].tolist() == [6.0, 6.0]
         assert result["collectives"]["untouched"].tolist() == [1.0, 1.0]
@@ -59,7 +59,7 @@ def test_objects_are_broadcast_and_gathered(results: list[dict]) -> None:
 
 
 @pytest.mark.parametrize("case", range(len(CASES) - 1))
-def test_moments_of_all_processes_are_those_of_one(results: list[dict], case: int) -> None:
+def test_moments_of_all_processes_equal_those_of_one(results: list[dict], case: int) -> None:
     expected = Moments(4)
     expected.update(torch.cat(CASES[case]))
     for result in results:
@@ -79,7 +79,7 @@ def test_moments_are_bit_equal_on_all_processes(results: list[dict]) -> None:
                 assert torch.equal(torch.as_tensor(first), torch.as_tensor(other)), (case, name)
 
 
-def test_moments_of_nothing_stay_empty(results: list[dict]) -> None:
+def test_moments_of_no_rows_stay_empty(results: list[dict]) -> None:
     assert all(result["moments"][-1]["count"] == 0 for result in results)
 
 

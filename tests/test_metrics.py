@@ -15,7 +15,7 @@ from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics, has_c
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_class_f1_is_that_of_scikit_learn(index: int) -> None:
+def test_class_f1_equals_that_of_scikit_learn(index: int) -> None:
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.rand(200, 3, generator=generator).softmax(1)
     labels = torch.randint(0, 3, (200,), generator=generator)
@@ -39,7 +39,7 @@ def test_class_index_must_be_a_class() -> None:
         ClassF1(2, class_index=2)
 
 
-def test_mean_class_f1_is_that_of_scikit_learn() -> None:
+def test_mean_class_f1_equals_that_of_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(1)
     probabilities = torch.rand(200, 4, generator=generator).softmax(1)
     labels = torch.randint(0, 4, (200,), generator=generator)
@@ -81,7 +81,7 @@ def test_trying_a_metric_does_not_change_it() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("constant", ["neither", "predictions", "labels"])
-def test_matthews_is_that_of_scikit_learn(classes: int, constant: str) -> None:
+def test_matthews_equals_that_of_scikit_learn(classes: int, constant: str) -> None:
     generator = torch.Generator().manual_seed(2)
     predictions, labels = torch.randint(0, classes, (2, 101), generator=generator)
     predictions = torch.ones_like(predictions) if constant == "predictions" else predictions

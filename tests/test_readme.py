@@ -45,7 +45,7 @@ MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_tables_are_those_of_the_configuration(name: str) -> None:
+def test_tables_equal_those_of_the_configuration(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table: " in text
     assert with_tables(text, ROOT / "conf") == text, "run: make docs"

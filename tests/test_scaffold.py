@@ -41,7 +41,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (("normalizer", "a/b"), "Expected a name without /"),
     ],
 )
-def test_refused_names_leave_nothing(copy: Path, words: tuple[str, str], message: str) -> None:
+def test_refused_names_create_nothing(copy: Path, words: tuple[str, str], message: str) -> None:
     before = sorted(path for path in copy.rglob("*") if "__pycache__" not in path.parts)
     done = run(copy, "tools/scaffold.py", *words)
     assert done.returncode == 1

@@ -212,7 +212,7 @@ def test_files_of_an_analysis(analyzed: Analyze) -> None:
         assert float(row[place]) == expected
 
 
-def test_a_pooler_without_weights_is_no_place(analyzed: Analyze, tiny_bert: Path, tmp_path: Path) -> None:
+def test_a_pooler_without_weights_is_not_analyzed(analyzed: Analyze, tiny_bert: Path, tmp_path: Path) -> None:
     bare = shutil.copytree(tiny_bert, tmp_path / "bare")
     weights = bare / "model.safetensors"
     stored = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("pooler.")}

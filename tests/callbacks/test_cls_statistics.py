@@ -69,7 +69,7 @@ def test_unknown_number_is_refused_with_the_known_ones() -> None:
         ClsStatistics(**{**OPTIONS, "numbers": ["isoscor"]})
 
 
-def test_numbers_are_those_of_the_embeddings(train: Train) -> None:
+def test_numbers_equal_those_of_the_embeddings(train: Train) -> None:
     """The report split's numbers against numpy, from embeddings computed one by one with the loaded model."""
     run = train("normalizer=standardize", "callbacks.cls_statistics.max_examples=null")
     metrics = runs.metrics(run)
@@ -137,7 +137,7 @@ def test_regression_has_no_numbers_of_classes(train: Train) -> None:
 
 
 @pytest.mark.parametrize("accumulated", [1, 2])
-def test_training_batches_are_those_of_the_last_steps(
+def test_training_batches_equal_those_of_the_last_steps(
     train: Train, monkeypatch: pytest.MonkeyPatch, accumulated: int
 ) -> None:
     seen: list[tuple[int, torch.Tensor]] = []

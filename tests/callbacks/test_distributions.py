@@ -31,7 +31,7 @@ def test_only_loggers_that_support_distributions_receive_them() -> None:
     assert able([object(), shows]) == [shows]
 
 
-def test_bins_and_rows_are_those_of_numpy_and_a_place_without_finite_rows_has_none() -> None:
+def test_bins_and_rows_equal_those_of_numpy_and_a_place_without_finite_rows_has_none() -> None:
     rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = histograms(snapshots(rows), prefix="cls/select")
     assert {name.rpartition("/")[2] for name in found} == {"mean", "std", "norm"}

@@ -54,7 +54,7 @@ def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor
     return logged, reported
 
 
-def test_shares_are_those_of_all_batches() -> None:
+def test_shares_equal_those_of_all_batches() -> None:
     logged, reported = validate(True, DynamicTanh(4), torch.zeros(3, 4), torch.full((1, 4), 9.0))
     assert logged == {"saturation/select/pooler": 0.25, "saturation/select/normalizer": 0.25}
     assert reported == []

@@ -56,7 +56,7 @@ def test_first_word_chooses_the_command(
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_of_a_command_is_that_of_its_module(name: str, workspace: Path) -> None:
+def test_help_of_a_command_equals_that_of_its_module(name: str, workspace: Path) -> None:
     module, _ = COMMANDS[name]
     words = [sys.executable, "-m", module, "--help"]
     expected = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)

@@ -37,7 +37,7 @@ Command = Callable[..., Any]
         ("trainer.devices=4096", ["trainer.devices", "4096"]),
     ],
 )
-def test_mistake_gets_one_line_and_status_2(
+def test_a_user_error_gives_one_line_and_status_2(
     command: Command, tiny_overrides: list[str], workspace: Path, override: str, words: list[str]
 ) -> None:
     done = command(*tiny_overrides, override)
@@ -210,7 +210,7 @@ def test_sweep_file_runs_every_job(command: Command, tiny_overrides: list[str], 
     assert {(result["normalizer"], result["seed"]) for result in found} == expected
 
 
-def test_help_imports_nothing_heavy(workspace: Path) -> None:
+def test_help_imports_no_heavy_package(workspace: Path) -> None:
     words = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "--help"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0

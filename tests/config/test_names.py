@@ -42,7 +42,7 @@ def test_the_name_of_a_run_depends_on_the_content_of_own_files(named: Hash, give
     assert named(*words) == before
 
 
-def test_an_own_file_may_be_named_in_any_way_and_lie_anywhere(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_run_does_not_depend_on_the_path_of_a_file(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in (Path("a/rows.csv"), Path("b/the_same.csv"), Path("b/the_same.tsv")):
         path.parent.mkdir(exist_ok=True)
         path.write_text("x,y")

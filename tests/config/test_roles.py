@@ -72,7 +72,7 @@ def test_values_that_work_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("group", ["callbacks", "logger", "data"])
-def test_a_group_that_is_no_mapping_is_refused(group: str) -> None:
+def test_a_group_that_is_not_a_mapping_is_refused(group: str) -> None:
     with pytest.raises(InputError, match=f"`{group}` to be a mapping.*but got 5"):
         check_groups({group: 5}, [group])
 

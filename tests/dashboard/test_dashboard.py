@@ -82,7 +82,7 @@ def test_the_page_loads_nothing_from_outside(run: SimpleNamespace) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["gone"], ["--wandb", "nobody", "gone"]])
-def test_mistakes_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_errors_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 

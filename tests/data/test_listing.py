@@ -150,7 +150,7 @@ def test_stored_facts_contain_no_text_and_no_path(
 
 @pytest.mark.skipif("CLSNORM_DATA" not in os.environ, reason="CLSNORM_DATA names no folder of published data sets")
 @pytest.mark.parametrize("name", ["acl_arc", "cb", "cr", "qnli", "trec", "wnli"])
-def test_facts_in_the_documentation_are_those_of_the_files(name: str, tmp_path: Path) -> None:
+def test_facts_in_the_documentation_equal_those_of_the_files(name: str, tmp_path: Path) -> None:
     paths = {"data": os.environ["CLSNORM_DATA"], "cache": str(tmp_path)}
     stored = json.loads((CONF.parent / FOUND).read_text(encoding="utf-8"))
     (one,) = listing(CONF, paths, only=name)
@@ -257,7 +257,7 @@ def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixtu
         (["nothing"], "Expected the name of a data set, but got 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(
+def test_a_user_error_is_one_line_with_status_2(
     words: list[str], message: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(lambda: cli.main([*command, *words])) == 2

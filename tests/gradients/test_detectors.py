@@ -29,7 +29,7 @@ def in_noise(**options: float) -> Explosion:
     return detector
 
 
-def test_a_shift_by_half_is_no_explosion_even_where_norms_hardly_vary() -> None:
+def test_a_shift_by_half_is_not_an_explosion_even_if_norms_hardly_vary() -> None:
     assert reported(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
 
 

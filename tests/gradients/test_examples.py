@@ -98,7 +98,7 @@ def test_other_numbers_are_returned_unchanged() -> None:
     assert torch.equal(filled(rows(4, 2)).take(others)[1], others)
 
 
-def test_norm_numbers_are_those_of_numpy() -> None:
+def test_norm_numbers_equal_those_of_numpy() -> None:
     norms = rows(101, 3).norm(dim=1)
     found = norm_numbers(norms)
     assert found["mean"] == pytest.approx(float(np.mean(norms.numpy())), rel=1e-12)

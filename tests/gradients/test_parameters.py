@@ -58,7 +58,7 @@ def by_hand(classifier: nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str
     return {part: math.sqrt(square) for part, square in squares.items()}
 
 
-def test_norms_are_those_of_a_loop(classifier: nn.Module) -> None:
+def test_norms_equal_those_of_a_loop(classifier: nn.Module) -> None:
     norms = ParameterNorms(classifier)
     draw = torch.Generator().manual_seed(0)
     for parameter in classifier.parameters():

@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.mark.slow
-def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
+def test_a_refusal_by_a_worker_is_one_line_and_creates_nothing(
     command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
 ) -> None:
     done = command(*tiny_overrides, *TWO, "data.label=gone")

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.model import Classifier, Encoder, FineTuner
+from clsnorm.model import Classifier, Encoder
 from clsnorm.model.scores import Scores
 from clsnorm.normalizers import Identity, PowerNorm
 from clsnorm.optim import AdamW
@@ -181,7 +181,7 @@ def test_steps_return_the_outputs_that_observers_need(tiny, shared):
     )
 
 
-def test_dropout_masks_follow_their_seed_alone(tiny, shared):
+def test_dropout_masks_depend_only_on_their_seed(tiny, shared):
     def train(seed_dropout, spoil):
         collect = Collect(spoil)
         tuner = shared.finetuner(tiny("bert"), dropout=0.3, seed_dropout=seed_dropout)
@@ -272,7 +272,3 @@ def test_unscaling_is_left_to_the_scaler(tiny, shared, optimizer):
     fitter = shared.trainer(plugins=[Scaled()], gradient_clip_val=1.0)
     fitter.fit(tuner, shared.batches(0, index=0, count=1))
     assert not _optimizer_handles_unscaling(fitter.optimizers[0])
-
-
-def test_finetuner_is_exported():
-    assert FineTuner.__module__ == "clsnorm.model.finetuner"

@@ -147,7 +147,7 @@ def test_a_rate_matched_step_moves_the_logits_as_far_as_identity_does(tiny) -> N
     assert moved[Standardize] == pytest.approx(moved[Identity], rel=1e-2)
 
 
-def test_matching_leaves_running_statistics_alone(tiny) -> None:
+def test_matching_does_not_change_running_statistics(tiny) -> None:
     classifier = build(tiny, BatchNorm(DIM))
     classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
     assert int(classifier.normalizer.num_batches_tracked) == 0

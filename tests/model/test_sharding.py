@@ -43,7 +43,7 @@ def whole(value: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_layers_are_units_and_nothing_else_changes(
+def test_layers_are_sharding_units_and_outputs_and_gradients_stay_equal(
     family: str, tiny: Callable[..., str], make_batch: Callable[..., Batch], mesh: DeviceMesh
 ) -> None:
     encoder = Encoder(tiny(family), tap="hidden", attention="eager", dropout=0.0 if family != "albert" else None)

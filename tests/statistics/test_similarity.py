@@ -19,7 +19,7 @@ def pair(n: int = 60, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return x, x @ torch.randn(7, 5, generator=draw, dtype=torch.float64) + torch.randn(n, 5, generator=draw) * 0.5
 
 
-def test_cka_is_that_of_centred_gram_matrices() -> None:
+def test_cka_equals_that_of_centred_gram_matrices() -> None:
     x, y = pair()
     centring = np.eye(60) - 1 / 60
     k, m = (centring @ (z @ z.T).numpy() @ centring for z in (x, y))

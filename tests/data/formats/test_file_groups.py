@@ -66,7 +66,7 @@ def test_one_file_per_text_round_trip(texts: list[tuple[str, list[str]]]) -> Non
     assert {chunk.shown for chunk in chunks} == {folder}
 
 
-def test_long_files_come_in_chunks(tmp_path: Path) -> None:
+def test_long_files_are_read_in_chunks(tmp_path: Path) -> None:
     texts = write_lines(tmp_path / "text", [f"text {i}" for i in range(2 * CHUNK + 1)])
     labels = write_lines(tmp_path / "label", [str(i % 2) for i in range(2 * CHUNK + 1)])
     reader = LineAligned(columns=[["text"], ["label"]])

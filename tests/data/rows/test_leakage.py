@@ -25,7 +25,7 @@ def rows(folder: Path, split: str, texts: list[tuple[str, int]]) -> Rows:
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(train=TEXTS.filter(bool), other=TEXTS)
-def test_counts_are_those_of_a_plain_search(
+def test_counts_equal_those_of_a_plain_search(
     tmp_path: Path, train: list[tuple[str, int]], other: list[tuple[str, int]]
 ) -> None:
     parts = {name: rows(tmp_path, name, texts) for name, texts in (("train", train), ("report", other))}

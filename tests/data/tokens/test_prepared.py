@@ -35,7 +35,7 @@ def test_noise_changes_only_labels_of_used_rows_of_train() -> None:
     assert noisy.fingerprint() != clean.fingerprint()
 
 
-def test_the_fingerprint_is_that_of_the_used_rows() -> None:
+def test_the_fingerprint_equals_that_of_the_used_rows() -> None:
     base = prepared()
     assert prepared(rows=60).fingerprint() != base.fingerprint()
     longer = replace(base, tokens={**base.tokens, "train": tokens(60)})  # more rows, but the same ones are used

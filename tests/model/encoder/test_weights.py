@@ -21,7 +21,7 @@ def test_wheel_is_found_without_importing_the_package():
     assert folder.endswith("model")
 
 
-def test_folders_and_hub_ids_pass(tiny):
+def test_folders_and_hub_ids_are_accepted(tiny):
     assert locate(tiny("bert")) == tiny("bert")
     assert locate("google-bert/bert-base-uncased") == "google-bert/bert-base-uncased"
     assert locate("gpt2") == "gpt2"

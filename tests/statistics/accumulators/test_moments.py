@@ -95,7 +95,7 @@ def test_covariance_is_symmetric_and_not_negative() -> None:
     assert (constant.variance < 1e-30).all()
 
 
-def test_update_does_not_hold_a_graph_and_merge_leaves_the_other_alone() -> None:
+def test_update_holds_no_graph_and_merge_does_not_change_the_other() -> None:
     h = rows(6, 3, seed=4).requires_grad_()
     a, b = filled(h), filled(rows(5, 3, seed=5))
     assert not a.mean.requires_grad

@@ -33,7 +33,7 @@ def test_directions_leave_out_zero_vectors() -> None:
     assert (float(found.sums["zeros"]), float(found.sums["flat"])) == (1, 1)
 
 
-def test_class_sums_are_those_of_each_class() -> None:
+def test_class_sums_equal_those_of_each_class() -> None:
     rows, labels = embeddings()
     found = ClassSums(D, C)
     found.update(torch.from_numpy(rows), torch.from_numpy(labels))

@@ -44,7 +44,7 @@ def by_classes(rows: np.ndarray, labels: np.ndarray, mean: np.ndarray, component
     }
 
 
-def test_each_number_is_that_of_a_reference() -> None:
+def test_each_number_equals_that_of_a_reference() -> None:
     rows, labels = embeddings()
     assert_references("classes", by_classes(rows, labels, rows.mean(0), PCA(3).fit(rows).components_))
 

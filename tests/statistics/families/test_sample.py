@@ -26,7 +26,7 @@ def twonn_by_regression(rows: np.ndarray) -> float:
     return float(LinearRegression(fit_intercept=False).fit(x, y).coef_[0])
 
 
-def test_each_number_is_that_of_a_reference() -> None:
+def test_each_number_equals_that_of_a_reference() -> None:
     rows, _ = embeddings()
     off = ~np.eye(N, dtype=bool)
     units = rows / np.linalg.norm(rows, axis=1)[:, None]
