@@ -1,4 +1,4 @@
-"""Shared parts: a tiny model and tiny data on disk, and a way to run configurations in this process."""
+"""Shared fixtures: a tiny model and tiny data on disk, and a way to run configurations in this process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import settings
 
 settings.register_profile("seeded", derandomize=True)  # the same examples each time
 settings.load_profile("seeded")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run side by side, one on each core
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run in parallel, one per core
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -47,7 +47,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=64,
-        initializer_range=0.2,  # at the usual 0.02 so small a model gives one [CLS] for all texts
+        initializer_range=0.2,  # at the usual 0.02 a model this small gives all texts the same [CLS]
     )
     BertModel(config).save_pretrained(folder)
     return folder
@@ -55,7 +55,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """Short sentences of two classes that a tiny model can tell apart, as TSV files."""
+    """Short sentences of two classes that a tiny model can separate, as TSV files."""
     folder = tmp_path_factory.mktemp("tiny_data")
     draw = random.Random(0)
     words = {0: ["bad", "dull", "sad", "poor", "weak"], 1: ["good", "fine", "glad", "rich", "strong"]}
@@ -134,7 +134,7 @@ def train(workspace: Path, tiny_overrides: list[str]) -> Iterator[Callable[..., 
 
 @pytest.fixture
 def command(workspace: Path) -> Callable[..., Any]:
-    """Runs ``train.py`` in a process of its own."""
+    """Runs ``train.py`` in another process."""
     import subprocess
     import sys
 

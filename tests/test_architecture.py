@@ -1,4 +1,4 @@
-"""Imports run one way, and light parts stay light."""
+"""Imports run one way, and light modules import no torch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 
-# Every package imports only what comes before it: so there is no circle, and no import runs upward. The first line is
-# the ground, which holds the only modules that lie loose.
+# A package imports only packages before it, so there is no import cycle. The first line is the ground: the only
+# modules outside packages.
 ORDER = (
     "errors", "files", "cache", "distributed", "batches", "lightning_internals", "metrics",
     "config", "run_folder", "launch", "command", "pages",
@@ -47,7 +47,7 @@ def test_imports_run_one_way(path: Path) -> None:
     assert not upward
 
 
-def test_only_the_ground_lies_loose() -> None:
+def test_only_ground_modules_are_outside_packages() -> None:
     assert {path.stem for path in SOURCE.glob("*.py")} - {"__init__", "__main__"} == set(GROUND)
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks run: on a tiny model, for a few steps. What they measure is no test's business."""
+"""The benchmarks run: on a tiny model, for a few steps. Their measurements are not tested."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 from clsnorm.cache import Cache, cache_key
 
 
-def test_an_entry_is_found_by_its_parts_and_only_whole(tmp_path: Path) -> None:
+def test_an_entry_is_found_by_its_key_and_only_if_undamaged(tmp_path: Path) -> None:
     cache, key = Cache(tmp_path / "cache"), cache_key({"format": 1, "rows": 3})
     assert cache.get(key) is None
     with cache.draft(key) as (folder, record):
@@ -30,7 +30,7 @@ def test_an_entry_is_found_by_its_parts_and_only_whole(tmp_path: Path) -> None:
     assert (cache.get(key) or ({}, {}))[1] == {"sum": 7}
 
 
-def test_a_sound_entry_that_another_process_wrote_first_stays(tmp_path: Path) -> None:
+def test_an_undamaged_entry_of_another_process_is_not_replaced(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache")
     with cache.draft("k" * 64) as (mine, record):
         (mine / "a.npy").write_bytes(b"mine")
@@ -68,6 +68,6 @@ def test_drafts_of_processes_that_were_killed_are_removed(tmp_path: Path) -> Non
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
     (abandoned,) = tmp_path.iterdir()
     cache = Cache(tmp_path)
-    with cache.draft("a"), cache.draft("b"):  # a living process's own stays
+    with cache.draft("a"), cache.draft("b"):  # the draft of a living process stays
         assert len(list(tmp_path.iterdir())) == 2
         assert not abandoned.exists()

@@ -32,34 +32,34 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [torch.load(folder / f"result{rank}.pt") for rank in range(SIZE)]
 
 
-def test_each_process_knows_its_place(results: list[dict]) -> None:
+def test_each_process_knows_its_rank_and_the_world_size(results: list[dict]) -> None:
     places = [result["collectives"] for result in results]
     assert [(place["active"], place["rank"], place["size"]) for place in places] == [
         (True, r, SIZE) for r in range(SIZE)
     ]
 
 
-def test_sum_is_the_same_everywhere_and_leaves_its_argument(results: list[dict]) -> None:
+def test_a_sum_is_equal_on_all_processes_and_does_not_change_its_argument(results: list[dict]) -> None:
     for result in results:
         assert result["collectives"]["sum"].tolist() == [6.0, 6.0]
         assert result["collectives"]["untouched"].tolist() == [1.0, 1.0]
 
 
-def test_gradient_of_a_sum_adds_what_all_processes_ask(results: list[dict]) -> None:
+def test_the_gradient_of_a_sum_is_the_sum_over_all_processes(results: list[dict]) -> None:
     inputs = [torch.arange(3.0, dtype=torch.float64) + rank for rank in range(SIZE)]
     for result, x in zip(results, inputs, strict=True):
         torch.testing.assert_close(result["collectives"]["total"], sum(x**2 for x in inputs))
         torch.testing.assert_close(result["collectives"]["gradient"], (1 + 2 + 3) * 2 * x)
 
 
-def test_objects_travel(results: list[dict]) -> None:
+def test_objects_are_broadcast_and_gathered(results: list[dict]) -> None:
     for result in results:
         assert result["collectives"]["broadcast"] == {"from": 0}
         assert result["collectives"]["gathered"] == [f"rank {rank}" for rank in range(SIZE)]
 
 
 @pytest.mark.parametrize("case", range(len(CASES) - 1))
-def test_moments_of_all_processes_are_those_of_one(results: list[dict], case: int) -> None:
+def test_moments_of_all_processes_equal_those_of_one(results: list[dict], case: int) -> None:
     expected = Moments(4)
     expected.update(torch.cat(CASES[case]))
     for result in results:
@@ -79,7 +79,7 @@ def test_moments_are_bit_equal_on_all_processes(results: list[dict]) -> None:
                 assert torch.equal(torch.as_tensor(first), torch.as_tensor(other)), (case, name)
 
 
-def test_moments_of_nothing_stay_empty(results: list[dict]) -> None:
+def test_moments_of_no_rows_stay_empty(results: list[dict]) -> None:
     assert all(result["moments"][-1]["count"] == 0 for result in results)
 
 
@@ -99,7 +99,7 @@ def test_one_process_needs_no_group() -> None:
     torch.testing.assert_close(moments.variance, torch.tensor([0.25, 0.25], dtype=torch.float64))
 
 
-def test_saved_parts_go_to_their_processes_or_all_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_parts_return_to_their_processes_or_all_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     for rank, expected in ((0, [["a"], ["a", "b", "c"]]), (1, [["b"], []])):
         monkeypatch.setattr(distributed, "world_size", lambda: 2)
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
@@ -107,7 +107,7 @@ def test_saved_parts_go_to_their_processes_or_all_to_the_first(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("backend", "expected"), [("nccl", "cuda"), ("gloo", "cpu"), ("cpu:gloo,cuda:nccl", "cpu")])
-def test_host_tensors_travel_on_the_gpu_where_the_group_knows_nothing_else(
+def test_host_tensors_are_sent_through_the_gpu_if_the_group_has_no_cpu_backend(
     monkeypatch: pytest.MonkeyPatch, backend: str, expected: str
 ) -> None:
     monkeypatch.setattr(torch.distributed, "get_backend", lambda: backend)

@@ -15,22 +15,22 @@ def _nothing_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_standing", set())
 
 
-def test_removes_what_was_created_and_leaves_what_existed(tmp_path: Path) -> None:
+def test_created_folders_are_removed_and_older_ones_stay(tmp_path: Path) -> None:
     mine = tmp_path / "mine" / "empty"
     mine.mkdir(parents=True)
-    made = mine / "runs" / "one"
-    files.note_standing(made)
-    made.mkdir(parents=True)
-    (made / "lock").touch()
-    (made / "parts").mkdir()
-    files.remove(made)
+    created = mine / "runs" / "one"
+    files.note_standing(created)
+    created.mkdir(parents=True)
+    (created / "lock").touch()
+    (created / "parts").mkdir()
+    files.remove(created)
     assert mine.is_dir()
     assert not any(mine.iterdir())
 
 
 def test_a_folder_that_existed_is_emptied_and_stays(tmp_path: Path) -> None:
     files.note_standing(tmp_path / "run")
-    files.note_standing(tmp_path)  # which is above the other's place: both stay
+    files.note_standing(tmp_path)  # which contains the other one: both stay
     (tmp_path / "run").mkdir()
     files.note_standing(tmp_path / "run")
     (tmp_path / "run" / "lock").touch()
@@ -39,7 +39,7 @@ def test_a_folder_that_existed_is_emptied_and_stays(tmp_path: Path) -> None:
     assert not any((tmp_path / "run").iterdir())
 
 
-def test_a_link_is_deleted_and_not_what_it_leads_to(tmp_path: Path) -> None:
+def test_a_link_is_deleted_and_its_target_stays(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "rows").touch()
     (tmp_path / "link").symlink_to(tmp_path / "data")

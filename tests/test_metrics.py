@@ -15,7 +15,7 @@ from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics, has_c
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
-def test_class_f1_is_that_of_scikit_learn(index: int) -> None:
+def test_class_f1_equals_that_of_scikit_learn(index: int) -> None:
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.rand(200, 3, generator=generator).softmax(1)
     labels = torch.randint(0, 3, (200,), generator=generator)
@@ -39,7 +39,7 @@ def test_class_index_must_be_a_class() -> None:
         ClassF1(2, class_index=2)
 
 
-def test_mean_class_f1_is_that_of_scikit_learn() -> None:
+def test_mean_class_f1_equals_that_of_scikit_learn() -> None:
     generator = torch.Generator().manual_seed(1)
     probabilities = torch.rand(200, 4, generator=generator).softmax(1)
     labels = torch.randint(0, 4, (200,), generator=generator)
@@ -57,7 +57,7 @@ def test_class_indices_must_be_classes_once_each(indices: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "says"),
+    ("metric", "reason"),
     [
         (partial(MulticlassAccuracy, foo=1), "foo"),
         (partial(MulticlassAccuracy, average="none"), "one number"),
@@ -66,12 +66,12 @@ def test_class_indices_must_be_classes_once_each(indices: list[int]) -> None:
         (3, "not callable"),
     ],
 )
-def test_a_metric_that_cannot_score_classes_is_refused_by_name(metric: Any, says: str) -> None:
-    with pytest.raises(InputError, match=rf"`data\.metrics\.mine` to be a metric of probabilities.*{says}"):
+def test_a_metric_that_cannot_score_classes_is_refused_by_name(metric: Any, reason: str) -> None:
+    with pytest.raises(InputError, match=rf"`data\.metrics\.mine` to be a metric of probabilities.*{reason}"):
         build_metrics({"mine": metric}, num_outputs=3, regression=False)
 
 
-def test_trying_a_metric_leaves_nothing_in_it() -> None:
+def test_trying_a_metric_does_not_change_it() -> None:
     built = build_metrics({"r": PearsonCorrCoef()}, num_outputs=1, regression=True)
     assert built["r"].update_count == 0
     assert build_metrics({"f": partial(ClassF1, class_index=1)}, num_outputs=2, regression=False)["f"].num_classes == 2
@@ -81,7 +81,7 @@ def test_trying_a_metric_leaves_nothing_in_it() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize("constant", ["neither", "predictions", "labels"])
-def test_matthews_is_that_of_scikit_learn(classes: int, constant: str) -> None:
+def test_matthews_equals_that_of_scikit_learn(classes: int, constant: str) -> None:
     generator = torch.Generator().manual_seed(2)
     predictions, labels = torch.randint(0, classes, (2, 101), generator=generator)
     predictions = torch.ones_like(predictions) if constant == "predictions" else predictions

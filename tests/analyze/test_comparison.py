@@ -1,4 +1,4 @@
-"""How places are compared, and how analyses of several models stand on one page."""
+"""Comparison of places, and the joint page of several analyses."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_comparison_of_places() -> None:
     moved = 2 * start[:, torch.arange(12).roll(1)]  # a permutation and a size
 
     def snapshot(rows: torch.Tensor, ids: torch.Tensor) -> Snapshot:
-        made = Snapshot(12, num_classes=0)
-        made.update(rows, torch.zeros(len(rows)), ids)
-        return made
+        snapshot = Snapshot(12, num_classes=0)
+        snapshot.update(rows, torch.zeros(len(rows)), ids)
+        return snapshot
 
     ids = torch.arange(50)
     found = compare(snapshot(start, ids), snapshot(moved[10:], ids[10:]))  # ten rows were lost
@@ -47,7 +47,7 @@ def test_comparison_of_places() -> None:
     assert outlier_dimensions({"layer00": snapshot(start, ids), "layer01": snapshot(start, ids)})["layers"] == {"4": 1}
 
 
-def test_a_row_that_is_not_finite_leaves_no_number_of_the_rest() -> None:
+def test_one_non_finite_row_makes_all_comparisons_nan() -> None:
     rows = torch.randn(50, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ids = torch.arange(50)
     whole, part = (Snapshot(12, num_classes=2) for _ in range(2))
@@ -69,7 +69,7 @@ def test_a_row_that_is_not_finite_leaves_no_number_of_the_rest() -> None:
         ("pooler", ["layer01", "layer02", "pooler_pre", "pooler", "z"], "z"),
     ],
 )
-def test_what_the_head_reads(tap: str, found: list[str], read: str) -> None:
+def test_input_of_the_head(tap: str, found: list[str], read: str) -> None:
     classifier: Any = SimpleNamespace(encoder=SimpleNamespace(tap=tap))
     assert head_input(classifier, found) == read
 
@@ -79,7 +79,7 @@ def test_each_measure_is_explained() -> None:
     assert [name for name in (*MEASURES, "head/nc3") if f"`{name}`" not in page] == []
 
 
-def test_models_of_one_option_stand_apart(tmp_path: Path) -> None:
+def test_models_of_one_option_are_shown_separately(tmp_path: Path) -> None:
     for number, path in enumerate(("models/one", "models/two")):
         value = {name: {"value": 0.5 + number, "null": None} for name in TITLES}
         record = {"model": "any", "data": "files", "path": path, "rows": 10, "run": None, "note": ""}

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 ROWS = 401  # more than dimensions, and odd: of the last batch one of two processes has no row
 PLACES = {*(f"layer{number:02d}" for number in range(7)), "pooler_pre", "pooler"}
 DIGITS = 1e-9
-# They divide by an eigenvalue near rounding noise: held is that eigenvalue over the largest.
+# They divide by an eigenvalue near rounding noise: compared is that eigenvalue over the largest.
 CONDITIONS = {"spectrum/condition", "spectrum/condition_uncentred"}
 
 
@@ -44,7 +44,7 @@ def analysis(folder: Path, *, processes: int) -> SimpleNamespace:
 
 
 def accumulated(snapshot: Snapshot) -> dict[str, np.ndarray]:
-    """All accumulators, of moments and tails what does not hang on the shift they are kept around."""
+    """All accumulators; of moments and tails only numbers that do not depend on the shift they are stored around."""
     moments = {"mean": snapshot.moments.mean, "covariance": snapshot.moments.covariance}
     central = dict(zip(("second", "third", "fourth"), snapshot.tails.central(), strict=True))
     sums = {f"direction/{name}": value for name, value in snapshot.directions.sums.items()}
@@ -85,7 +85,7 @@ def test_statistics_are_the_same(analyses: list[SimpleNamespace]) -> None:
 
 
 def held(name: str, value: float | None) -> float:
-    """What is held to nine digits of a statistic; None is an undefined one, of a condition number an infinite one."""
+    """The part of a statistic that must agree to nine digits; None if undefined or, of a condition number, infinite."""
     if name in CONDITIONS:
         return 1 / value if value else 0.0
     return math.nan if value is None else value

@@ -54,12 +54,12 @@ def test_options_out_of_range(name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["layers", "keep_validations"])
-def test_a_switch_is_true_or_false(name: str) -> None:
+def test_a_switch_must_be_true_or_false(name: str) -> None:
     with pytest.raises(InputError, match=f"{name}` to be true or false, but got 'no'"):
         ClsStatistics(**{**OPTIONS, name: "no"})
 
 
-def test_a_single_number_is_no_list() -> None:
+def test_a_name_in_place_of_a_list_is_refused() -> None:
     with pytest.raises(InputError, match=r"numbers` to be a list of names, but got 'isoscore'\. Use \[isoscore\]"):
         ClsStatistics(**{**OPTIONS, "numbers": "isoscore"})
 
@@ -69,7 +69,7 @@ def test_unknown_number_is_refused_with_the_known_ones() -> None:
         ClsStatistics(**{**OPTIONS, "numbers": ["isoscor"]})
 
 
-def test_numbers_are_those_of_the_embeddings(train: Train) -> None:
+def test_numbers_equal_those_of_the_embeddings(train: Train) -> None:
     """The report split's numbers against numpy, from embeddings computed one by one with the loaded model."""
     run = train("normalizer=standardize", "callbacks.cls_statistics.max_examples=null")
     metrics = runs.metrics(run)
@@ -115,7 +115,7 @@ def test_each_report_split_has_its_numbers_of_max_examples(train: Train, monkeyp
     assert metrics["cls/report/h/isoscore"] != metrics["cls/report_other/h/isoscore"]
 
 
-def test_any_statistic_can_be_made_again_from_what_is_kept(train: Train) -> None:
+def test_every_statistic_can_be_recomputed_from_the_stored_snapshots(train: Train) -> None:
     """All numbers of the catalogue are logged, and recomputed from the files alone."""
     names = ", ".join(statistic.name for statistic in CATALOGUE)
     run = train("normalizer=layernorm", f"callbacks.cls_statistics.numbers=[{names}]", "trainer.max_steps=5")
@@ -137,7 +137,7 @@ def test_regression_has_no_numbers_of_classes(train: Train) -> None:
 
 
 @pytest.mark.parametrize("accumulated", [1, 2])
-def test_training_batches_are_those_of_the_last_steps(
+def test_training_batches_equal_those_of_the_last_steps(
     train: Train, monkeypatch: pytest.MonkeyPatch, accumulated: int
 ) -> None:
     seen: list[tuple[int, torch.Tensor]] = []
@@ -160,11 +160,11 @@ def test_training_batches_are_those_of_the_last_steps(
     for step, value in logged:
         h = torch.cat([rows for at, rows in seen if step - 2 <= at <= step + 1 and at > step + 1 - 3])
         assert value == pytest.approx(float(h.mean(0).square().sum() / h.square().sum(1).mean()), rel=1e-9)
-    kept = load(run.folder / "statistics" / "train_h.npz")
-    assert find("centred_share", argument="x").value(kept) == pytest.approx(logged[-1][1], rel=1e-12)
+    stored = load(run.folder / "statistics" / "train_h.npz")
+    assert find("centred_share", argument="x").value(stored) == pytest.approx(logged[-1][1], rel=1e-12)
 
 
-def test_the_value_for_noise_is_logged_with_the_start(train: Train) -> None:
+def test_the_null_is_logged_at_the_start(train: Train) -> None:
     run = train("trainer.max_steps=1", "callbacks.cls_statistics.numbers=[isoscore,tails/kurtosis,cosine/rogue_1]")
     start = load(run.folder / "statistics" / "start_h.npz")
     for name in ("isoscore", "tails/kurtosis"):
@@ -174,8 +174,8 @@ def test_the_value_for_noise_is_logged_with_the_start(train: Train) -> None:
     assert "cls/noise/cosine/rogue_1" not in runs.metrics(run)  # not known
 
 
-def test_steps_before_a_measurement_look_at_no_value() -> None:
-    """Tensors without values: whatever waits for the device would fail on them."""
+def test_steps_before_a_measurement_do_not_wait_for_the_device() -> None:
+    """Tensors without values: waiting for the device would fail on them."""
     window = TrainWindow(["h"], period=10, length=3)
     for step in range(9):
         window.add({"h": torch.zeros(4, 2, device="meta")}, step=step)
@@ -215,7 +215,7 @@ def test_batches_and_processes_change_nothing(train: Train, options: list[str]) 
             assert other[name] == pytest.approx(value, rel=2e-3, abs=1e-5), name
 
 
-def test_layers_are_seen_and_change_nothing(train: Train) -> None:
+def test_layers_are_measured_and_the_result_stays_the_same(train: Train) -> None:
     options = ("model.tap=pooler_pre", "trainer.max_epochs=1", "force=true")
     plain = train(*options, "trainer.val_check_interval=0.5")
     predictions = pd.read_parquet(plain.folder / "predictions.parquet")
@@ -236,8 +236,8 @@ def test_layers_are_seen_and_change_nothing(train: Train) -> None:
     validated = rows_with(run, "cls/select/layer01/isoscore")
     assert len(validated) == 2
     for step, value in validated:  # those of each validation
-        kept = load(statistics / "validations" / f"step{step:06d}_layer01.npz")
-        assert find("isoscore", argument="x").value(kept) == pytest.approx(value, rel=1e-12)
+        stored = load(statistics / "validations" / f"step{step:06d}_layer01.npz")
+        assert find("isoscore", argument="x").value(stored) == pytest.approx(value, rel=1e-12)
     assert len(list((statistics / "validations").iterdir())) == 2 * len(places | {"h", "z"})
 
 
@@ -256,18 +256,18 @@ def test_staleness_is_how_far_the_select_split_has_moved(train: Train) -> None:
 
 
 @pytest.mark.parametrize("normalizer", ["robust", "layernorm"])
-def test_who_has_staleness(train: Train, normalizer: str) -> None:
+def test_only_calibrated_normalizers_have_staleness(train: Train, normalizer: str) -> None:
     metrics = runs.metrics(train(f"normalizer={normalizer}", "trainer.max_steps=2"))
     assert ("cls/select/staleness/shift" in metrics) == (normalizer == "robust")
 
 
-def test_a_diverged_run_has_no_numbers_that_look_like_some(train: Train) -> None:
+def test_numbers_of_a_diverged_run_are_null(train: Train) -> None:
     run = train("optimizer.lr=1e18", "normalizer=standardize", "trainer.gradient_clip_val=null", "scheduler=constant")
     assert json.loads((run.folder / "results.json").read_text())["status"] == "diverged"
     assert runs.metrics(run)["cls/report/h/isoscore"] is None
 
 
-def test_load_refuses_what_is_no_snapshot(tmp_path: Path) -> None:
+def test_load_refuses_a_file_that_is_not_a_snapshot(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
     with pytest.raises(InputError, match="accumulators of a snapshot"):
         load(tmp_path / "other.npz")

@@ -1,4 +1,4 @@
-"""Histograms and the table of dimensions, for the loggers that can show them."""
+"""Histograms and the table of dimensions, for the loggers that support them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clsnorm.statistics import Collection, Snapshot
 
 
 class Shows:
-    """A logger that can."""
+    """A logger that supports distributions."""
 
     def log_histograms(self, histograms: Any, step: int) -> None: ...
 
@@ -25,13 +25,13 @@ def snapshots(rows: torch.Tensor) -> dict[str, Snapshot]:
     return dict(collection.snapshots)
 
 
-def test_only_loggers_that_can_show_them_get_them() -> None:
+def test_only_loggers_that_support_distributions_receive_them() -> None:
     shows = Shows()
     assert isinstance(shows, DistributionLogger)
     assert able([object(), shows]) == [shows]
 
 
-def test_bins_and_rows_are_those_of_numpy_and_a_place_without_finite_rows_has_none() -> None:
+def test_bins_and_rows_equal_those_of_numpy_and_a_place_without_finite_rows_has_none() -> None:
     rows = torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = histograms(snapshots(rows), prefix="cls/select")
     assert {name.rpartition("/")[2] for name in found} == {"mean", "std", "norm"}

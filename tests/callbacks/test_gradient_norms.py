@@ -1,4 +1,4 @@
-"""Gradients of single examples against one backward pass an example."""
+"""Gradients of single examples against one backward pass per example."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from clsnorm.model.scores import example_losses
 from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]
-# weights that stay where they are, so that every step's gradients can be made again
+# the weights do not move, so that every step's gradients can be recomputed
 STILL = [
     "callbacks=gradient_norms",
     "optimizer.lr=1e-30",
@@ -39,7 +39,7 @@ STILL = [
 ]
 
 
-def kept(folder: Path) -> dict[str, np.ndarray]:
+def stored(folder: Path) -> dict[str, np.ndarray]:
     with np.load(folder / "statistics" / "gradients.npz") as arrays:
         return {name: np.sort(arrays[name]) for name in arrays.files}
 
@@ -68,7 +68,7 @@ def test_rows_are_gradients_of_each_examples_own_loss(
     train: Train, tmp_path: Path, normalizer: str, options: list[str]
 ) -> None:
     run = train(*STILL, f"normalizer={normalizer}", *options)
-    ours, theirs = kept(run.folder), one_by_one(run.folder, tmp_path / "scratch")
+    ours, theirs = stored(run.folder), one_by_one(run.folder, tmp_path / "scratch")
     assert ours.keys() == {*theirs, "gain_bound"}
     assert {len(values) for values in ours.values()} == {37}
     for point, norms in theirs.items():
@@ -125,12 +125,12 @@ def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_
     moving += alarmed
     one = train(*moving, "paths.output=one").folder
     (reported,) = runs.rows(one / "events.csv")
-    assert (reported["step"], reported["place"]) == ("2", "grad/h/max")  # logged are 1 and 3
+    assert (reported["step"], reported["place"]) == ("2", "grad/h/max")  # steps 1 and 3 are logged
     for trainer in ("ddp_cpu", "fsdp"):
         where = [f"trainer={trainer}", "trainer.devices=2", f"paths.output={trainer}"]
         two = train(*moving, *where, *probe("NaiveNorm", path=tmp_path / trainer)).folder
-        for point, norms in kept(one).items():
-            np.testing.assert_allclose(kept(two)[point], norms, rtol=2e-4, atol=1e-7)
+        for point, norms in stored(one).items():
+            np.testing.assert_allclose(stored(two)[point], norms, rtol=2e-4, atol=1e-7)
         (event,) = runs.rows(two / "events.csv")
         assert {**event, "value": ""} == {**reported, "value": ""}
         assert float(event["value"]) == pytest.approx(float(reported["value"]), rel=1e-3)
@@ -150,7 +150,7 @@ def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_
 
 def test_a_normalizer_that_mixes_the_batch_is_labelled_so(train: Train) -> None:
     run = train(*STILL, "normalizer=batchnorm", "data.max_train_examples=32")
-    assert set(kept(run.folder)) == {"h_of_sum", "z", "gain_bound"}
+    assert set(stored(run.folder)) == {"h_of_sum", "z", "gain_bound"}
 
 
 def columns(folder: Path) -> list[dict[str, str]]:
@@ -172,7 +172,7 @@ def test_logged_numbers_are_consistent(train: Train) -> None:
     for row in rows:
         number = {name: float(value) for name, value in row.items() if value}
         payload = {name: value for name, value in number.items() if name.startswith("grad/")}
-        assert len(payload) == 45 + 9 * 2  # what the documentation says is the most, for two layers
+        assert len(payload) == 45 + 9 * 2  # the documented maximum for two layers
         assert len(json.dumps(payload)) <= 75 * len(payload)
         assert number["grad/h/median"] <= number["grad/h/p95"] <= number["grad/h/p99"] <= number["grad/h/max"]
         assert number["grad/gain"] == pytest.approx(number["grad/h/mean"] / number["grad/z/mean"])
@@ -187,7 +187,7 @@ def test_logged_numbers_are_consistent(train: Train) -> None:
         assert 0 < number["grad/update_ratio/head"] < 1
     results = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert results["grad/run/h/max"] >= max(float(row["grad/h/max"]) for row in rows)
-    assert len(kept(run.folder)["h"]) == json.loads((run.folder / "results.json").read_text())["train_examples"]
+    assert len(stored(run.folder)["h"]) == json.loads((run.folder / "results.json").read_text())["train_examples"]
 
 
 def test_identity_has_gain_one(train: Train) -> None:
@@ -206,20 +206,20 @@ def test_gain_stays_below_its_bound(train: Train, normalizer: str) -> None:
     for row in rows:
         bound = float(row["grad/gain_bound"]) * (1 + 1e-5)
         assert 0 < float(row["grad/rms_gain"]) <= bound
-        if normalizer != "batchnorm":  # there rows at h are not those of single examples
+        if normalizer != "batchnorm":  # its rows at h are not those of single examples
             assert float(row["grad/gain"]) <= bound
 
 
 def test_a_normalizer_without_a_bound_logs_none(train: Train) -> None:
     run = train(*STILL, "normalizer=iternorm", "data.max_train_examples=32")
     assert not any(row.get("grad/gain_bound") for row in columns(run.folder))
-    assert set(kept(run.folder)) == {"h_of_sum", "z"}
+    assert set(stored(run.folder)) == {"h_of_sum", "z"}
 
 
 class Reads(TorchFunctionMode):
-    """Counts how often the host reads of what an observer was given: there it would wait for a device.
+    """Counts how often the host reads values of an observer's tensors: each time it would wait for the device.
 
-    What is made of host values alone is on the host; what `READING` returns is, too.
+    Results of host values alone are on the host, and so is what `READING` returns.
     """
 
     READING: ClassVar[set[str]] = {
@@ -229,7 +229,7 @@ class Reads(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.count = 0
-        self._host: dict[int, torch.Tensor] = {}  # kept alive, so that no id is given twice
+        self._host: dict[int, torch.Tensor] = {}  # references, so that no id is used twice
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
@@ -241,9 +241,7 @@ class Reads(TorchFunctionMode):
         return result
 
 
-def test_the_host_waits_for_the_device_once_a_logged_step_and_never_else(
-    train: Train, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_host_waits_for_the_device_only_once_per_logged_step(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     found: dict[int, int] = {}
 
     def counted(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -285,8 +283,8 @@ def test_resumed_run_has_the_rows_and_norms_of_the_whole(train: Train) -> None:
         train(*options)
     resumed = train(*options).folder
     assert columns(resumed) == columns(whole)
-    for point, norms in kept(whole).items():
-        np.testing.assert_array_equal(kept(resumed)[point], norms)
+    for point, norms in stored(whole).items():
+        np.testing.assert_array_equal(stored(resumed)[point], norms)
 
 
 def scale_losses(monkeypatch: pytest.MonkeyPatch) -> torch.amp.GradScaler:
@@ -300,9 +298,9 @@ def scale_losses(monkeypatch: pytest.MonkeyPatch) -> torch.amp.GradScaler:
 
 
 def test_the_scale_of_amp_is_undone(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = kept(train(*STILL, "normalizer=layernorm").folder)
+    exact = stored(train(*STILL, "normalizer=layernorm").folder)
     scaler = scale_losses(monkeypatch)
-    half = kept(train(*STILL, "normalizer=layernorm", "trainer.precision=16-mixed").folder)
+    half = stored(train(*STILL, "normalizer=layernorm", "trainer.precision=16-mixed").folder)
     assert scaler.get_scale() > 1024
     for point in ("h", "z"):
         np.testing.assert_allclose(half[point], exact[point], rtol=0.05, atol=1e-3)
@@ -317,7 +315,7 @@ def test_a_norm_read_after_backward_is_scaled_and_of_one_batch(
     run = train(*STILL, *options, *probe("NaiveNorm", path=tmp_path / "naive"))
     naive = np.loadtxt(tmp_path / "naive0")
     first = columns(run.folder)[0]
-    assert len(naive) == 5  # one a batch, in three steps
+    assert len(naive) == 5  # one per batch, in three steps
     assert naive[1] == pytest.approx(1024 * float(first["grad/parameters/total"]), rel=1e-3)
     assert naive[0] < naive[1]
 
@@ -326,24 +324,24 @@ OWN = ("optimizer._target_=torch.optim.AdamW", "~optimizer.layer_decay", "~optim
 
 
 @pytest.mark.parametrize("optimizer", [(), (*OWN, "+optimizer.fused=true")], ids=["ours", "unscales_by_itself"])
-def test_a_step_that_amp_skips_is_that_and_no_explosion(
+def test_a_step_that_amp_skips_is_not_reported_as_an_explosion(
     train: Train, monkeypatch: pytest.MonkeyPatch, probe: Probe, optimizer: tuple[str, ...]
 ) -> None:
     scale_losses(monkeypatch)
     options = ["trainer.precision=16-mixed", "trainer.log_every_n_steps=4", *probe("Spike", step=3, factor="inf")]
     run = train(*STILL, *optimizer, *options, "normalizer=layernorm", "callbacks.gradient_norms.updates=false")
     assert [(event["step"], event["kind"]) for event in runs.events(run)] == [("3", "skipped_step")]
-    assert {len(norms) for norms in kept(run.folder).values()} == {37 - 8}
+    assert {len(norms) for norms in stored(run.folder).values()} == {37 - 8}
     metrics = json.loads((run.folder / "results.json").read_text())["metrics"]
     assert all(np.isfinite(metrics[f"grad/run/{point}/max"]) for point in ("h", "z"))
-    (row,) = columns(run.folder)  # the skipped step itself
+    (row,) = columns(run.folder)  # the skipped step
     assert np.isfinite(float(row["grad/h/max"]))
     assert row["grad/parameters/total"] == row["grad/clipped/head"] == "nan"
 
 
 def test_bf16_gradients_are_close(train: Train) -> None:
-    exact = kept(train(*STILL, "normalizer=layernorm").folder)
-    half = kept(train(*STILL, "normalizer=layernorm", "trainer.precision=bf16-mixed").folder)
+    exact = stored(train(*STILL, "normalizer=layernorm").folder)
+    half = stored(train(*STILL, "normalizer=layernorm", "trainer.precision=bf16-mixed").folder)
     np.testing.assert_allclose(half["h"], exact["h"], rtol=0.1, atol=1e-3)
 
 
@@ -354,13 +352,13 @@ def test_bf16_gradients_are_close(train: Train) -> None:
         *(("window=3", "at least 4"), ("deviations=0", "positive")),
     ],
 )
-def test_what_does_not_fit_is_refused_before_training(train: Train, option: str, rule: str) -> None:
+def test_wrong_options_are_refused_before_training(train: Train, option: str, rule: str) -> None:
     name = option.partition("=")[0]
     with pytest.raises(InputError, match=f"{name}`.*{rule}"):
         train("callbacks=gradient_norms", f"callbacks.gradient_norms.{option}")
     assert not Path("runs").exists()
 
 
-def test_true_is_no_number_of_dimensions() -> None:
+def test_true_is_not_accepted_as_a_number_of_dimensions() -> None:
     with pytest.raises(InputError, match="top` to be a whole number of at least 1, but got True"):
         GradientNorms(top=True, updates=True, window=8, deviations=6.0)

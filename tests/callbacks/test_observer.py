@@ -1,4 +1,4 @@
-"""`Observer`: what it gives its subclasses, and what it times."""
+"""`Observer`: the services for its subclasses, and its timing."""
 
 from __future__ import annotations
 

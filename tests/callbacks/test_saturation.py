@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from scripted_fit import Validated, fit, outputs
 
 from clsnorm.callbacks import Saturation
 from clsnorm.normalizers import Clip, DynamicTanh, Identity, Normalizer, QuantileToNormal
@@ -21,7 +22,7 @@ def calibrated(kind: Any, h: torch.Tensor) -> Normalizer:
 @pytest.mark.parametrize(
     "make", [lambda h: DynamicTanh(4), lambda h: calibrated(Clip, h), lambda h: calibrated(QuantileToNormal, h)]
 )
-def test_saturated_values_are_those_without_a_slope(make: Any) -> None:
+def test_slopes_are_small_at_saturated_values(make: Any) -> None:
     h = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
     normalizer = make(h)
     x = torch.cat([h, 30 * h]).requires_grad_()
@@ -33,26 +34,27 @@ def test_saturated_values_are_those_without_a_slope(make: Any) -> None:
         assert (slope[flat] == 0).all()
 
 
+class Squashing(Validated):
+    """A module whose classifier has only what `Saturation` reads; its outputs ``h`` are the validation batches."""
+
+    def __init__(self, normalizer: Normalizer, tap_saturates: bool) -> None:
+        super().__init__([outputs()] * 4, scores=[0.0])
+        encoder = SimpleNamespace(saturated=lambda cls: cls.abs() > 0.9 if tap_saturates else None)
+        self.classifier = SimpleNamespace(encoder=encoder, normalizer=normalizer)
+
+
 def validate(tap_saturates: bool, normalizer: Normalizer, *batches: torch.Tensor) -> tuple[dict[str, float], list[Any]]:
     reported: list[Any] = []
-    encoder = SimpleNamespace(saturated=lambda cls: cls.abs() > 0.9 if tap_saturates else None)
-    logged: dict[str, float] = {}
-    module: Any = SimpleNamespace(
-        classifier=SimpleNamespace(encoder=encoder, normalizer=normalizer),
-        log_dict=lambda values, **_: logged.update({name: float(value) for name, value in values.items()}),
-    )
-    loop = SimpleNamespace(_batches_that_stepped=3)
-    observer, trainer = Saturation(), SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=loop))
+    observer = Saturation()
     observer.report = lambda **event: reported.append(event)  # type: ignore[method-assign]
-    observer.on_validation_start(trainer, module)  # type: ignore[arg-type]
-    for number, h in enumerate(batches):
-        observer.on_validation_batch_end(trainer, module, {"h": h}, None, number)  # type: ignore[arg-type]
-    observer.on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
+    validation = torch.utils.data.DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    trainer = fit(Squashing(normalizer, tap_saturates), observer, val=validation)
+    logged = {name: float(value) for name, value in trainer.callback_metrics.items() if "saturation" in name}
     assert observer.summary() == logged
     return logged, reported
 
 
-def test_shares_are_those_of_all_batches() -> None:
+def test_shares_equal_those_of_all_batches() -> None:
     logged, reported = validate(True, DynamicTanh(4), torch.zeros(3, 4), torch.full((1, 4), 9.0))
     assert logged == {"saturation/select/pooler": 0.25, "saturation/select/normalizer": 0.25}
     assert reported == []
@@ -60,5 +62,5 @@ def test_shares_are_those_of_all_batches() -> None:
     assert reported == [{"step": 3, "kind": "saturation", "place": "saturation/select/normalizer", "value": 1.0}]
 
 
-def test_nothing_is_logged_where_nothing_squashes() -> None:
+def test_nothing_is_logged_without_a_squashing_function() -> None:
     assert validate(False, Identity(4), torch.ones(2, 4)) == ({}, [])

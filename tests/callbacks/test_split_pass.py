@@ -26,7 +26,7 @@ CASES: list[dict[str, Any]] = [
     {"rows": ROWS, "batch": 7, "most": None},
     {"rows": ROWS, "batch": 61, "most": None},
     {"rows": ROWS, "batch": 7, "most": 20},
-    {"rows": {**ROWS, "h": ROWS["h"].bfloat16()}, "batch": 1, "most": None},  # one process has no row at all
+    {"rows": {**ROWS, "h": ROWS["h"].bfloat16()}, "batch": 1, "most": None},  # one process has no rows
 ]
 
 

@@ -39,7 +39,7 @@ def test_each_command_is_a_module_that_can_be_run(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "printed"),
     [
         ([], 0, "clsnorm train"),
         (["--help"], 0, "clsnorm dashboard"),
@@ -48,15 +48,15 @@ def test_each_command_is_a_module_that_can_be_run(module: str) -> None:
     ],
 )
 def test_first_word_chooses_the_command(
-    words: list[str], status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: list[str], status: int, printed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["clsnorm", *words])
     assert main() == status
-    assert said in "".join(capsys.readouterr())
+    assert printed in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_says_what_its_module_says(name: str, workspace: Path) -> None:
+def test_help_of_a_command_equals_that_of_its_module(name: str, workspace: Path) -> None:
     module, _ = COMMANDS[name]
     words = [sys.executable, "-m", module, "--help"]
     expected = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)

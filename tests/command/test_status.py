@@ -37,7 +37,7 @@ Command = Callable[..., Any]
         ("trainer.devices=4096", ["trainer.devices", "4096"]),
     ],
 )
-def test_mistake_gets_one_line_and_status_2(
+def test_a_user_error_gives_one_line_and_status_2(
     command: Command, tiny_overrides: list[str], workspace: Path, override: str, words: list[str]
 ) -> None:
     done = command(*tiny_overrides, override)
@@ -69,7 +69,7 @@ class Boom(Identity):
 """
 
 
-def test_sweep_survives_a_crash_and_a_refusal_and_goes_on(
+def test_a_sweep_continues_after_a_crash_and_a_refusal(
     command: Command, tiny_overrides: list[str], workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (workspace / "own.py").write_text(BOOM)
@@ -96,7 +96,7 @@ def test_sweep_survives_a_crash_and_a_refusal_and_goes_on(
 
 
 def hydra_main(hydra: Callable[[], None], task: Callable[[], None]) -> Callable[[], None]:
-    """What ``@hydra.main`` makes of ``task``, which ``hydra`` may not come to call."""
+    """``task`` wrapped as by ``@hydra.main``, which may refuse to call it."""
 
     @functools.wraps(task)
     def main() -> None:
@@ -117,7 +117,7 @@ def fail(error: Exception) -> Callable[[], None]:
     return failing
 
 
-def test_a_fault_is_the_user_s_before_the_run_and_a_crash_within(
+def test_an_os_error_is_refused_before_the_run_and_raised_within_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py"])
@@ -131,7 +131,7 @@ def test_a_fault_is_the_user_s_before_the_run_and_a_crash_within(
 
 
 @pytest.mark.parametrize("word", ["hydra.job.chdir=true", "+hydra.job.chdir=True", "hydra.output_subdir=.hydra"])
-def test_what_hydra_must_leave_alone_is_refused(
+def test_options_of_hydra_that_must_not_change_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "seed=1", word])
@@ -139,13 +139,13 @@ def test_what_hydra_must_leave_alone_is_refused(
     assert f"Expected {word.strip('+').partition('=')[0]} to stay" in capsys.readouterr().err
 
 
-def test_what_hydra_must_leave_alone_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_hydra_may_be_set_to_their_required_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "hydra.job.chdir=False", "hydra.output_subdir=null"])
     assert run_command(hydra_main(do_nothing, do_nothing)) == 0
 
 
 @pytest.mark.slow
-def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], workspace: Path) -> None:
+def test_the_same_command_resumes_after_an_interrupt(tiny_overrides: list[str], workspace: Path) -> None:
     words = [sys.executable, str(ROOT / "train.py"), *tiny_overrides, "hydra.run.dir=run", "trainer.max_epochs=60"]
     first = subprocess.Popen(
         [*words, "trainer.log_every_n_steps=1"],
@@ -157,9 +157,9 @@ def test_interrupted_by_hand_goes_on_where_it_was(tiny_overrides: list[str], wor
     while first.poll() is None and not (metrics.exists() and len(metrics.read_text().splitlines()) > 20):
         time.sleep(0.05)
     first.send_signal(signal.SIGINT)
-    _, told = first.communicate(timeout=60)
-    assert first.returncode == 130, told
-    assert "the same command resumes" in told.splitlines()[-1]
+    _, printed = first.communicate(timeout=60)
+    assert first.returncode == 130, printed
+    assert "the same command resumes" in printed.splitlines()[-1]
     assert not (workspace / "run" / "results.json").exists()
     again = subprocess.run([*words, "trainer.log_every_n_steps=1"], capture_output=True, text=True, timeout=200)
     assert again.returncode == 0, again.stderr
@@ -210,13 +210,13 @@ def test_sweep_file_runs_every_job(command: Command, tiny_overrides: list[str], 
     assert {(result["normalizer"], result["seed"]) for result in found} == expected
 
 
-def test_help_imports_nothing_heavy(workspace: Path) -> None:
+def test_help_imports_no_heavy_package(workspace: Path) -> None:
     words = [sys.executable, "-X", "importtime", str(ROOT / "train.py"), "--help"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert "\nnormalizer=abtt, batchnorm" in done.stdout
     assert "\nlogger=mlflow, none, tensorboard, wandb\n" in done.stdout
-    assert " _glue" not in done.stdout  # parts of other options are none
+    assert " _glue" not in done.stdout  # parts of other options do not count
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "clsnorm.config.names" in imported
     assert not imported & {"torch", "numpy", "pytorch_lightning", "transformers", "datasets", "wandb", "pandas"}
@@ -241,7 +241,7 @@ def test_two_processes_end_with_the_weights_of_one(
         "model.dropout=0",
         "classifier.dropout=0",
         "trainer.max_epochs=1",
-        "optimizer.eps=0.01",  # Adam divides: at its usual eps it makes steps of the float error of zero gradients
+        "optimizer.eps=0.01",  # Adam divides: at its usual eps it turns the float error of zero gradients into steps
     ]
     states = {}
     for trainer, devices in (("default", 1), ("ddp_cpu", 2), ("fsdp", 2)):

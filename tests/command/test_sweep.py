@@ -1,4 +1,4 @@
-"""What became of a sweep's jobs is known to the command, also of jobs that ran in other processes."""
+"""The command knows how each job of a sweep ended, even if it ran in another process."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def start(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
 
 def in_other_processes(*ends: str) -> str:
-    """Runs a job for each of ``ends``, as a launcher such as joblib would; returns what they logged."""
-    said = ""
+    """Runs a job for each of ``ends``, as a launcher such as joblib would; returns their logs."""
+    printed = ""
     for number, end in enumerate(ends):
         words = [sys.executable, "-c", JOB, str(Path(f"sweeps/adhoc/job-{number}").absolute()), end]
-        said += subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stderr
-    return said
+        printed += subprocess.run(words, capture_output=True, text=True, timeout=60, check=False).stderr
+    return printed
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def in_other_processes(*ends: str) -> str:
         (["finished"], 0, 0),
     ],
 )
-@pytest.mark.parametrize("hydra_raises", [True, False])  # a launcher may hand on the first error, or none
+@pytest.mark.parametrize("hydra_raises", [True, False])  # a launcher may raise the first error, or none
 def test_jobs_of_other_processes_are_counted(
     start: Callable[[], None],
     capsys: pytest.CaptureFixture[str],
@@ -85,13 +85,13 @@ def test_jobs_of_other_processes_are_counted(
             raise RuntimeError("a copy of the first job's error, from another process")
 
     assert run_command(task) == status
-    told = capsys.readouterr().err
-    assert (f"error: {failed} of the sweep's runs failed" in told) == bool(failed)
+    printed = capsys.readouterr().err
+    assert (f"error: {failed} of the sweep's runs failed" in printed) == bool(failed)
     assert not list(Path("sweeps/adhoc").glob(".jobs-*"))
     assert RECORDS not in os.environ
 
 
-def test_an_error_of_the_sweep_itself_is_not_hidden(start: Callable[[], None]) -> None:
+def test_an_error_of_the_sweeper_is_raised(start: Callable[[], None]) -> None:
     def task() -> None:
         start()
         in_other_processes("finished")

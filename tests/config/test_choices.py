@@ -1,4 +1,4 @@
-"""A slip of the pen is told with what is there and what is nearest."""
+"""A misspelt name is refused with the nearest and all existing names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def composed(word: str, primary: str = "train") -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("normalizer=layernrom", "Expected an option of `normalizer`, but got 'layernrom'. Did you mean 'layernorm'?"),
         ("normalizer=l2", "but got 'l2'. Did you mean normalizer=l2norm? There are abtt, batchnorm"),
@@ -41,34 +41,34 @@ def composed(word: str, primary: str = "train") -> None:
         ),
     ],
 )
-def test_hydra_s_refusals_are_told_with_the_nearest(word: str, told: str) -> None:
+def test_hydra_s_errors_are_explained_with_the_nearest_name(word: str, message: str) -> None:
     with pytest.raises(Exception, match=r"Could not|In 'train'|Lexer") as caught:
         composed(word)
     line = choices.explain(caught.value)
     assert line is not None
-    assert told in line
+    assert message in line
 
 
 @pytest.mark.parametrize("primary", ["train", "analyze"])
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("+normalise=layernorm", "but got `normalise`"),
         ("+seeds.ordr=1", "but got `seeds.ordr`. Did you mean 'order'? `seeds` has init, order"),
         ("+paths.dta=x", "Did you mean 'data'?"),
     ],
 )
-def test_a_key_that_nothing_reads_is_refused(word: str, told: str, primary: str) -> None:
+def test_an_unused_key_is_refused(word: str, message: str, primary: str) -> None:
     with pytest.raises(InputError) as caught:
         composed(word, primary)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "hydra" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "word", ["seed=1", "+trainer.limit_val_batches=2", "experiment=few_sample", "sweep=first_look"]
 )
-def test_what_is_there_passes(word: str) -> None:
+def test_existing_names_are_accepted(word: str) -> None:
     composed(word)
 
 

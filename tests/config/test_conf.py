@@ -18,7 +18,7 @@ from clsnorm.config.roles import ROLES, check_node, locate
 
 CONF = Path(__file__).parents[2] / "conf"
 OPTIONS = sorted(path for path in CONF.glob("*/[!_]*.yaml"))
-# Given when the part is built, never by a configuration.
+# Passed when the part is built, never by a configuration.
 GIVEN = {
     "normalizer": {"dim"},
     "model": set(),
@@ -29,8 +29,8 @@ GIVEN = {
     "logger": {"folder", "config"},
     "callbacks": set(),
 }
-COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument a line, each explained
-FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class itself, from its other arguments
+COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument per line, each explained
+FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class, from its other arguments
 MISSING = {
     "any": ["model.path=some/folder"],
     "files": ["data.train=a", "data.report=b", "data.text=[x]", "data.label=y"],
@@ -56,7 +56,7 @@ def composed(path: Path) -> Any:
 
 
 @pytest.mark.parametrize("path", OPTIONS, ids=name)
-def test_head_says_what_it_is_and_how_to_choose_it(path: Path) -> None:
+def test_an_option_starts_with_a_comment_that_shows_its_command(path: Path) -> None:
     head = []
     for line in path.read_text().splitlines():
         if not line.startswith("#"):
@@ -84,7 +84,7 @@ def test_composes_and_resolves(path: Path) -> None:
 
 
 def nodes(path: Path) -> list[dict[str, Any]]:
-    """The objects that an option describes: itself, or its named entries."""
+    """The objects that an option describes: the option, or its named entries."""
     group = path.parent.name
     node = OmegaConf.to_container(composed(path)[group], resolve=True) or {}
     assert isinstance(node, dict)

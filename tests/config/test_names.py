@@ -1,4 +1,4 @@
-"""The name of a run stands for what can change its result, and for nothing else."""
+"""The name of a run depends on all that can change its result, and on nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ELSEWHERE = "+callbacks.stop={_target_: pytorch_lightning.callbacks.EarlyStoppin
 
 @pytest.fixture
 def named(workspace: Path) -> Hash:
-    """The hash of what is composed from the overrides, in an empty folder."""
+    """The hash of the configuration composed from the overrides, in an empty folder."""
     names.register()
 
     def named(*overrides: str) -> str:
@@ -28,7 +28,7 @@ def named(workspace: Path) -> Hash:
 
 
 @pytest.mark.parametrize("given", ["br[1].csv", "parts/*.csv", "parts", "[parts/a.csv]", "parts/../parts/a.csv"])
-def test_own_files_are_named_by_what_they_hold(named: Hash, given: str) -> None:
+def test_the_name_of_a_run_depends_on_the_content_of_own_files(named: Hash, given: str) -> None:
     file = Path("br[1].csv" if given == "br[1].csv" else "parts/a.csv")
     file.parent.mkdir(exist_ok=True)
     words = ("data=files", f"data.train={given if given[0] == '[' else repr(given)}")
@@ -42,18 +42,18 @@ def test_own_files_are_named_by_what_they_hold(named: Hash, given: str) -> None:
     assert named(*words) == before
 
 
-def test_an_own_file_may_be_named_in_any_way_and_lie_anywhere(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_run_does_not_depend_on_the_path_of_a_file(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in (Path("a/rows.csv"), Path("b/the_same.csv"), Path("b/the_same.tsv")):
         path.parent.mkdir(exist_ok=True)
         path.write_text("x,y")
     here = {named("data=files", f"data.train={path}") for path in ("a/rows.csv", Path("a/rows.csv").absolute())}
     assert {*here, named("data=files", "data.train=b/the_same.csv")} == here
-    assert named("data=files", "data.train=b/the_same.tsv") not in here  # the extension says how it is read
+    assert named("data=files", "data.train=b/the_same.tsv") not in here  # the extension decides how it is read
     monkeypatch.chdir("a")
     assert named("data=files", "data.train=rows.csv") in here
 
 
-def test_it_matters_which_split_a_file_is(named: Hash) -> None:
+def test_the_name_of_a_run_depends_on_the_split_of_each_file(named: Hash) -> None:
     for name in "abc":
         Path(f"{name}.csv").write_text(name)
     splits = [("[a.csv,b.csv]", "c.csv"), ("a.csv", "[b.csv,c.csv]"), ("c.csv", "[a.csv,b.csv]")]
@@ -72,7 +72,7 @@ def test_a_model_s_folder_is_named_by_its_weights(named: Hash) -> None:
     assert named("model=any", "model.path=who/knows") != named("model=any", "model.path=who/else")
 
 
-def test_observers_do_not_name_a_run_unless_their_events_end_it(named: Hash) -> None:
+def test_observers_are_part_of_the_name_only_if_their_events_end_training(named: Hash) -> None:
     assert named() == named("callbacks=none") == named("callbacks=gradient_norms")
     aborting = "abort_on=[explosion]"
     assert named(aborting, "callbacks=gradient_norms") != named("callbacks=gradient_norms")
@@ -81,11 +81,11 @@ def test_observers_do_not_name_a_run_unless_their_events_end_it(named: Hash) -> 
     )
 
 
-def test_a_callback_that_may_steer_names_a_run(named: Hash) -> None:
+def test_a_callback_that_may_change_training_is_part_of_the_name(named: Hash) -> None:
     assert len({named(), named(ELSEWHERE % 1), named(ELSEWHERE % 2)}) == 3
 
 
-def test_an_unreadable_file_is_told(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_reported(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.csv").write_text("x")
 
     def refuse(path: Path) -> str:
@@ -96,7 +96,7 @@ def test_an_unreadable_file_is_told(named: Hash, monkeypatch: pytest.MonkeyPatch
         named("data=files", "data.train=a.csv")
 
 
-def test_what_is_recorded_holds_in_any_working_directory(workspace: Path) -> None:
+def test_recorded_paths_are_absolute(workspace: Path) -> None:
     names.register()
     Path("model").mkdir()
     words = ["data=files", "data.train=[a.csv,b.csv]", "model=any", "model.path=model", "paths.data=there"]

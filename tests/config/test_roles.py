@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clsnorm.config.roles import check_groups, check_node, instantiate
+from clsnorm.config.roles import ROLES, Role, check_groups, check_node, instantiate, nodes_of
 from clsnorm.errors import InputError
 
 IDENTITY = {"_target_": "clsnorm.normalizers.Identity", "_partial_": True}
@@ -26,7 +26,7 @@ ACCURACY = {"_target_": "torchmetrics.classification.MulticlassAccuracy"}
         ({**IDENTITY, "option": [{"_target_": "torch.hub.load"}]}, "subclass"),
     ],
 )
-def test_role_decides_what_may_be_built(node: dict, message: str) -> None:
+def test_a_target_must_have_the_class_of_its_role(node: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_node(node, "normalizer")
 
@@ -63,7 +63,7 @@ def test_values_of_the_wrong_kind_are_named(node: dict, place: str, message: str
         check_node(node, place)
 
 
-def test_what_works_is_not_refused() -> None:
+def test_values_that_work_are_accepted() -> None:
     check_node(ADAMW | {"lr": 1, "betas": (0, 0.999), "weight_decay": 0}, "optimizer")
     check_node(LINEAR | {"warmup_ratio": 0, "warmup_steps": 3}, "scheduler")
     check_node(TRAINER | {"devices": "auto", "profiler": "simple", "limit_train_batches": 3}, "trainer")
@@ -72,7 +72,7 @@ def test_what_works_is_not_refused() -> None:
 
 
 @pytest.mark.parametrize("group", ["callbacks", "logger", "data"])
-def test_a_group_that_is_no_mapping_is_refused(group: str) -> None:
+def test_a_group_that_is_not_a_mapping_is_refused(group: str) -> None:
     with pytest.raises(InputError, match=f"`{group}` to be a mapping.*but got 5"):
         check_groups({group: 5}, [group])
 
@@ -81,7 +81,7 @@ def test_a_group_of_several_may_be_empty_or_missing() -> None:
     check_groups({"callbacks": None}, ["callbacks", "logger"])
 
 
-def test_what_the_program_gives_cannot_be_given() -> None:
+def test_arguments_that_the_program_passes_are_refused() -> None:
     node = {"_target_": "clsnorm.normalizers.Identity", "dim": 5}
     with pytest.raises(InputError, match=r"Expected argument `normalizer.dim` to be left out"):
         instantiate(node, "normalizer", dim=4)
@@ -92,7 +92,7 @@ def test_refused_arguments_become_one_sentence() -> None:
         instantiate({**IDENTITY, "epsilon": 1.0}, "normalizer", 4)
 
 
-def test_what_a_part_says_to_the_user_is_not_replaced_by_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_input_error_raised_while_building_is_not_replaced_by_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     node = {"_target_": "clsnorm.model.Encoder", "path": "nobody/no-such-model"}
     with pytest.raises(InputError, match=r"nobody/no-such-model.*cache") as refusal:
@@ -113,3 +113,17 @@ def test_own_package_needs_the_environment(tmp_path: Path, monkeypatch: pytest.M
         instantiate(node, "normalizer", 4)
     monkeypatch.setenv("CLSNORM_PACKAGES", "mylab")
     assert instantiate(node, "normalizer", 4).dim == 4
+
+
+def test_a_role_decides_how_many_parts_of_which_classes_a_group_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROLES, "layers", Role(("torch.nn.Linear",), several=True))
+    linear = {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 2}
+    assert nodes_of({"layers": {"a": linear}}, "layers") == {"layers.a": linear}
+    assert nodes_of({"layers": linear}, "normalizer") == {"normalizer": None}
+    check_node(linear, "layers.a")
+    nested = linear | {"bias": {"_target_": "torch.nn.Identity"}}
+    with pytest.raises(InputError, match=r"layers\.a\.bias"):
+        check_node(nested, "layers.a")
+    monkeypatch.setitem(ROLES, "layers", Role(("torch.nn.Identity",)))
+    with pytest.raises(InputError, match=r"subclass of torch\.nn\.Identity"):
+        check_node(linear, "layers")

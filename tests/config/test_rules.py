@@ -28,7 +28,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_good_configuration_passes() -> None:
+def test_a_good_configuration_is_accepted() -> None:
     check_values(GOOD)
 
 
@@ -58,7 +58,7 @@ def test_good_configuration_passes() -> None:
         ("trainer.devices", "two"),
     ],
 )
-def test_bad_value_is_named(key: str, value: Any) -> None:
+def test_a_bad_value_is_named(key: str, value: Any) -> None:
     config = copy.deepcopy(GOOD)
     *parents, leaf = key.split(".")
     node = config

@@ -1,12 +1,10 @@
-"""The layout against what a real run logs, and the page that it makes."""
+"""The layout against the numbers of a real run, and the page of that run."""
 
 from __future__ import annotations
 
 import json
-import math
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +12,8 @@ from typing import Any
 import pytest
 from wandb_file import wandb_records
 
-from clsnorm.dashboard import KEYS, Panel, key_of, sections_for
+from clsnorm.dashboard import key_of, sections_for
 from clsnorm.dashboard.__main__ import main
-from clsnorm.dashboard.curves import draw
 from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.pages import numbers
@@ -31,7 +28,6 @@ OPTIONS = [
     "logger=wandb",
     "trainer.max_epochs=1",
 ]
-SVG = "{http://www.w3.org/2000/svg}"
 
 
 @pytest.fixture
@@ -42,11 +38,11 @@ def run(train: Any, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 
 def names_of(record: Any) -> set[str]:
-    """Names of what a record of a W&B file logs."""
+    """Names of the numbers that a record of a W&B file logs."""
     return {"/".join(item.nested_key) or item.key for item in record.history.item}
 
 
-def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: SimpleNamespace) -> None:
+def test_every_number_of_a_real_run_has_a_panel_and_a_listed_key(run: SimpleNamespace) -> None:
     (path,) = run.folder.glob("wandb/offline-run-*/run-*.wandb")
     logged = {name for record in wandb_records(path) for name in names_of(record)}
     logged = {name for name in logged if not name.startswith("_") and name not in ("epoch", "trainer/global_step")}
@@ -73,7 +69,7 @@ def test_a_real_run_logs_what_the_layout_shows_and_the_page_of_keys_lists(run: S
     assert sum(len(section.panels) for section in sections) == len(plots)
 
 
-def test_page_stands_alone(run: SimpleNamespace) -> None:
+def test_the_page_loads_nothing_from_outside(run: SimpleNamespace) -> None:
     text = write_page(run.folder).read_text(encoding="utf-8")
     assert "<script" not in text
     assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
@@ -85,69 +81,8 @@ def test_page_stands_alone(run: SimpleNamespace) -> None:
     assert f'<td>report accuracy</td><td class="number">{numbers.number(score)}</td>' in text
 
 
-def test_a_value_that_is_not_finite_is_marked() -> None:
-    panel = Panel("Norms", ("a/*",), "norm", log=True)
-    plain = ET.fromstring(draw(panel, {"a/x": [(0, 1.0), (1, 2.0), (2, 3.0)]}))
-    marked = ET.fromstring(draw(panel, {"a/x": [(0, 1.0), (1, math.inf), (2, 3.0)]}))
-    assert plain.find(".//*[@id='not-finite']") is None
-    mark = marked.find(".//*[@id='not-finite']")
-    assert mark is not None
-    assert len(list(mark.iter(f"{SVG}use"))) == 1
-
-
-def shown(panel: Panel, series: dict[str, list[tuple[int, float]]], **options: Any) -> ET.Element:
-    return ET.fromstring(draw(panel, series, **options))
-
-
-def test_start_noise_and_events_stand_in_the_figure() -> None:
-    panel = Panel("Share", ("cls/*",), "share")
-    line = {"cls/select/h/x": [(9, 0.5), (19, 0.4)]}
-    began = shown(panel, {**line, "cls/start/h/x": [(0, 0.9)], "cls/noise/x": [(0, 0.1)]}, events=[7, 7, 12])
-    plain = shown(panel, line)
-    for name, number in (("noise", 1), ("event", 2)):
-        assert (len(plain.findall(f".//*[@id='{name}']")), len(began.findall(f".//*[@id='{name}']"))) == (0, number)
-    texts = {element.text for element in began.iter(f"{SVG}text")}
-    assert {"Share (share)", "noise"} <= texts  # one line, so that no other name is needed
-    assert "h" not in texts
-    dots = [len(list(group.iter(f"{SVG}use"))) for group in (began, plain)]
-    assert dots[0] > dots[1]
-
-
-def test_steps_are_whole_numbers() -> None:
-    figure = shown(Panel("Loss", ("train/loss",), "nats"), {"train/loss": [(0, 1.0), (1, 0.5), (2, 0.2)]})
-    ticks = [element.text or "" for element in figure.iter(f"{SVG}text")]
-    assert {"0", "1", "2"} <= set(ticks)
-    assert "0.5" in ticks  # a loss may be a fraction
-    assert "1.5" not in ticks
-
-
-def test_what_has_no_panel_gets_one() -> None:
-    names = ["cls/select/h/tails/kurtosis", "cls/noise/tails/kurtosis", "cls/select/layer01/isoscore", "report/loss"]
-    names += ["cls/start/layer01/isoscore", "grad/parameters/layer01/norm", "grad/parameters/layer02/norm"]
-    *_, rest = sections_for(names)
-    assert {panel.title: panel.keys for panel in rest.panels} == {
-        "cls/select/*/isoscore": ("cls/select/layer01/isoscore", "cls/start/layer01/isoscore"),
-        "cls/select/*/tails/kurtosis": ("cls/select/h/tails/kurtosis", "cls/noise/tails/kurtosis"),
-        "grad/parameters/*/norm": ("grad/parameters/layer01/norm", "grad/parameters/layer02/norm"),
-    }
-
-
-def test_drawing_twice_gives_the_same_text() -> None:
-    panel = Panel("Loss", ("train/loss",), "nats")
-    series = {"train/loss": [(step, 1 / (step + 1)) for step in range(30)]}
-    assert draw(panel, series) == draw(panel, series)
-
-
-def test_keys_do_not_shadow_each_other() -> None:
-    for name in ("select/loss", "cls/start/z/centred_share", "grad/run/h_of_sum/p99", "grad/update_ratio/layer03/ffn"):
-        found = key_of(name)
-        assert found is not None
-        assert found is next(key for key in KEYS if key.regex.fullmatch(name))
-    assert key_of("grad/h/nonsense") is None
-
-
 @pytest.mark.parametrize("arguments", [["gone"], ["--wandb", "nobody", "gone"]])
-def test_mistakes_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_user_errors_are_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
 

@@ -1,4 +1,4 @@
-"""What is wrong with rows or options is refused in one line, before training."""
+"""Wrong rows and options are refused in one line, before training."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_faults_of_several_files_name_them_all(user_files: Build, write_tsv: Bui
         user_files(files, max_empty=0.01).prepare()
 
 
-def test_only_faults_that_are_shown_are_spelt_out(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
+def test_only_faults_that_are_shown_are_formatted(user_files: Build, write_tsv: Build, monkeypatch: Any) -> None:
     spelt: list[str] = []
     monkeypatch.setattr(labelling, "_unknown", lambda name, known: spelt.append(name) or name)
     with pytest.raises(InputError, match="and 95 more"):
@@ -118,7 +118,7 @@ def test_only_faults_that_are_shown_are_spelt_out(user_files: Build, write_tsv: 
     assert len(spelt) == 5
 
 
-def test_json_numbers_are_no_text(user_files: Build, tmp_path: Path) -> None:
+def test_json_numbers_are_refused_as_text(user_files: Build, tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(json.dumps({"text": i, "label": i % 2}) for i in range(20)))
     with pytest.raises(InputError, match=r"Expected text in the text column in .*, but found line 1: 0; line 2: 1;"):
@@ -143,7 +143,7 @@ def test_a_class_without_a_row_in_train_or_in_report(user_files: Build, write_ts
         user_files(train, report, labels=names).prepare()
     data = user_files(train, report, labels=names, untrained=["other"], allow_absent=True)
     data.prepare()
-    assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, and that is no fault
+    assert data.labels_of("report").tolist() == [0, 2]  # no row is positive, which is allowed
     assert data.num_outputs == 3
     for cached in (False, True):
         with pytest.raises(
@@ -167,7 +167,7 @@ def test_half_a_surrogate_pair_is_refused(user_files: Build, tmp_path: Path) -> 
         user_files(path).prepare()
 
 
-def test_a_tokenizer_that_does_not_know_the_text_is_warned_of(
+def test_a_warning_is_logged_if_the_tokenizer_does_not_know_the_text(
     user_files: Build, write_tsv: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = [(f"𓀀𓀁 𓂀 {i}" if i % 2 else f"𓁐 𓃒 {i}", "ab"[i % 2]) for i in range(60)]

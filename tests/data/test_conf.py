@@ -39,7 +39,7 @@ BASES = sorted(path.stem for path in (CONF / "data" / "base").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("option", SETS)
-def test_two_files_say_everything_about_a_set(option: str) -> None:
+def test_a_set_is_defined_by_its_file_and_one_base(option: str) -> None:
     (line,) = [line for line in text_of(option).splitlines() if line.startswith("defaults:")]
     (base,) = re.fullmatch(r"defaults: \[base/(\w+), _self_\]", line).groups()  # type: ignore[union-attr]
     assert base in BASES
@@ -47,8 +47,8 @@ def test_two_files_say_everything_about_a_set(option: str) -> None:
     assert f"# All its values, inherited ones too: python train.py data={option} --cfg job -p data" in text_of(option)
 
 
-def test_bases_differ_only_in_what_they_are_for() -> None:
-    """How a set is run is written out in each base, so that two files suffice: the copies agree."""
+def test_bases_differ_only_in_the_facts_of_their_sets() -> None:
+    """Each base spells out how a set is run, so that two files suffice; these copies must agree."""
     own = {"labels", "metrics", "monitor", "max_length", "about", "sources"}
     bases: list[Any] = [yaml.safe_load((CONF / "data" / "base" / f"{base}.yaml").read_text()) for base in BASES]
     shared = [{key: value for key, value in base.items() if key not in own} for base in bases]
@@ -62,7 +62,7 @@ def test_both_forms_of_clinc150_have_the_same_intents() -> None:
     assert len(compose("clinc150")["labels"]) == 150
 
 
-def test_bases_are_no_options() -> None:
+def test_bases_are_not_listed_as_options() -> None:
     assert not {key for key, _, _ in described_options(CONF / "data")} & set(BASES) - set(OPTIONS)
     assert "base" not in choices("data")
 
@@ -94,7 +94,7 @@ def test_every_option_builds_with_metrics_that_work(option: str, tokenizer: Any,
 
 
 @pytest.mark.skipif("CLSNORM_DATA" not in os.environ, reason="CLSNORM_DATA names no folder of published data sets")
-def test_a_set_of_which_only_a_part_is_there(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_set_with_missing_files_is_refused(tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hydra.utils import instantiate
 
     from clsnorm.data.sources import hub

@@ -1,4 +1,4 @@
-"""Inside the data package, too, imports run one way."""
+"""Imports within the data package run one way, too."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def write(path: Path, *rows: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def conf(tmp_path: Path) -> Path:
-    """A configuration of three data sets, of which one cannot be read."""
+    """A configuration of three data sets, one of which cannot be read."""
     folder = tmp_path / "conf"
     shutil.copytree(CONF / "paths", folder / "paths")
     shutil.copytree(CONF / "data" / "base", folder / "data" / "base")
@@ -85,7 +85,7 @@ def paths(tmp_path: Path) -> dict[str, str]:
     return {"data": str(root), "cache": str(tmp_path / "cache")}
 
 
-def test_what_reading_finds(conf: Path, paths: dict[str, str]) -> None:
+def test_facts_found_by_reading_a_set(conf: Path, paths: dict[str, str]) -> None:
     (one,) = listing(conf, paths, only="reviews")
     assert one["kind"] == "one text, 2 classes"
     assert one["metrics"] == ["f1_macro", "accuracy"]
@@ -102,7 +102,7 @@ def test_what_reading_finds(conf: Path, paths: dict[str, str]) -> None:
     assert one["examples"] == {"bad": [["dull"]], "good": [["a fine film"], ["A fine film!"]]}
 
 
-def test_numbers_have_a_range_and_examples_by_size(conf: Path, paths: dict[str, str]) -> None:
+def test_a_regression_set_has_a_range_and_examples_by_size(conf: Path, paths: dict[str, str]) -> None:
     (one,) = listing(conf, paths, only="scores")
     assert one["kind"] == "pairs, a number"
     assert one["range"] == [0.0, 5.0]
@@ -110,7 +110,7 @@ def test_numbers_have_a_range_and_examples_by_size(conf: Path, paths: dict[str, 
     assert one["examples"] == {"0": [["d", "e"]], "2.5": [["a", "b c"]], "5": [["f", "g"]]}
 
 
-def test_a_set_that_is_not_here_says_what_to_do(conf: Path, paths: dict[str, str]) -> None:
+def test_a_missing_set_is_listed_with_the_files_to_get(conf: Path, paths: dict[str, str]) -> None:
     found = {one["name"]: one for one in listing(conf, paths)}
     assert set(found) == {"reviews", "scores", "sick"}
     assert "source" not in found["sick"]
@@ -118,7 +118,7 @@ def test_a_set_that_is_not_here_says_what_to_do(conf: Path, paths: dict[str, str
     assert found["sick"]["stated"] == {"train": 4500, "select": 500, "report": 4927}
 
 
-def test_a_set_of_which_train_is_not_here_shows_the_other_splits(
+def test_a_set_without_train_is_listed_with_its_other_splits(
     conf: Path, paths: dict[str, str], command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (Path(paths["data"]) / "reviews" / "train.tsv").unlink()
@@ -133,7 +133,7 @@ def test_a_set_of_which_train_is_not_here_shows_the_other_splits(
     assert "50.0% of report" in capsys.readouterr().out
 
 
-def test_what_is_kept_of_the_rows_has_no_text_and_no_path(
+def test_stored_facts_contain_no_text_and_no_path(
     paths: dict[str, str], command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(Path(paths["data"]) / "reviews" / "test.tsv", ("text", "label"), *REPORT, ("more", "good"))
@@ -150,7 +150,7 @@ def test_what_is_kept_of_the_rows_has_no_text_and_no_path(
 
 @pytest.mark.skipif("CLSNORM_DATA" not in os.environ, reason="CLSNORM_DATA names no folder of published data sets")
 @pytest.mark.parametrize("name", ["acl_arc", "cb", "cr", "qnli", "trec", "wnli"])
-def test_what_the_documentation_says_was_found_is_found(name: str, tmp_path: Path) -> None:
+def test_facts_in_the_documentation_equal_those_of_the_files(name: str, tmp_path: Path) -> None:
     paths = {"data": os.environ["CLSNORM_DATA"], "cache": str(tmp_path)}
     stored = json.loads((CONF.parent / FOUND).read_text(encoding="utf-8"))
     (one,) = listing(CONF, paths, only=name)
@@ -166,12 +166,12 @@ def test_rows_that_are_refused_are_listed_with_the_reason(conf: Path, paths: dic
     assert "examples" not in one
 
 
-def test_what_was_found_is_kept_until_a_file_changes(
+def test_facts_are_cached_until_a_file_changes(
     conf: Path, paths: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = list(listing(conf, paths, only="reviews"))
-    kept = sorted(path.name.partition("-")[0] for path in Path(paths["cache"]).rglob("*") if path.is_file())
-    assert kept == ["rows", "sets"]
+    stored = sorted(path.name.partition("-")[0] for path in Path(paths["cache"]).rglob("*") if path.is_file())
+    assert stored == ["rows", "sets"]
 
     def never(*arguments: Any) -> None:
         raise AssertionError("read again")
@@ -197,16 +197,16 @@ def test_an_unknown_name_is_refused(conf: Path, paths: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("name", ["lansinuote/ChnSentiCorp", "SetFit/sst5", "stanfordnlp/snli"])
-def test_the_cache_of_the_hub_is_looked_for_where_datasets_keeps_it(
+def test_the_cache_of_the_hub_is_looked_up_where_datasets_stores_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
     source = HubSource(id=name, splits={"train": "train"}, text=["text"], label="label")
     assert not source.is_available(tmp_path)
     owner, _, short = name.partition("/")
-    kept = Csv(cache_dir=str(tmp_path), repo_id=name, dataset_name=short, data_files=[]).cache_dir
-    assert owner in kept
-    Path(kept).mkdir(parents=True)
+    cached = Csv(cache_dir=str(tmp_path), repo_id=name, dataset_name=short, data_files=[]).cache_dir
+    assert owner in cached
+    Path(cached).mkdir(parents=True)
     assert source.is_available(tmp_path)
 
 
@@ -257,7 +257,7 @@ def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixtu
         (["nothing"], "Expected the name of a data set, but got 'nothing'"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(
+def test_a_user_error_is_one_line_with_status_2(
     words: list[str], message: str, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(lambda: cli.main([*command, *words])) == 2
@@ -266,11 +266,11 @@ def test_a_mistake_is_one_line_and_status_2(
     assert error.count("\n") == 1
 
 
-def test_a_reader_that_leaves_early_is_no_fault(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "clsnorm.data", "cb", "--json", f"paths.data={tmp_path}", f"paths.cache={tmp_path}"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as printing:
         assert printing.stdout is not None
         printing.stdout.close()
         printing.stdout = None
-        _, told = printing.communicate(timeout=100)
-    assert (printing.returncode, told) == (0, "")
+        _, errors = printing.communicate(timeout=100)
+    assert (printing.returncode, errors) == (0, "")

@@ -45,7 +45,7 @@ def test_packed_and_padded_hold_the_same(module: Any, user_files: Build, tokeniz
         assert a.global_size == b.global_size == len(a)
 
 
-def test_batches_hold_what_the_tokenizer_makes(user_files: Build, write_tsv: Build, tokenizer: Any) -> None:
+def test_batches_equal_the_tokenizer_s_output(user_files: Build, write_tsv: Build, tokenizer: Any) -> None:
     rows = [(f"one {'a ' * (i % 9)}", f"two {'b ' * (i % 13)} {i}", "yn"[i % 2]) for i in range(40)]
     path = write_tsv("pairs.tsv", rows, header=("x", "y", "z"))
     data = user_files(path, text=["x", "y"], label="z", max_length=14)
@@ -86,7 +86,7 @@ def test_ranks_share_batches(module: Any, user_files: Build, tmp_path: Path, wor
             assert torch.cat([p[b].example_ids for p in parts]).tolist() == batch.example_ids.tolist()
 
 
-def test_an_empty_part_is_a_batch(user_files: Build, module: Any, tmp_path: Path) -> None:
+def test_an_empty_part_is_a_valid_batch(user_files: Build, module: Any, tmp_path: Path) -> None:
     for packed, shape in ((True, (1, 0)), (False, (0, 0))):
         data = user_files(tmp_path / "train.tsv", tmp_path / "report.tsv", rank=8, world_size=9, packed=packed)
         data.prepare()
@@ -96,7 +96,7 @@ def test_an_empty_part_is_a_batch(user_files: Build, module: Any, tmp_path: Path
         assert (batch.global_size, batch.labels.dtype) == (8, torch.int64)
 
 
-def test_resume_at(module: Any) -> None:
+def test_training_resumes_at_a_batch_of_an_epoch(module: Any) -> None:
     whole = module.train_dataloader()
     whole.batch_sampler.set_epoch(2)
     expected = [batch.example_ids.tolist() for batch in whole]

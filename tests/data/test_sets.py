@@ -160,12 +160,12 @@ WRITERS: dict[type[Reader], Callable[[Any, list[Path], list[Row]], None]] = {
 
 
 def write_split(source: FilesSource, root: Path, split: str, answers: list[str]) -> list[tuple[str, ...]]:
-    """Writes rows with these labels as they are published, and returns the texts that are to come back."""
+    """Writes rows with these labels in the published layout, and returns the texts that must be read back."""
     parts = [[text] if isinstance(text, str | int) else list(text) for text in source.text]
     spelt = {name: raw for raw, name in (source.names or {}).items()}
     rows, texts = [], []
     for number, answer in enumerate(answers):
-        # The rows of one item differ in their last text alone.
+        # The rows of one item differ only in their last text.
         item = number // 2 if source.label == "chosen" else number
         cells = {c: f"{split} {item} of {c}" for part in parts for c in part}
         cells[parts[-1][-1]] = f'{split} {number} "as it is'
@@ -182,28 +182,28 @@ def write_split(source: FilesSource, root: Path, split: str, answers: list[str])
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_files_in_the_published_layout_come_back(key: str, tmp_path: Path) -> None:
+def test_files_in_the_published_layout_round_trip(key: str, tmp_path: Path) -> None:
     node = SETS[key]
     source, labels = files_source(node), node["labels"]
-    asked: list[Any] = list(range(len(labels))) * 2 if labels else [0.5, 1.0, 4.25]
+    expected: list[Any] = list(range(len(labels))) * 2 if labels else [0.5, 1.0, 4.25]
     named = labels and not (isinstance(source.reader, LabelledLines) and any(" " in name for name in labels))
-    spelt = [labels[answer] if named else str(answer) for answer in asked]
+    spelt = [labels[answer] if named else str(answer) for answer in expected]
     written = {split: write_split(source, tmp_path, split, spelt) for split in source.splits}
     source.fingerprint(tmp_path)  # finds every file
     for split, texts in written.items():
         found, answers, _ = read(source, tmp_path, split, labels)
-        assert sorted(zip(found, answers, strict=True)) == sorted(zip(texts, asked, strict=True))
+        assert sorted(zip(found, answers, strict=True)) == sorted(zip(texts, expected, strict=True))
 
 
 @pytest.mark.parametrize("key", SETS)
-def test_absent_files_are_reported_with_what_to_do(key: str, tmp_path: Path) -> None:
+def test_absent_files_are_reported_with_a_remedy(key: str, tmp_path: Path) -> None:
     source = files_source(SETS[key])
     with pytest.raises(Unavailable, match=r"not found"):
         source.fingerprint(tmp_path)
     assert "CLSNORM_DATA" in source.cure
 
 
-# The real files. A folder may hold a part of a set, which then cannot be read as a whole: each split must fit alone.
+# The real files. A folder may lack parts of a set, so each split is read separately.
 
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="CLSNORM_DATA names no folder of published data sets")

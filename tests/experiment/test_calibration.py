@@ -20,7 +20,7 @@ SHORT = ("normalizer=standardize", "trainer.max_epochs=1", "callbacks=none")
 
 @pytest.fixture
 def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by the split's size with each pass over the training split for a calibration."""
+    """Gets the size of the training split once per pass of a calibration."""
     counted: list[int] = []
     original = DataModule.calibration_dataloader
 
@@ -46,13 +46,13 @@ def test_same_content_is_calibrated_once(train: Train, passes: list[int]) -> Non
 
 
 @pytest.mark.parametrize("change", ["data.max_train_examples=60", "model.tap=pooler", "data.max_length=8"])
-def test_other_content_is_calibrated_anew(train: Train, passes: list[int], change: str) -> None:
+def test_other_content_is_calibrated_again(train: Train, passes: list[int], change: str) -> None:
     train(*SHORT)
     train(*SHORT, change)
     assert len(passes) == 2
 
 
-def test_cost_of_a_cached_calibration_is_what_it_took(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_calibration_is_charged_its_original_cost(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     def figures(run: SimpleNamespace) -> tuple[float, float]:
         results = json.loads((run.folder / "results.json").read_text())
         return results["calibration_seconds"], results["seconds"]
@@ -80,7 +80,7 @@ def test_a_frozen_normalizer_is_never_touched_by_training(train: Train) -> None:
     assert all(torch.equal(short[key], longer[key]) for key in short)
 
 
-def test_nothing_is_calibrated_that_does_not_ask(train: Train, passes: list[int], workspace: Path) -> None:
+def test_a_normalizer_without_calibration_is_not_calibrated(train: Train, passes: list[int], workspace: Path) -> None:
     train("normalizer=layernorm", *SHORT[1:])
     assert not passes
     assert not list((workspace / "cache").glob("calibrations/*"))

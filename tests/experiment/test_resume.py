@@ -1,4 +1,4 @@
-"""Interrupted anywhere, a run ends bit for bit as if it had not been (one CPU process)."""
+"""A run interrupted anywhere ends equal to the bit to an uninterrupted one (one CPU process)."""
 
 from __future__ import annotations
 

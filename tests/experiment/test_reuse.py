@@ -1,4 +1,4 @@
-"""The same command typed again: a run that has finished, was interrupted, or whose files changed since."""
+"""The same command again: after a finished run, an interrupted one, or changed files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_same_command_shows_the_finished_run(train: Train, caplog: pytest.LogCap
     assert (first.folder / "results.json").stat().st_mtime_ns != stamp
 
 
-def test_crash_is_recorded_and_the_same_command_goes_on(train: Train) -> None:
+def test_a_crash_is_recorded_and_the_same_command_resumes(train: Train) -> None:
     whole = weights(train("paths.output=whole"))
     with crashing_before(12):
         train("checkpoint_every=1")
@@ -48,9 +48,9 @@ def test_crash_is_recorded_and_the_same_command_goes_on(train: Train) -> None:
     assert logged_steps(resumed) == sorted(set(logged_steps(resumed)))
 
 
-def test_no_event_is_lost_or_told_twice_by_a_resume(train: Train) -> None:
+def test_a_resume_neither_loses_nor_repeats_an_event(train: Train) -> None:
     each_validation = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1")
-    options = (*each_validation, "optimizer.lr=1e-300", "trainer.max_steps=8", "checkpoint_every=1")  # nothing moves
+    options = (*each_validation, "optimizer.lr=1e-300", "trainer.max_steps=8", "checkpoint_every=1")  # no weight moves
     run = train(*options, "paths.output=whole")
     validated = [row["step"] for row in rows(run.folder / "metrics.csv") if row["select/accuracy"]]
     whole = events(run)
@@ -76,7 +76,7 @@ def test_a_kill_between_a_step_and_its_row_loses_no_row(
     def killed(self: Any, metrics: dict[str, float], step_: int | None = None, **named: Any) -> None:
         at = named.get("step", step_)
         if at == step and "train/loss" in metrics:
-            self.save = lambda: None  # a killed process writes nothing more
+            self.save = lambda: None  # a killed process writes nothing
             raise SystemError("killed")
         original(self, metrics, at)
 
@@ -87,14 +87,14 @@ def test_a_kill_between_a_step_and_its_row_loses_no_row(
     assert (train(*options).folder / "metrics.csv").read_text() == whole
 
 
-def test_crash_before_the_first_resume_point_starts_afresh(train: Train) -> None:
+def test_a_run_that_crashed_before_its_first_resume_point_starts_over(train: Train) -> None:
     with crashing_before(5):
         train()
     run = train()
     assert logged_steps(run) == sorted(set(logged_steps(run)))
 
 
-def test_start_is_not_measured_in_the_middle(train: Train) -> None:
+def test_a_resumed_run_does_not_measure_the_start(train: Train) -> None:
     with crashing_before(12):
         train("checkpoint_every=1", "callbacks=none")
     found = results(train("checkpoint_every=1"))["metrics"]
@@ -102,7 +102,7 @@ def test_start_is_not_measured_in_the_middle(train: Train) -> None:
     assert "cls/select/h/centred_share" in found
 
 
-def test_the_commits_at_which_a_run_goes_on_are_told_and_kept(
+def test_the_commits_at_which_a_run_resumes_are_logged_and_stored(
     train: Train, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from clsnorm.run_folder import provenance
@@ -117,7 +117,7 @@ def test_the_commits_at_which_a_run_goes_on_are_told_and_kept(
     assert "began at commit first and resumes at third" in caplog.text
 
 
-def test_changed_file_makes_another_run(train: Train, tiny_data: SimpleNamespace) -> None:
+def test_a_changed_file_creates_another_run(train: Train, tiny_data: SimpleNamespace) -> None:
     own = Path("own.tsv").absolute()
     own.write_text(tiny_data.train.read_text())
     short = (f"data.train={own}", "trainer.max_steps=1")
@@ -129,7 +129,7 @@ def test_changed_file_makes_another_run(train: Train, tiny_data: SimpleNamespace
 
 @pytest.fixture
 def published(train: Train, tiny_overrides: list[str]) -> Train:
-    """Runs a published set of which each call first writes the files, with ``word`` in all texts."""
+    """Writes the files of a published set, with ``word`` in all texts, and runs on them."""
 
     def run(word: str, *overrides: str) -> SimpleNamespace:
         labels = ("entailment", "contradiction", "neutral")
@@ -145,7 +145,7 @@ def published(train: Train, tiny_overrides: list[str]) -> Train:
     return run
 
 
-def test_a_finished_run_on_files_that_changed_since_says_so(published: Train, caplog: pytest.LogCaptureFixture) -> None:
+def test_reusing_a_run_whose_files_have_changed_logs_it(published: Train, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         first = published("one", "trainer.max_steps=1")
         published("one", "trainer.max_steps=1")
@@ -156,7 +156,7 @@ def test_a_finished_run_on_files_that_changed_since_says_so(published: Train, ca
     assert "on other rows than data=cb has now: its files have changed" in caplog.records[-1].message
 
 
-def test_a_stopped_run_does_not_go_on_with_files_that_changed(published: Train) -> None:
+def test_resuming_on_changed_files_is_refused(published: Train) -> None:
     with crashing_before(3):
         published("one")
     (folder,) = Path("runs").iterdir()

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from omegaconf.errors import InterpolationResolutionError
-from runs import crashing, crashing_before, events, results, rows, weights
+from runs import crashing, events, results, rows, weights
 
-import clsnorm
 from clsnorm.errors import InputError
 
 Train = Callable[..., SimpleNamespace]
 
 
-def test_run_leaves_what_it_promises(train: Train) -> None:
+def test_a_run_writes_its_results_and_files(train: Train) -> None:
     run = train("normalizer=layernorm")
     found = results(run)
     assert found["status"] == "completed"
@@ -66,14 +63,14 @@ def test_metrics_and_predictions_agree_with_results(train: Train) -> None:
     assert max(select) == pytest.approx(found["metrics"]["select/accuracy"])
 
 
-def test_a_validation_stands_where_the_documentation_says(train: Train) -> None:
+def test_validations_are_logged_at_the_documented_steps(train: Train) -> None:
     for steps, expected in ((7, [7]), (8, [7]), (10, [7, 10])):  # epochs have 8
         run = train("callbacks=none", f"trainer.max_steps={steps}")
         logged = rows(run.folder / "metrics.csv")
         assert [int(row["step"]) for row in logged if row["select/accuracy"]] == expected
 
 
-def test_name_covers_what_changes_the_result_and_nothing_else(train: Train) -> None:
+def test_the_name_depends_on_options_that_change_the_result_and_on_no_others(train: Train) -> None:
     def folder(*overrides: str) -> str:
         from hydra import compose, initialize_config_dir
 
@@ -119,7 +116,7 @@ def test_observers_do_not_change_the_result(train: Train) -> None:
     assert all(torch.equal(watched[key], alone[key]) for key in watched)
 
 
-def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: Train) -> None:
+def test_results_distinguish_the_selected_weights_from_the_last_ones(train: Train) -> None:
     run = train("optimizer.lr=2e-2", "trainer.max_epochs=4")
     found = results(run)
     assert found["selected_step"] < found["steps"]
@@ -130,7 +127,7 @@ def test_numbers_of_the_selected_weights_are_told_from_those_of_the_last(train: 
     assert found["metrics"][f"last/{key}"] == pytest.approx(float(logged[-1][key]), rel=1e-6)
 
 
-def test_memory_is_the_runs_own(train: Train) -> None:
+def test_memory_is_measured_per_run(train: Train) -> None:
     hoard = bytearray(600 * 2**20)
     hoard[::4096] = b"x" * len(hoard[::4096])
     del hoard
@@ -140,48 +137,16 @@ def test_memory_is_the_runs_own(train: Train) -> None:
     assert results(train("trainer.max_steps=1"))["peak_memory_mb"] < whole_process - 100
 
 
-def test_load_run_predicts_as_the_run_did(
-    train: Train, monkeypatch: pytest.MonkeyPatch, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    run = train("normalizer=standardize", f"model.path={os.path.relpath(tiny_bert)}")
-    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where the relative path leads nowhere
-    loaded = clsnorm.load_run(run.folder)
-    assert loaded.config["choices"]["normalizer"] == "standardize"
-    predictions = pd.read_parquet(run.folder / "predictions.parquet").set_index("example_id")
-    row = predictions.iloc[3]
-    text = Path(loaded.config["data"]["report"]).read_text().splitlines()
-    encoded = loaded.tokenizer([line.split("\t")[0] for line in text[1:]])["input_ids"]
-    tokens = torch.tensor([encoded[int(predictions.index[3])]])
-    batch = clsnorm.Batch(
-        token_ids=tokens,
-        positions=torch.arange(tokens.shape[1])[None],
-        segment_ids=torch.zeros_like(tokens),
-        lengths=torch.tensor([tokens.shape[1]]),
-        labels=torch.tensor([0]),
-        example_ids=torch.tensor([0]),
-        global_size=1,
-    )
-    with torch.no_grad():
-        probability = loaded.classifier(batch).logits.softmax(-1)[0, 1].item()
-    assert probability == pytest.approx(row.p1, abs=1e-5)
-    assert {"Batch", "InputError", "load_run"} <= set(dir(clsnorm))
-
-
-def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="finished run"):
-        clsnorm.load_run(tmp_path)
-
-
 DIVERGING = ("optimizer.lr=1e30", "trainer.gradient_clip_val=null", "scheduler=constant")
 
 
-def test_diverged_run_is_data(train: Train) -> None:
+def test_a_diverged_run_has_results(train: Train) -> None:
     run = train(*DIVERGING)
     assert results(run)["status"] == "diverged"
     assert ("non_finite", "train/loss", "0") in {(e["kind"], e["place"], e["rank"]) for e in events(run)}
 
 
-def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> None:
+def test_a_diverged_run_that_was_interrupted_does_not_train_further(train: Train) -> None:
     from clsnorm.experiment import run as experiment
 
     whole = results(train(*DIVERGING, "paths.output=whole"))
@@ -192,90 +157,22 @@ def test_diverged_run_that_was_interrupted_does_not_train_on(train: Train) -> No
     assert found["steps"] == whole["steps"] < whole["epochs"] * 100
 
 
-def test_a_loss_that_diverged_after_the_last_logged_step_is_told(train: Train) -> None:
+def test_a_loss_that_diverged_after_the_last_logged_step_is_reported(train: Train) -> None:
     from clsnorm.experiment import run as experiment
 
     unread = (*DIVERGING, "trainer.max_steps=7", "trainer.log_every_n_steps=100", "checkpoint_every=1")
-    told = events(train(*unread, "paths.output=whole"))  # ends within an epoch
-    assert "train/loss" in {event["place"] for event in told}
+    expected = events(train(*unread, "paths.output=whole"))  # ends within an epoch
+    assert "train/loss" in {event["place"] for event in expected}
     with crashing(experiment, "conclude"):
         train(*unread)
     run = train(*unread)
     assert results(run)["status"] == "diverged"
-    assert [event for event in events(run) if event["kind"] != "resumed"] == told
+    assert [event for event in events(run) if event["kind"] != "resumed"] == expected
 
 
-# Weights stay as good as zero, so that every validation is collapsed.
-STILL = ("classifier.init_std=0", "callbacks=collapse", "trainer.val_check_interval=1", "optimizer.lr=1e-12")
-ABORTING = (*STILL, "abort_on=[majority_collapse]")
-
-
-def ending(run: SimpleNamespace) -> tuple[str, str | None, int]:
-    found = results(run)
-    return found["status"], found["aborted_by"], found["steps"]
-
-
-def test_a_collapse_ends_training_if_asked_to_once_it_has_lasted(train: Train) -> None:
-    run = train(*ABORTING, "trainer.max_steps=6")
-    assert ending(run) == ("aborted", "majority_collapse", 3)  # half of the training
-    assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are told
-    assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
-
-
-def test_an_event_after_the_last_step_has_ended_nothing(train: Train) -> None:
-    run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are made
-    assert ending(run) == ("completed", None, 2)
-    assert len(events(run)) == 2
-
-
-def test_a_collapse_after_divergence_has_ended_nothing(train: Train) -> None:
-    run = train(*ABORTING, *DIVERGING, "trainer.max_steps=4")
-    assert ending(run) == ("diverged", None, 2)
-    assert [event["step"] for event in events(run) if event["kind"] == "majority_collapse"] == ["0", "1"]
-
-
-def test_an_event_told_when_training_ends_has_not_ended_it(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clsnorm.callbacks import Collapse
-
-    def stop(self: Collapse, trainer: Any, *_: Any) -> None:
-        trainer.should_stop = True  # as `trainer.max_time` has it
-
-    def report(self: Collapse, *_: Any) -> None:
-        self.report(step=0, kind="majority_collapse", place="select/accuracy", value=0.5)
-
-    monkeypatch.setattr(Collapse, "on_train_batch_end", stop, raising=False)
-    monkeypatch.setattr(Collapse, "on_train_end", report, raising=False)
-    assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 1)
-
-
-def test_a_collapse_of_one_validation_ends_nothing(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    from clsnorm.callbacks import collapse
-
-    found = iter([True, False, True, False, True, False])
-    monkeypatch.setattr(collapse, "has_collapsed", lambda *scores, **options: next(found))
-    assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 6)
-
-
-def test_a_collapse_lasts_over_an_interruption(train: Train) -> None:
-    with crashing_before(3):
-        train(*ABORTING, "trainer.max_steps=8")
-    assert ending(train(*ABORTING, "trainer.max_steps=8")) == ("aborted", "majority_collapse", 4)
-
-
-def test_an_event_that_nobody_tells_of_is_refused(train: Train) -> None:
+def test_abort_on_an_event_that_nothing_reports_is_refused(train: Train) -> None:
     with pytest.raises(InputError, match=r"abort_on.*non_finite.*'explosion'"):
         train("callbacks=none", "abort_on=[explosion]")
-
-
-def test_a_run_that_answers_all_alike_is_an_event(train: Train) -> None:
-    run = train("classifier.init_std=0", "callbacks=collapse", "trainer.max_steps=1")  # warm-up begins at a rate of 0
-    found = results(run)
-    assert found["metrics"]["predictions/select/largest_share"] == 1.0
-    assert found["collapsed"]
-    assert found["collapsed_selected"]
-    (event,) = events(run)
-    assert (event["kind"], event["place"]) == ("majority_collapse", "select/accuracy")
-    assert float(event["value"]) == found["metrics"]["select/accuracy"]
 
 
 def test_the_commit_of_a_run_is_that_of_its_start(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,7 +205,7 @@ def test_an_undefined_score_is_null(train: Train, caplog: pytest.LogCaptureFixtu
         ("abort_on=3", "`abort_on`.*3"),
     ],
 )
-def test_what_a_name_is_made_of_is_checked(train: Train, override: str, words: str) -> None:
+def test_values_that_are_part_of_a_name_are_checked(train: Train, override: str, words: str) -> None:
     with pytest.raises((InputError, InterpolationResolutionError), match=words):
         train(override)
     assert not Path("runs").exists()
@@ -332,7 +229,7 @@ def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
 )
 def test_a_strategy_in_which_numbers_would_not_be_exact(train: Train, override: str, words: str) -> None:
     with pytest.raises(InputError, match=rf"`trainer.strategy` to be one of auto, .*{words}"):
-        train(override, "data.train=gone.tsv")  # told before data are read
+        train(override, "data.train=gone.tsv")  # refused before data are read
     assert not Path("runs").exists()
 
 
@@ -342,7 +239,7 @@ def test_a_strategy_of_whole_parameters_is_admitted(train: Train, strategy: str)
         train(f"trainer.strategy={strategy}", "data.train=gone.tsv")
 
 
-def test_validation_that_never_comes_is_refused(train: Train) -> None:
+def test_a_validation_interval_longer_than_an_epoch_is_refused(train: Train) -> None:
     with pytest.raises(InputError, match=r"val_check_interval to be at most \d+, the batches .* got 1000"):
         train("trainer.val_check_interval=1000")
     assert not Path("runs").exists()

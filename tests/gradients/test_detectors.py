@@ -17,7 +17,7 @@ def reported(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bo
 
 
 def noise(count: int, *, level: float = 1.0, sigma: float = 0.2) -> list[float]:
-    """Norms as runs have them: without a bound above, and skewed."""
+    """Norms like those of real runs: unbounded above and skewed."""
     draw = random.Random(0)
     return [level * draw.lognormvariate(0.0, sigma) for _ in range(count)]
 
@@ -29,14 +29,14 @@ def in_noise(**options: float) -> Explosion:
     return detector
 
 
-def test_a_shift_by_half_is_no_explosion_even_where_norms_hardly_vary() -> None:
+def test_a_shift_by_half_is_not_an_explosion_even_if_norms_hardly_vary() -> None:
     assert reported(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
 
 
-def test_a_lasting_explosion_is_reported_at_its_start_and_as_decisive_once_it_has_lasted() -> None:
+def test_a_lasting_explosion_is_reported_at_its_start_and_becomes_decisive_later() -> None:
     detector = in_noise()
     assert reported(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
-    assert reported(detector, noise(300, level=10.0)) == []  # the window knows it
+    assert reported(detector, noise(300, level=10.0)) == []  # the window contains it
 
 
 def test_each_spike_is_reported_once_and_not_as_decisive() -> None:
@@ -44,7 +44,7 @@ def test_each_spike_is_reported_once_and_not_as_decisive() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_reported_each_time_and_as_decisive(value: float) -> None:
+def test_each_non_finite_value_is_reported_as_decisive(value: float) -> None:
     detector = Explosion(window=128, deviations=6.0)
     assert reported(detector, [value, 1.0, *[value] * 4]) == [(n, True) for n in (0, 2, 3, 4, 5)]
     assert reported(detector, noise(500)) == []  # it is not remembered
@@ -64,14 +64,14 @@ def test_vanishing_is_reported_once_and_only_if_it_lasts() -> None:
 
 
 def depth(*, bottom: float, top: float) -> dict[str, float]:
-    """What the alarms read of a logged step whose first and last layer have these norms."""
+    """The input of the alarms for a logged step whose first and last layer have these norms."""
     return {"grad/parameters/total": 1.0, "grad/depth/bottom": bottom, "grad/depth/bottom_to_top": bottom / top}
 
 
 @pytest.mark.parametrize(
     ("late", "places"),
     [
-        (depth(bottom=1e-5, top=1e-5), []),  # has learned all there is
+        (depth(bottom=1e-5, top=1e-5), []),  # has converged
         (depth(bottom=1e-5, top=1.0), ["grad/depth/bottom_to_top"]),
         (depth(bottom=1e-9, top=1e-9), ["grad/depth/bottom"]),
     ],
@@ -82,21 +82,21 @@ def test_a_run_that_has_converged_has_not_vanished(late: dict[str, float], place
     for _ in range(3):  # reported only in the first round, also across interruptions
         for step, numbers in enumerate([depth(bottom=1.0, top=1.0)] * 20 + [late] * 20):
             seen += [event["place"] for event in alarms.of_parameters(step, numbers)]
-        kept, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
-        alarms.load_state_dict(kept)
+        state, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
+        alarms.load_state_dict(state)
     assert seen == places
 
 
 @pytest.mark.parametrize("kind", ["explosion", "vanishing"])
 def test_state_resumes(kind: str) -> None:
-    def made() -> Explosion | Vanishing:
+    def detector() -> Explosion | Vanishing:
         return Explosion(window=8, deviations=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1, floor=0.0)
 
     series = [1.0, 1.1, 0.9, 1.0, 1.2, 0.01, 9.0, 9.0, 9.0, 0.01, 0.01, 0.01, 0.01]
-    whole, first = made(), made()
+    whole, first = detector(), detector()
     expected = [whole.sees(value) for value in series]
     for interruption in range(len(series)):
-        second = made()
+        second = detector()
         second.restore(first.state())
         assert [second.sees(value) for value in series[interruption:]] == expected[interruption:]
         first.sees(series[interruption])

@@ -61,17 +61,17 @@ def test_state_resumes_where_it_was() -> None:
     assert seen.steps.tolist() == [0] * 9 + [1] * 11
 
 
-def test_a_step_that_was_not_made_does_not_count() -> None:
+def test_a_skipped_step_does_not_count() -> None:
     values = rows(30, 4)
     window = GradientWindow({"h": 4})
     for step, part in enumerate(values.split(5)):
         window.update("h", part[:2])
         window.update("h", part[2:] if step != 3 else part[2:] * math.inf)
         window.end_step(step, made=step != 3)
-    kept = torch.cat([values[:15], values[20:]])
+    counted = torch.cat([values[:15], values[20:]])
     seen = read(window)
-    torch.testing.assert_close(seen.norms, kept.norm(dim=1))
-    torch.testing.assert_close(seen.sums["square"], kept.square().sum(0))
+    torch.testing.assert_close(seen.norms, counted.norm(dim=1))
+    torch.testing.assert_close(seen.sums["square"], counted.square().sum(0))
     assert sorted(set(seen.steps.tolist())) == [0, 1, 2, 4, 5]
     assert not len(read(window).norms)  # taken: it is empty again
 
@@ -93,12 +93,12 @@ def test_the_largest_norm_of_each_step() -> None:
     assert read(filled(values, 5, 9)).largest() == expected
 
 
-def test_other_numbers_come_along() -> None:
+def test_other_numbers_are_returned_unchanged() -> None:
     others = torch.arange(3.0, dtype=torch.float64)
     assert torch.equal(filled(rows(4, 2)).take(others)[1], others)
 
 
-def test_norm_numbers_are_those_of_numpy() -> None:
+def test_norm_numbers_equal_those_of_numpy() -> None:
     norms = rows(101, 3).norm(dim=1)
     found = norm_numbers(norms)
     assert found["mean"] == pytest.approx(float(np.mean(norms.numpy())), rel=1e-12)

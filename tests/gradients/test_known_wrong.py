@@ -40,15 +40,15 @@ def test_clipping_to_infinity_as_a_way_to_read_a_norm_destroys_gradients(explode
     assert exploded.normalizer.weight.grad.isnan().all()  # type: ignore[union-attr]  # finite before
 
 
-def test_wandb_watch_hides_what_is_not_finite(exploded: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_watch_hides_non_finite_gradients(exploded: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: dict[str, wandb.Histogram] = {}
     monkeypatch.setattr(wandb, "run", SimpleNamespace(_log=lambda row, commit: logged.update(row)))
     from wandb.integration.torch.wandb_torch import TorchHistory
 
     history, gradient = TorchHistory(), exploded.head.weight.grad
     history.log_tensor_stats(gradient, "head")
-    assert sum(logged["head"].histogram) == 2  # of three values; the one that exploded is not shown
+    assert sum(logged["head"].histogram) == 2  # of three values; the exploded one is missing
     assert max(logged["head"].bins) == 1.0
     history.log_tensor_stats(torch.full((3,), math.nan), "normalizer")
-    assert "normalizer" not in logged  # nor does anything say that all have
+    assert "normalizer" not in logged  # and nothing reports that all have exploded
     assert ParameterNorms(exploded).of_gradients().max() == math.inf

@@ -21,7 +21,7 @@ def classifier(tiny_bert: Path) -> nn.Module:
     return Classifier(encoder, LayerNorm(encoder.dim), num_outputs=2, seed_init=0)
 
 
-def test_every_parameter_has_its_part(classifier: nn.Module) -> None:
+def test_every_parameter_belongs_to_one_part(classifier: nn.Module) -> None:
     parts = part_names(name for name, _ in classifier.named_parameters())
     assert set(parts.values()) == {
         "embeddings", "head", "normalizer", "pooler",
@@ -58,7 +58,7 @@ def by_hand(classifier: nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str
     return {part: math.sqrt(square) for part, square in squares.items()}
 
 
-def test_norms_are_those_of_a_loop(classifier: nn.Module) -> None:
+def test_norms_equal_those_of_a_loop(classifier: nn.Module) -> None:
     norms = ParameterNorms(classifier)
     draw = torch.Generator().manual_seed(0)
     for parameter in classifier.parameters():
@@ -94,7 +94,7 @@ def test_depth_profile_of_a_geometric_decay() -> None:
     assert all(math.isnan(value) for value in alone.values())
 
 
-def test_depth_profile_of_what_has_vanished() -> None:
+def test_depth_profile_of_vanished_gradients() -> None:
     found = depth_profile({"layer01/ffn": 0.0, "layer02/ffn": 3.0})
     assert (found["bottom"], found["bottom_to_top"]) == (0.0, 0.0)
     assert math.isnan(found["log_slope"])

@@ -1,4 +1,4 @@
-"""The layer norm at the end of an encoder, as `ln_strip` is given it."""
+"""The layer norm at the end of an encoder, as passed to `ln_strip`."""
 
 import torch
 from torch import nn

@@ -36,7 +36,7 @@ CONFIGS = {
     },
     "modernbert": _BERT
     | {
-        "local_attention": 8,  # shorter than the sequences: the window must matter
+        "local_attention": 8,  # shorter than the sequences, so that the window matters
         "global_attn_every_n_layers": 3,
         "attention_dropout": 0.1,
         "mlp_dropout": 0.1,
@@ -56,11 +56,11 @@ CONFIGS = {
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
     """Returns a function from a family (and changes of its config) to the folder of a random model."""
-    made: dict[tuple, str] = {}
+    saved: dict[tuple, str] = {}
 
     def make(family: str, **changes: object) -> str:
         key = (family, *sorted(changes.items()))
-        if key not in made:
+        if key not in saved:
             config = AutoConfig.for_model(family, **(CONFIGS[family] | changes))
             with torch.random.fork_rng():
                 torch.manual_seed(0)
@@ -69,8 +69,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
                     parameter.data.add_(0.15 * torch.randn_like(parameter))
             folder = tmp_path_factory.mktemp(family)
             model.save_pretrained(folder)
-            made[key] = str(folder)
-        return made[key]
+            saved[key] = str(folder)
+        return saved[key]
 
     return make
 
@@ -82,7 +82,7 @@ def _rows(lengths: list[int], seed: int) -> list[Tensor]:
 
 @pytest.fixture(scope="session")
 def make_batch() -> Callable[..., Batch]:
-    """Returns a function that makes a batch of random sequences; the same ones padded and packed."""
+    """Returns a function that creates a batch of random sequences; the same ones padded and packed."""
 
     def make(
         lengths: list[int], *, packed: bool = False, seed: int = 0, global_size: int | None = None, pad: int = PAD

@@ -1,4 +1,4 @@
-"""Callbacks for tests that must reach other processes, too: workers can load them."""
+"""Callbacks that workers can load, for tests over several processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Spike(Callback):
 
 
 class NaiveNorm(Callback):
-    """Reads the norm of all gradients as tutorials do: by ``.item()`` after each backward pass.
+    """Reads the norm of all gradients as tutorials do, by ``.item()`` after each backward pass.
 
     Under AMP it is of scaled gradients, with accumulation of each batch, and of one process's shards under FSDP.
     """

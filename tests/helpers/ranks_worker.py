@@ -60,7 +60,7 @@ def batches(seed: int, dtype: torch.dtype = torch.float64) -> Iterator[tuple[Ten
 
 
 def whole(**parts: Tensor) -> Record:
-    """Puts the parts of all processes together."""
+    """Concatenates the parts of all processes."""
     gathered = distributed.gather_objects({name: part.detach().clone() for name, part in parts.items()})
     return {name: torch.cat([theirs[name] for theirs in gathered]) for name in parts}
 
@@ -68,7 +68,7 @@ def whole(**parts: Tensor) -> Record:
 def build(path: Path, dtype: torch.dtype) -> Model:
     torch.manual_seed(0)
     config = OmegaConf.load(path)
-    if "warmup_steps" in config:  # fewer than the steps made here
+    if "warmup_steps" in config:  # fewer than the steps taken here
         config.warmup_steps = 3
     if "points" in config and dtype == torch.float32:
         # Between quantiles at a distance w, dz/dh is F'/phi(z) with F' = 1/((points - 1) w), and rounding h moves the
@@ -88,7 +88,7 @@ def build(path: Path, dtype: torch.dtype) -> Model:
 
 
 def train(path: Path, *, dtype: torch.dtype = torch.float64, accumulate: int = 1, **ddp: bool) -> list[Record]:
-    """Trains by the rule that a run follows, and returns what is to be the same however batches are split."""
+    """Trains as a run does, and returns the quantities that must not depend on the split of batches."""
     model = build(path, dtype)
     wrapped = DistributedDataParallel(model, **ddp) if distributed.is_active() else model
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -126,7 +126,7 @@ def deviation(records: list[Record], expected: list[Record]) -> dict[str, float]
 
 
 def unsynchronized() -> dict[str, bool]:
-    """Says whether BatchNorm(sync=False) keeps its promises in the parts of this process."""
+    """Returns whether BatchNorm(sync=False) normalizes by each part and stores statistics of the whole batch."""
     own, torchs = BatchNorm(INPUTS, sync=False).double(), nn.BatchNorm1d(INPUTS).double()
     pooled, outputs_agree, buffers_agree = nn.BatchNorm1d(INPUTS).double(), True, True
     for x, _, _ in batches(seed=3):
@@ -141,15 +141,15 @@ def unsynchronized() -> dict[str, bool]:
 
 
 def single_example() -> list[str]:
-    """Gives a global batch of one example; returns what each process says, and then that a good batch still works."""
+    """Returns each process's error for a global batch of one example, and checks that a good batch still works."""
     normalizer = BatchNorm(INPUTS)
     try:
         normalizer(torch.zeros(1 if distributed.rank() == 0 else 0, INPUTS))
-        said = "nothing"
+        message = "nothing"
     except InputError as error:
-        said = str(error)
+        message = str(error)
     normalizer(torch.zeros(2, INPUTS))
-    return distributed.gather_objects(said)
+    return distributed.gather_objects(message)
 
 
 def main() -> None:

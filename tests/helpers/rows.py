@@ -25,14 +25,14 @@ def embeddings(n: int = N, d: int = D, seed: int = 0) -> tuple[np.ndarray, np.nd
 
 
 def filled(rows: np.ndarray, labels: np.ndarray, *, cuts: tuple[int, ...] = (), **options: Any) -> Snapshot:
-    made = Snapshot(rows.shape[1], num_classes=C, **options)
+    snapshot = Snapshot(rows.shape[1], num_classes=C, **options)
     for part in np.split(np.arange(len(rows)), cuts):
-        made.update(torch.from_numpy(rows[part]), torch.from_numpy(labels[part]), torch.from_numpy(part))
-    return made
+        snapshot.update(torch.from_numpy(rows[part]), torch.from_numpy(labels[part]), torch.from_numpy(part))
+    return snapshot
 
 
 def assert_references(family: str, expected: Mapping[str, float], *, elsewhere: Collection[str] = ()) -> None:
-    """Asserts that each number of a family, but those tested ``elsewhere``, equals its reference on `embeddings`."""
+    """Asserts that each number of a family, except those tested ``elsewhere``, equals its reference on `embeddings`."""
     rows, labels = embeddings()
     found = describe(filled(rows, labels, cuts=(7, 100)))
     names = {name for name in found if name.partition("/")[0] == family}

@@ -1,4 +1,4 @@
-"""What tests read of a run, and how they interrupt one."""
+"""Reads the files of a run, and interrupts runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def logged_steps(run: SimpleNamespace) -> list[int]:
 
 @contextlib.contextmanager
 def crashing(owner: Any, name: str, when: Callable[..., bool] = lambda *arguments: True) -> Iterator[None]:
-    """Lets a function of ``owner`` crash when its arguments are such; what runs within must end by that."""
+    """Makes a function of ``owner`` crash if its arguments match; the block must end by that crash."""
     original = getattr(owner, name)
 
     def crash(*arguments: Any) -> Any:
@@ -60,5 +60,5 @@ def crashing(owner: Any, name: str, when: Callable[..., bool] = lambda *argument
 
 
 def crashing_before(batch: int) -> contextlib.AbstractContextManager[None]:
-    """Lets training crash before a batch, counted over all epochs."""
+    """Makes training crash before a batch, counted over all epochs."""
     return crashing(FineTuner, "training_step", lambda self, *_: self.trainer.fit_loop.total_batch_idx == batch)

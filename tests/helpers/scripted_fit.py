@@ -1,4 +1,4 @@
-"""A fit of Lightning's real trainer, whose steps return what a script says."""
+"""A fit of Lightning's real trainer, whose steps return scripted outputs."""
 
 from __future__ import annotations
 
@@ -26,18 +26,34 @@ class Scripted(pl.LightningModule):
     def __init__(self, script: Sequence[Outputs]) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
-        self._script = script
+        self.script = script
 
     def training_step(self, batch: torch.Tensor, batch_idx: int) -> Outputs:
-        step = self._script[self.trainer.fit_loop.total_batch_idx]
+        step = self.script[self.trainer.fit_loop.total_batch_idx]
         return {**step, "loss": step["loss"] * self.weight.sum()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.0)
 
 
-def fit(script: Sequence[Outputs], *callbacks: Callback, resume: Any = None, **options: Any) -> pl.Trainer:
-    """Fits on CPU, one batch an item of ``script``; numbers are logged every second step."""
+class Validated(Scripted):
+    """Validations log ``select/score``: ``scores[i]`` in the one that ends with training batch ``every * (i + 1)``."""
+
+    def __init__(self, script: Sequence[Outputs], scores: Sequence[float]) -> None:
+        super().__init__(script)
+        self._scores, self._every = scores, len(script) // len(scores)
+
+    def validation_step(self, batch: torch.Tensor, batch_idx: int) -> Outputs:
+        score = self._scores[self.trainer.global_step // self._every - 1]
+        self.log("select/score", torch.tensor(score), batch_size=1)
+        return {"h": batch}
+
+
+def fit(
+    script: Sequence[Outputs] | Scripted, *callbacks: Callback, resume: Any = None, val: Any = None, **options: Any
+) -> pl.Trainer:
+    """Fits on CPU, one batch per item of ``script``; numbers are logged every second step."""
+    module = script if isinstance(script, Scripted) else Scripted(script)
     settings = {
         "accelerator": "cpu",
         "max_epochs": 1,
@@ -46,11 +62,12 @@ def fit(script: Sequence[Outputs], *callbacks: Callback, resume: Any = None, **o
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
         **options,
     }
     trainer = pl.Trainer(callbacks=[*callbacks], **settings)
-    loader = torch.utils.data.DataLoader(torch.zeros(len(script), 1))
-    trainer.fit(Scripted(script), loader, ckpt_path=resume, weights_only=False)
+    loader = torch.utils.data.DataLoader(torch.zeros(len(module.script), 1))
+    trainer.fit(module, loader, val, ckpt_path=resume, weights_only=False)
     return trainer
 
 

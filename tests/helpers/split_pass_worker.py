@@ -12,13 +12,13 @@ from clsnorm.statistics import describe
 
 
 def numbers(rows: dict[str, torch.Tensor], *, rank: int, size: int, batch: int, most: int | None) -> dict[str, float]:
-    """All statistics of a pass over ``rows`` in global batches, of which each process has its part."""
+    """All statistics of a pass over ``rows`` in global batches, each split over the processes."""
     ids = rows["example_ids"].numpy()
     seen = SplitPass(rows["h"].shape[1], num_classes=3, ids=ids[fixed_rows(ids, most)], points=["h"])
     for start in range(0, len(rows["h"]), batch):
         whole = {name: values[start : start + batch] for name, values in rows.items()}
         part = {name: values.tensor_split(size)[rank] for name, values in whole.items()}
-        taps = {"layer01": part["h"]} if len(part["h"]) else {}  # a process without rows knows of no such place
+        taps = {"layer01": part["h"]} if len(part["h"]) else {}  # a process without rows has no such place
         seen.update(part, taps)
     seen.all_reduce()
     return {

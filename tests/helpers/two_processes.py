@@ -1,4 +1,4 @@
-"""What each of several processes does in test_finetuner.py, and the test's own process, which has all.
+"""The work of each process in test_finetuner.py, and of the test's process, which has all examples.
 
 ``python two_processes.py MODEL_FOLDER OUTPUT_FOLDER``, with torchrun's environment variables.
 """
@@ -25,7 +25,7 @@ GLOBAL_SIZES = (6, 5, 1, 4)  # with two processes: even, uneven, and one process
 
 
 def part_of(lengths: list[int], first_id: int, *, index: int, count: int) -> Batch:
-    """Packs this process's share of a global batch; labels and tokens depend on the example alone."""
+    """Packs this process's share of a global batch; labels and tokens depend only on the example."""
     chosen = np.array_split(np.arange(len(lengths)), count)[index]
     own = [lengths[i] for i in chosen]
     ids = torch.tensor([first_id + int(i) for i in chosen], dtype=torch.long)
@@ -81,7 +81,7 @@ class Losses(pl.Callback):
         self.seen: list[float] = []
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        value = trainer.callback_metrics.get("train/loss")  # logged by the first process alone
+        value = trainer.callback_metrics.get("train/loss")  # logged by the first process only
         self.seen.append(float("nan") if value is None else float(value))
 
 

@@ -1,4 +1,4 @@
-"""Reads the file that W&B keeps of an offline run; wandb itself has no reader for Python."""
+"""Reads the file that W&B writes for an offline run; wandb itself has no reader for Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def wandb_records(path: Path) -> Iterator[object]:
     import wandb
     from wandb.proto.wandb_internal_pb2 import Record
 
-    wandb.teardown()  # its own process writes the file, and the last of it after a run has ended
+    wandb.teardown()  # another process writes the file, and finishes after the run has ended
     data, position, pending = path.read_bytes(), 7, b""
     while position + 7 <= len(data):
         left = 32768 - position % 32768

@@ -1,4 +1,4 @@
-"""One process for each device that exists."""
+"""One process per existing device."""
 
 import os
 from functools import partial
@@ -25,7 +25,7 @@ def test_more_processes_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         count({**CPU, "devices": 3})
 
 
-def test_devices_beyond_what_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_devices_than_exist_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     gpu = {**CPU, "accelerator": "gpu"}
     assert count({**gpu, "devices": "auto"}) == 2

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from clsnorm.command.status import run_command
-from clsnorm.launch.one_machine import exit_status, launch
+from clsnorm.launch.one_machine import WorkerError, exit_status, launch
 
 ROOT = Path(__file__).parents[2]
 TWO = ["trainer=ddp_cpu"]
@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
 
 
 @pytest.mark.slow
-def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
+def test_a_refusal_by_a_worker_is_one_line_and_creates_nothing(
     command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
 ) -> None:
     done = command(*tiny_overrides, *TWO, "data.label=gone")
@@ -53,7 +53,7 @@ def test_refusal_by_a_worker_is_one_line_and_leaves_nothing(
     assert not (workspace / "runs").exists()
 
 
-def test_a_worker_s_crash_is_told_shortly(
+def test_a_worker_s_crash_is_reported_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = {"kind": "ZeroDivisionError", "message": "by\nzero", "traceback": "Traceback (most recent call last) ..."}
@@ -64,18 +64,20 @@ def test_a_worker_s_crash_is_told_shortly(
 
     monkeypatch.setattr(subprocess, "run", crash)
     monkeypatch.setattr(sys, "argv", ["train.py"])
-    assert (
-        run_command(lambda: launch(tmp_path, processes=2, accelerator="cpu", task="clsnorm.experiment.job:work")) == 1
-    )
-    told = capsys.readouterr().err
-    assert told == f"error: a worker crashed: ZeroDivisionError: by zero (its traceback: {tmp_path / 'error.json'})\n"
+    task = {"processes": 2, "accelerator": "cpu", "task": "clsnorm.experiment.job:work"}
+    with pytest.raises(WorkerError, match="a worker crashed: ZeroDivisionError"):
+        launch(tmp_path, **task)
+    assert run_command(lambda: launch(tmp_path, **task)) == 1
+    printed = capsys.readouterr().err
+    traceback = f"(its traceback: {tmp_path / 'error.json'})"
+    assert printed == f"error: a worker crashed: ZeroDivisionError: by zero {traceback}\n"
 
 
 @pytest.mark.parametrize(
     ("codes", "status"),
     [([1, -15], 1), ([-9, 1], 137), ([-9, -15], 137), ([-15], 143), ([2, 2], 1)],
 )
-def test_status_is_of_the_worker_that_failed_by_itself(codes: list[int], status: int) -> None:
+def test_the_exit_status_ignores_workers_ended_by_the_launcher(codes: list[int], status: int) -> None:
     assert exit_status(codes) == status
 
 
@@ -117,8 +119,8 @@ def endless_run(tiny_overrides: list[str], folder: Path) -> subprocess.Popen[str
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; the parent's death is told to workers on Linux only")
-def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspace: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc; workers learn of the parent's death on Linux only")
+def test_killing_the_parent_ends_all_workers(tiny_overrides: list[str], workspace: Path) -> None:
     folder = workspace / "run"
     parent = endless_run(tiny_overrides, folder)
     parent.send_signal(signal.SIGKILL)
@@ -128,11 +130,11 @@ def test_killing_the_parent_leaves_no_worker(tiny_overrides: list[str], workspac
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_killing_a_worker_ends_the_run_and_is_told(tiny_overrides: list[str], workspace: Path) -> None:
+def test_killing_a_worker_ends_the_run_and_is_reported(tiny_overrides: list[str], workspace: Path) -> None:
     folder = workspace / "run"
     parent = endless_run(tiny_overrides, folder)
     os.kill(max(workers_of(folder)), signal.SIGKILL)
-    _, said = parent.communicate(timeout=60)
+    _, printed = parent.communicate(timeout=60)
     assert parent.returncode == 1
-    assert "a worker was killed by SIGKILL" in said
+    assert "a worker was killed by SIGKILL" in printed
     assert not workers_of(folder)

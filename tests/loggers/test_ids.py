@@ -1,4 +1,4 @@
-"""The ids under which loggers know a run."""
+"""The ids of a run in the loggers."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_another_logger_is_finalized(tmp_path: Path, results: Any, status: str) 
     assert found == [status]
 
 
-def test_what_cannot_work_is_refused(tmp_path: Path) -> None:
+def test_loggers_that_cannot_work_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"logger\.own: .*'folder'.*only subclasses of clsnorm\.loggers\.RunLogger"):
         build("Stranger", tmp_path)
     with pytest.raises(InputError, match=r"logger\.own: .*Uninstalled needs a package .*comet_ml"):

@@ -21,7 +21,7 @@ def test_rows_of_one_step_are_merged_and_columns_grow(tmp_path: Path) -> None:
     ]
 
 
-def test_saving_in_the_middle_of_a_step_makes_no_second_row(tmp_path: Path) -> None:
+def test_saving_within_a_step_adds_no_second_row(tmp_path: Path) -> None:
     log = MetricsCsv(tmp_path / "metrics.csv")
     log.log_metrics({"train/loss": 0.5}, step=1)
     log.save()
@@ -32,7 +32,7 @@ def test_saving_in_the_middle_of_a_step_makes_no_second_row(tmp_path: Path) -> N
     assert read(tmp_path / "metrics.csv")[0]["train/loss"] == "0.5"
 
 
-def test_resume_drops_what_will_be_logged_again(tmp_path: Path) -> None:
+def test_a_resume_drops_rows_that_will_be_logged_again(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     first = MetricsCsv(path)
     for step in range(5):

@@ -7,7 +7,7 @@ from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.normalizers import Identity, LayerNorm
 
 
-def test_head_depends_on_its_seed_alone_and_leaves_the_global_state_alone(tiny):
+def test_head_depends_only_on_its_seed_and_does_not_change_the_global_state(tiny):
     encoder = Encoder(tiny("bert"))
     torch.manual_seed(5)
     state = torch.random.get_rng_state()

@@ -1,4 +1,4 @@
-"""The LightningModule: what it optimizes, logs and saves, alone and over processes."""
+"""The LightningModule: training, logging and saving on one process and on two."""
 
 import contextlib
 import functools
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
 
-from clsnorm.model import Classifier, Encoder, FineTuner
+from clsnorm.model import Classifier, Encoder
 from clsnorm.model.scores import Scores
 from clsnorm.normalizers import Identity, PowerNorm
 from clsnorm.optim import AdamW
@@ -72,7 +72,7 @@ def test_twenty_steps_equal_transformers_own_classifier(tiny, make_batch, shared
 
 @pytest.fixture(scope="module")
 def two(tiny, tmp_path_factory):
-    """What two gloo processes found: one spawn for all tests below."""
+    """Results of two gloo processes: one start for all tests below."""
     out = tmp_path_factory.mktemp("two")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -120,7 +120,7 @@ def test_two_processes_score_as_one(one, two):
     for result in two:
         assert result["select"] == pytest.approx(one["select"], abs=1e-6)
         assert result["reports"] == pytest.approx(one["reports"], abs=1e-6)
-        assert result["regression"] == one["regression"]  # bit for bit, although one process had nothing
+        assert result["regression"] == one["regression"]  # equal to the bit, although one process had no examples
     assert one["reports"]["report/loss"] != pytest.approx(one["reports"]["report_mismatched/loss"])
 
 
@@ -167,7 +167,7 @@ class Collect(pl.Callback):
         self.steps.append(outputs)
 
 
-def test_steps_return_what_observers_need(tiny, shared):
+def test_steps_return_the_outputs_that_observers_need(tiny, shared):
     collect = Collect()
     tuner = shared.finetuner(tiny("bert"))
     shared.trainer(callbacks=[collect], max_epochs=1).fit(tuner, shared.batches(0, index=0, count=1))
@@ -181,7 +181,7 @@ def test_steps_return_what_observers_need(tiny, shared):
     )
 
 
-def test_dropout_masks_follow_their_seed_alone(tiny, shared):
+def test_dropout_masks_depend_only_on_their_seed(tiny, shared):
     def train(seed_dropout, spoil):
         collect = Collect(spoil)
         tuner = shared.finetuner(tiny("bert"), dropout=0.3, seed_dropout=seed_dropout)
@@ -244,7 +244,7 @@ def test_encoder_stays_in_training_mode_and_the_schedule_steps(tiny, shared):
 
 
 class Scaled(MixedPrecision):
-    """Scales the loss as half precision does, and computes in float32 all the same."""
+    """Scales the loss as half precision does, but computes in float32."""
 
     def __init__(self):
         super().__init__("16-mixed", "cpu", scaler=torch.amp.GradScaler("cpu", init_scale=2.0**12, growth_interval=2))
@@ -260,19 +260,15 @@ def test_powernorm_gets_the_loss_scale(tiny, shared):
         tuner.classifier.normalizer = PowerNorm(24, warmup_steps=1)
         shared.trainer(plugins=plugins).fit(tuner, shared.batches(0, index=0, count=1))
         averages.append(tuner.classifier.normalizer.nu)
-    assert float(tuner.classifier.normalizer.loss_scale) > 2.0**12  # it grew on the way
+    assert float(tuner.classifier.normalizer.loss_scale) > 2.0**12  # it has grown
     assert float(averages[0].abs().max()) > 1e-3
     torch.testing.assert_close(averages[1], averages[0], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", [AdamW, functools.partial(torch.optim.AdamW, fused=True)])
 def test_unscaling_is_left_to_the_scaler(tiny, shared, optimizer):
-    """Lightning refuses to clip the gradients of an optimizer that unscales them itself, also in bf16-mixed."""
+    """Lightning refuses to clip the gradients of an optimizer that unscales them, even in bf16-mixed."""
     tuner = shared.finetuner(tiny("bert"), optimizer=functools.partial(optimizer, lr=1e-3))
     fitter = shared.trainer(plugins=[Scaled()], gradient_clip_val=1.0)
     fitter.fit(tuner, shared.batches(0, index=0, count=1))
     assert not _optimizer_handles_unscaling(fitter.optimizers[0])
-
-
-def test_finetuner_is_exported():
-    assert FineTuner.__module__ == "clsnorm.model.finetuner"

@@ -78,7 +78,7 @@ def test_function_matched_head_gives_the_logits_of_identity(kind: type[Normalize
         (BatchNorm, "from each training batch"),
     ],
 )
-def test_what_cannot_be_matched_is_refused(kind: type[Normalizer], reason: str) -> None:
+def test_a_normalizer_that_cannot_be_matched_is_refused(kind: type[Normalizer], reason: str) -> None:
     head = drawn_head()
     before = head.weight.clone()
     with pytest.raises(InputError, match=reason):
@@ -87,7 +87,7 @@ def test_what_cannot_be_matched_is_refused(kind: type[Normalizer], reason: str) 
 
 
 @pytest.mark.parametrize("regression", [False, True])
-def test_first_step_is_what_adam_does(regression: bool) -> None:
+def test_the_first_step_equals_adam_s(regression: bool) -> None:
     head, z = drawn_head(), embeddings(40)
     labels = torch.arange(40) % CLASSES
     if regression:
@@ -101,7 +101,7 @@ def test_first_step_is_what_adam_does(regression: bool) -> None:
 
 
 def test_first_step_grows_with_the_embeddings_and_adds_the_mean_up() -> None:
-    # Where all embeddings are one and the same, each class moves by their 1-norm (plus one for the bias).
+    # If all embeddings are equal, each class moves by their 1-norm (plus one for the bias).
     same = embeddings(1).expand(9, DIM)
     assert first_step(drawn_head(), same, torch.arange(9) % 2, regression=False) == pytest.approx(
         1 + float(same[0].abs().sum()), rel=1e-5
@@ -147,7 +147,7 @@ def test_a_rate_matched_step_moves_the_logits_as_far_as_identity_does(tiny) -> N
     assert moved[Standardize] == pytest.approx(moved[Identity], rel=1e-2)
 
 
-def test_matching_leaves_running_statistics_alone(tiny) -> None:
+def test_matching_does_not_change_running_statistics(tiny) -> None:
     classifier = build(tiny, BatchNorm(DIM))
     classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
     assert int(classifier.normalizer.num_batches_tracked) == 0
@@ -177,7 +177,7 @@ def test_the_step_is_measured_over_several_batches(tiny) -> None:
     assert max(each) > 1.01 * min(each)
 
 
-def test_a_rate_that_no_step_has_is_refused(tiny) -> None:
+def test_matching_the_rate_of_a_step_of_zero_is_refused(tiny) -> None:
     classifier = build(tiny, Identity(DIM), rate_matched=True, head=partial(nn.Linear, bias=False))
     with pytest.raises(InputError, match=r"a first step that moves the logits.*rate_matched=false"):
         classifier.match([(torch.zeros(4, DIM), torch.arange(4) % CLASSES)], regression=False)
@@ -221,7 +221,7 @@ def test_a_folded_head_differs_by_rounding_alone(kind: type[Normalizer], dim: in
     assert kind is Identity or not torch.allclose(head(h).double(), exact, atol=1e-3)
 
 
-def test_what_cannot_be_folded_is_refused() -> None:
+def test_a_normalizer_or_head_that_cannot_be_folded_is_refused() -> None:
     with pytest.raises(InputError, match=r"affine in evaluation, to fold into the head, but LayerNorm is not"):
         fold(drawn_head(), LayerNorm(DIM))
     with pytest.raises(InputError, match=r"linear head to fold a normalizer into, but got CosineHead"):
@@ -275,7 +275,7 @@ def test_cosine_head_starts_from_the_weights_of_the_linear_one_and_learns(tiny) 
     assert float(classifier.first_steps[0]) == pytest.approx(moved, rel=0.02)  # float32 differences of small steps
 
 
-def test_what_a_cosine_head_cannot_do_is_refused(tiny) -> None:
+def test_uses_that_a_cosine_head_does_not_support_are_refused(tiny) -> None:
     with pytest.raises(InputError, match=r"a number to predict\. Use classifier=linear"):
         CosineHead(DIM, 1)
     with pytest.raises(InputError, match=r"classifier\.head\.scale.*-1"):

@@ -1,21 +1,17 @@
-"""Controls of the head and recalibration in whole runs."""
+"""Controls of the head in whole runs."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
-from runs import crashing_before, metrics, results, weights
+from runs import metrics
 
 from clsnorm.errors import InputError
-from clsnorm.experiment.recalibration import Recalibration
 from clsnorm.model import FineTuner
-from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]
 SHORT = ("data.max_train_examples=64", "callbacks=none")
@@ -60,57 +56,16 @@ def test_a_refused_match_leaves_nothing_behind(train: Train, workspace: Path) ->
     assert not list(workspace.glob("runs/*"))
 
 
-@pytest.mark.parametrize("batch", [5, 8, 11])
-def test_a_matched_and_recalibrated_run_resumes_bit_equal(train: Train, batch: int) -> None:
-    overrides = (*MATCHED, "classifier.recalibrate_every=1", "trainer.max_epochs=3", "checkpoint_every=1")
-    whole = train(*overrides)
-    expected, numbers = weights(whole), metrics(whole)
-    shutil.rmtree(whole.folder)
-    with crashing_before(batch):
-        train(*overrides)
-    resumed = train(*overrides)
-    assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
-    assert metrics(resumed)["head/rate"] == numbers["head/rate"] != 1
-
-
-def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    counts: list[int] = []
-    original = Recalibration.on_train_epoch_start
-
-    def count(self: Recalibration, trainer: Any, module: Any) -> None:
-        before = module.classifier.normalizer.location.clone()
-        original(self, trainer, module)
-        counts.append(int(not torch.equal(before, module.classifier.normalizer.location)))
-
-    monkeypatch.setattr(Recalibration, "on_train_epoch_start", count)
-    once = train("normalizer=standardize", "trainer.max_epochs=1", *SHORT)
-    counts.clear()
-    run = train("normalizer=standardize", "classifier.recalibrate_every=2", "trainer.max_epochs=5", *SHORT)
-    assert counts == [0, 0, 1, 0, 1]
-    events = [row for row in RunFolder(run.folder).read_events() if row["kind"] == "recalibrated"]
-    assert len(events) == 2
-    cost = results(run)["calibration_seconds"]
-    first = results(once)["calibration_seconds"]
-    assert cost == pytest.approx(first + sum(float(row["value"]) for row in events), abs=2e-3)
-    counts.clear()
-    train("normalizer=standardize", "trainer.max_epochs=3", *SHORT)
-    assert counts == [0, 0, 0]
-    with pytest.raises(InputError, match="recalibrate_every` to be null or a whole number of at least 1"):
-        train("normalizer=standardize", "classifier.recalibrate_every=0", *SHORT)
-    with pytest.raises(InputError, match=r"a calibrated normalizer for classifier\.recalibrate_every=1, but LayerNorm"):
-        train("normalizer=layernorm", "classifier.recalibrate_every=1", *SHORT)
-
-
 def test_an_optimizer_of_torch_is_given_the_matched_rate(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, float]] = []
     original = FineTuner.configure_optimizers
 
     def configure(self: Any) -> Any:
-        made = original(self)
-        rates = {id(p): group["initial_lr"] for group in made["optimizer"].param_groups for p in group["params"]}
+        configured = original(self)
+        rates = {id(p): group["initial_lr"] for group in configured["optimizer"].param_groups for p in group["params"]}
         head, encoder = self.classifier.head.weight, next(self.classifier.encoder.parameters())
         seen.append({"factor": rates[id(head)] / rates[id(encoder)], "rate": float(self.classifier.head_rate)})
-        return made
+        return configured
 
     monkeypatch.setattr(FineTuner, "configure_optimizers", configure)
     options = ("~optimizer.layer_decay", "~optimizer.head_lr_factor", "optimizer._target_=torch.optim.AdamW")

@@ -1,4 +1,4 @@
-"""Where [CLS] can be read in a classifier."""
+"""The places of [CLS] in a classifier."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_the_head_reads_the_tap_or_z(tap, head, tiny, make_batch):
     assert last_layer(found) == "layer03"
 
 
-def test_tapping_lasts_as_long_as_its_block(tiny, make_batch):
+def test_tapping_ends_with_its_block(tiny, make_batch):
     encoder, batch = Encoder(tiny("bert")).eval(), make_batch([5, 3])
     with torch.no_grad(), tapping(encoder) as found:
         embeddings = encoder(batch)

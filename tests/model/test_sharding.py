@@ -23,7 +23,7 @@ FAMILIES = ["bert", "roberta", "electra", "albert", "distilbert", "modernbert", 
 
 @pytest.fixture
 def mesh() -> Iterator[DeviceMesh]:
-    """A group of this process alone."""
+    """A process group of this process only."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield init_device_mesh("cpu", (1,))
     dist.destroy_process_group()
@@ -43,7 +43,7 @@ def whole(value: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_layers_are_units_and_nothing_else_changes(
+def test_layers_are_sharding_units_and_outputs_and_gradients_stay_equal(
     family: str, tiny: Callable[..., str], make_batch: Callable[..., Batch], mesh: DeviceMesh
 ) -> None:
     encoder = Encoder(tiny(family), tap="hidden", attention="eager", dropout=0.0 if family != "albert" else None)
@@ -53,7 +53,7 @@ def test_layers_are_units_and_nothing_else_changes(
     weights = {name: value.clone() for name, value in classifier.state_dict().items()}
 
     shard(classifier, mesh)
-    shard(classifier, mesh)  # as the next stage asks again
+    shard(classifier, mesh)  # the next stage calls it again
     units = [name for name, module in classifier.named_modules() if isinstance(module, FSDPModule)]
     assert len(units) == (1 if family == "albert" else 4)  # three layers and the rest; ALBERT's layers are one
     assert all(isinstance(parameter, DTensor) for parameter in classifier.parameters())
@@ -62,7 +62,7 @@ def test_layers_are_units_and_nothing_else_changes(
     assert sharded.keys() == gradients.keys()
     assert all(torch.equal(sharded[name], gradient) for name, gradient in gradients.items())
     with torch.no_grad():
-        assert torch.equal(classifier.embed(batch), before.h)  # not by way of the root's forward
+        assert torch.equal(classifier.embed(batch), before.h)  # not through the root's forward
     state = classifier.state_dict()
     assert state.keys() == weights.keys()
     assert all(torch.equal(whole(value), weights[name]) for name, value in state.items() if "first_steps" not in name)

@@ -35,7 +35,7 @@ def rows() -> Callable[..., torch.Tensor]:
 
 @pytest.fixture
 def build() -> Callable[..., Normalizer]:
-    """Builds the normalizer of a YAML file; calibrates it on ``on`` if it wants that."""
+    """Builds the normalizer of a YAML file; calibrates it on ``on`` if it needs calibration."""
 
     def build(
         key: str, dim: int = 6, *, on: torch.Tensor | None = None, dtype: torch.dtype = torch.float32, **options: object
@@ -76,7 +76,7 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
 
 @pytest.fixture
 def agree(dtype: torch.dtype, record_property: Callable[[str, object], None]) -> Callable[..., None]:
-    """Compares with a reference; ``--junitxml`` keeps the largest deviation, relative where values exceed one."""
+    """Compares with a reference; ``--junitxml`` stores the largest deviation, relative where values exceed one."""
     largest = 0.0
 
     def agree(own: object, expected: object, *, tolerance: float | None = None) -> None:

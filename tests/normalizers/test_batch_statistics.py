@@ -9,7 +9,7 @@ from clsnorm.normalizers.batch_statistics import RunningAverage, global_covarian
 ROWS = 1e3 + torch.randn(40, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-def test_mean_variance_and_covariance_are_those_of_torch() -> None:
+def test_mean_variance_and_covariance_equal_those_of_torch() -> None:
     mean, variance, count = global_variance(ROWS)
     _, covariance, _ = global_covariance(ROWS)
     assert count == 40

@@ -57,13 +57,13 @@ def test_every_exported_normalizer_has_a_yaml() -> None:
     assert {get_class(OmegaConf.load(path)["_target_"]) for path in CONF.glob("*.yaml")} == concrete
 
 
-def test_every_normalizer_is_held_against_a_reference(key: str) -> None:
+def test_every_normalizer_is_compared_with_a_reference(key: str) -> None:
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_reference*.py"))
     assert f'"{key}"' in tests
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_keeps_shape_and_type(key: str, ready: Build, rows: Rows, dtype: torch.dtype) -> None:
+def test_output_has_the_shape_and_type_of_the_input(key: str, ready: Build, rows: Rows, dtype: torch.dtype) -> None:
     normalizer = ready(key)
     for training in (True, False):
         h = rows(9, dtype=dtype)
@@ -117,12 +117,12 @@ def test_wrong_options_are_refused(key: str, build: Build) -> None:
         *(("groupnorm", {"groups": wrong}, r"Give one of \[1, 2, 3\]") for wrong in (0, 4, 6, True, 1.5, "two")),
     ],
 )
-def test_options_that_make_no_sense_are_refused(name: str, options: dict, message: str, build: Build) -> None:
+def test_contradictory_options_are_refused(name: str, options: dict, message: str, build: Build) -> None:
     with pytest.raises(InputError, match=message):
         build(name, **options)
 
 
-def test_calibration_is_what_it_says(key: str, build: Build, rows: Rows) -> None:
+def test_calibration_follows_its_contract(key: str, build: Build, rows: Rows) -> None:
     normalizer = build(key)
     if normalizer.calibration is None:
         with pytest.raises(InputError, match="needs none"):
@@ -238,7 +238,7 @@ def test_evaluation_is_independent_of_the_batch(key: str, ready: Build, rows: Ro
     assert_equal_states(normalizer, before)
 
 
-def test_says_whether_it_mixes_the_batch(key: str, build: Build, ready: Build, rows: Rows) -> None:
+def test_mixes_batch_is_declared_truthfully(key: str, build: Build, ready: Build, rows: Rows) -> None:
     h = rows(8, seed=5)
     changed = h.clone()
     changed[1:] = 3 * changed[1:]
@@ -249,7 +249,7 @@ def test_says_whether_it_mixes_the_batch(key: str, build: Build, ready: Build, r
     assert differs is normalizer.mixes_batch
 
 
-def test_says_whether_it_mixes_gradients(key: str, build: Build, ready: Build, rows: Rows) -> None:
+def test_mixes_gradients_is_declared_truthfully(key: str, build: Build, ready: Build, rows: Rows) -> None:
     shared = False
     for normalizer in (build(key, on=rows(64)), ready(key)):
         h = rows(8, seed=5).requires_grad_()
@@ -258,7 +258,7 @@ def test_says_whether_it_mixes_gradients(key: str, build: Build, ready: Build, r
     assert shared is normalizer.mixes_gradients
 
 
-def test_smallest_batch_is_what_it_says(key: str, ready: Build, rows: Rows) -> None:
+def test_batches_below_min_batch_size_are_refused(key: str, ready: Build, rows: Rows) -> None:
     normalizer = ready(key)
     before = copy.deepcopy(normalizer)
     for size in range(1, normalizer.min_batch_size):

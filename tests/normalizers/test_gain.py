@@ -9,13 +9,13 @@ import clsnorm.normalizers
 from clsnorm.normalizers import BatchWhitening, Normalizer, PowerNorm, TruncatedWhitening
 from clsnorm.statistics import Moments
 
-KNOWN_NONE = (BatchWhitening, PowerNorm)  # no bound in closed form; a backward pass that is no Jacobian's
+KNOWN_NONE = (BatchWhitening, PowerNorm)  # no bound in closed form; a backward pass that is not that of its Jacobian
 
 
 def largest_singular_values(normalizer: Normalizer, h: torch.Tensor) -> torch.Tensor:
     """Of each example's Jacobian, ``(B,)``; of the whole batch's, ``(1,)``, where the normalizer mixes it.
 
-    A normalizer in training moves: each call starts from the same state.
+    Training changes a normalizer, so each call starts from the same state.
     """
     state = {name: value.clone() for name, value in normalizer.state_dict().items()}
 
@@ -44,7 +44,7 @@ def test_no_gradient_grows_by_more(
     h = spoil(rows(8, seed=7, dtype=torch.float64), factor)
     largest = largest_singular_values(normalizer, h)
     bound = normalizer.gain_bound(h)
-    if bound is None:  # a class need not know one; of those that come along, these alone do not
+    if bound is None:  # a class need not have one; of the built-in ones only these do not
         shipped = type(normalizer).__name__ in clsnorm.normalizers.__all__
         assert isinstance(normalizer, KNOWN_NONE) or not shipped
         return

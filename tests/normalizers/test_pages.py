@@ -22,7 +22,7 @@ def test_examples_run(path: Path) -> None:
     assert result.failed == 0
 
 
-def test_each_class_has_a_formula_of_its_own() -> None:
+def test_different_classes_have_different_formulas() -> None:
     table = (ROOT / "docs" / "normalizers" / "README.md").read_text(encoding="utf-8")
     formulas = dict(re.findall(r"^\| `([a-z0-9_]+)` \| `(z = .*?)` \|", table, re.MULTILINE))
     assert sorted(formulas) == KEYS

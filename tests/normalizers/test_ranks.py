@@ -1,4 +1,4 @@
-"""Every normalizer: several processes that share each batch do what one process does with all of it."""
+"""Every normalizer: several processes that share each batch equal one process with the whole batch."""
 
 import subprocess
 import sys
@@ -35,6 +35,6 @@ def test_unsynchronized_batchnorm_takes_each_parts_statistics(results: dict, siz
 
 @pytest.mark.parametrize("size", [2, 3])
 def test_a_global_batch_of_one_is_refused_by_every_process(results: dict, size: int) -> None:
-    said = results[size, "single example"]
-    assert len(said) == size
-    assert all("global batch of at least 2 examples" in message and "but got 1" in message for message in said)
+    messages = results[size, "single example"]
+    assert len(messages) == size
+    assert all("global batch of at least 2 examples" in message and "but got 1" in message for message in messages)

@@ -57,7 +57,7 @@ def test_reference_of_ghostbn(build: Build, batches: list[Tensor], agree: Agree)
     """`GhostBatchNorm` against torch's `BatchNorm1d` on one virtual batch after the other."""
     own, reference = build("ghostbn", dtype=batches[0].dtype), nn.BatchNorm1d(6).double()
     for h in batches:
-        parts = np.split(np.arange(len(h)), range(8, len(h) - 7, 8))  # eights; the last one takes the rest
+        parts = np.split(np.arange(len(h)), range(8, len(h) - 7, 8))  # eights; the last one has the rest
         agree(own(h), torch.cat([reference(h[part].double()) for part in parts]))
     for name in ("running_mean", "running_var"):
         agree(own.get_buffer(name), reference.get_buffer(name))
@@ -88,7 +88,7 @@ def test_reference_of_batchrenorm(build: Build, batches: list[Tensor], agree: Ag
         agree(h.grad, r / deviation * (upstream - upstream.mean(0) - inner * (inner * upstream).mean(0)))
         mean.add(batch_mean)
         variance.add(x.var(0))
-    assert inside.all()  # where r and q are cut off they are constants anyhow
+    assert inside.all()  # where r and q are cut off they are constants
     expected = (wide(batches[0]) - mean.value()) / np.sqrt(variance.value() + 1e-5)
     agree(own.eval()(batches[0]), expected)
 
@@ -143,7 +143,7 @@ def test_powernorm_under_a_gradient_scaler(build: Build, rows: Rows) -> None:
 
 
 @pytest.mark.parametrize("wrong", [float("inf"), float("nan")])
-def test_an_overflow_leaves_powernorm_as_it_was(build: Build, rows: Rows, wrong: float) -> None:
+def test_an_overflow_does_not_change_powernorm(build: Build, rows: Rows, wrong: float) -> None:
     normalizer = build("powernorm")
     for factor in (1.0, wrong, 1.0):
         h = rows(16).requires_grad_()
@@ -154,14 +154,14 @@ def test_an_overflow_leaves_powernorm_as_it_was(build: Build, rows: Rows, wrong:
 
 
 @pytest.mark.parametrize("name", ["powernorm", "dbn"])
-def test_a_second_derivative_is_refused_where_there_is_none(name: str, build: Build, rows: Rows) -> None:
+def test_an_undefined_second_derivative_is_refused(name: str, build: Build, rows: Rows) -> None:
     h = rows(16).requires_grad_()
     (gradient,) = torch.autograd.grad((build(name)(h) ** 3).sum(), h, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
 
 
-def test_filled_up_blocks_do_not_count(build: Build, rows: Rows) -> None:
+def test_padding_of_blocks_does_not_count(build: Build, rows: Rows) -> None:
     h = rows(16, dim=5)
     own = build("switchable_whiten", 5, group_size=3)  # the last block holds two
     alone = build("switchable_whiten", 2, group_size=2)
@@ -279,7 +279,7 @@ def test_switchable_whitening_reduces_to_its_parts(build: Build, rows: Rows) -> 
 @pytest.mark.parametrize("name", ["dbn", "iternorm", "cholesky_bw", "group_whiten_shuffled", "switchable_whiten"])
 @pytest.mark.parametrize("size", [4, 12])
 def test_whitening_passes_gradcheck_in_training(name: str, size: int, build: Build, rows: Rows) -> None:
-    normalizer = build(name, dtype=torch.float64, group_size=3)  # with four rows a block has no rank left to spare
+    normalizer = build(name, dtype=torch.float64, group_size=3)  # with four rows a block has just full rank
     assert torch.autograd.gradcheck(normalizer, (rows(size, dtype=torch.float64).requires_grad_(),))
 
 
@@ -309,7 +309,7 @@ def test_released_group_whitening_is_not_followed(build: Build, rows: Rows) -> N
     normalizer.eval()
     assert torch.equal(normalizer(h), normalizer(h))
     torch.testing.assert_close(normalizer(h)[:3], normalizer(h[:3]), rtol=1e-5, atol=1e-6)
-    x = wide(h)  # what the released code would do in evaluation
+    x = wide(h)  # the released code in evaluation
     released = whitened_by_itself(x), whitened_by_itself(x[:3])
     assert not np.allclose(released[0][:3], released[1], atol=0.1)
 

@@ -33,7 +33,7 @@ def test(rows: Rows, dtype: torch.dtype) -> Tensor:
 
 @pytest.fixture
 def normalized(build: Build, train: Tensor, test: Tensor) -> Callable[..., Tensor]:
-    """Returns what the normalizer of a key, calibrated on ``train``, makes of ``test``."""
+    """Returns ``test`` normalized by the normalizer of a key that was calibrated on ``train``."""
     return lambda key, **options: build(key, on=train, dtype=train.dtype, **options)(test)
 
 
@@ -91,7 +91,7 @@ def test_reference_of_spectrum_matched(
     agree(normalized("spectrum_matched", alpha=alpha, center=False), wide(test) @ matrix)
 
 
-def test_spectrum_matched_keeps_the_total_variance(build: Build, train: Tensor) -> None:
+def test_spectrum_matched_preserves_the_total_variance(build: Build, train: Tensor) -> None:
     for alpha in (0.0, 0.4, 1.0):
         z = build("spectrum_matched", on=train, dtype=train.dtype, alpha=alpha, keep_variance=True)(train)
         assert np.trace(covariance(z)) == pytest.approx(np.trace(covariance(train)), rel=1e-4)
@@ -137,7 +137,7 @@ def test_outlier_zero_takes_the_standard_deviation_of_all_means(build: Build) ->
 
 
 @pytest.mark.parametrize("dims", [[6], [-1], [1, 1], [True], [0.5]])
-def test_outlier_zero_wants_dimensions_that_there_are(build: Build, dims: list[int]) -> None:
+def test_outlier_zero_refuses_dimensions_that_do_not_exist(build: Build, dims: list[int]) -> None:
     with pytest.raises(InputError, match=r"`dims`.*but got"):
         build("outlier_zero", dims=dims)
 
@@ -209,12 +209,12 @@ def test_shrinkage_equals_sklearn(
 def test_reference_of_abtt(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
     for components in (1, 3):
         reference = PCA(components, svd_solver="full").fit(wide(train))
-        kept = wide(test) - reference.inverse_transform(reference.transform(wide(test)))
-        agree(normalized("abtt", components=components), kept)
+        rest = wide(test) - reference.inverse_transform(reference.transform(wide(test)))
+        agree(normalized("abtt", components=components), rest)
 
 
 def test_reference_of_whiten_cut(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
-    # BERT-whitening's kernel; compared are inner products, which know no sign and no dropped coordinate.
+    # BERT-whitening's kernel; compared are inner products, which do not depend on signs and dropped coordinates.
     axes, eigenvalues, _ = np.linalg.svd(np.cov(wide(train).T))
     z = centred(test, train) @ (axes / np.sqrt(eigenvalues))[:, :2]
     z /= np.linalg.norm(z, axis=1, keepdims=True)
@@ -253,7 +253,7 @@ def test_quantile_takes_the_middle_of_a_jump(build: Build) -> None:
     np.testing.assert_allclose(normalizer(h), reference.transform(h.numpy()), atol=1e-9)
 
 
-# The sketch of quantiles and a random rotation are kept in float32.
+# The sketch of quantiles and a random rotation are stored in float32.
 FLOAT32 = 2e-6
 WHITENINGS = ["zca_whitening", "pca_whiten", "zca_cor", "pca_cor", "cholesky_whiten"]
 

@@ -1,4 +1,4 @@
-"""Normalizers of one embedding alone, against torch, scikit-learn or numpy."""
+"""Normalizers of single embeddings against torch, scikit-learn or numpy."""
 
 from collections.abc import Callable
 

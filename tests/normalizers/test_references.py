@@ -172,7 +172,7 @@ def test_isobn_does_not_depend_on_the_step_where_nothing_changes(rows: Rows) -> 
     assert not torch.allclose(compat(h), [compat(h) for _ in range(30)][-1], rtol=1e-2)
 
 
-def test_isobn_keeps_the_total_variance_and_passes_over_a_batch_of_one(rows: Rows) -> None:
+def test_isobn_preserves_the_total_variance_and_ignores_a_batch_of_one(rows: Rows) -> None:
     h = 30 * rows(64)
     normalizer = IsoBN(6, warmup_steps=1)
     z = normalizer(h)

@@ -27,7 +27,7 @@ def test_rates_fall_from_layer_to_layer(optimizer_class, classifier):
     assert rate["encoder.model.embeddings.word_embeddings.weight"] == 0.0625
 
 
-def test_without_layer_decay_two_groups_are_left(classifier):
+def test_without_layer_decay_there_are_two_groups(classifier):
     optimizer = AdamW(parameter_groups(classifier), lr=1e-3)
     assert [(g["lr"], g["weight_decay"]) for g in optimizer.param_groups] == [(1e-3, 0.01), (1e-3, 0.0)]
     sgd = torch.optim.SGD(parameter_groups(classifier), lr=0.1, weight_decay=0.3)  # torch's own take the groups too
@@ -93,6 +93,6 @@ def test_the_head_s_rate_is_applied_once_by_any_optimizer(optimizer_class, class
 
 
 def test_each_adam_has_its_own_eps():
-    made = [kind([nn.Parameter(torch.zeros(1))], lr=1e-3) for kind in (AdamW, AdamWUncorrected)]
-    assert all(isinstance(optimizer, LayerwiseAdam) for optimizer in made)
-    assert [optimizer.param_groups[0]["eps"] for optimizer in made] == [1e-8, 1e-6]
+    optimizers = [kind([nn.Parameter(torch.zeros(1))], lr=1e-3) for kind in (AdamW, AdamWUncorrected)]
+    assert all(isinstance(optimizer, LayerwiseAdam) for optimizer in optimizers)
+    assert [optimizer.param_groups[0]["eps"] for optimizer in optimizers] == [1e-8, 1e-6]

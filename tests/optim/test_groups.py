@@ -1,4 +1,4 @@
-"""Parameter groups: each parameter once, by part and depth, with the weight decay that is due."""
+"""Parameter groups: each parameter once, by part and depth, with its weight decay."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 from clsnorm.optim.groups import count_layers, is_layer, parameter_groups
 
 
-def test_groups_hold_each_parameter_once_and_spare_norms_biases_and_normalizers(classifier):
+def test_groups_hold_each_parameter_once_and_do_not_decay_norms_biases_and_normalizers(classifier):
     groups = parameter_groups(classifier)
     grouped = [p for group in groups for p in group["params"]]
     assert len(grouped) == len({id(p) for p in grouped}) == len(list(classifier.parameters()))

@@ -22,7 +22,7 @@ def test_only_the_chosen_kinds_stop() -> None:
 
 
 @pytest.mark.parametrize("stopped", [False, True])
-def test_an_interrupted_run_does_not_train_on(tmp_path: Path, stopped: bool) -> None:
+def test_an_aborted_run_that_was_interrupted_does_not_train_further(tmp_path: Path, stopped: bool) -> None:
     path = tmp_path / "last.ckpt"
     first = Abort(["explosion"], ["explosion"])
     notice, save = At(1, lambda _: first.notice("explosion")), At(1, lambda trainer: trainer.save_checkpoint(path))
@@ -33,7 +33,7 @@ def test_an_interrupted_run_does_not_train_on(tmp_path: Path, stopped: bool) -> 
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_an_event_after_the_end_has_not_ended_training(batch: int) -> None:
+def test_an_event_after_the_end_does_not_count_as_an_abort(batch: int) -> None:
     def stop(trainer: Any) -> None:
         trainer.should_stop = batch == 1  # batch 3 is the last one
 

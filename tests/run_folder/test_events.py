@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from clsnorm.run_folder.events import Events, read_events
 
 
-def test_rows_are_kept_and_cut(tmp_path: Path) -> None:
+def test_a_resumed_file_is_cut_after_its_first_events(tmp_path: Path) -> None:
     events = Events(tmp_path / "events.csv")
     events.keep_first(0)
     assert read_events(events.path) == []
@@ -19,7 +19,7 @@ def test_rows_are_kept_and_cut(tmp_path: Path) -> None:
     assert read_events(again.path) == [row]
 
 
-def test_loggers_are_told_how_many_there_were(tmp_path: Path) -> None:
+def test_loggers_get_the_number_of_events_so_far(tmp_path: Path) -> None:
     logged: list[tuple[dict[str, float], int]] = []
     events = Events(tmp_path / "events.csv")
     events.keep_first(0)

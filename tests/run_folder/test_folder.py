@@ -29,7 +29,7 @@ def test_refusal_never_removes_the_working_directory(tmp_path: Path, monkeypatch
     assert not list(Path.cwd().iterdir())
 
 
-def test_refusal_leaves_an_older_run_as_it_was(tmp_path: Path) -> None:
+def test_a_refusal_does_not_change_an_older_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
     with folder.claim(CONFIG):
         (folder.path / "last.ckpt").write_text("state")
@@ -38,7 +38,7 @@ def test_refusal_leaves_an_older_run_as_it_was(tmp_path: Path) -> None:
     assert folder.last.read_text() == "state"
 
 
-def test_crash_keeps_what_was_written(tmp_path: Path) -> None:
+def test_files_survive_a_crash(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
 
     def work() -> None:
@@ -51,7 +51,7 @@ def test_crash_keeps_what_was_written(tmp_path: Path) -> None:
     assert folder.last.exists()
 
 
-def test_finished_run_is_handed_back(tmp_path: Path) -> None:
+def test_results_of_a_finished_run_are_returned(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
     with folder.claim(CONFIG) as results:
         assert results is None
@@ -60,7 +60,7 @@ def test_finished_run_is_handed_back(tmp_path: Path) -> None:
         assert results == {"status": "completed"}
 
 
-def test_force_starts_afresh(tmp_path: Path) -> None:
+def test_force_starts_over(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
     with folder.claim(CONFIG):
         folder.results.write_text("{}")
@@ -70,11 +70,11 @@ def test_force_starts_afresh(tmp_path: Path) -> None:
         assert not folder.statistics.exists()
 
 
-def test_force_starts_what_was_interrupted_afresh_once(tmp_path: Path) -> None:
+def test_force_restarts_an_interrupted_run_only_once(tmp_path: Path) -> None:
     folder, forced = RunFolder(tmp_path / "one"), {**CONFIG, "force": True}
 
     def interrupted(config: dict) -> bool:
-        """Whether there was a checkpoint to go on from."""
+        """Whether there was a checkpoint to resume from."""
         with contextlib.suppress(KeyboardInterrupt), folder.claim(config):
             found = folder.last.exists()
             folder.last.write_text("state")
@@ -90,13 +90,13 @@ def test_force_starts_what_was_interrupted_afresh_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("parent_reports", [False, True])
-def test_a_crash_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, parent_reports: bool) -> None:
+def test_a_crash_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, parent_reports: bool) -> None:
     RunFolder(tmp_path).record_error(ZeroDivisionError("by zero"), parent_reports=parent_reports)
     assert json.loads((tmp_path / "error.json").read_text())["kind"] == "ZeroDivisionError"
     assert ("by zero" in caplog.text) != parent_reports
 
 
-def test_force_gives_a_finished_run_back_if_the_new_one_is_refused(tmp_path: Path) -> None:
+def test_a_refused_forced_run_restores_the_finished_one(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
     with folder.claim(CONFIG):
         folder.results.write_text('{"status": "completed"}')
@@ -109,7 +109,7 @@ def test_force_gives_a_finished_run_back_if_the_new_one_is_refused(tmp_path: Pat
     assert folder.statistics.is_dir()
 
 
-def test_refusal_after_training_has_begun_keeps_the_training(tmp_path: Path) -> None:
+def test_a_refusal_after_training_has_begun_keeps_the_checkpoint(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
 
     def work() -> None:
@@ -135,7 +135,7 @@ def test_other_configuration_is_refused_untouched(tmp_path: Path) -> None:
     assert folder.config.read_text() == before
 
 
-def test_folder_of_strangers_is_refused_untouched(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("dear")
     with pytest.raises(InputError, match="thesis"), RunFolder(tmp_path).claim({**CONFIG, "force": True}):
         pytest.fail("claimed a folder of somebody else")
@@ -166,5 +166,5 @@ def test_folder_in_use_is_refused(tmp_path: Path, claim: str) -> None:
     finally:
         holder.kill()
         holder.wait()
-    with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds nothing
+    with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds no lock
         assert results is None

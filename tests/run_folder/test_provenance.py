@@ -1,4 +1,4 @@
-"""The difference from the commit, in a repository of its own."""
+"""The difference from the commit, in a temporary repository."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: 
     assert len(text) < 2000
 
 
-def test_other_changes_of_a_run_that_goes_on_are_kept_beside_the_first(repository: Path) -> None:
+def test_changes_to_the_code_of_a_resumed_run_are_stored_in_another_file(repository: Path) -> None:
     runs, source = repository / "runs", repository / "src" / "provenance.py"
     for step, text in ((0, "new = 2\n"), (10, "new = 2\n"), (20, "new = 3\n"), (30, "new = 2\n"), (40, "old = 1\n")):
         source.write_text(text)
@@ -57,7 +57,7 @@ def test_other_changes_of_a_run_that_goes_on_are_kept_beside_the_first(repositor
     assert "+new = 3" in (runs / "changes_20.diff").read_text()
 
 
-def test_results_beside_the_code_are_no_difference(repository: Path) -> None:
+def test_result_files_next_to_the_code_are_not_a_difference(repository: Path) -> None:
     (repository / "results").mkdir()
     (repository / "results" / "metrics.csv").write_text("step\n")
     provenance.write_diff(repository / "runs")

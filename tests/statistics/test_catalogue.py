@@ -1,4 +1,4 @@
-"""What holds for all numbers of the catalogue; ``families/test_FAMILY.py`` compares each with a reference."""
+"""Rules for all statistics of the catalogue; ``families/test_FAMILY.py`` compares each with a reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def test_each_family_compares_its_numbers_with_references() -> None:
         text = (Path(__file__).parent / "families" / f"test_{family}.py").read_text(encoding="utf-8")
         assert f'assert_references("{family}", ' in text, family
     assert {statistic.family for statistic in CATALOGUE} == set(FAMILIES)
-    assert len(describe(filled(*embeddings()))) >= 40
 
 
 def test_the_catalogue_lists_families_in_order_and_is_searched_by_name_and_alias() -> None:
@@ -34,13 +33,13 @@ def test_the_catalogue_lists_families_in_order_and_is_searched_by_name_and_alias
         find("isoscor", argument="numbers")
 
 
-def test_a_null_is_none_where_it_is_not_known() -> None:
+def test_an_unknown_null_is_none() -> None:
     found = describe(filled(*embeddings()))
     assert isinstance(found["norm/mean"], Value)
     assert {name for name, value in found.items() if value.null is None} == {s.name for s in CATALOGUE if not s.null}
 
 
-def test_a_direction_without_variance_makes_no_noise() -> None:
+def test_a_direction_without_variance_adds_no_rounding_noise() -> None:
     rows, labels = embeddings()
     flat = rows - rows.mean(1, keepdims=True)  # as behind a layer norm
     whole = describe(filled(flat, labels, sample=64))
@@ -49,7 +48,7 @@ def test_a_direction_without_variance_makes_no_noise() -> None:
             assert value.value == pytest.approx(whole[name].value, rel=1e-9, abs=1e-12), name
 
 
-def test_a_dimension_that_never_changes_makes_no_noise() -> None:
+def test_a_constant_dimension_adds_no_rounding_noise() -> None:
     rows, labels = embeddings()
     still = np.concatenate([rows, np.full((N, 1), 0.1)], axis=1)
     for cuts in ((), (7, 50, 113)):
@@ -61,7 +60,7 @@ def test_a_dimension_that_never_changes_makes_no_noise() -> None:
             assert found[name].value == pytest.approx(expected[name].value, rel=1e-9), name
 
 
-def test_nulls_are_what_noise_shows() -> None:
+def test_nulls_are_averages_over_noise() -> None:
     """Averages over draws of an isotropic normal, labels at random: within four standard errors and 2 % of the null.
 
     The 2 % are the bias of the closed forms at 240 rows of 20 dimensions; most have less.
@@ -103,7 +102,7 @@ def test_degenerate_embeddings_raise_nothing(case: str) -> None:
     assert set(found) == {statistic.name for statistic in CATALOGUE}
 
 
-def test_what_is_undefined_is_nan_and_rounding_leaves_no_range() -> None:
+def test_undefined_numbers_are_nan_and_the_others_stay_in_their_range() -> None:
     rows, labels = embeddings()
     constant = describe(filled(np.full_like(rows, 0.3), labels))
     for name in ("tails/kurtosis_max", "tails/kurtosis_across", "classes/nc1", "classes/nc2_angles"):

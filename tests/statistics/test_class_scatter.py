@@ -8,7 +8,7 @@ from rows import N, embeddings, filled
 from clsnorm.statistics.class_scatter import ClassScatter
 
 
-def test_scatters_are_those_of_their_definitions_and_empty_classes_are_left_out() -> None:
+def test_scatters_equal_those_of_their_definitions_and_empty_classes_are_left_out() -> None:
     rows, labels = embeddings()
     labels = labels % 2  # of three classes
     snapshot = filled(rows, labels, cuts=(7,))

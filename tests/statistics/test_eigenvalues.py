@@ -10,7 +10,7 @@ import torch
 from clsnorm.statistics.eigenvalues import log_change, resolved
 
 
-def test_change_of_a_spectrum_leaves_out_what_is_rounding_noise() -> None:
+def test_change_of_a_spectrum_leaves_out_rounding_noise() -> None:
     start = torch.tensor([4.0, 2.0, 1e-17], dtype=torch.float64)
     now = torch.tensor([8.0, 1.0, 1e-18], dtype=torch.float64)
     assert log_change(now, start) == pytest.approx(math.log(2))

@@ -1,4 +1,4 @@
-"""The numbers made from moments, against their definitions in numpy."""
+"""Statistics of moments, against their definitions in numpy."""
 
 import math
 

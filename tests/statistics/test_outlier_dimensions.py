@@ -1,4 +1,4 @@
-"""Outlier dimensions and what two sets share."""
+"""Outlier dimensions, and the overlap of two sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy import stats
 from clsnorm.statistics.outlier_dimensions import jaccard, outliers
 
 
-def test_outliers_are_those_of_scipy_s_z_scores() -> None:
+def test_outliers_equal_those_of_scipy_s_z_scores() -> None:
     values = np.random.default_rng(0).standard_normal(50)
     values[[3, 40]] = 9, -8
     expected = np.flatnonzero(np.abs(stats.zscore(values)) > 3).tolist()

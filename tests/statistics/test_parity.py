@@ -26,9 +26,9 @@ def labels() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def snapshot(rows: np.ndarray, labels: np.ndarray) -> Snapshot:
-    made = Snapshot(D, num_classes=C)
-    made.update(torch.from_numpy(rows), torch.from_numpy(labels), torch.arange(N))
-    return made
+    snapshot = Snapshot(D, num_classes=C)
+    snapshot.update(torch.from_numpy(rows), torch.from_numpy(labels), torch.arange(N))
+    return snapshot
 
 
 @pytest.mark.filterwarnings("ignore:To copy construct")

@@ -19,7 +19,7 @@ def pair(n: int = 60, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return x, x @ torch.randn(7, 5, generator=draw, dtype=torch.float64) + torch.randn(n, 5, generator=draw) * 0.5
 
 
-def test_cka_is_that_of_centred_gram_matrices() -> None:
+def test_cka_equals_that_of_centred_gram_matrices() -> None:
     x, y = pair()
     centring = np.eye(60) - 1 / 60
     k, m = (centring @ (z @ z.T).numpy() @ centring for z in (x, y))
@@ -55,7 +55,7 @@ def test_procrustes_is_scipy_s_disparity() -> None:
 def test_a_head_along_the_class_means_is_dual_to_them() -> None:
     draw = torch.Generator().manual_seed(0)
     means, other = (torch.randn(4, 3000, generator=draw, dtype=torch.float64) for _ in range(2))
-    assert self_duality(means, 5 * (means - 3)) == pytest.approx(0, abs=1e-12)  # shifts all logits alike
+    assert self_duality(means, 5 * (means - 3)) == pytest.approx(0, abs=1e-12)  # shifts all logits equally
     assert self_duality(means, -means) == pytest.approx(2)
     assert self_duality(means, other) == pytest.approx(math.sqrt(2), abs=0.05)
     assert math.isnan(self_duality(torch.full((4, 9), 0.1, dtype=torch.float64), other[:, :9]))
@@ -101,7 +101,7 @@ def test_overlap_of_subspaces() -> None:
     assert subspace_overlap(basis[:, :3], basis[:, 2:5]) == pytest.approx(1 / 3)
 
 
-def test_what_cannot_be_compared() -> None:
+def test_sets_of_different_shapes_are_refused() -> None:
     x, y = pair()
     with pytest.raises(InputError, match="60 and 59"):
         linear_cka(x, y[1:])

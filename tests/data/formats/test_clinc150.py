@@ -1,4 +1,4 @@
-"""The format of CLINC150: rows come back, and faulty files are refused."""
+"""The format of CLINC150: rows round trip, and faulty files are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK = settings(max_examples=50, deadline=None)
 
 @QUICK
 @given(rows=st.lists(st.tuples(st.text(), st.text()), max_size=20), more=st.lists(st.tuples(st.text(), st.text())))
-def test_json_lists_come_back(rows: list[tuple[str, str]], more: list[tuple[str, str]]) -> None:
+def test_json_lists_round_trip(rows: list[tuple[str, str]], more: list[tuple[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "data.json")
         path.write_text(json.dumps({"train": rows, "val": [["x", "y"]], "oos": more}))

@@ -1,4 +1,4 @@
-"""The format of COPA: a row per alternative comes back, and faulty files are refused."""
+"""The format of COPA: one row per alternative round trips, and faulty files are refused."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from clsnorm.data import Alternatives, XmlElements
 from clsnorm.data.formats.reader import CHUNK
 from clsnorm.errors import InputError
 
-# XML has no control characters; \x85 and \u2028 are not among those.
+# XML has no control characters; \x85 and \u2028 are none.
 XML_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=12)
 QUICK = settings(max_examples=50, deadline=None)
 
 
 @QUICK
 @given(items=st.lists(st.tuples(XML_TEXT, XML_TEXT, XML_TEXT, st.sampled_from("12")), min_size=1, max_size=20))
-def test_alternatives_of_xml_items_come_back(items: list[tuple[str, str, str, str]]) -> None:
+def test_alternatives_of_xml_items_round_trip(items: list[tuple[str, str, str, str]]) -> None:
     root = ElementTree.Element("corpus")
     for premise, one, two, right in items:
         element = ElementTree.SubElement(root, "item", {"right": right})

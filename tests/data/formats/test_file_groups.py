@@ -1,4 +1,4 @@
-"""Splits of several files, aligned, per class or per text: rows come back as they were written."""
+"""Splits of several files, aligned, per class or per text: rows round trip."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_lines(path: Path, lines: Sequence[str], encoding: str = "utf-8", end: 
 
 @QUICK
 @given(rows=st.lists(st.tuples(LINE, CELL, CELL), max_size=30), end=st.sampled_from(["\n", "\r\n"]))
-def test_line_aligned_files_come_back(rows: list[tuple[str, str, str]], end: str) -> None:
+def test_line_aligned_files_round_trip(rows: list[tuple[str, str, str]], end: str) -> None:
     rows = [("first", "a", "b"), *rows]
     with tempfile.TemporaryDirectory() as folder:
         files = [
@@ -43,7 +43,7 @@ def test_line_aligned_files_come_back(rows: list[tuple[str, str, str]], end: str
 
 @QUICK
 @given(texts=st.lists(LINE, max_size=20), others=st.lists(LINE, max_size=20))
-def test_a_file_a_class_comes_back(texts: list[str], others: list[str]) -> None:
+def test_one_file_per_class_round_trip(texts: list[str], others: list[str]) -> None:
     texts, others = ["one", *texts], ["two", *others]
     with tempfile.TemporaryDirectory() as folder:
         files = [write_lines(Path(folder, "neg"), texts), write_lines(Path(folder, "pos"), others)]
@@ -54,7 +54,7 @@ def test_a_file_a_class_comes_back(texts: list[str], others: list[str]) -> None:
 
 @QUICK
 @given(texts=st.lists(st.tuples(st.sampled_from(["rec.autos", "sci.med"]), st.lists(LINE, max_size=4)), min_size=1))
-def test_a_file_a_text_comes_back(texts: list[tuple[str, list[str]]]) -> None:
+def test_one_file_per_text_round_trip(texts: list[tuple[str, list[str]]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         files = []
         for number, (label, lines) in enumerate(texts):
@@ -66,7 +66,7 @@ def test_a_file_a_text_comes_back(texts: list[tuple[str, list[str]]]) -> None:
     assert {chunk.shown for chunk in chunks} == {folder}
 
 
-def test_long_files_come_in_chunks(tmp_path: Path) -> None:
+def test_long_files_are_read_in_chunks(tmp_path: Path) -> None:
     texts = write_lines(tmp_path / "text", [f"text {i}" for i in range(2 * CHUNK + 1)])
     labels = write_lines(tmp_path / "label", [str(i % 2) for i in range(2 * CHUNK + 1)])
     reader = LineAligned(columns=[["text"], ["label"]])
@@ -92,7 +92,7 @@ def test_other_encodings_are_read_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["lines", "class"])
-def test_groups_of_files_follow_each_other(tmp_path: Path, layout: str) -> None:
+def test_groups_of_files_are_read_in_order(tmp_path: Path, layout: str) -> None:
     content = {"a": ["x", "y"], "al": ["1", "0"], "b": ["z"], "bl": ["1"]}
     files = [write_lines(tmp_path / name, lines) for name, lines in content.items()]
     if layout == "lines":
@@ -113,7 +113,9 @@ def test_a_shorter_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("chunk", [CHUNK, 1])
-def test_a_line_with_other_cells_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+def test_a_line_with_another_number_of_cells_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
     monkeypatch.setattr(base, "CHUNK", chunk)
     texts, labels = write_lines(tmp_path / "t", ["a\tb", "c"]), write_lines(tmp_path / "l", ["0", "1"])
     with pytest.raises(InputError, match=r"Expected 2 cells per line in t, but found line 2: 1 cells"):
@@ -131,7 +133,7 @@ def test_the_number_of_files_must_fit(reader: Reader, tmp_path: Path) -> None:
         read_rows(reader, [path], ["text"])
 
 
-def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_column_is_refused(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "t", ["a"])
     with pytest.raises(InputError, match=r"Expected column 'txt' in t, but it has: text, label. Did you mean 'text'"):
         read_rows(FilePerClass(classes=["bad"]), [path], ["txt"])

@@ -1,4 +1,4 @@
-"""What was written comes back row for row, from each reader, plain or compressed, from one file or several."""
+"""Rows round trip through each reader, plain or compressed, from one file or several."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from clsnorm.data.formats import reader as base
 from clsnorm.errors import InputError
 
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# Whatever a cell can hold: quotes, commas, line breaks, and what Python alone takes for a line end.
+# All that a cell may contain: quotes, commas, line breaks, and characters that only Python treats as line ends.
 TEXT = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('",\n\r\x85\u2028\t')), min_size=1)
 LINE = TEXT.map(lambda s: "".join(c for c in s if c not in "\t\n\r")).filter(bool).filter(lambda s: s[0] != "\ufeff")
 ROWS = st.lists(st.tuples(LINE, LINE), min_size=1, max_size=8)
@@ -135,7 +135,7 @@ def test_labelled_lines_round_trip(tmp_path: Path, rows: Any, ending: str) -> No
 
 @QUICK
 @given(parts=st.lists(ROWS, min_size=2, max_size=4), ending=ENDING)
-def test_several_files_follow_each_other(tmp_path: Path, parts: Any, ending: str) -> None:
+def test_several_files_are_read_in_order(tmp_path: Path, parts: Any, ending: str) -> None:
     paths = []
     for number, rows in enumerate(parts):
         text = "x\ty\n" + "".join(f"{x}\t{y}\n" for x, y in rows)
@@ -154,7 +154,7 @@ def test_a_compressed_file_of_several_members_is_read_whole(tmp_path: Path) -> N
     assert read(Delimited(), path, ["x"]) == [("1",), ("2",)]
 
 
-def test_characters_that_python_takes_for_line_ends_stay(tmp_path: Path) -> None:
+def test_characters_that_python_takes_for_line_ends_are_preserved(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_bytes("x\ty\nwait\x85 what\u2028\t1\n".encode())
     assert read(Delimited(), path, ["x", "y"]) == [("wait\x85 what\u2028", "1")]
@@ -170,7 +170,7 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
 
 @QUICK
 @given(empty=st.lists(st.booleans(), min_size=1, max_size=20).filter(lambda flags: not all(flags)))
-def test_empty_lines_are_counted_once_wherever_they_stand(tmp_path: Path, empty: list[bool]) -> None:
+def test_each_empty_line_is_counted_once(tmp_path: Path, empty: list[bool]) -> None:
     path = tmp_path / "a.tsv"
     path.write_text("x\n" + "".join("\n" if flag else "1\n" for flag in empty))
     found = chunks(Delimited(), [path], ["x"])
@@ -240,7 +240,7 @@ def test_a_delimiter_is_one_character_that_ends_no_line(delimiter: str) -> None:
         lambda: FilePerText(head="no"),
     ],
 )
-def test_a_switch_is_true_or_false(make: Any) -> None:
+def test_a_switch_must_be_true_or_false(make: Any) -> None:
     with pytest.raises(InputError, match="to be true or false, but got"):
         make()
 

@@ -1,9 +1,7 @@
-"""A user's own files: what is inferred from them, what is refused, and that rows come back whatever the layout."""
+"""`UserFiles`: options, inferred values and refusals; the inference has its own tests."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
 from collections.abc import Callable
@@ -13,99 +11,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from clsnorm.data.own_files.column_roles import infer_roles
-from clsnorm.data.own_files.inference import infer_encoding, preview_cells
 from clsnorm.errors import InputError
 
 Build = Callable[..., Any]
-
-WORD = st.text("abcdefghijklmnopqrstuvwxyzäßé", min_size=1, max_size=8)
-TEXT = st.lists(st.one_of(WORD, st.sampled_from([",", '"', ";", '"so"', "\n", ", and", "…"])), min_size=2, max_size=12)
-TABLE = st.lists(st.tuples(TEXT.map(" ".join), st.sampled_from(["neg", "pos"])), min_size=12, max_size=30)
-QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def back(path: Path, kind: str) -> list[tuple[str, ...]]:
-    preview = preview_cells(path, kind, encoding=infer_encoding([path]), delimiter=None, quoting=None, header=None)
-    roles = infer_roles(preview.columns, path.name, text=None, label=None)
-    columns = [*roles.text, roles.label]
-    found = preview.reader.read([path], columns, shown=[path.name])
-    return [row for part in found for row in zip(*(part.columns[c] for c in columns), strict=True)]
-
-
-@QUICK
-@given(
-    rows=TABLE,
-    kind=st.sampled_from([(".csv", ","), (".csv", ";"), (".tsv", "\t"), (".txt", "|"), (".csv", "\t")]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
-    header=st.booleans(),
-    every=st.booleans(),
-    ending=st.sampled_from(["", ".gz", ".zst"]),
-)
-def test_quoted_cells_come_back_without_a_word_on_their_layout(
-    tmp_path: Path, rows: Any, kind: tuple[str, str], encoding: str, header: bool, every: bool, ending: str
-) -> None:
-    extension, delimiter = kind
-    rows = [(f"{number} {text}", label) for number, (text, label) in enumerate(rows)] + [
-        ("last, one", "neg"),
-        ("x", "pos"),
-    ]
-    content = io.StringIO(newline="")
-    writer = csv.writer(content, delimiter=delimiter, quoting=csv.QUOTE_ALL if every else csv.QUOTE_MINIMAL)
-    writer.writerows([("text", "label"), *rows] if header else rows)
-    path = tmp_path / f"a{extension}{ending}"
-    with pa.output_stream(str(path), compression="detect") as stream:
-        stream.write(content.getvalue().encode(encoding))
-    # Outside CSV quotes count only if they must: cells in quotes that need none are left as they are.
-    if extension == ".csv" or any('"' in text and not every for text, _ in rows):
-        assert back(path, extension) == rows
-
-
-def test_a_line_break_in_a_cell_of_a_csv_is_seen_where_lines_are_even_without_it(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    rows = [(f"a {number}", ("neg", "pos")[number % 2]) for number in range(12)]
-    path.write_text("".join(f"{text};{label}\n" for text, label in rows) + '"; \n";neg\n')
-    assert back(path, ".csv") == [*rows, ("; \n", "neg")]
-
-
-@QUICK
-@given(rows=TABLE, kind=st.sampled_from([(".tsv", "\t"), (".txt", "\t"), (".csv", "|")]), header=st.booleans())
-def test_cells_without_quoting_come_back(tmp_path: Path, rows: Any, kind: tuple[str, str], header: bool) -> None:
-    extension, delimiter = kind
-    texts = ['"open', *(f"{number} {' '.join(text.split())}" for number, (text, _) in enumerate(rows)), 'an "end']
-    rows = [(text, ("neg", "pos")[number % 2]) for number, text in enumerate(texts)]
-    path = tmp_path / f"a{extension}"
-    lines = [("text", "label"), *rows] if header else rows
-    path.write_text("".join(f"{text}{delimiter}{label}\n" for text, label in lines), encoding="utf-8")
-    assert back(path, extension) == rows
-
-
-@pytest.mark.parametrize(
-    ("lines", "kind", "expected"),
-    [
-        (['"a, b",1', "c d,0", '"e ""f"" g",1'], ".csv", {"delimiter": ",", "quoting": True, "header": False}),
-        (['"he said no,1', "c d,0"], ".csv", {"delimiter": ",", "quoting": False, "header": False}),
-        (['"a" b\t1', "c d\t0"], ".tsv", {"delimiter": "\t", "quoting": False, "header": False}),
-        (["text;y", "a, b;1", "c;0"], ".txt", {"delimiter": ";", "quoting": False, "header": True}),
-        (["what;so", "a, b;1", "c;0"], ".csv", {"delimiter": ";", "header": True}),
-        (["gj04\t1\t\tOur friends", "gj04\t0\t*\tOne more"], ".tsv", {"delimiter": "\t", "header": False}),
-        (["utterance\tkind", *["some words\ta", "other words\tb"] * 4], ".tsv", {"header": True}),
-    ],
-)
-def test_layouts(tmp_path: Path, lines: list[str], kind: str, expected: dict[str, Any]) -> None:
-    path = tmp_path / f"a{kind}"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    preview = preview_cells(path, kind, encoding="utf-8", delimiter=None, quoting=None, header=None)
-    assert {name: getattr(preview.reader, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
     ("word", "mark"), [(r"\t", "\t"), ("tab", "\t"), ("semicolon", ";"), ("pipe", "|"), (",", ",")]
 )
-def test_a_delimiter_may_be_given_by_a_word(user_files: Build, tmp_path: Path, word: str, mark: str) -> None:
+def test_a_delimiter_may_be_given_by_name(user_files: Build, tmp_path: Path, word: str, mark: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text("".join(f"a text of {i}{mark}{'ab'[i % 2]}\n" for i in range(30)))
     data = user_files(path, text=0, label=1, delimiter=word, header=False)
@@ -113,70 +28,7 @@ def test_a_delimiter_may_be_given_by_a_word(user_files: Build, tmp_path: Path, w
     assert data.labels == ["a", "b"]
 
 
-def test_quotes_that_run_over_many_rows_are_no_quotes(tmp_path: Path) -> None:
-    """Rows of a GLUE file would silently be merged between an open quote and the next one."""
-    rows = [(f'"sentence {i}' if i in (40, 80) else f"sentence {i}", str(i % 2)) for i in range(200)]
-    path = tmp_path / "a.csv"
-    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
-    assert back(path, ".csv") == rows
-
-
-@pytest.mark.parametrize(
-    ("columns", "text", "label"),
-    [
-        (["text", "label"], ["text"], "label"),
-        (["index", "sentence1", "sentence2", "label"], ["sentence1", "sentence2"], "label"),
-        (["Premise", "Hypothesis", "gold_label"], ["Premise", "Hypothesis"], "gold_label"),
-        (["question", "passage", "idx", "label"], ["question", "passage"], "label"),
-        (["id", "question", "class"], ["question"], "class"),
-    ],
-)
-def test_roles_by_name(columns: list[str], text: list[str], label: str) -> None:
-    roles = infer_roles({name: ["x"] for name in columns}, "a", text=None, label=None)
-    assert (roles.text, roles.label) == (text, label)
-
-
-def test_roles_by_content() -> None:
-    texts = [f"a rather long text {i}" for i in range(20)]
-    columns = {"id": [str(i) for i in range(20)], "utt": texts, "kind": ["a", "b"] * 10}
-    roles = infer_roles(columns, "a", text=None, label=None)
-    assert (roles.text, roles.label) == (["utt"], "kind")
-    numbered = infer_roles({0: ["a", "b"] * 10, 1: texts}, "a", text=None, label=None)
-    assert (numbered.text, numbered.label) == ([1], 0)
-    assert infer_roles(columns, "a", text=["id"], label=None).label == "kind"
-    for more, what in (({"again": texts}, "text"), ({"group": ["x", "y"] * 10}, "label")):
-        with pytest.raises(InputError, match=rf"Cannot tell which column of a is the {what}: .*kind \(a\).*Set data."):
-            infer_roles(columns | more, "a", text=None, label=None)
-
-
-def test_encodings(tmp_path: Path) -> None:
-    contents = {
-        "ascii": b"plain", "utf8": "naïve".encode(), "bom": "x".encode("utf-8-sig"), "wide": "naïve".encode("utf-16"),
-        "windows": b"wait\x85", "any": b"\x81\xff", "zeros": "no mark".encode("utf-16-le"),
-    }  # fmt: skip
-    paths = {name: tmp_path / name for name in contents}
-    for name, content in contents.items():
-        paths[name].write_bytes(content)
-    expected = {
-        "ascii": "utf-8",
-        "utf8": "utf-8",
-        "bom": "utf-8",
-        "wide": "utf-16",
-        "windows": "cp1252",
-        "any": "latin-1",
-    }
-    for name, encoding in expected.items():
-        assert infer_encoding([paths[name]]) == infer_encoding([paths["ascii"], paths[name]]) == encoding
-    assert infer_encoding([paths["windows"], paths["any"]]) == "latin-1"
-    with pytest.raises(
-        InputError, match=r"one encoding, but \S*windows is cp1252, \S*utf8 is utf-8. Convert them, or set"
-    ):
-        infer_encoding([paths["windows"], paths["utf8"]])
-    with pytest.raises(InputError, match=r"zeros, but it has zero bytes. Set data.encoding, perhaps to utf-16-le"):
-        infer_encoding([paths["zeros"]])
-
-
-def test_what_is_inferred_is_told_and_overridden(
+def test_inferred_values_are_logged_and_can_be_overridden(
     user_files: Build, tmp_path: Path, two_classes: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.txt"
@@ -271,7 +123,7 @@ def test_a_split_may_be_several_files(user_files: Build, tmp_path: Path, two_cla
         ({"text": "txet"}, "Expected column 'txet' in .*a.tsv, but it has: text, label. Did you mean 'text'"),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_line(
+def test_impossible_options_are_refused_in_one_line(
     user_files: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

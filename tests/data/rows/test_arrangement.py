@@ -43,7 +43,7 @@ def test_shots_and_noise_reach_every_view_of_the_labels(
     assert upside_down.majority() == 1 - prepared().majority()
 
 
-def test_leaks_are_counted_and_dropped_if_asked(
+def test_leaks_are_counted_and_dropped_on_request(
     user_files: Build, write_tsv: Build, two_classes: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows = two_classes(60)

@@ -1,4 +1,4 @@
-"""Looking up keys agrees with sets; carving, counting and drawing stay below a hundred bytes a row."""
+"""Looking up keys agrees with sets; carving, counting and drawing stay below a hundred bytes per row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEYS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), max_size=50).map(
 
 @QUICK
 @given(keys=KEYS, known=KEYS)
-def test_look_ups(keys: np.ndarray, known: np.ndarray) -> None:
+def test_look_ups_equal_those_of_numpy_and_sets(keys: np.ndarray, known: np.ndarray) -> None:
     assert among(keys, np.sort(known)).tolist() == [key in set(known.tolist()) for key in keys.tolist()]
     ordered = np.sort(keys)
     assert ordered[is_first(ordered)].tolist() == np.unique(keys).tolist()
@@ -30,10 +30,10 @@ def test_look_ups(keys: np.ndarray, known: np.ndarray) -> None:
 
 @pytest.mark.parametrize("drop_leaked", [False, True])
 @pytest.mark.parametrize("copies", [1, 3])
-def test_carving_counting_and_drawing_take_a_hundred_bytes_a_row(
+def test_carving_counting_and_drawing_take_at_most_a_hundred_bytes_per_row(
     tmp_path: Path, copies: int, drop_leaked: bool
 ) -> None:
-    """However many of the texts are copies."""
+    """With any share of copies among the texts."""
     peaks = {}
     for rows in (50_000, 200_000):
         (folder := tmp_path / str(rows)).mkdir()

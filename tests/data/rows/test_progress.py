@@ -1,4 +1,4 @@
-"""A progress bar appears where somebody sees it."""
+"""A progress bar appears on terminals only."""
 
 from __future__ import annotations
 

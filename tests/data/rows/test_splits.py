@@ -34,8 +34,8 @@ ORDER = [6, 11, 4, 3, 10, 2, 9, 8, 7, 0, 5, 1]
         (60_000, "values", "942eb66ac851f7f7"),
     ],
 )
-def test_rows_that_are_drawn_stay_the_same(rows: int, kind: str, digest: str) -> None:
-    """However they are computed: published results name splits and subsets by seed alone."""
+def test_drawn_rows_are_those_of_earlier_versions(rows: int, kind: str, digest: str) -> None:
+    """Published results name splits and subsets by seed alone, so their computation must not change them."""
     numbers = np.arange(rows) * 7919 % 10_007
     labels = numbers % 7 % 3 if kind == "classes" else (numbers / 10_007).astype(np.float32)
     found = []
@@ -73,7 +73,7 @@ def test_carving_keeps_equal_texts_together(rows: list[tuple[int, int]]) -> None
 @given(LABELS)
 def test_carving_of_different_texts_is_exact_and_stratified(labels: np.ndarray) -> None:
     off = carve(np.arange(len(labels)), labels, "report")
-    lone = (np.bincount(labels, minlength=4) == 1).sum()  # a class's only row stays
+    lone = (np.bincount(labels, minlength=4) == 1).sum()  # the only row of a class stays in train
     assert carved_size(len(labels)) - lone <= len(off) <= carved_size(len(labels))
     assert set(np.delete(labels, off)) == set(labels)
     share = np.bincount(labels, minlength=4) * len(off) / len(labels)
@@ -88,7 +88,7 @@ def test_numbers_are_carved_by_decile() -> None:
 
 @QUICK
 @given(labels=LABELS, seed=st.integers(0, 9), size=st.integers(0, 700))
-def test_a_beginning_of_the_order_is_that_of_the_whole(labels: np.ndarray, seed: int, size: int) -> None:
+def test_a_shorter_order_is_a_prefix_of_the_whole(labels: np.ndarray, seed: int, size: int) -> None:
     whole = stratified_order(labels, seed)
     assert sorted(whole) == list(range(len(labels)))
     np.testing.assert_array_equal(stratified_order(labels, seed, size=size), whole[:size])

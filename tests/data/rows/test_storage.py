@@ -1,4 +1,4 @@
-"""Rows on disk: what was read comes back in order, and memory does not grow with the text."""
+"""Rows on disk: they are read back in order, and memory does not grow with the text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\n
     chunk=st.integers(1, 9),
     data=st.data(),
 )
-def test_rows_come_back(tmp_path: Path, rows: list[Any], pair: bool, chunk: int, data: Any) -> None:
+def test_rows_round_trip(tmp_path: Path, rows: list[Any], pair: bool, chunk: int, data: Any) -> None:
     rows = [("first", "one", "b"), *rows, ("last", "two", "a")]
     path = tmp_path / "a.tsv"
     path.write_text("".join("\t".join(row) + "\n" for row in [("x", "y", "label"), *rows]), encoding="utf-8")
@@ -64,7 +64,7 @@ def test_rows_come_back(tmp_path: Path, rows: list[Any], pair: bool, chunk: int,
 
 
 def peak(work: Callable[[], object]) -> int:
-    """The largest number of bytes that Python objects and arrays held at once."""
+    """The peak number of bytes of Python objects and arrays."""
     tracemalloc.start()
     try:
         work()
@@ -75,7 +75,7 @@ def peak(work: Callable[[], object]) -> int:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
-    """Ten times the rows, 300 characters each: less than 100 bytes a row."""
+    """Ten times the rows, 300 characters each: less than 100 bytes per row."""
     text = "word " * 60
     peaks = {}
     for rows in (20_000, 200_000):
@@ -96,4 +96,4 @@ def test_memory_does_not_grow_with_the_tokens(tmp_path: Path, tokenizer: Any) ->
         chunks = ([["one two three four five six seven eight nine ten"] * 2000] for _ in range(rows // 2000))
         peaks[rows] = peak(lambda f=folder, c=chunks, n=numbers: write(f, c, n, n, tokenizer, 32))
         assert len(Tokens.load(folder).token_ids) == 12 * rows
-    assert peaks[40_000] - peaks[8_000] < 12 * 32_000  # a byte a token
+    assert peaks[40_000] - peaks[8_000] < 12 * 32_000  # one byte per token

@@ -81,7 +81,7 @@ def test_noise_takes_each_other_class_equally_often() -> None:
     assert chi2 < 13.8  # 0.1 % of chi-squared with two degrees of freedom
 
 
-def test_noise_is_a_stream_of_its_own() -> None:
+def test_label_noise_is_independent_of_subset_and_order() -> None:
     wrong = np.flatnonzero(LabelNoise(0.1, 0).applied(np.zeros(1000, np.int64), np.arange(2)))
     for first in (shuffled(1000, 0)[:100], shuffled(1000, 0, 0)[:100]):  # the subset's, the first epoch's
         assert len(np.intersect1d(wrong, first)) < 30

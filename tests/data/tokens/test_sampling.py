@@ -38,7 +38,7 @@ def test_resuming_gives_the_rest_of_the_epoch(size: int, batch_size: int, epoch:
     start = data.draw(st.integers(0, len(whole) - 1))
     whole.set_epoch(epoch)
     rest.resume_at(epoch, start)
-    rest.set_epoch(epoch)  # Lightning says it again
+    rest.set_epoch(epoch)  # Lightning calls it again
     for a, b in zip(list(whole)[start:], rest, strict=True):
         np.testing.assert_array_equal(a.rows, b.rows)
     assert len(rest) == len(whole)

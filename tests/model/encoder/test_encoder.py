@@ -1,4 +1,4 @@
-"""The encoder against transformers itself, for every family."""
+"""The encoder against transformers, for every family."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def build(folder, family, **options):
 
 
 def reference(folder, family, batch, **options):
-    """transformers' own outputs on the padded batch, with its own positions; no line of ours in between."""
+    """Outputs of transformers on the padded batch, with its positions and none of our code."""
     model = AutoModel.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, **options).eval()
     inputs = {"input_ids": batch.token_ids, "attention_mask": batch.mask.long()}
     if family in ("bert", "electra", "albert"):
@@ -34,7 +34,7 @@ def reference(folder, family, batch, **options):
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("family", ALL)
-def test_hidden_and_layers_are_those_of_transformers(family, packed, tiny, make_batch):
+def test_hidden_and_layers_equal_those_of_transformers(family, packed, tiny, make_batch):
     if packed and family in UNPACKABLE:
         pytest.skip("cannot pack")
     encoder = build(tiny(family), family).eval()
@@ -93,8 +93,8 @@ def test_a_family_without_pooler_refuses_its_taps(family, tiny):
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("family", ALL)
 @pytest.mark.parametrize("lengths", [LENGTHS, []])
-def test_every_parameter_takes_part(family, packed, layers, lengths, tiny, make_batch):
-    """None may lack a gradient, or distributed training waits forever; without examples all are exactly zero."""
+def test_every_parameter_has_a_gradient(family, packed, layers, lengths, tiny, make_batch):
+    """Every parameter has a gradient, or distributed training would hang; without examples all are exactly zero."""
     if packed and family in UNPACKABLE:
         pytest.skip("cannot pack")
     tap = "pooler" if family in POOLED else "hidden"
@@ -157,8 +157,8 @@ def test_last_layer_drops_attention_weights_as_the_whole_layer_does(tiny, monkey
     """With weights that no longer sum to one, the value's bias counts as often as the weights say."""
 
     def drop(weights, p, training):
-        kept = torch.arange(weights.shape[-1]) % 3 > 0
-        return weights * kept / (1 - p)
+        mask = torch.arange(weights.shape[-1]) % 3 > 0
+        return weights * mask / (1 - p)
 
     attention = Encoder(tiny("bert")).model.encoder.layer[-1].attention.self
     tokens = torch.randn(2, 7, 24, generator=torch.Generator().manual_seed(0))
@@ -209,7 +209,7 @@ def test_weights_are_float32_whatever_was_saved(tmp_path, tiny):
     assert {p.dtype for p in Encoder(str(tmp_path)).parameters()} == {torch.float32}
 
 
-def test_missing_pooler_starts_from_its_seed_and_leaves_the_global_state_alone(tmp_path, tiny):
+def test_a_missing_pooler_starts_from_its_seed_and_does_not_change_the_global_state(tmp_path, tiny):
     AutoModel.from_pretrained(tiny("roberta"), add_pooling_layer=False).save_pretrained(tmp_path)
     state = torch.random.get_rng_state()
     first, again, other = (Encoder(str(tmp_path), tap="pooler", seed_init=s).pooler.dense.weight for s in (1, 1, 2))
@@ -229,7 +229,7 @@ def test_fingerprint_follows_weights_and_tap(tmp_path, tiny):
     assert base != Encoder(str(tmp_path)).fingerprint()
 
 
-def test_user_mistakes_are_refused(tmp_path, tiny, make_batch):
+def test_wrong_options_and_long_sequences_are_refused(tmp_path, tiny, make_batch):
     with pytest.raises(InputError, match=r"model\.tap.*Did you mean 'pooler'"):
         Encoder(tiny("bert"), tap="poler")
     with pytest.raises(InputError, match=r"model\.dropout` to be null or a number from 0 to below 1, but got 1\.0"):

@@ -1,4 +1,4 @@
-"""`Family`: what is known of a family, and what an unlisted one gets."""
+"""`Family`: facts of listed families, and defaults of unlisted ones."""
 
 from types import SimpleNamespace
 
@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModel
 from clsnorm.model.encoder.families import Family, family_of, first_position, known_families
 
 
-def test_an_unlisted_family_has_no_facts():
+def test_an_unlisted_family_has_default_facts():
     assert family_of(SimpleNamespace(model_type="new")) == Family()
     assert "new" not in known_families()
 

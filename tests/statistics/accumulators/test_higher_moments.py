@@ -10,7 +10,7 @@ from scipy import stats
 from clsnorm.statistics.accumulators.higher_moments import HigherMoments
 
 
-def test_central_moments_are_those_of_scipy_for_any_split() -> None:
+def test_central_moments_equal_those_of_scipy_for_any_split() -> None:
     rows, _ = embeddings()
     merged = HigherMoments(D)
     for part in np.split(rows, (0, 7, 100)):

@@ -95,7 +95,7 @@ def test_covariance_is_symmetric_and_not_negative() -> None:
     assert (constant.variance < 1e-30).all()
 
 
-def test_update_does_not_hold_a_graph_and_merge_leaves_the_other_alone() -> None:
+def test_update_holds_no_graph_and_merge_does_not_change_the_other() -> None:
     h = rows(6, 3, seed=4).requires_grad_()
     a, b = filled(h), filled(rows(5, 3, seed=5))
     assert not a.mean.requires_grad
@@ -114,7 +114,7 @@ def test_merging_into_empty_does_not_share_memory() -> None:
     assert torch.equal(source.mean, expected)
 
 
-def test_state_goes_through_a_file(tmp_path) -> None:
+def test_state_round_trips_through_a_file(tmp_path) -> None:
     first, last = rows(20, 3, seed=8).split(10)
     moments = filled(first)
     torch.save(moments.state_dict(), tmp_path / "moments.pt")
@@ -137,6 +137,6 @@ def test_state_goes_through_a_file(tmp_path) -> None:
         (lambda: Moments(3).load_state_dict(Moments(4).state_dict()), "dimension 3, but got 4"),
     ],
 )
-def test_faults_are_told(attempt, message: str) -> None:
+def test_wrong_input_is_refused(attempt, message: str) -> None:
     with pytest.raises(InputError, match=message):
         attempt()

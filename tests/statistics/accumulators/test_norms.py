@@ -9,7 +9,7 @@ from rows import embeddings
 from clsnorm.statistics.accumulators.norms import Norms
 
 
-def test_norms_are_those_of_all_rows() -> None:
+def test_norms_equal_those_of_all_rows() -> None:
     rows, _ = embeddings()
     first, second = Norms(), Norms()
     assert first.values.shape == (0,)

@@ -36,7 +36,7 @@ def test_exact_where_it_holds_all_rows(count: int) -> None:
 
 
 def rank_error(quantiles: Quantiles, h: Tensor) -> float:
-    """The largest distance, as a share of the rows, between a wanted rank and those its quantile stands at."""
+    """The largest distance, as a share of the rows, between a requested rank and the ranks of its quantile."""
     worst = 0.0
     for share, values in zip(SHARES, quantiles.at(SHARES), strict=True):
         below, through = (h < values).sum(0) / len(h), (h <= values).sum(0) / len(h)

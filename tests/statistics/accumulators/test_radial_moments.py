@@ -1,4 +1,4 @@
-"""The fourth moment of the distance from the mean, however the rows came."""
+"""The fourth moment of the distance from the mean, for any split of the rows."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The sample of rows depends on their ids alone."""
+"""The sample of rows depends only on their ids."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from clsnorm.statistics.accumulators.row_sample import RowSample
 
 
 def sampled(rows: np.ndarray, ids: np.ndarray, cuts: tuple[int, ...] = ()) -> RowSample:
-    made = RowSample(20)
+    sample = RowSample(20)
     for part in np.split(np.arange(len(ids)), cuts):
-        made.update(torch.from_numpy(rows[part]), torch.from_numpy(ids[part]))
-    return made
+        sample.update(torch.from_numpy(rows[part]), torch.from_numpy(ids[part]))
+    return sample
 
 
 def test_a_sample_is_the_rows_with_the_smallest_hashes_in_any_order_and_split() -> None:
@@ -28,7 +28,7 @@ def test_a_sample_is_the_rows_with_the_smallest_hashes_in_any_order_and_split() 
     assert torch.equal(merged.rows, expected)
 
 
-def test_shared_rows_are_those_of_ids_in_both() -> None:
+def test_shared_rows_have_ids_that_are_in_both() -> None:
     rows, _ = embeddings()
     ids = np.arange(N)
     ours, theirs = sampled(rows[:25], ids[:25]).shared(sampled(2 * rows[5:30], ids[5:30]))
@@ -36,5 +36,5 @@ def test_shared_rows_are_those_of_ids_in_both() -> None:
     assert torch.equal(2 * ours, theirs)
 
 
-def test_hashes_are_those_of_splitmix64() -> None:
+def test_hashes_equal_those_of_splitmix64() -> None:
     assert hashed(np.array([0])).tolist() == [0xE220A8397B1DCDAF]  # the published generator's first number from seed 0

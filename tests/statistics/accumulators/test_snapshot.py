@@ -39,7 +39,7 @@ def test_any_split_and_order_gives_the_same(cuts: list[int], shuffler: Any) -> N
         assert value.value == pytest.approx(whole[name].value, rel=1e-9, abs=1e-12), name
 
 
-def test_state_goes_round() -> None:
+def test_state_round_trip() -> None:
     rows, labels = embeddings()
     first = filled(rows[:100], labels[:100])
     second = Snapshot(D, num_classes=C)
@@ -47,7 +47,7 @@ def test_state_goes_round() -> None:
     assert {k: v.value for k, v in describe(second).items()} == {k: v.value for k, v in describe(first).items()}
 
 
-def test_a_row_that_is_not_finite_makes_every_number_undefined() -> None:
+def test_a_non_finite_row_makes_every_number_nan() -> None:
     rows, labels = embeddings()
     rows[3, 2] = math.nan
     snapshot = filled(rows, labels)
@@ -56,7 +56,7 @@ def test_a_row_that_is_not_finite_makes_every_number_undefined() -> None:
     assert all(math.isnan(value.value) for value in describe(snapshot).values())
 
 
-def test_what_cannot_be_merged_is_refused_before_anything_is() -> None:
+def test_a_refused_merge_changes_nothing() -> None:
     rows, labels = embeddings()
     snapshot = filled(rows, labels)
     before = describe(snapshot)
@@ -91,7 +91,7 @@ dist.destroy_process_group()
 
 
 @pytest.mark.parametrize("cut", [0, 113])
-def test_two_processes_see_what_one_sees(tmp_path: Path, cut: int) -> None:
+def test_two_processes_equal_one(tmp_path: Path, cut: int) -> None:
     rows, labels = embeddings()
     np.savez(tmp_path / "data.npz", rows=rows, labels=labels)
     (tmp_path / "worker.py").write_text(WORKER)

@@ -1,4 +1,4 @@
-"""Files of accumulators: what is no such file is refused."""
+"""Files of accumulators; other files are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_loaded_snapshot_has_the_statistics_of_the_saved_one(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["garbage", "array", "foreign", "cut", "incomplete"])
-def test_a_file_that_is_no_snapshot_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_file_that_is_not_a_snapshot_is_refused(tmp_path: Path, kind: str) -> None:
     path, whole = tmp_path / "file.npz", tmp_path / "whole.npz"
     save(whole, filled(*embeddings()))
     with np.load(whole) as file:

@@ -1,4 +1,4 @@
-"""Sums, and the accumulators made of them, against numpy for any split."""
+"""Sums, and the accumulators that consist of them, against numpy for any split."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clsnorm.statistics.accumulators.directions import Directions
 from clsnorm.statistics.accumulators.sums import Sums
 
 
-def test_sums_merge_by_addition_and_go_through_their_state() -> None:
+def test_sums_merge_by_addition_and_round_trip() -> None:
     first, second = Sums(a=(), b=(2,)), Sums(a=(), b=(2,))
     first.add(a=torch.tensor(1.0), b=torch.tensor([1.0, 2.0]))
     second.load_state_dict(first.state_dict())
@@ -33,7 +33,7 @@ def test_directions_leave_out_zero_vectors() -> None:
     assert (float(found.sums["zeros"]), float(found.sums["flat"])) == (1, 1)
 
 
-def test_class_sums_are_those_of_each_class() -> None:
+def test_class_sums_equal_those_of_each_class() -> None:
     rows, labels = embeddings()
     found = ClassSums(D, C)
     found.update(torch.from_numpy(rows), torch.from_numpy(labels))

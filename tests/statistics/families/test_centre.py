@@ -6,7 +6,7 @@ import numpy as np
 from rows import assert_references, embeddings
 
 
-def test_each_number_is_that_of_its_definition() -> None:
+def test_each_number_equals_that_of_its_definition() -> None:
     rows, _ = embeddings()
     mean, norms = rows.mean(0), np.linalg.norm(rows, axis=1)
     expected = {

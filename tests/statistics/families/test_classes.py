@@ -44,12 +44,12 @@ def by_classes(rows: np.ndarray, labels: np.ndarray, mean: np.ndarray, component
     }
 
 
-def test_each_number_is_that_of_a_reference() -> None:
+def test_each_number_equals_that_of_a_reference() -> None:
     rows, labels = embeddings()
     assert_references("classes", by_classes(rows, labels, rows.mean(0), PCA(3).fit(rows).components_))
 
 
-def test_what_tells_classes_apart_may_lie_in_the_outlier_dimensions() -> None:
+def test_share_of_the_class_means_along_outlier_dimensions() -> None:
     rows, labels = embeddings(d=30)
     rows[:, 7] += 60
     assert np.flatnonzero(np.abs(stats.zscore(rows.mean(0))) > 3).tolist() == [7]
@@ -60,8 +60,8 @@ def test_what_tells_classes_apart_may_lie_in_the_outlier_dimensions() -> None:
     assert found.null == pytest.approx(rows.var(0)[7] / rows.var(0).sum(), rel=1e-9)
 
 
-def test_nulls_of_classes_are_what_labels_at_random_show_on_these_rows() -> None:
-    """Rows that are neither centred nor isotropic; of a share, its parts' averages are what is meant."""
+def test_nulls_of_classes_are_averages_over_random_labels() -> None:
+    """Rows that are neither centred nor isotropic; the null of a share is that of the averages of its parts."""
     rows, _ = embeddings(400, 24)
     rows[:, 3] = 4 * rows[:, 3] + 90
     draws = [describe(filled(rows, np.random.default_rng(seed).integers(0, C, len(rows)))) for seed in range(150)]
@@ -75,7 +75,7 @@ def test_nulls_of_classes_are_what_labels_at_random_show_on_these_rows() -> None
     assert draws[0]["classes/alignment"].null < 1  # far from 2: the mean is in all of them
 
 
-def test_a_class_without_rows_has_no_part_in_the_null() -> None:
+def test_a_class_without_rows_does_not_change_the_null() -> None:
     rows, labels = embeddings()
     found = describe(filled(rows, labels % 2))["classes/fisher_ratio"]  # of three classes
     assert found.null == pytest.approx(1 / (N - 2))

@@ -7,7 +7,7 @@ from rows import N, assert_references, embeddings
 from sklearn.metrics.pairwise import cosine_similarity
 
 
-def test_each_number_is_that_of_all_pairs() -> None:
+def test_each_number_equals_that_of_all_pairs() -> None:
     rows, _ = embeddings()
     average = cosine_similarity(rows)[~np.eye(N, dtype=bool)].mean()
     units = rows / np.linalg.norm(rows, axis=1)[:, None]

@@ -8,7 +8,7 @@ import numpy as np
 from rows import assert_references, embeddings
 
 
-def test_each_number_is_that_of_its_definition() -> None:
+def test_each_number_equals_that_of_its_definition() -> None:
     rows, _ = embeddings()
     energy, root = np.sort((rows**2).mean(0))[::-1], math.sqrt(rows.shape[1])
     expected = {

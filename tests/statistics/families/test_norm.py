@@ -7,7 +7,7 @@ from rows import assert_references, embeddings
 from scipy import stats
 
 
-def test_each_number_is_that_of_numpy() -> None:
+def test_each_number_equals_that_of_numpy() -> None:
     rows, _ = embeddings()
     norms = np.linalg.norm(rows, axis=1)
     expected = {

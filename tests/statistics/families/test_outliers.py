@@ -10,7 +10,7 @@ from scipy import stats
 from clsnorm.statistics import describe
 
 
-def test_each_number_is_that_of_its_definition() -> None:
+def test_each_number_equals_that_of_its_definition() -> None:
     rows, _ = embeddings()
     variance = rows.var(0)
     expected = {

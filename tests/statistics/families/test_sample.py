@@ -21,12 +21,12 @@ def twonn_by_regression(rows: np.ndarray) -> float:
     """As scikit-dimension's TwoNN: a line through the origin, nine tenths of the ratios."""
     distances = NearestNeighbors(n_neighbors=3).fit(rows).kneighbors(rows)[0]
     ratios = np.sort(distances[:, 2] / distances[:, 1])
-    kept = int(len(ratios) * 0.9)
-    x, y = np.log(ratios[:kept, None]), -np.log(1 - np.arange(1, kept + 1) / len(ratios))
+    used = int(len(ratios) * 0.9)
+    x, y = np.log(ratios[:used, None]), -np.log(1 - np.arange(1, used + 1) / len(ratios))
     return float(LinearRegression(fit_intercept=False).fit(x, y).coef_[0])
 
 
-def test_each_number_is_that_of_a_reference() -> None:
+def test_each_number_equals_that_of_a_reference() -> None:
     rows, _ = embeddings()
     off = ~np.eye(N, dtype=bool)
     units = rows / np.linalg.norm(rows, axis=1)[:, None]

@@ -22,7 +22,7 @@ def isoscore_as_published(values: np.ndarray) -> float:
     return (d * phi - 1) / (d - 1)
 
 
-def test_each_number_is_that_of_a_reference() -> None:
+def test_each_number_equals_that_of_a_reference() -> None:
     rows, _ = embeddings()
     values = np.linalg.eigvalsh(np.cov(rows.T, bias=True))[::-1]
     singular = np.linalg.svd(rows, compute_uv=False)

@@ -7,7 +7,7 @@ from rows import assert_references, embeddings
 from scipy import stats
 
 
-def test_each_number_is_that_of_its_definition() -> None:
+def test_each_number_equals_that_of_its_definition() -> None:
     rows, _ = embeddings()
     std, variance = rows.std(0), rows.var(0)
     expected = {

@@ -7,7 +7,7 @@ from rows import assert_references, embeddings
 from scipy import stats
 
 
-def test_each_number_is_that_of_scipy() -> None:
+def test_each_number_equals_that_of_scipy() -> None:
     rows, _ = embeddings()
     expected = {
         "kurtosis": stats.kurtosis(rows).mean(),

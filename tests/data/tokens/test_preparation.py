@@ -1,23 +1,27 @@
-"""Rows and tokens are cached once, whole, and found by what they were made from."""
+"""Rows and tokens are cached once, complete, and found by a key of their inputs."""
 
 from __future__ import annotations
 
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from clsnorm.data.tokens.preparation import Preparation
 from clsnorm.errors import InputError
 
 Build = Callable[..., Any]
 ROWS = [(f"text {i}", "ab"[i % 2]) for i in range(20)]
 
 
-def test_the_cache_spares_reading(module: Any, user_files: Build, tmp_path: Path, monkeypatch: Any) -> None:
+def test_cached_rows_and_tokens_are_not_read_again(
+    module: Any, user_files: Build, tmp_path: Path, monkeypatch: Any
+) -> None:
     from clsnorm.data.sources.files_source import FilesSource
 
     def again() -> Any:
@@ -51,7 +55,7 @@ def test_the_cache_spares_reading(module: Any, user_files: Build, tmp_path: Path
     assert again().fingerprint != module.fingerprint
 
 
-def test_the_tokenizer_s_own_state_does_not_move_the_key(tokenizer: Any) -> None:
+def test_the_tokenizer_s_state_is_not_part_of_the_key(tokenizer: Any) -> None:
     from clsnorm.data.tokens.tokenization import tokenizer_fingerprint
 
     before = tokenizer_fingerprint(tokenizer)
@@ -79,7 +83,7 @@ def test_a_full_disk_is_reported_in_one_line(user_files: Build, write_tsv: Build
         user_files(write_tsv("a.tsv", ROWS)).prepare()
 
 
-def test_a_small_subset_is_tokenized_alone(
+def test_a_small_subset_is_tokenized_without_the_other_rows(
     user_files: Build, write_tsv: Build, two_classes: Build, tmp_path: Path
 ) -> None:
     path = write_tsv("a.tsv", two_classes(600))
@@ -106,7 +110,7 @@ def test_a_small_subset_is_tokenized_alone(
     assert len(entries) == 5  # two subsets, all of train, select, report
 
 
-def test_a_subset_drawn_under_other_classes_that_may_lack_rows_is_another(user_files: Build, write_tsv: Build) -> None:
+def test_the_key_of_a_subset_depends_on_the_untrained_classes(user_files: Build, write_tsv: Build) -> None:
     path = write_tsv("a.tsv", [*((f"film {i}", "ab"[i % 2]) for i in range(600)), ("rare", "c"), ("rarer", "c")])
     names = ["a", "b", "c"]
     few = user_files(path, labels=names, untrained=["c"], shots_per_class=20)
@@ -116,7 +120,7 @@ def test_a_subset_drawn_under_other_classes_that_may_lack_rows_is_another(user_f
         user_files(path, labels=names, shots_per_class=20).prepare()
 
 
-def test_the_fingerprint_is_of_the_rows_and_not_of_where_they_came_from(
+def test_the_fingerprint_depends_on_the_rows_but_not_on_their_file(
     user_files: Build, write_tsv: Build, two_classes: Build
 ) -> None:
     def fingerprint(name: str, rows: list[tuple[str, str]], header: tuple[str, str] = ("text", "label")) -> str:
@@ -129,3 +133,12 @@ def test_the_fingerprint_is_of_the_rows_and_not_of_where_they_came_from(
     assert fingerprint("b.tsv", rows, ("sentence", "class")) == base
     assert fingerprint("c.tsv", [("another film", "neg"), *rows[1:]]) != base
     assert fingerprint("d.tsv", [(rows[0][0], "pos"), *rows[1:]]) != base
+
+
+def test_a_preparation_returns_the_same_rows_from_source_and_cache(module: Any, tmp_path: Path) -> None:
+    (source,) = module.sources.values()
+    cold: Preparation = module._preparation(source)
+    assert isinstance(cold, Preparation)
+    first, second = (replace(cold, cache=tmp_path / "other").run(module.subset) for _ in range(2))
+    assert first.fingerprint() == second.fingerprint() == module.fingerprint
+    assert (first.labels, first.record, first.content) == (second.labels, second.record, second.content)

@@ -1,0 +1,52 @@
+"""The parts of a run, and its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from clsnorm.experiment import run as experiment
+from clsnorm.experiment.assembly import Experiment
+from clsnorm.experiment.run_records import RunRecords, Start
+from clsnorm.records import ResumePoint, SelectedWeights
+
+Train = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def built(train: Train, monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    """The parts of a run that has finished."""
+    found: list[Experiment] = []
+    original = experiment.build
+
+    def build(*arguments: Any) -> Experiment:
+        found.append(original(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(experiment, "build", build)
+    train("trainer.max_steps=2", "callbacks=[collapse,cls_statistics]")
+    (one,) = found
+    return one
+
+
+def test_observers_report_to_the_records_and_the_resume_point_comes_last(built: Experiment) -> None:
+    assert set(built.observers) == {"collapse", "cls_statistics"}
+    assert len({id(observer.report) for observer in built.observers.values()}) == 1
+    records: RunRecords = built.records
+    callbacks: list[Any] = built.trainer.callbacks  # type: ignore[attr-defined]  # as Lightning orders them
+    assert [type(callback) for callback in callbacks[-2:]] == [SelectedWeights, ResumePoint]
+    assert callbacks[-1] is records.resume_point
+    assert set(map(id, records.callbacks)) <= set(map(id, callbacks))
+    assert records.selected.path == built.folder.selected
+    assert records.selected.step == built.trainer.global_step == 2
+    assert records.stopwatch.examples == 32
+    assert records.resume_point.data == built.data.fingerprint
+
+
+def test_the_start_of_a_run_is_measured_once_per_run() -> None:
+    first, second = Start(), Start()
+    assert first.stopwatch is not second.stopwatch
+    assert first.commit == second.commit

@@ -1,0 +1,58 @@
+"""`Predictions`, in test passes of Lightning's real trainer."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from clsnorm.records import Predictions
+
+Batch = dict[str, torch.Tensor]
+
+
+class Echo(pl.LightningModule):
+    """The outputs of a test step are its batch."""
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Batch:
+        return batch
+
+
+def batch(ids: list[int], logits: list[list[float]]) -> Batch:
+    ids_ = torch.tensor(ids)
+    return {"example_ids": ids_, "labels": ids_ % 2, "logits": torch.tensor(logits)}
+
+
+def written(callback: Predictions, *parts: list[Batch]) -> pd.DataFrame:
+    trainer = pl.Trainer(
+        callbacks=[callback], accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    trainer.test(Echo(), [DataLoader(part, batch_size=None) for part in parts], verbose=False)  # type: ignore[arg-type]
+    return pd.read_parquet(callback._path)
+
+
+def test_probabilities_are_sorted_by_part_and_example(tmp_path: Path) -> None:
+    callback = Predictions(tmp_path / "predictions.parquet", regression=False, parts=["report", "matched"])
+    first = [batch([5, 2], [[0.0, 1.0], [0.0, 2.0]]), batch([3], [[3.0, 0.0]])]
+    second = [batch([9], [[1.0, 0.0]])]
+    for _ in range(2):  # a second pass replaces the first
+        table = written(callback, first, second)
+        assert list(table.columns) == ["part", "example_id", "label", "p0", "p1"]
+        assert list(zip(table.part, table.example_id, table.label, strict=True)) == [
+            ("matched", 9, 1), ("report", 2, 0), ("report", 3, 1), ("report", 5, 1)
+        ]  # fmt: skip
+        assert table.p1.tolist() == pytest.approx([1 / (1 + math.exp(-x)) for x in (-1, 2, -3, 1)])
+        assert callback.largest_share == pytest.approx(2 / 3)  # of the first part
+
+
+def test_a_regression_has_values(tmp_path: Path) -> None:
+    callback = Predictions(tmp_path / "predictions.parquet", regression=True, parts=["report"])
+    table = written(callback, [batch([1, 0], [[0.5], [-2.0]])])
+    assert table.value.tolist() == [-2.0, 0.5]
+    assert list(table.columns) == ["part", "example_id", "label", "value"]
+    assert math.isnan(callback.largest_share)
