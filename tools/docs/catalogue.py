@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +88,16 @@ def _properties(kind: Any, arguments: dict[str, Any]) -> list[str]:
     return [YES if runs else NO, kind.reduces or NO, " + ".join(terms) or NO, folds]
 
 
+@cache
+def composed_sets(conf: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """Returns `data_sets`, which takes seconds, as the README and the page of data sets both list them."""
+    return list(data_sets(conf))
+
+
 def data_table(conf: Path) -> str:
     """Returns the Markdown table of data sets by kind: one text or a pair; two classes, more classes or a number."""
     kinds: dict[str, list[str]] = {}
-    for key, _, node in data_sets(conf):
+    for key, _, node in composed_sets(conf):
         texts, _, answer = kind(node).partition(", ")
         usual = answer if answer in ("2 classes", "a number") else "more classes"
         kinds.setdefault(f"{texts}, {usual}", []).append(f"`{key}`")
@@ -100,7 +107,7 @@ def data_table(conf: Path) -> str:
 def data_page(conf: Path) -> str:
     """Returns the Markdown page of all data sets: task, kind, rows, metrics, citation and licence."""
     rows, names = [], []
-    for key, text, node in data_sets(conf):
+    for key, text, node in composed_sets(conf):
         names.append(key)
         stated = [node["rows"].get(split) for split in ("train", "select", "report")]
         counts = " / ".join(f"{count:,}" if count else "–" for count in stated)
