@@ -16,7 +16,7 @@ class Events:
     """Writes the rows: step, rank of the process that saw the event, its kind, its place, and the decisive value.
 
     ``place`` is a logged name, or the tap of a value. ``rank`` is empty if the number is one of all processes. Each row
-    is written at once. ``step`` numbers the row in ``metrics.csv`` (`clsnorm.lightning_internals.step_number`); for kind
+    is written at once. ``step`` is the row in ``metrics.csv`` (`clsnorm.lightning_internals.step_number`); for kind
     ``resumed`` it is the next step. Rows are in the order in which events were reported, so an earlier step may follow
     a later one. A resumed run drops the rows after those that its resume point counts: it will see their events again.
 

@@ -1,4 +1,4 @@
-"""``metrics.csv``: every logged number of a run, one row a step (`clsnorm.lightning_internals.step_number`)."""
+"""``metrics.csv``: every logged number of a run, one row a step of `clsnorm.lightning_internals.step_number`."""
 
 from __future__ import annotations
 
