@@ -18,8 +18,8 @@ FAILING = {  # the only tests that fail until the skeletons are filled in
     "tests/normalizers/test_reference_per_sample.py::test_reference_of_soft_clip[float32]",
     "tests/normalizers/test_reference_per_sample.py::test_reference_of_soft_clip[float64]",
     "tests/callbacks/test_step_count.py::test_step_count_logs_its_reference",
-    "tests/statistics/families/test_norm.py::test_each_number_is_that_of_numpy",
-    "tests/data/test_set_small_talk.py::test_rows_of_small_talk",
+    "tests/statistics/families/test_norm.py::test_each_number_equals_that_of_numpy",
+    "tests/data/test_sets.py::test_rows_of_small_talk",
 }
 FINDING = (  # contract tests that are to find the new parts
     "tests/normalizers/test_contract.py",
@@ -28,10 +28,10 @@ FINDING = (  # contract tests that are to find the new parts
     "tests/config/test_conf.py",
     "tests/statistics/test_catalogue.py",
     "tests/data/test_conf.py",
-    "tests/data/test_sets.py",
+    "tests/test_mirror.py",
 )
 # Tests of all parts at once.
-SHARED = "has_a_formula or in_one_table or held_against or exported or catalogue_lists"
+SHARED = "has_a_formula or in_one_table or compared_with_a_reference or mirror or exported or catalogue_lists"
 TABLES = {  # generated, with the new parts in them
     "README.md": ("soft_clip", "small_talk"),
     "docs/normalizers/README.md": ("soft_clip",),
@@ -174,8 +174,8 @@ def fill_in(copy: Path) -> None:
         ("citation: TODO", "citation: Nobody (2020)"),
     )
     fill(
-        tests / "data" / "test_set_small_talk.py",
-        (".rows, None", '.rows, {"train": 8, "report": 2}'),
+        tests / "data" / "test_sets.py",
+        ("counted = None", 'counted = {"train": 8, "report": 2}'),
     )
 
 

@@ -52,6 +52,10 @@ class Skeleton:
         at = next((n for n, line in enumerate(lines) if before and line.startswith(before)), len(lines))
         self.texts[self.root / path] = "\n".join([*lines[:at], *text.rstrip("\n").split("\n"), *lines[at:]]) + "\n"
 
+    def insert_after(self, path: str, mark: str, text: str) -> None:
+        """Adds ``text`` to an existing file, right after ``mark``."""
+        self.texts[self.root / path] = self.text(path).replace(mark, mark + text)
+
     def export(self, package: str) -> None:
         """Adds the class to the imports and to ``__all__`` of ``clsnorm.<package>``, in ruff's order."""
         name, kind, path = self.words["name"], self.words["Class"], f"src/clsnorm/{package}/__init__.py"
@@ -90,7 +94,9 @@ def normalizer(part: Skeleton) -> None:
     part.create(f"src/clsnorm/normalizers/{name}.py", "normalizer.py")
     part.export("normalizers")
     part.insert("docs/normalizers/per_sample.md", f"| `{name}` | `TODO: formula` | `TODO: gain` |", before="| `dyt`")
-    part.insert("tests/normalizers/test_reference_per_sample.py", part.filled("normalizer_test.py"))
+    tests = "normalizers/test_reference_per_sample.py"
+    part.insert(f"tests/{tests}", part.filled("normalizer_test.py"))
+    part.insert_after("tests/README.md", f"| `{tests}` | ", f"`{name}`, ")
 
 
 def callback(part: Skeleton) -> None:
@@ -116,8 +122,7 @@ def statistic(part: Skeleton) -> None:
         raise RefusedError(f"Expected the name of a new statistic, but {path} defines {name}. Choose another name")
     part.insert(path, part.filled("statistic.py"))
     if "ELEMENTARY" not in text:
-        line = "from clsnorm.statistics.statistic import "
-        part.texts[part.root / path] = part.text(path).replace(line, f"{line}ELEMENTARY, ")
+        part.insert_after(path, "from clsnorm.statistics.statistic import ", "ELEMENTARY, ")
 
 
 def bound_names(text: str) -> set[str]:
@@ -132,7 +137,7 @@ def dataset(part: Skeleton) -> None:
     """A YAML with one base and a test of its rows that fails; docs/data.md is generated."""
     name = part.words["name"]
     part.create(f"conf/data/{name}.yaml", "dataset.yaml")
-    part.create(f"tests/data/test_set_{name}.py", "dataset_test.py")
+    part.insert("tests/data/test_sets.py", part.filled("dataset_test.py"))
 
 
 KINDS = {"normalizer": normalizer, "callback": callback, "statistic": statistic, "dataset": dataset}
