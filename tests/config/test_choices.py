@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hydra import compose, initialize_config_dir
 
@@ -83,3 +85,19 @@ def test_aliases_are_of_options_that_exist_under_another_name(alias: str) -> Non
     group, name = choices.ALIASES[alias].split("=")
     assert (choices.CONF / group / f"{name}.yaml").exists()
     assert not (choices.CONF / group / f"{alias}.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "own"),
+    [
+        ([], []),
+        (["data=mine"], []),
+        (["--config-dir", "a", "data=mine"], ["a"]),
+        (["--config-dir=a", "-cd", "b"], ["a", "b"]),
+    ],
+)
+def test_folders_are_the_package_s_and_those_on_the_command_line(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], own: list[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", *words])
+    assert choices.folders() == [choices.CONF, *map(Path, own)]

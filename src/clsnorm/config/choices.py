@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -31,8 +32,8 @@ QUOTING = """Quote a value with special characters twice, as in 'data.delimiter=
 
 def folders() -> list[Path]:
     """Returns the configuration folders: `CONF`, and the user's own from ``--config-dir``."""
-    words, own = sys.argv[1:], []
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    own = []
+    for word, following in itertools.pairwise([*sys.argv[1:], ""]):
         option, _, value = word.partition("=")
         if option in ("--config-dir", "-cd"):
             own.append(Path(value or following))
