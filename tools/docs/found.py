@@ -17,7 +17,8 @@ in memory for each row while rows are read, split and drawn (label, hashes of th
 order of the epoch), 24 while the order is drawn.
 
 Measured on two shared CPU cores, with an empty cache, by `python benchmarks/data_loading.py --rows 1000000 --few`, and
-with fewer rows: from the first to the third line, *own peak MB* grows by 90 bytes per row. *MB before*: the process's
+with other numbers of rows (ten million while both cores were busy): *own peak MB* grows by 90 bytes per row from the
+first to the third line, by 77 from there to the fifth. *MB before*: the process's
 peak after all imports; *peak MB*: at the end, including pages of mapped files, which the system drops when it needs
 memory; *own*: without pages of files.
 
@@ -27,6 +28,8 @@ memory; *own*: without pages of files.
 | CSV, 13 MB | the same again | 96,000 | 0.2 | 461 | 501 | 349 | 361 |
 | CSV, 127 MB | 1,000 rows of train | 996,000 | 13.1 | 460 | 630 | 348 | 485 |
 | CSV, 127 MB | the same again | 996,000 | 0.3 | 460 | 500 | 348 | 361 |
+| CSV, 1,274 MB | 1,000 rows of train | 9,996,000 | 232.3 | 460 | 1,327 | 349 | 1,181 |
+| CSV, 1,274 MB | the same again | 9,996,000 | 1.3 | 460 | 501 | 348 | 361 |
 """
 
 
