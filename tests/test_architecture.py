@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,12 @@ def test_the_map_names_every_package_in_order_and_no_other() -> None:
     page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = page[page.index("<!-- packages -->") : page.index("<!-- end -->")]
     assert re.findall(r"^\| `(\w+)/?` \|", table, flags=re.MULTILINE) == list(ORDER)
+
+
+def test_a_name_means_one_thing() -> None:
+    paths = [path for path in SOURCE.rglob("*.py") if path.stem not in ("__init__", "__main__")]
+    classes = [
+        node.name for path in paths for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    ]
+    twice = [name for names in ([path.name for path in paths], classes) for name, n in Counter(names).items() if n > 1]
+    assert twice == [], "two files, or two classes, of one name"

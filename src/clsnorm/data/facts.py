@@ -78,7 +78,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
+class Scoring:
     """The metrics of a data set.
 
     Args:

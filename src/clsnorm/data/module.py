@@ -12,7 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
-from clsnorm.data.facts import Batching, Facts, Scores, names_of_classes
+from clsnorm.data.facts import Batching, Facts, Scoring, names_of_classes
 from clsnorm.data.notes import notes, source_record, warnings
 from clsnorm.data.rows.subsets import LabelNoise, Subset
 from clsnorm.data.sources.source import Source, Unavailable
@@ -42,7 +42,7 @@ class DataModule(pl.LightningDataModule):
         sources: Where the rows may come from; tried in this order.
         name: Of the data set, for messages.
         task, labels, untrained, allow_absent, rows, max_empty, drop_leaked: See `clsnorm.data.facts.Facts`.
-        metrics, monitor, mode: See `clsnorm.data.facts.Scores`.
+        metrics, monitor, mode: See `clsnorm.data.facts.Scoring`.
         max_length: Tokens kept of an example, special tokens included.
         max_train_examples, shots_per_class, seed_subset: See `clsnorm.data.rows.subsets.Subset`.
         label_noise, seed_noise: See `clsnorm.data.rows.subsets.LabelNoise`; of the subset, if one is drawn.
@@ -102,7 +102,7 @@ class DataModule(pl.LightningDataModule):
             drop_leaked=drop_leaked,
         )
         self.facts.require_counts({split for source in sources.values() for split in source.splits})
-        self.scores = Scores(metrics=dict(metrics), monitor=monitor, mode=mode)
+        self.scores = Scoring(metrics=dict(metrics), monitor=monitor, mode=mode)
         self.batching = Batching(
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
