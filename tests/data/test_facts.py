@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clsnorm.data.facts import Batching, Facts
+from clsnorm.data.facts import Batching, Facts, Scoring
 from clsnorm.errors import InputError
 
 FACTS: dict[str, Any] = {
@@ -56,3 +56,13 @@ def test_impossible_batches_are_refused(name: str, value: object) -> None:
     Batching(**BATCHING)
     with pytest.raises(InputError, match=rf"data\.{name}.*{value}"):
         Batching(**{**BATCHING, name: value})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"), [({"monitor": "f1"}, "data.monitor.*accuracy.*'f1'"), ({"mode": "best"}, "data.mode.*'best'")]
+)
+def test_a_monitor_that_is_no_metric_is_refused(wrong: dict[str, str], message: str) -> None:
+    right: dict[str, Any] = {"metrics": {"accuracy": None}, "monitor": "accuracy", "mode": "max"}
+    assert Scoring(**right).monitor == "accuracy"
+    with pytest.raises(InputError, match=message):
+        Scoring(**{**right, **wrong})
