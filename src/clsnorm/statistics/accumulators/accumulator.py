@@ -6,6 +6,8 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
+from clsnorm.errors import InputError
+
 
 @runtime_checkable
 class Accumulator(Protocol):
@@ -43,3 +45,11 @@ class Accumulator(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Loads what `state_dict` returned."""
+
+
+def require_embeddings(h: Tensor, dim: int) -> None:
+    """Raises `InputError` unless ``h`` has shape ``(n, dim)`` and a floating-point type."""
+    if h.ndim != 2 or h.shape[1] != dim:
+        raise InputError(f"Expected embeddings of shape (batch, {dim}), but got {tuple(h.shape)}")
+    if not h.is_floating_point():
+        raise InputError(f"Expected floating-point embeddings, but got {h.dtype}")

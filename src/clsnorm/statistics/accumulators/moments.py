@@ -7,6 +7,7 @@ from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum
 from clsnorm.errors import InputError, require_whole
+from clsnorm.statistics.accumulators.accumulator import require_embeddings
 
 
 class Moments:
@@ -47,10 +48,7 @@ class Moments:
         Raises:
             InputError: ``h`` has another shape, or is not floating point.
         """
-        if h.ndim != 2 or h.shape[1] != self.dim:
-            raise InputError(f"Expected embeddings of shape (batch, {self.dim}), but got {tuple(h.shape)}")
-        if not h.is_floating_point():
-            raise InputError(f"Expected floating-point embeddings, but got {h.dtype}")
+        require_embeddings(h, self.dim)
         if not len(h):
             return
         rows = h.detach().cpu() if h.device.type == "mps" else h.detach()

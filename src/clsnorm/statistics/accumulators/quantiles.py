@@ -8,6 +8,7 @@ from torch import Tensor
 
 from clsnorm.distributed import gather_objects
 from clsnorm.errors import InputError, require_whole
+from clsnorm.statistics.accumulators.accumulator import require_embeddings
 
 CAPACITY = 4096  # rows of a level; quantiles are exact up to this many rows
 
@@ -49,10 +50,7 @@ class Quantiles:
         Raises:
             InputError: ``h`` has another shape, or is not floating point.
         """
-        if h.ndim != 2 or h.shape[1] != self.dim:
-            raise InputError(f"Expected embeddings of shape (batch, {self.dim}), but got {tuple(h.shape)}")
-        if not h.is_floating_point():
-            raise InputError(f"Expected floating-point embeddings, but got {h.dtype}")
+        require_embeddings(h, self.dim)
         if len(h):
             rows = h.detach().cpu().float()
             self._add([rows], len(rows), torch.stack([rows.amin(0), rows.amax(0)]))
