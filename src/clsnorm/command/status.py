@@ -10,7 +10,7 @@ from typing import Any
 from clsnorm.command import sweep
 from clsnorm.command.fast_help import without_group_lists
 from clsnorm.config import choices, names
-from clsnorm.errors import InputError
+from clsnorm.errors import DiskError, InputError
 from clsnorm.launch.one_machine import WorkerError
 
 OK, CRASHED, REFUSED = 0, 1, 2
@@ -54,7 +54,7 @@ def _fail(task: Callable[[], Any], error: Exception) -> int:
         return status
     if isinstance(error, sweep.REFUSALS):
         return _refuse(error)
-    if isinstance(error, WorkerError):
+    if isinstance(error, WorkerError | DiskError):
         print(f"error: {error}", file=sys.stderr)
         return CRASHED
     if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
