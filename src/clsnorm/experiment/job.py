@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from clsnorm.command.sweep import REFUSALS, reporting
 from clsnorm.config import check_parts, prepare
-from clsnorm.launch.devices import count_processes
+from clsnorm.launch.devices import count_processes, require_precision
 from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
 
@@ -56,6 +56,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
         else:
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)
+            require_precision(config["trainer"], prefix="trainer.")
             _execute_or_launch(config, folder, processes)
         results = folder.read_results()
     assert results is not None
