@@ -16,9 +16,24 @@ ROUNDING = 1e-6  # a correlation of 0 can come out this large in float32
 
 
 def predictions(logits: Tensor, *, regression: bool) -> Tensor:
-    """Returns the inputs of metrics: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
+    """Returns the inputs of metrics: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32.
+
+    An example with a logit that is not finite has no prediction: all its numbers are NaN.
+    """
     logits = logits.detach().float()
-    return logits.squeeze(-1) if regression else logits.softmax(-1)
+    defined = logits.isfinite().all(-1, keepdim=True)
+    found = torch.where(defined, logits if regression else logits.softmax(-1), torch.nan)
+    return found.squeeze(-1) if regression else found
+
+
+def largest_share(counts: Any, *, undefined: int) -> float:
+    """Returns the share of the most frequent predicted class; NaN if a prediction is undefined.
+
+    Args:
+        counts: Predictions by class, an array or a tensor.
+        undefined: Examples without a prediction.
+    """
+    return math.nan if undefined else float(counts.max() / counts.sum())
 
 
 def build_metrics(
@@ -101,7 +116,7 @@ def has_collapsed(score: float, majority: float, *, mode: str, largest_share: fl
         score: Monitored metric on a split.
         majority: `majority_score` on it.
         mode: Whether the best score is the largest (``max``) or the smallest (``min``).
-        largest_share: Share of the split with the most frequent prediction; NaN in regression.
+        largest_share: See `largest_share`; NaN in regression.
     """
     better = score > majority if mode == "max" else score < majority
     return not better or largest_share == 1.0

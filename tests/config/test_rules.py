@@ -67,8 +67,3 @@ def test_a_bad_value_is_named(key: str, value: Any) -> None:
     node[leaf] = value
     with pytest.raises(InputError, match=f"`{key}`.*got {value!r}"):
         check_values(config)
-
-
-def test_unbounded_run_is_refused() -> None:
-    with pytest.raises(InputError, match="limit the run"):
-        check_values({**GOOD, "trainer": {**TRAINER, "max_epochs": -1}})

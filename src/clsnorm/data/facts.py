@@ -106,6 +106,7 @@ class Batching:
 
     Args:
         batch_size: Examples of a training batch over all processes.
+        batches_per_step: Training batches whose gradients an optimizer step accumulates.
         eval_batch_size: Examples of any other batch over all processes.
         packed: Whether batches are packed (no padding) or padded.
         num_workers: Processes that load batches; 0: the training process.
@@ -124,6 +125,7 @@ class Batching:
     seed_order: int
     rank: int
     world_size: int
+    batches_per_step: int = 1
 
     def __post_init__(self) -> None:
         require_whole("data.batch_size", self.batch_size, least=1)

@@ -133,6 +133,9 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
         seed_order=seeds["order"],
         seed_subset=seeds["subset"],
         seed_noise=seeds["noise"],
+        batches_per_step=config["trainer"]["accumulate_grad_batches"]
+        if "trainer" in config
+        else 1,  # not in an analysis
         rank=distributed.rank(),
         world_size=distributed.world_size(),
     )
