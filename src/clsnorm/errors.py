@@ -5,6 +5,8 @@ import math
 from collections.abc import Collection, Iterable
 from typing import NoReturn
 
+from clsnorm.redaction import shown
+
 
 class InputError(ValueError):
     """A mistake of the user, explained in one line: argument, rule, value, what exists, how to fix it.
@@ -33,7 +35,8 @@ def refuse(argument: str, rule: str, value: object, advice: str = "") -> NoRetur
         value: What was given.
         advice: How to fix it, as a sentence without its full stop.
     """
-    raise InputError(f"Expected argument `{argument}` to be {rule}, but got {value!r}{f'. {advice}' if advice else ''}")
+    got = shown(argument, value)
+    raise InputError(f"Expected argument `{argument}` to be {rule}, but got {got}{f'. {advice}' if advice else ''}")
 
 
 def is_number(value: object) -> bool:

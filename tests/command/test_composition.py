@@ -259,3 +259,24 @@ def test_full_errors_of_hydra_cannot_be_switched_off(workspace: Path, command: C
     done = command("normalizer=layernrom", env=environment)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "+logger.wandb.api_key=hidden-value",
+        "++optimizer.password=hidden-value",
+        "+data.about.x=hf_hiddenhiddenhiddenhidden",
+        "model.path=https://me:hidden@host/m",
+        "optimizer.lr=${oc.env:MY_SECRET}",
+        "+data.about.x=${oc.env:MY_SECRET}",
+        "optimizer.lr=$MY_SECRET",  # as the shell expands it
+        "~optimizer.api_key=hidden-value",
+    ],
+)
+def test_a_secret_is_neither_stored_nor_printed(
+    stranger: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    monkeypatch.setenv("MY_SECRET", "hidden-in-the-environment")
+    code = run(monkeypatch, word.replace("$MY_SECRET", os.environ["MY_SECRET"]))
+    assert "hidden" not in assert_refused(code, capsys, stranger.parent)

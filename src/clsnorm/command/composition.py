@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.config import choices, environment, names
 from clsnorm.config.hydra_node import check_hydra, check_search_path
+from clsnorm.config.rules import require_no_secrets
 from clsnorm.errors import InputError
 
 
@@ -39,6 +40,7 @@ class CheckedLoader(ConfigLoaderImpl):
             InputError: If it cannot be composed, or its ``hydra`` node is refused.
         """
         register_resolvers()
+        _refuse_secrets(overrides)
         try:
             config = super().load_configuration(config_name, overrides, *arguments, **named)
         except (InputError, HydraException, OmegaConfBaseException, OSError):
@@ -55,6 +57,14 @@ class CheckedLoader(ConfigLoaderImpl):
         repository = FolderRepository(self.repository)
         self._process_config_searchpath(config_name, parsed, repository)
         return parsed, repository
+
+
+def _refuse_secrets(overrides: list[str]) -> None:
+    """Refuses secrets on the command line before Hydra logs the arguments of a sweep's jobs."""
+    for word in overrides:
+        key, _, value = word.lstrip("+~").partition("=")
+        if value:
+            require_no_secrets(value, key)
 
 
 def _translated(error: Exception, overrides: list[str]) -> InputError:

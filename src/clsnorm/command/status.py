@@ -13,6 +13,7 @@ from clsnorm.command.fast_help import without_group_lists
 from clsnorm.config import choices
 from clsnorm.errors import InputError
 from clsnorm.launch.one_machine import WorkerError
+from clsnorm.redaction import redacted_message
 
 OK, CRASHED, REFUSED = 0, 1, 2
 
@@ -55,7 +56,7 @@ def _fail(task: Callable[[], Any], error: Exception) -> int:
     if isinstance(error, sweep.REFUSALS):
         return _refuse(error)
     if isinstance(error, WorkerError):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted_message(str(error), sys.argv[1:])}", file=sys.stderr)
         return CRASHED
     if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
         return _refuse(_of_hydra(error))
@@ -113,5 +114,5 @@ def _refuse(error: BaseException) -> int:
         cause = cause.__cause__ or cause.__context__  # OmegaConf sets a resolver's error as context
     reported = cause or error
     text = choices.explain(reported) or str(reported).partition("Config search path:")[0]  # Hydra lists its folders
-    print("error: " + " ".join(text.split()), file=sys.stderr)
+    print("error: " + redacted_message(" ".join(text.split()), sys.argv[1:]), file=sys.stderr)
     return REFUSED

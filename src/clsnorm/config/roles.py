@@ -14,6 +14,7 @@ from typing import Any
 
 from clsnorm.config.types import misfits
 from clsnorm.errors import InputError, did_you_mean, refuse
+from clsnorm.redaction import shown
 
 PACKAGES = ("clsnorm", "torch", "torchmetrics", "pytorch_lightning")
 
@@ -110,7 +111,7 @@ def refusals_of(place: str, node: dict[str, Any]) -> Iterator[None]:
         cause = root_cause(error)
         if isinstance(cause, InputError):
             raise cause from None
-        given = ", ".join(f"{key}={value!r}" for key, value in node.items() if not key.startswith("_"))
+        given = ", ".join(f"{key}={shown(key, value)}" for key, value in node.items() if not key.startswith("_"))
         raise InputError(f"{place}: {cause} (given: {given})") from error
 
 
@@ -129,7 +130,9 @@ def check_node(node: Any, place: str) -> None:
         place: As in `instantiate`; its group decides which classes are admitted.
     """
     if not isinstance(node, dict) or "_target_" not in node:
-        raise InputError(f"Expected `{place}` to be a mapping that names a class as its _target_, but got {node!r}")
+        raise InputError(
+            f"Expected `{place}` to be a mapping that names a class as its _target_, but got {shown(place, node)}"
+        )
     rule = ROLES[place.partition(".")[0]]
     _refuse_interpolations(node, place)
     for where, part in _targets(node, place):

@@ -17,6 +17,7 @@ from clsnorm.errors import (
     require_switch,
     require_whole,
 )
+from clsnorm.redaction import looks_secret, redacted
 
 # Weights stay in float32: in a half type, small updates would be lost and the targets of a regression rounded.
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
@@ -39,6 +40,26 @@ def check_values(config: dict[str, Any], primary: str = "train") -> None:
         rule(key, _select(config, key))
     if primary == "train":
         _require_bound(config["trainer"])
+
+
+def require_no_secrets(value: Any, place: str = "") -> None:
+    """Refuses passwords and API keys: ``config.yaml`` and ``results.json`` store every value, and runs are shared.
+
+    Args:
+        value: A resolved configuration, or a part of it.
+        place: The part's dotted key.
+
+    Raises:
+        InputError: If a value is a secret by its name or its form. The message does not show it.
+    """
+    if isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            require_no_secrets(entry, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, str) and value and (looks_secret(place) or redacted(value) != value):
+        raise InputError(
+            f"Expected no password or API key in the configuration, but `{place}` looks like one. A run stores its "
+            "configuration: pass secrets in environment variables, such as WANDB_API_KEY or HF_TOKEN"
+        )
 
 
 def check_parts(config: dict[str, Any]) -> None:

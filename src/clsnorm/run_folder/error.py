@@ -10,6 +10,7 @@ from typing import Any
 
 from clsnorm.errors import InputError
 from clsnorm.files import write_json
+from clsnorm.redaction import redacted_message
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,10 @@ def write_error(path: Path, error: BaseException, *, parent_reports: bool) -> No
     if isinstance(error, InputError) and not parent_reports:
         return
     text = "".join(traceback.format_exception(error))
-    write_json(path, {"kind": type(error).__name__, "message": str(error), "traceback": text})
+    message = redacted_message(str(error))
+    write_json(path, {"kind": type(error).__name__, "message": message, "traceback": redacted_message(text)})
     if not parent_reports:
-        log.error("crashed: %s: %s (%s)", type(error).__name__, error, path)
+        log.error("crashed: %s: %s (%s)", type(error).__name__, message, path)
 
 
 def read_error(path: Path) -> dict[str, Any] | None:
