@@ -4,14 +4,15 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
-from torchmetrics import MeanSquaredError, PearsonCorrCoef
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.errors import InputError
-from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics, has_collapsed
+from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics, has_collapsed, majority_score
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -108,3 +109,14 @@ def test_matthews_equals_that_of_scikit_learn(classes: int, constant: str) -> No
 )
 def test_collapse(score: float, mode: str, largest_share: float, collapsed: bool) -> None:
     assert has_collapsed(score, 0.5, mode=mode, largest_share=largest_share) == collapsed
+
+
+@pytest.mark.parametrize("offset", [0.0, 2e3, 1e6, 1.7e9, 1e12])
+@pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-6])
+def test_a_constant_has_no_correlation_with_numbers_far_from_zero(offset: float, spread: float) -> None:
+    labels = (offset + (offset or 1) * spread * np.random.default_rng(0).standard_normal(200)).astype(np.float32)
+    mean = float(labels.mean(dtype=np.float64))
+    for metric in (PearsonCorrCoef(), SpearmanCorrCoef()):
+        assert majority_score(metric, labels, constant=mean, num_outputs=1, regression=True) == 0.0
+    error = majority_score(MeanAbsoluteError(), labels, constant=mean, num_outputs=1, regression=True)
+    assert error == pytest.approx(np.abs(labels - np.float32(mean)).mean(dtype=np.float64), rel=1e-3)

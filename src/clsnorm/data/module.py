@@ -12,7 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
-from clsnorm.data.facts import Batching, Facts, Scoring, names_of_classes
+from clsnorm.data.facts import Batching, Facts, Scoring
 from clsnorm.data.notes import notes, source_record, warnings
 from clsnorm.data.rows.subsets import LabelNoise, Subset
 from clsnorm.data.sources.source import Source, Unavailable
@@ -41,7 +41,8 @@ class DataModule(pl.LightningDataModule):
     Args:
         sources: Where the rows may come from; tried in this order.
         name: Of the data set, for messages.
-        task, labels, untrained, allow_absent, rows, max_empty, drop_leaked: See `clsnorm.data.facts.Facts`.
+        task, labels, untrained, allow_absent, rows, max_empty, drop_leaked, normalize_labels: See
+            `clsnorm.data.facts.Facts`.
         metrics, monitor, mode: See `clsnorm.data.facts.Scoring`.
         max_length: Tokens kept of an example, special tokens included.
         max_train_examples, shots_per_class, seed_subset: See `clsnorm.data.rows.subsets.Subset`.
@@ -89,17 +90,19 @@ class DataModule(pl.LightningDataModule):
         seed_noise: int,
         rank: int = 0,
         world_size: int = 1,
+        normalize_labels: bool = False,
     ) -> None:
         super().__init__()
         require_whole("data.max_length", max_length, least=1)
         self.facts = Facts(
             task=task,
-            labels=names_of_classes(labels),
-            untrained=names_of_classes(untrained) or [],
+            labels=None if labels is None else list(labels),
+            untrained=list(untrained or ()),
             allow_absent=allow_absent,
             rows=dict(rows or {}),
             max_empty=max_empty,
             drop_leaked=drop_leaked,
+            normalize_labels=normalize_labels,
         )
         self.facts.require_counts({split for source in sources.values() for split in source.splits})
         self.scores = Scoring(metrics=dict(metrics), monitor=monitor, mode=mode)
@@ -160,7 +163,7 @@ class DataModule(pl.LightningDataModule):
         )
 
     def _adopt(self, prepared: Prepared) -> None:
-        noisy = prepared.with_noise(self.noise, self.facts.untrained)
+        noisy = prepared.with_noise(self.noise, self.facts.untrained_among(prepared.labels or ()))
         self._tokens, self._used, self.labels = noisy.tokens, noisy.used, noisy.labels
         self.fingerprint = noisy.fingerprint()
         self.num_outputs = len(self.labels) if self.labels else 1
