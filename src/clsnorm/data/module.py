@@ -41,8 +41,7 @@ class DataModule(pl.LightningDataModule):
     Args:
         sources: Where the rows may come from; tried in this order.
         name: Of the data set, for messages.
-        task, labels, untrained, allow_absent, rows, max_empty, drop_leaked, normalize_labels: See
-            `clsnorm.data.facts.Facts`.
+        task, labels, untrained, allow_absent, rows, max_empty, drop_leaked: See `clsnorm.data.facts.Facts`.
         metrics, monitor, mode: See `clsnorm.data.facts.Scoring`.
         max_length: Tokens kept of an example, special tokens included.
         max_train_examples, shots_per_class, seed_subset: See `clsnorm.data.rows.subsets.Subset`.
@@ -90,7 +89,6 @@ class DataModule(pl.LightningDataModule):
         seed_noise: int,
         rank: int = 0,
         world_size: int = 1,
-        normalize_labels: bool = False,
     ) -> None:
         super().__init__()
         require_whole("data.max_length", max_length, least=1)
@@ -102,7 +100,6 @@ class DataModule(pl.LightningDataModule):
             rows=dict(rows or {}),
             max_empty=max_empty,
             drop_leaked=drop_leaked,
-            normalize_labels=normalize_labels,
         )
         self.facts.require_counts({split for source in sources.values() for split in source.splits})
         self.scores = Scoring(metrics=dict(metrics), monitor=monitor, mode=mode)

@@ -61,6 +61,7 @@ class UserFiles(DataModule):
         monitor: As in `DataModule`; None: the first metric.
         drop_labels: Labels whose rows are left out and counted; None is an empty label. They mean what they would mean
             in ``data.labels``.
+        normalize_labels: Whether labels that differ only in case, spaces or Unicode form are one class.
         options: The other arguments of `DataModule`.
 
     Raises:
@@ -84,6 +85,7 @@ class UserFiles(DataModule):
         metrics: Mapping[str, Metric | Callable[..., Metric]] | None,
         monitor: str | None,
         drop_labels: Sequence[Any] = (),
+        normalize_labels: bool = False,
         **options: Any,
     ) -> None:
         splits = _splits(train, select, report)
@@ -108,6 +110,7 @@ class UserFiles(DataModule):
             data_root="",
             **options,
         )
+        self.facts = replace(self.facts, normalize_labels=normalize_labels)
 
 
 @dataclass(frozen=True, kw_only=True)

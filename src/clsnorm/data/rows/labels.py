@@ -104,7 +104,7 @@ class ClassCoder(Coder):
         return coded
 
     def _refuse_faults(self) -> None:
-        drop = ", or drop those without a label: data.drop_labels=[null]" if self._missing else ""
+        drop = ", or drop those without a label: data.drop_labels=[null] (data=files)" if self._missing else ""
         self._faults.refuse("Expected a label in each row", f"Give each of these rows one label{drop}")
 
 
@@ -165,7 +165,10 @@ class Classes(ClassCoder):
         known, looks = self._known(), {fold(name) for name in self._known()}
         cure = "Fix these rows, or add their label to data.labels"
         if any(fold(name) in looks for name in self._found.keys() - self._ids.keys()):
-            cure += "; to merge labels that differ only in case, spaces or Unicode form, set data.normalize_labels=true"
+            cure += (
+                "; to merge labels that differ only in case, spaces or Unicode form, set data.normalize_labels=true "
+                "(data=files), or `names` of the source"
+            )
         strays.refuse(f"Expected labels among {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}", cure)
 
     def _known(self) -> list[str]:
