@@ -8,9 +8,11 @@ from random import Random
 from typing import Any
 
 from fuzz.dialects import Dialect, random_file, read
-from fuzz.mutations import MUTATIONS, REFERENCE
+from fuzz.mutations import ANYTHING, MUTATIONS, REFERENCE
 from fuzz.random_tables import RandomTable
+from fuzz.stated import stated_labels
 
+WELL_FORMED, STATED = "well-formed", "well-formed, labels stated"
 GIVEN, FORMAT_INFERRED, ALL_INFERRED = "format given", "format inferred", "columns inferred too"
 OPTIONS: dict[str, Any] = {
     "select": None, "report": None, "labels": None, "rows": None, "metrics": None, "monitor": None, "mode": "max",
@@ -35,6 +37,7 @@ class Case:
         suffix: Its extension.
         allowed: What a reading may return.
         reference: The rows as other libraries read them; None if they cannot.
+        stated: The labels that are stated, by the names of the classes; empty: none.
     """
 
     number: int
@@ -46,13 +49,14 @@ class Case:
     suffix: str
     allowed: str
     reference: list[list[Any]] | None
+    stated: dict[str, Any]
 
 
 def draw(seed: int, number: int) -> Case:
     """Returns the case of a number."""
     rng = Random(f"{seed}/{number}")
     dialect, table, content = random_file(rng)
-    change, allowed, suffix = "well-formed", REFERENCE, dialect.suffix
+    change, allowed, suffix = WELL_FORMED, REFERENCE, dialect.suffix
     if rng.random() < 0.5:
         change = rng.choice(list(MUTATIONS))
         changed, content, allowed = MUTATIONS[change](rng, dialect, table, content)
@@ -61,13 +65,32 @@ def draw(seed: int, number: int) -> Case:
     reference = None
     with contextlib.suppress(Exception):  # pandas raises many kinds of errors for a changed file
         reference = read(dialect, content, table.names)
-    return Case(number, change, mode, dialect, table, content, suffix, allowed, reference)
+    if mode != GIVEN and dialect.delimited and _ambiguous(dialect, table, content):
+        allowed = ANYTHING
+    stated: dict[str, Any] = {}
+    if change == WELL_FORMED and not table.regression and rng.random() < 0.3:
+        change = STATED
+        stated = stated_labels(rng, [row[table.label] for row in table.rows])
+    return Case(number, change, mode, dialect, table, content, suffix, allowed, reference, stated)
+
+
+def _ambiguous(dialect: Dialect, table: RandomTable, content: bytes) -> bool:
+    """Could quotes in a file mean something or nothing, with rows of one length either way?"""
+    if not dialect.quoting:
+        return any(str(cell).startswith('"') for row in table.rows for cell in row)
+    text = content.decode(dialect.encoding, "replace")
+    if dialect.kind == ".csv" or '""' in text:
+        return False
+    lines = [line.rstrip("\r").split(dialect.delimiter) for line in text.split("\n") if line.strip()]
+    everything = all(cell.startswith('"') and cell.endswith('"') for line in lines for cell in line)
+    return '"' in text and not everything and len(set(map(len, lines))) == 1
 
 
 def options(case: Case) -> dict[str, Any]:
     """Returns the arguments of `UserFiles` that the mode gives."""
     dialect, table, given = case.dialect, case.table, {**OPTIONS}
     given |= dict.fromkeys(("delimiter", "quoting", "header", "encoding", "text", "label"))
+    given["labels"] = list(case.stated.values()) or None
     given["task"] = "regression" if table.regression else "classification"
     if case.mode != ALL_INFERRED:
         named = dialect.header

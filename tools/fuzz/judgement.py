@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz.cases import GIVEN, Case, options
+from fuzz.cases import GIVEN, STATED, WELL_FORMED, Case, options
 from fuzz.mutations import ANYTHING, BEGINNING, REFERENCE
 from fuzz.random_tables import RandomTable
+from fuzz.stated import spelled
 
 from clsnorm.data import UserFiles
 from clsnorm.data.rows.rows import Rows
@@ -24,16 +25,22 @@ WRONG = ("silent", "traceback", "hang", "refused though given")
 Row = tuple[Any, ...]  # the texts, then the name of the class or the number
 
 
-def product_rows(path: Path, given: dict[str, Any], scratch: Path) -> list[Row]:
-    """Returns the rows as the package reads, checks and stores them."""
+def product_rows(path: Path, given: dict[str, Any], scratch: Path, names: Sequence[str]) -> list[Row]:
+    """Returns the rows as the package reads, checks and stores them.
+
+    Args:
+        path: The file.
+        given: Arguments of `UserFiles`.
+        scratch: Folder for the rows.
+        names: Of the classes in the order in which they were stated; empty: as the package names them.
+    """
     data = UserFiles(train=str(path), **given)
     (source,) = data.sources.values()
-    record = store(
-        source, Path(), scratch, regression=data.regression, labels=None, sizes={}, max_empty=1.0, progress=False
-    )
+    facts: dict[str, Any] = {"regression": data.regression, "labels": data.facts.labels}
+    record = store(source, Path(), scratch, **facts, sizes={}, max_empty=1.0, progress=False)
     rows = Rows.load(scratch, "train")
     texts = [text for chunk in rows.texts() for text in zip(*chunk, strict=True)]
-    labels = rows.labels.tolist() if data.regression else [record["labels"][i] for i in rows.labels]
+    labels = rows.labels.tolist() if data.regression else [(names or record["labels"])[i] for i in rows.labels]
     return [(*text, label) for text, label in zip(texts, labels, strict=True)]
 
 
@@ -42,31 +49,22 @@ def expected_rows(table: RandomTable, rows: Sequence[Sequence[Any]]) -> list[Row
     found = []
     for row in rows:
         texts = [row[at].decode() if isinstance(row[at], bytes) else row[at] for at in table.texts]
+        cell = row[table.label]
         if all(text and text.strip() for text in texts):
-            found.append((*texts, _label(row[table.label], regression=table.regression)))
+            found.append((*texts, float(np.float32(cell)) if table.regression else spelled(cell)))
     return found
-
-
-def _label(cell: Any, *, regression: bool) -> Any:
-    if regression:
-        return float(np.float32(cell))
-    if isinstance(cell, bytes):
-        cell = cell.decode()
-    if isinstance(cell, bool):
-        return "true" if cell else "false"
-    return cell.strip() if isinstance(cell, str) else str(int(cell)) if cell == int(cell) else repr(float(cell))
 
 
 def judge(case: Case, path: Path, scratch: Path) -> tuple[str, str]:
     """Reads a file; returns the outcome and, unless it is right, a line about it."""
     try:
         with _limit(SECONDS):
-            rows = product_rows(path, options(case), scratch)
+            rows = product_rows(path, options(case), scratch, list(case.stated))
     except InputError as error:
         message = str(error)
         if "\n" in message.strip():
             return "traceback", f"a message of several lines: {message!r}"
-        given = case.mode == GIVEN and case.change == "well-formed" and _is_usable(case)
+        given = case.mode == GIVEN and case.change in (WELL_FORMED, STATED) and _is_usable(case)
         return ("refused though given" if given else "refused"), message
     except TimeoutError:
         return "hang", f"more than {SECONDS} s"

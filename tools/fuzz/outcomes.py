@@ -37,7 +37,7 @@ class Counts:
         columns = ["equal", "refused", *WRONG]
         rows = [["file", "read with", "files", *columns], ["---"] * (3 + len(columns))]
         for (change, mode), counts in sorted(
-            self.outcomes.items(), key=lambda item: (item[0][0] != "well-formed", item[0])
+            self.outcomes.items(), key=lambda item: (not item[0][0].startswith("well-formed"), item[0])
         ):
             rows.append([change, mode, str(counts.total()), *(str(counts[name]) for name in columns)])
         total = sum(self.outcomes.values(), Counter[str]())
