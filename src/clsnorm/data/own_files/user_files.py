@@ -99,7 +99,7 @@ class UserFiles(DataModule):
             encoding=encoding,
         )
         source = _source(splits, given, log=not options.get("rank"))
-        source = replace(source, names=dict.fromkeys(drop_labels) or None)
+        source = replace(source, names=_dropped(drop_labels))
         chosen = metrics or _usual_metrics(task)
         super().__init__(
             {"files": source},
@@ -233,6 +233,14 @@ def _log_inferred(given: Mapping[str, Any], used: Mapping[str, Any], path: Path)
     for name, value in given.items():
         if value is None and name in used:
             logger.info("data.%s=%r, inferred from the beginning of %s", name, used[name], path)
+
+
+def _dropped(labels: Sequence[Any]) -> dict[Any, None] | None:
+    """Returns the renaming that leaves out rows with these labels."""
+    for label in labels:
+        if isinstance(label, list | dict):
+            raise InputError(f"Expected argument `data.drop_labels` to list labels, but got {label!r} among them")
+    return dict.fromkeys(labels) or None
 
 
 def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:
