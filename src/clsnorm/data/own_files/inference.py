@@ -13,7 +13,7 @@ from typing import Any
 from clsnorm.data.formats.delimited import QUOTES, Delimited, Row
 from clsnorm.data.formats.faults import Faults
 from clsnorm.data.formats.json_lines import CURE, RULE, JsonLines, parse_objects, refuse_other_json
-from clsnorm.data.formats.parquet import ParquetFile, open_parquet
+from clsnorm.data.formats.parquet import ParquetFile, open_parquet, plain_cells
 from clsnorm.data.formats.reader import Column, Reader
 from clsnorm.data.formats.table_header import names_in
 from clsnorm.data.formats.text_lines import line_end, refuse_empty
@@ -153,5 +153,5 @@ def preview_parquet(path: Path) -> Preview:
     columns: dict[Column, list[Any]] = {}
     with open_parquet(path, str(path)) as file:
         for batch in islice(file.iter_batches(SAMPLE), 1):
-            columns = dict(batch.to_pydict())
+            columns = {name: plain_cells(cells) for name, cells in zip(batch.schema.names, batch.columns, strict=True)}
     return Preview(ParquetFile(), columns)

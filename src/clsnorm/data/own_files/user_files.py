@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -57,6 +58,9 @@ class UserFiles(DataModule):
         encoding: Encoding of the files. None: that of a byte-order mark, else UTF-8; other files are refused.
         metrics: As in `DataModule`; None: accuracy for classes, Pearson and Spearman correlation for numbers.
         monitor: As in `DataModule`; None: the first metric.
+        drop_labels: Labels whose rows are left out and counted; None is an empty label. They mean what they would mean
+            in ``data.labels``.
+        normalize_labels: Whether labels that differ only in case, spaces or Unicode form are one class.
         options: The other arguments of `DataModule`.
 
     Raises:
@@ -75,13 +79,15 @@ class UserFiles(DataModule):
         task: str,
         delimiter: str | None,
         quoting: bool | None,
-        escape: bool | None,
         header: bool | None,
-        skip_lines: int | None,
-        comment: str | None,
         encoding: str | None,
         metrics: Mapping[str, Metric | Callable[..., Metric]] | None,
         monitor: str | None,
+        escape: bool | None = None,
+        skip_lines: int | None = None,
+        comment: str | None = None,
+        drop_labels: Sequence[Any] = (),
+        normalize_labels: bool = False,
         **options: Any,
     ) -> None:
         splits = _splits(train, select, report)
@@ -99,6 +105,7 @@ class UserFiles(DataModule):
         paths = {split: paths_of(names, Path()) for split, names in splits.items()}
         _require_files(paths)
         source = own_source(splits, _kind(paths["train"][0]), given, log=not options.get("rank"))
+        source = replace(source, names=dict.fromkeys(drop_labels) or None)
         chosen = metrics or _usual_metrics(task)
         super().__init__(
             {"files": source},
@@ -109,6 +116,7 @@ class UserFiles(DataModule):
             data_root="",
             **options,
         )
+        self.facts = replace(self.facts, normalize_labels=normalize_labels)
 
 
 def _splits(train: object, select: object, report: object) -> dict[str, list[str]]:
