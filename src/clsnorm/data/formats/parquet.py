@@ -40,7 +40,7 @@ def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None
 

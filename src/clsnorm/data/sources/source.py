@@ -172,5 +172,10 @@ def describe(part: Any) -> Any:
         values = {f.name: describe(getattr(part, f.name)) for f in dataclasses.fields(part)}
         return {"class": type(part).__name__, **values}
     if isinstance(part, Mapping):
-        return {name if isinstance(name, str) else repr(name): describe(value) for name, value in part.items()}
+        return {_key(name): describe(value) for name, value in part.items()}
     return part
+
+
+def _key(name: object) -> str:
+    """Returns a key of a mapping as text; a value, such as True, differs from the text of it."""
+    return name if isinstance(name, str) else f"{type(name).__name__} {name!r}"
