@@ -69,11 +69,6 @@ def test_a_bad_value_is_named(key: str, value: Any) -> None:
         check_values(config)
 
 
-def test_unbounded_run_is_refused() -> None:
-    with pytest.raises(InputError, match="limit the run"):
-        check_values({**GOOD, "trainer": {**TRAINER, "max_epochs": -1}})
-
-
 @pytest.mark.parametrize(
     ("config", "place"),
     [

@@ -38,7 +38,7 @@ class GradientNorms(Observer):
     """Logs the gradients of single examples before (``h``) and after (``z``) the normalizer, and of the parameters.
 
     Each row of the gradient at [CLS] belongs to one example; it is rescaled to the gradient of the *example's own
-    loss*: AMP's scale, gradient accumulation, the mean over the global batch and DDP's factor are undone. If the
+    loss*: AMP's scale, the mean over the step's examples and DDP's factor are undone. If the
     normalizer mixes the batch's gradients, a row at ``h`` is a gradient of the *sum* of all losses, and its point is
     called ``h_of_sum``. There is no second backward pass, and the host waits for the device once in a logged step and
     never in the others. The numbers cover all steps since the last logged one, exactly on any number of devices. A
@@ -151,7 +151,7 @@ class GradientNorms(Observer):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         self._due = is_logged(trainer)
-        self._factor = batch.global_size * trainer.accumulate_grad_batches / world_size()
+        self._factor = batch.step_size / world_size()
         self._scaler = loss_scaler(trainer)
 
     def _see(self, module: nn.Module, inputs: tuple[Tensor, ...], z: Tensor) -> None:

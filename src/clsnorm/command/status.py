@@ -11,7 +11,7 @@ from clsnorm.command import sweep
 from clsnorm.command.composition import checked_composition, register_resolvers
 from clsnorm.command.fast_help import without_group_lists
 from clsnorm.config import choices
-from clsnorm.errors import InputError
+from clsnorm.errors import DiskError, InputError
 from clsnorm.launch.one_machine import WorkerError
 from clsnorm.redaction import redacted_message
 
@@ -55,7 +55,7 @@ def _fail(task: Callable[[], Any], error: Exception) -> int:
         return status
     if isinstance(error, sweep.REFUSALS):
         return _refuse(error)
-    if isinstance(error, WorkerError):
+    if isinstance(error, WorkerError | DiskError):
         print(f"error: {redacted_message(str(error), sys.argv[1:])}", file=sys.stderr)
         return CRASHED
     if isinstance(error, OSError | ValueError) and not _has_begun(task, error):

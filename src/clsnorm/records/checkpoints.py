@@ -13,9 +13,13 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
+from clsnorm.errors import DamagedFileError
+from clsnorm.files import put_in_place, require_held, sync
 from clsnorm.lightning_internals import ends_step, validation_is_due
+from clsnorm.tensor_files import load_tensors
 
 log = logging.getLogger(__name__)
+START_OVER = "Delete it to start the run over: the training so far is lost"
 
 
 class SelectedWeights(Checkpoint):
@@ -83,20 +87,25 @@ class ResumePoint(Checkpoint):
         every: Optimizer steps between two resume points.
         data: Fingerprint of the data, stored in the file: a run may resume on no other data.
         events: The events so far; their number is stored in the file, as later ones will be seen again.
+        config_hash: Of the run's configuration, stored in the file: names the run if config.yaml is damaged.
         commit: Git commit of the running code.
 
     Attributes:
         commits: Git commits of the code that has trained the run so far, in order.
     """
 
-    def __init__(self, path: Path, *, every: int, data: str, events: Sized, commit: str | None) -> None:
+    def __init__(
+        self, path: Path, *, every: int, data: str, events: Sized, commit: str | None, config_hash: str | None = None
+    ) -> None:
         self.path, self.every, self.data, self.events, self.commits = path, every, data, events, [commit]
+        self.config_hash = config_hash
         self._saved_at = 0
         self._waiting = False
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"data": self.data, "events": len(self.events), "commits": self.commits}
+        own = {"data": self.data, "events": len(self.events), "commits": self.commits}
+        return own | {"config_hash": self.config_hash}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -134,7 +143,7 @@ class ResumePoint(Checkpoint):
             self._publish(trainer)  # a validation is logged before this hook
 
     def _save(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(_draft(self.path), weights_only=False)
+        _save_draft(trainer, self.path, weights_only=False)
         self._saved_at, self._waiting = trainer.global_step, True
 
     def _publish(self, trainer: pl.Trainer) -> None:
@@ -142,14 +151,22 @@ class ResumePoint(Checkpoint):
             return
         for logger in trainer.loggers:
             logger.save()
+        if trainer.is_global_zero:
+            for path in self.path.parent.glob("*.csv"):  # on the disk before the file that counts on their rows
+                sync(path)
         _put_in_place(trainer, self.path)
         self._waiting = False
 
 
 def save_atomically(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
     """Saves a checkpoint, called on all ranks; ``path`` is replaced only by a complete file."""
-    trainer.save_checkpoint(_draft(path), weights_only=weights_only)
+    _save_draft(trainer, path, weights_only=weights_only)
     _put_in_place(trainer, path)
+
+
+def _save_draft(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
+    require_held(path)
+    trainer.save_checkpoint(_draft(path), weights_only=weights_only)
 
 
 def _draft(path: Path) -> Path:
@@ -158,16 +175,38 @@ def _draft(path: Path) -> Path:
 
 def _put_in_place(trainer: pl.Trainer, path: Path) -> None:
     if trainer.is_global_zero:
-        _draft(path).replace(path)
+        put_in_place(_draft(path), path)
     trainer.strategy.barrier("checkpoint replaced")
 
 
 def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int]:
     """Returns ``(epoch, first batch, optimizer step)`` at which a run resumes from a `ResumePoint` file."""
     state = _load(checkpoint)
-    progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    epoch, start = divmod(progress["total"]["processed"], batches_per_epoch)
-    return epoch, start, state["global_step"]
+    try:
+        progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        epoch, start = divmod(progress["total"]["processed"], batches_per_epoch)
+        return epoch, start, state["global_step"]
+    except (KeyError, TypeError, IndexError):
+        raise DamagedFileError.of(checkpoint, "it is not a resume point", START_OVER) from None
+
+
+def require_whole(checkpoint: Path, selected: Path, module: torch.nn.Module) -> None:
+    """Checks before training resumes that a `ResumePoint` file fits ``module``, and the selected weights are whole.
+
+    Raises:
+        DamagedFileError: If a file is damaged or missing, or of a version with other parameters.
+    """
+    state = _load(checkpoint)
+    try:
+        module.load_state_dict(state["state_dict"])
+        step = state["callbacks"].get(SelectedWeights.__qualname__, {}).get("step", -1)
+    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+        reason = f"its weights do not fit this model ({' '.join(str(error).split())[:200]})"
+        raise DamagedFileError.of(checkpoint, reason, START_OVER) from None
+    if step >= 0:
+        load_tensors(
+            selected, f"Delete it and {checkpoint} to start the run over: the selected weights are lost", mmap=True
+        )
 
 
 def data_fingerprint(checkpoint: Path) -> str | None:
@@ -181,9 +220,9 @@ def count_events(checkpoint: Path) -> int:
 
 
 def _own_state(checkpoint: Path) -> dict[str, Any]:
-    state: dict[str, Any] = _load(checkpoint)["callbacks"].get(ResumePoint.__qualname__, {})
+    state: dict[str, Any] = _load(checkpoint).get("callbacks", {}).get(ResumePoint.__qualname__, {})
     return state
 
 
 def _load(checkpoint: Path) -> dict[str, Any]:
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return load_tensors(checkpoint, START_OVER, mmap=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from clsnorm.data.formats.delimited import Delimited
 from clsnorm.data.formats.json_lines import JsonLines
-from clsnorm.data.formats.parquet import ParquetFile, open_parquet
+from clsnorm.data.formats.parquet import ParquetFile, open_parquet, plain_cells
 from clsnorm.data.formats.reader import Column, Reader
 from clsnorm.data.formats.text_lines import knows_encoding, open_bytes, refuse_empty
 from clsnorm.data.own_files.column_roles import is_known
@@ -152,7 +152,7 @@ def preview_parquet(path: Path) -> Preview:
     columns: dict[Column, list[Any]] = {}
     with open_parquet(path, str(path)) as file:
         for batch in islice(file.iter_batches(SAMPLE), 1):
-            columns = dict(batch.to_pydict())
+            columns = {name: plain_cells(cells) for name, cells in zip(batch.schema.names, batch.columns, strict=True)}
     return Preview(ParquetFile(), columns)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -59,6 +59,9 @@ class UserFiles(DataModule):
         encoding: Encoding of the files. None: inferred.
         metrics: As in `DataModule`; None: accuracy for classes, Pearson and Spearman correlation for numbers.
         monitor: As in `DataModule`; None: the first metric.
+        drop_labels: Labels whose rows are left out and counted; None is an empty label. They mean what they would mean
+            in ``data.labels``.
+        normalize_labels: Whether labels that differ only in case, spaces or Unicode form are one class.
         options: The other arguments of `DataModule`.
 
     Raises:
@@ -81,6 +84,8 @@ class UserFiles(DataModule):
         encoding: str | None,
         metrics: Mapping[str, Metric | Callable[..., Metric]] | None,
         monitor: str | None,
+        drop_labels: Sequence[Any] = (),
+        normalize_labels: bool = False,
         **options: Any,
     ) -> None:
         splits = _splits(train, select, report)
@@ -94,6 +99,7 @@ class UserFiles(DataModule):
             encoding=encoding,
         )
         source = _source(splits, given, log=not options.get("rank"))
+        source = replace(source, names=dict.fromkeys(drop_labels) or None)
         chosen = metrics or _usual_metrics(task)
         super().__init__(
             {"files": source},
@@ -104,6 +110,7 @@ class UserFiles(DataModule):
             data_root="",
             **options,
         )
+        self.facts = replace(self.facts, normalize_labels=normalize_labels)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,7 @@ class TokenDataset(Dataset[Batch]):
             example_ids=torch.from_numpy(self.tokens.example_ids[rows]),
             global_size=part.global_size,
             packed=self.packed,
+            step_size=part.step_size,
         )
 
 
