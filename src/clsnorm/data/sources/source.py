@@ -13,6 +13,7 @@ from clsnorm.data.formats.reader import Column, Table
 from clsnorm.data.formats.spelling import same, spell
 from clsnorm.errors import InputError
 
+LABEL, NO_LABEL = "label ", "no label"  # reasons why a row is left out
 UNCHANGED = object()  # a label without a new name
 
 
@@ -132,7 +133,7 @@ def _renamed(table: Table, names: Mapping[Any, Any]) -> Table:
             known[seen] = _new_label(label, names)
         renamed = known[seen]
         if renamed is None:
-            reason = f"label {name}" if name else "no label"
+            reason = f"{LABEL}{name}" if name else NO_LABEL
             drops[reason] = drops.get(reason, 0) + 1
         else:
             rows.append(row)
