@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from clsnorm.errors import InputError
 from clsnorm.experiment import run as experiment
 from clsnorm.experiment.assembly import Experiment
 from clsnorm.experiment.run_records import RunRecords, Start
+from clsnorm.model import load_tokenizer
 from clsnorm.records import ResumePoint, SelectedWeights
 
 Train = Callable[..., SimpleNamespace]
@@ -50,3 +54,23 @@ def test_the_start_of_a_run_is_measured_once_per_run() -> None:
     first, second = Start(), Start()
     assert first.stopwatch is not second.stopwatch
     assert first.commit == second.commit
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tokenizer: tokenizer.add_tokens(["zzremark"]), "1 tokens beyond them, such as 'zzremark'"),
+        (lambda tokenizer: setattr(tokenizer.backend_tokenizer, "post_processor", None), "turns 'a' into 'a'"),
+    ],
+)
+def test_a_wrong_tokenizer_is_refused_before_the_weights_are_loaded(
+    train: Train, tiny_bert: Path, workspace: Path, change: Callable[[Any], Any], message: str
+) -> None:
+    shutil.copytree(tiny_bert, workspace / "model")
+    (workspace / "model" / "model.safetensors").write_bytes(b"none")
+    tokenizer = load_tokenizer(str(tiny_bert))
+    change(tokenizer)
+    tokenizer.save_pretrained(workspace / "model")
+    with pytest.raises(InputError, match=message):
+        train(f"model.path={workspace}/model")
+    assert not list((workspace / "runs").glob("*"))
