@@ -50,6 +50,14 @@ def test_probabilities_are_sorted_by_part_and_example(tmp_path: Path) -> None:
         assert callback.largest_share == pytest.approx(2 / 3)  # of the first part
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_example_without_finite_logits_has_no_prediction(tmp_path: Path, bad: float) -> None:
+    callback = Predictions(tmp_path / "predictions.parquet", regression=False, parts=["report"])
+    table = written(callback, [batch([0, 1], [[0.0, bad], [0.0, 0.0]])])
+    assert table[["p0", "p1"]].isna().to_numpy().tolist() == [[True, True], [False, False]]
+    assert math.isnan(callback.largest_share)
+
+
 def test_a_regression_has_values(tmp_path: Path) -> None:
     callback = Predictions(tmp_path / "predictions.parquet", regression=True, parts=["report"])
     table = written(callback, [batch([1, 0], [[0.5], [-2.0]])])

@@ -19,6 +19,7 @@ from clsnorm.errors import InputError
 from clsnorm.experiment.run_records import RunRecords, Start, build_records
 from clsnorm.loggers.lifecycle import build_loggers
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
+from clsnorm.records import CheckpointWriter
 from clsnorm.run_folder import RunFolder
 
 
@@ -138,6 +139,9 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
         seed_order=seeds["order"],
         seed_subset=seeds["subset"],
         seed_noise=seeds["noise"],
+        batches_per_step=config["trainer"]["accumulate_grad_batches"]
+        if "trainer" in config
+        else 1,  # not in an analysis
         rank=distributed.rank(),
         world_size=distributed.world_size(),
     )
@@ -163,7 +167,7 @@ def _build_trainer(
 ) -> pl.Trainer:
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
-    return instantiate(
+    trainer: pl.Trainer = instantiate(
         node,
         "trainer",
         default_root_dir=folder.path,
@@ -174,3 +178,5 @@ def _build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module splits each global batch itself
     )
+    trainer.strategy.checkpoint_io = CheckpointWriter()
+    return trainer

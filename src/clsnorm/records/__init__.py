@@ -1,6 +1,7 @@
 """Callbacks of every run, whichever observers it has: checkpoints, predictions, time, memory, alarms, stopping."""
 
 from clsnorm.records.alarms import Divergence, SkippedSteps
+from clsnorm.records.checkpoint_writer import CheckpointWriter
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.event_report import EventReport
 from clsnorm.records.heap import HeapTrim
@@ -12,6 +13,7 @@ from clsnorm.records.stopwatch import Stopwatch
 
 __all__ = [
     "Abort",
+    "CheckpointWriter",
     "Divergence",
     "EventReport",
     "HeapTrim",
