@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from clsnorm.errors import InputError
 from clsnorm.experiment import run as experiment
@@ -56,21 +57,26 @@ def test_the_start_of_a_run_is_measured_once_per_run() -> None:
     assert first.commit == second.commit
 
 
+def enlarged(tokenizer: Any) -> Any:
+    tokenizer.add_tokens(["zzremark"])
+    return tokenizer
+
+
+def without_cls(tokenizer: Any) -> Any:
+    tokenizer.backend_tokenizer.post_processor = None
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, cls_token="[CLS]", unk_token="[UNK]")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
-    [
-        (lambda tokenizer: tokenizer.add_tokens(["zzremark"]), "1 tokens beyond them, such as 'zzremark'"),
-        (lambda tokenizer: setattr(tokenizer.backend_tokenizer, "post_processor", None), "turns 'a' into 'a'"),
-    ],
+    [(enlarged, "1 tokens beyond them, such as 'zzremark'"), (without_cls, "turns 'a' into 'a'")],
 )
 def test_a_wrong_tokenizer_is_refused_before_the_weights_are_loaded(
     train: Train, tiny_bert: Path, workspace: Path, change: Callable[[Any], Any], message: str
 ) -> None:
     shutil.copytree(tiny_bert, workspace / "model")
     (workspace / "model" / "model.safetensors").write_bytes(b"none")
-    tokenizer = load_tokenizer(str(tiny_bert))
-    change(tokenizer)
-    tokenizer.save_pretrained(workspace / "model")
+    change(load_tokenizer(str(tiny_bert))).save_pretrained(workspace / "model")
     with pytest.raises(InputError, match=message):
         train(f"model.path={workspace}/model")
     assert not list((workspace / "runs").glob("*"))
