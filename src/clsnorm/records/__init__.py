@@ -1,7 +1,11 @@
-"""Callbacks of every run, whichever observers it has: checkpoints, predictions, time, memory, alarms, stopping."""
+"""Callbacks of every run, whichever observers it has: checkpoints, predictions, time, memory, alarms, stopping.
+
+`EarlyStopping` is not in every run: ``callbacks=early_stopping`` adds it.
+"""
 
 from clsnorm.records.alarms import Divergence, SkippedSteps
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
+from clsnorm.records.early_stopping import EarlyStopping
 from clsnorm.records.event_report import EventReport
 from clsnorm.records.heap import HeapTrim
 from clsnorm.records.memory import PeakMemory
@@ -13,6 +17,7 @@ from clsnorm.records.stopwatch import Stopwatch
 __all__ = [
     "Abort",
     "Divergence",
+    "EarlyStopping",
     "EventReport",
     "HeapTrim",
     "PeakMemory",
