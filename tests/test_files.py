@@ -1,13 +1,18 @@
-"""Patterns, digests, atomic writing, and folders that are removed or stay."""
+"""Patterns, digests, atomic writing, full disks, and folders that are removed or stay."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clsnorm import files
+from clsnorm.errors import DiskError
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +90,115 @@ def test_a_failed_writer_leaves_the_old_file(tmp_path: Path) -> None:
         fail()
     assert json.loads(path.read_text()) == {"a": 1}
     assert list(path.parent.iterdir()) == [path]
+
+
+def failing(number: int) -> Callable[..., Any]:
+    """A function of `os` on a disk with that error."""
+
+    def fail(*arguments: Any, **named: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EFBIG])
+@pytest.mark.parametrize("function", ["fsync", "write"])
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, function: str
+) -> None:
+    path = tmp_path / "x.json"
+    files.write_text(path, "old")
+    if function == "write":
+        monkeypatch.setattr(Path, "write_text", failing(number))
+    else:
+        monkeypatch.setattr(os, function, failing(number))
+    with pytest.raises(DiskError) as caught:
+        files.write_text(path, "new")
+    assert str(caught.value).startswith(f"Cannot write {path}: {os.strerror(number)}. ")
+    assert "\n" not in str(caught.value)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bytes_are_on_the_disk_before_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append("folder" if place.is_dir() else place.name + ("" if (tmp_path / "x").exists() else " only"))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    files.write_text(tmp_path / "x", "text")
+    draft, folder = synced
+    assert draft.startswith(files.DRAFT)
+    assert draft.endswith(" only")
+    assert folder == "folder"
+
+
+def test_a_row_is_added_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    with pytest.raises(DiskError, match=r"x\.csv: No such file"):  # a deleted file is not created again
+        files.append(path, "1\n")
+    path.write_text("step\n")
+    assert files.append(path, "1\n") == 5
+    assert path.read_text() == "step\n1\n"
+
+
+def test_a_row_that_does_not_fit_is_taken_back(tmp_path: Path, small_files: None) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("y" * 99_990 + "\n")
+    with pytest.raises(DiskError, match=r"x\.csv: File too large"):
+        files.append(path, "1" * 100 + "\n")
+    assert path.stat().st_size == 99_991
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved", "replaced"])
+def test_a_folder_that_is_gone_is_not_created_again(tmp_path: Path, how: str) -> None:
+    folder = tmp_path / "runs" / "one"
+    folder.mkdir(parents=True)
+    with files.held(folder):
+        files.write_text(folder / "statistics" / "x", "text")
+        if how == "moved":
+            folder.rename(tmp_path / "elsewhere")
+        else:
+            shutil.rmtree(folder)
+        if how == "replaced":
+            folder.mkdir()
+        for name in ("x", "statistics/x", "a/b/c"):
+            with pytest.raises(DiskError, match="Leave a run's folder in place"):
+                files.write_text(folder / name, "text")
+        assert folder.exists() == (how == "replaced")
+    files.write_text(folder / "x", "text")  # nobody works in it now
+
+
+def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    drafts = [f"{files.DRAFT}abc.npz", f".{'0a' * 16}.npz", f".{'0a' * 16}"]
+    others = [".hidden", ".lock", "x.npz", f"{'0a' * 16}.npz", ".draft"]
+    for folder in (tmp_path, tmp_path / "statistics", tmp_path / ".replaced"):
+        folder.mkdir(exist_ok=True)
+        for name in (*drafts, *others):
+            (folder / name).touch()
+    files.remove_drafts(tmp_path)
+    for folder in (tmp_path, tmp_path / "statistics"):
+        assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted(others)
+    assert len(list((tmp_path / ".replaced").iterdir())) == len(drafts) + len(others)
+
+
+def test_a_full_disk_is_found_behind_the_errors_of_libraries(tmp_path: Path) -> None:
+    def chained(cause: Exception) -> Exception:
+        try:
+            try:
+                raise cause
+            except Exception:
+                raise RuntimeError("unexpected pos 7424 vs 7312")  # noqa: B904 -- as torch.save does
+        except RuntimeError as error:
+            return error
+
+    found = files.disk_error(chained(OSError(errno.ENOSPC, "No space left on device")), tmp_path)
+    assert str(found).startswith(f"Cannot write {tmp_path}: No space left on device")
+    inside = FileNotFoundError(errno.ENOENT, "No such file", str(tmp_path / "x"))
+    assert "x: No such file" in str(files.disk_error(inside, tmp_path))
+    for other in (ValueError("x"), FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere"), OSError("no number")):
+        assert files.disk_error(chained(other), tmp_path) is None

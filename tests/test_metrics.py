@@ -4,10 +4,11 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
-from torchmetrics import MeanSquaredError, PearsonCorrCoef
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.errors import InputError
@@ -18,6 +19,7 @@ from clsnorm.metrics import (
     build_metrics,
     has_collapsed,
     largest_share,
+    majority_score,
     predictions,
 )
 
@@ -133,3 +135,14 @@ def test_the_largest_share_is_undefined_if_a_prediction_is() -> None:
     counts = torch.tensor([1.0, 3.0])
     assert largest_share(counts, undefined=0) == 0.75
     assert math.isnan(largest_share(counts, undefined=1))
+
+
+@pytest.mark.parametrize("offset", [0.0, 2e3, 1e6, 1.7e9, 1e12])
+@pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-6])
+def test_a_constant_has_no_correlation_with_numbers_far_from_zero(offset: float, spread: float) -> None:
+    labels = (offset + (offset or 1) * spread * np.random.default_rng(0).standard_normal(200)).astype(np.float32)
+    mean = float(labels.mean(dtype=np.float64))
+    for metric in (PearsonCorrCoef(), SpearmanCorrCoef()):
+        assert majority_score(metric, labels, constant=mean, num_outputs=1, regression=True) == 0.0
+    error = majority_score(MeanAbsoluteError(), labels, constant=mean, num_outputs=1, regression=True)
+    assert error == pytest.approx(np.abs(labels - np.float32(mean)).mean(dtype=np.float64), rel=1e-3)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import digest, note_standing, remove_empty
+from clsnorm.files import delete, digest, note_standing, remove_empty, write_sealed
+from clsnorm.seals import read_json
 
 RECORD = "record.json"
 DRAFT = "draft-"
@@ -34,7 +35,7 @@ class Cache:
     """A folder of entries. An entry is a record of plain values and any number of files.
 
     An entry is written under a temporary name and renamed, so other processes see all of it or nothing. Each stores the
-    sha256 of its files; one that does not match counts as absent.
+    sha256 of its files, and its record is sealed (`clsnorm.seals`); one that does not match counts as absent.
 
     Args:
         folder: Where entries are stored; created when needed.
@@ -54,7 +55,7 @@ class Cache:
         """Returns the folder and the record of an entry, or None if it is absent or damaged."""
         entry = self._place(key)
         try:
-            stored = json.loads((entry / RECORD).read_text(encoding="utf-8"))
+            stored = read_json(entry / RECORD)
             found = {name: digest(entry / name) for name in stored["files"]}
             sound = stored["key"] == key and stored["files"] == found
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -79,10 +80,9 @@ class Cache:
         try:
             with self._refusing():
                 yield draft, record
-            hashes = {path.name: digest(path) for path in sorted(draft.iterdir())}
-            stored = {"key": key, "files": hashes, "record": record}
-            (draft / RECORD).write_text(json.dumps(stored, indent=1), encoding="utf-8")
-            self._move(draft, key)
+                hashes = {path.name: digest(path) for path in sorted(draft.iterdir())}
+                write_sealed(draft / RECORD, {"key": key, "files": hashes, "record": record})
+                self._move(draft, key)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
             remove_empty(self.folder)
@@ -113,7 +113,8 @@ class Cache:
             os.replace(draft, entry)  # noqa: PTH105 -- fails if the folder is not empty, as wanted
         except OSError:
             if self.get(key) is None:
-                shutil.rmtree(entry, ignore_errors=True)
+                if entry.exists() or entry.is_symlink():
+                    delete(entry)
                 os.replace(draft, entry)  # noqa: PTH105
 
 

@@ -1,9 +1,23 @@
-"""`InputError`, for what a user can cause and fix, and every check of a value, all named ``require_``."""
+"""Errors that are one line to a user, and every check of a value, all named ``require_``."""
 
 import difflib
+import errno
 import math
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import NoReturn
+
+from clsnorm.redaction import shown
+
+RESTORE = "Restore it from a copy, or delete it"
+DISK_ADVICE = {
+    errno.ENOSPC: "Free some space",
+    errno.EDQUOT: "Free some space of your quota",
+    errno.EFBIG: "Raise the limit of a file's size (ulimit -f)",
+    errno.EROFS: "Choose a disk that can be written",
+    errno.ENOENT: "Leave a run's folder in place while the command is running",
+    errno.EIO: "Check the disk",
+}
 
 
 class InputError(ValueError):
@@ -11,6 +25,34 @@ class InputError(ValueError):
 
     Entry points print the message without a traceback and exit with status 2. Raise it before training starts.
     """
+
+
+class DamagedFileError(InputError):
+    """A file of ours does not hold what was written to it: bytes are missing, or have changed.
+
+    Its message names the file, the fault, and what the user can do.
+    """
+
+    @classmethod
+    def of(cls, path: Path, fault: str, advice: str = "") -> "DamagedFileError":
+        """Returns the error for ``path``. ``fault`` follows a colon; ``advice`` is a sentence without its full stop."""
+        return cls(f"{path} is damaged: {fault}. {advice or RESTORE}")
+
+
+class DiskError(OSError):
+    """A file could not be written: the disk is full or read-only, or its folder is gone. One line names the file.
+
+    Entry points print it without a traceback and exit with status 1.
+    """
+
+    @classmethod
+    def of(cls, path: Path | str, error: OSError) -> "DiskError":
+        """Returns the error for ``path``, which was to be written when ``error`` was raised."""
+        return cls(error.errno, error.strerror or str(error), str(path))
+
+    def __str__(self) -> str:
+        advice = DISK_ADVICE.get(self.errno or 0, "Remove the cause")
+        return f"Cannot write {self.filename}: {self.strerror}. {advice}, then repeat the command"
 
 
 def did_you_mean(value: str, choices: Iterable[str]) -> str:
@@ -33,7 +75,8 @@ def refuse(argument: str, rule: str, value: object, advice: str = "") -> NoRetur
         value: What was given.
         advice: How to fix it, as a sentence without its full stop.
     """
-    raise InputError(f"Expected argument `{argument}` to be {rule}, but got {value!r}{f'. {advice}' if advice else ''}")
+    got = shown(argument, value)
+    raise InputError(f"Expected argument `{argument}` to be {rule}, but got {got}{f'. {advice}' if advice else ''}")
 
 
 def is_number(value: object) -> bool:

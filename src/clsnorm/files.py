@@ -1,8 +1,11 @@
 """Patterns of file names, digests, atomic writing, and removing folders that a run created."""
 
 import contextlib
+import errno
 import hashlib
 import json
+import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -10,6 +13,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from clsnorm.errors import DiskError
+from clsnorm.seals import seal, sealed_json
+
+DRAFT = ".draft-"
+_ABANDONED = re.compile(r"\.draft-.+|\.[0-9a-f]{32}(\..+)?")  # the second are of earlier versions
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}  # never the program's fault
+_held: dict[Path, list[int]] = {}  # descriptors of the folders of `held`; an open folder's inode is not used again
 VISIBLE = "[!_]*"  # programs that write a file in parts, such as Spark, add files of their own that start with "_"
 _standing: set[Path] = set()  # folders that existed before this process created others in them
 
@@ -43,29 +53,149 @@ def _is_hidden(path: Path) -> bool:
 
 
 @contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """In the ``with`` block, nothing is written below ``folder`` once it has been deleted, moved or replaced."""
+    key, descriptor = folder.absolute(), os.open(folder, os.O_RDONLY)
+    _held.setdefault(key, []).append(descriptor)
+    try:
+        yield
+    finally:
+        _held[key].remove(descriptor)
+        if not _held[key]:
+            del _held[key]
+        os.close(descriptor)
+
+
+def require_held(path: Path) -> None:
+    """Raises `DiskError` if ``path`` is below a folder of `held` that is gone: writing would create it again."""
+    for folder, descriptors in _held.items():
+        if path.absolute().is_relative_to(folder) and not all(_is_at(folder, found) for found in descriptors):
+            raise DiskError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def _is_at(folder: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(folder.stat(), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns an `OSError` of the ``with`` block into a `DiskError` that names ``path``; checks `require_held` before."""
+    require_held(path)
+    try:
+        yield
+    except OSError as error:  # one of a draft, too, is named after the file that the user knows
+        raise DiskError.of(path, error) from error
+
+
+def disk_error(error: BaseException, folder: Path) -> DiskError | None:
+    """Returns the `DiskError` that ``error`` is or was caused by, in whatever library; None if it is another error.
+
+    An error that does not name its file is said to concern ``folder``. A missing or forbidden file counts only if it
+    should be in ``folder``: elsewhere it may be the program's fault.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DiskError):
+            return cause
+        if isinstance(cause, OSError) and cause.errno is not None:
+            inside = cause.filename is not None and Path(os.fsdecode(cause.filename)).is_relative_to(folder)
+            if cause.errno in _FULL or (inside and cause.errno in (errno.ENOENT, errno.EACCES, errno.EPERM)):
+                return DiskError.of(os.fsdecode(cause.filename or folder), cause)
+        cause = cause.__cause__ or cause.__context__
+    return None
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary name in the same folder; the file written there replaces ``path`` if nothing was raised.
 
     Two writers of one path, on one machine or several, do not disturb each other; a failed one leaves nothing behind.
+
+    Raises:
+        DiskError: If the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}{path.suffix}")
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield draft
+            put_in_place(draft, path)
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+
+
+def put_in_place(draft: Path, path: Path) -> None:
+    """Seals a complete file (`clsnorm.seals`) and renames it to ``path``: after a power loss, that is old or new.
+
+    Raises:
+        DiskError: If it cannot be written; the draft is removed.
+    """
+    with writing(path):
+        try:
+            seal(draft)
+            sync(draft)
+            draft.replace(path)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+        with contextlib.suppress(OSError):  # some file systems cannot
+            sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until the disk holds what was written to a file, or a folder's list of names; a missing one is skipped."""
+    with contextlib.suppress(FileNotFoundError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def append(path: Path, text: str) -> int:
+    """Adds ``text`` to an existing file, all or nothing, and returns where it starts, in bytes.
+
+    Raises:
+        DiskError: If the file is gone, or cannot be written.
+    """
+    with writing(path), path.open("r+b", buffering=0) as file:
+        start = file.seek(0, os.SEEK_END)
+        left = text.encode()
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            file.truncate(start)
+            raise
+    return start
+
+
+def remove_drafts(folder: Path) -> None:
+    """Removes drafts of killed writers in ``folder`` and below, hidden folders aside; call it while nobody writes."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in filter(_ABANDONED.fullmatch, names):
+            Path(place, name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes ``text`` to ``path`` atomically."""
     with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` as indented JSON, atomically; non-finite numbers become ``NaN`` and ``Infinity``."""
     write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def write_sealed(path: Path, value: dict[str, Any]) -> None:
+    """Writes JSON with its digest, atomically; `clsnorm.seals.read_json` reads and verifies it."""
+    write_text(path, sealed_json(value))
 
 
 def note_standing(folder: Path) -> None:

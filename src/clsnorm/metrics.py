@@ -94,6 +94,8 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         regression: Whether ``constant`` is a value. A correlation with a constant is undefined and counts as 0.
     """
     target = torch.as_tensor(labels)
+    if regression and _ignores_constants(metric):
+        return 0.0  # computed, it would be rounding: up to 1 if the labels are large and close together
     if regression:
         prediction = torch.full_like(target, constant, dtype=torch.float32)
     else:
@@ -102,7 +104,15 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         )
     # All ranks have all labels, and NCCL cannot gather the metric's states on the CPU.
     score = float(alone(metric)(prediction, target))
-    return 0.0 if math.isnan(score) or (regression and abs(score) < ROUNDING) else score
+    return 0.0 if math.isnan(score) else score
+
+
+def _ignores_constants(metric: Metric) -> bool:
+    """Is the score of any constant prediction undefined or 0, as that of a correlation is?"""
+    target = torch.arange(4.0)
+    with warnings.catch_warnings(action="ignore"):  # about predictions without variance
+        scores = [float(alone(metric)(torch.full_like(target, constant), target)) for constant in (1.0, 2.0)]
+    return all(math.isnan(score) or abs(score) < ROUNDING for score in scores)
 
 
 def has_collapsed(score: float, majority: float, *, mode: str, largest_share: float) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import override
 
 from clsnorm import distributed
 from clsnorm.analyze.analysis_page import write_page
@@ -15,12 +16,12 @@ from clsnorm.analyze.collect import collect
 from clsnorm.analyze.comparison import between_places, compare, nc3, outlier_dimensions
 from clsnorm.analyze.gallery import draw_figures
 from clsnorm.analyze.joint_page import write_joint_page
-from clsnorm.analyze.snapshots import Snapshots, read_snapshots, write_snapshots
+from clsnorm.analyze.snapshots import Snapshots, read_or_remove, read_snapshots, write_snapshots
 from clsnorm.analyze.table import as_csv
 from clsnorm.data import DataModule
 from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.experiment.loaded import load_run
-from clsnorm.files import write_json, write_text
+from clsnorm.files import disk_error, write_sealed, write_text
 from clsnorm.model import Classifier, has_pooler
 from clsnorm.model.places import head_input
 from clsnorm.pages.figure import write_drawn
@@ -37,9 +38,16 @@ IDENTITY = {
 class AnalysisFolder(RunFolder):
     """The folder of one analysis: claimed and resumed like that of a run; finished once ``analysis.json`` exists."""
 
+    LOST = "Delete it, and the same command writes it again, from the snapshots"
+
     @property
     def results(self) -> Path:
         return self.path / "analysis.json"
+
+    @override
+    def proving_files(self) -> list[Path]:
+        snapshots = self.path / "snapshots"
+        return [*super().proving_files(), *([snapshots] if snapshots.exists() else [])]
 
 
 def execute(config: dict[str, Any], folder: Path) -> None:
@@ -47,7 +55,10 @@ def execute(config: dict[str, Any], folder: Path) -> None:
     try:
         analyze(config, folder)
     except BaseException as error:
-        AnalysisFolder(folder).record_error(error, parent_reports=distributed.is_active())
+        reported = disk_error(error, folder) or error
+        AnalysisFolder(folder).record_error(reported, parent_reports=distributed.is_active())
+        if reported is not error:
+            raise reported from error
         raise
 
 
@@ -115,9 +126,10 @@ def _device(accelerator: str) -> torch.device:
 def _collect_side(side: str, classifier: Classifier, data: DataModule, folder: Path, device: torch.device) -> Snapshots:
     """Reads the snapshots of a side that an interrupted analysis has finished, else collects and writes them."""
     path = folder / "snapshots" / side
-    if distributed.broadcast_object(path.exists()):
+    found = read_or_remove(path) if distributed.rank() == 0 else None
+    if distributed.broadcast_object(found is not None):
         log.info("%s: read from %s", side, path)
-        return read_snapshots(path)
+        return found or read_snapshots(path)
     snapshots = collect(classifier, data, device=device, draft=folder / f"unfinished_{side}")
     if distributed.rank() == 0:
         write_snapshots(path, snapshots)
@@ -160,7 +172,7 @@ def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) ->
         write_drawn(folder / "figures" / name, figure)
     write_text(folder / "analysis.csv", as_csv(record))
     write_page(folder, record, drawn)
-    write_json(folder / "analysis.json", _finite(record))
+    write_sealed(folder / "analysis.json", _finite(record))
     write_joint_page(folder.parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,15 +13,17 @@ from tqdm import tqdm
 
 from clsnorm import distributed
 from clsnorm.analyze.snapshots import Snapshots
-from clsnorm.files import replacing
+from clsnorm.errors import DamagedFileError
 from clsnorm.model.places import places
 from clsnorm.statistics import Collection
+from clsnorm.tensor_files import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from clsnorm.batches import Batch
     from clsnorm.data import DataModule
     from clsnorm.model import Classifier
 
+log = logging.getLogger(__name__)
 SAVE_EVERY = 30.0  # seconds between two drafts of an unfinished pass
 
 
@@ -72,13 +75,16 @@ def _watched(loader: Any, start: int) -> Iterator[tuple[int, Batch]]:
 
 
 def _save(draft: Path, collection: Collection, batches: int, batch_size: int) -> None:
-    with replacing(draft) as path:
-        torch.save({"batch_size": batch_size, "batches": batches, "snapshots": collection.state_dict()}, path)
+    save_tensors(draft, {"batch_size": batch_size, "batches": batches, "snapshots": collection.state_dict()})
 
 
 def _load(draft: Path, collection: Collection, batch_size: int) -> int:
     """Loads a draft into ``collection`` and returns its number of batches; 0 if they had another size."""
-    kept = torch.load(draft, weights_only=True)
+    try:
+        kept = load_tensors(draft, "The pass starts over")
+    except DamagedFileError as error:
+        log.warning("%s", error)
+        return 0
     if kept["batch_size"] != batch_size:
         return 0
     collection.load_state_dict(kept["snapshots"])

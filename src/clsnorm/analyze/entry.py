@@ -50,8 +50,10 @@ def _analyze_or_launch(config: dict[str, Any], output: Path, processes: int) -> 
     from clsnorm.analyze.analysis import AnalysisFolder, execute
     from clsnorm.run_folder import provenance
 
-    with AnalysisFolder(output).claim(config) as finished:
+    analysis = AnalysisFolder(output)
+    with analysis.claim(config) as finished:
         if finished is not None:
+            analysis.require_results(("commit", "sides"))
             log.info("done before%s: %s; force=true analyzes again", provenance.differing(finished["commit"]), output)
         elif processes > 1:
             launch(

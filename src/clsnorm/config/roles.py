@@ -15,6 +15,7 @@ from typing import Any
 from clsnorm.config import lightning_callbacks
 from clsnorm.config.types import misfits
 from clsnorm.errors import InputError, did_you_mean, refuse
+from clsnorm.redaction import shown
 
 PACKAGES = ("clsnorm", "torch", "torchmetrics", "pytorch_lightning")
 
@@ -118,7 +119,7 @@ def refusals_of(place: str, node: dict[str, Any]) -> Iterator[None]:
         cause = root_cause(error)
         if isinstance(cause, InputError):
             raise cause from None
-        given = ", ".join(f"{key}={value!r}" for key, value in node.items() if not key.startswith("_"))
+        given = ", ".join(f"{key}={shown(key, value)}" for key, value in node.items() if not key.startswith("_"))
         raise InputError(f"{place}: {cause} (given: {given})") from error
 
 
@@ -137,13 +138,30 @@ def check_node(node: Any, place: str) -> None:
         place: As in `instantiate`; its group decides which classes are admitted.
     """
     if not isinstance(node, dict) or "_target_" not in node:
-        raise InputError(f"Expected `{place}` to be a mapping that names a class as its _target_, but got {node!r}")
+        raise InputError(
+            f"Expected `{place}` to be a mapping that names a class as its _target_, but got {shown(place, node)}"
+        )
     rule = ROLES[place.partition(".")[0]]
+    _refuse_interpolations(node, place)
     for where, part in _targets(node, place):
+        if unnamed := {"_args_", "_recursive_"} & part.keys():
+            raise InputError(f"Expected `{where}` to give its arguments by name, but got {', '.join(unnamed)}")
         kind = _admitted(part["_target_"], where, rule if part is node else Role(rule.parts))
         if isinstance(kind, type):
             for name, wanted in misfits(kind, part):
                 refuse(f"{where}.{name}", wanted, part[name])
+
+
+def _refuse_interpolations(node: Any, place: str) -> None:
+    """Refuses what a stranger's ``config.yaml`` may hold: a run's own is resolved, and building resolves again."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            _refuse_interpolations(value, f"{place}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _refuse_interpolations(value, f"{place}[{index}]")
+    elif isinstance(node, str) and "${" in node:
+        refuse(place, "a value without ${...}", node)
 
 
 def _targets(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -186,6 +204,8 @@ def locate(target: str, place: str) -> Any:
         InputError: If it does not exist.
     """
     module_name, _, name = target.rpartition(".")
+    if "__" in module_name:  # such as __main__, which runs a command when imported
+        raise InputError(f"Expected the target of `{place}` to be a class of a module, but got {target!r}")
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:  # a name without a dot has no module

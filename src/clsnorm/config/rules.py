@@ -7,7 +7,8 @@ from typing import Any
 
 from clsnorm.config.roles import check_groups, locate
 from clsnorm.config.trainer_arguments import ACCELERATORS, PRECISIONS, Rule, check_trainer, require_devices
-from clsnorm.errors import did_you_mean, refuse, require_choice, require_switch, require_whole
+from clsnorm.errors import InputError, did_you_mean, refuse, require_choice, require_switch, require_whole
+from clsnorm.redaction import looks_secret, redacted
 
 STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 
@@ -26,6 +27,26 @@ def check_values(config: dict[str, Any], primary: str = "train") -> None:
         rule(key, _select(config, key))
     if primary == "train":
         check_trainer(config["trainer"])
+
+
+def require_no_secrets(value: Any, place: str = "") -> None:
+    """Refuses passwords and API keys: ``config.yaml`` and ``results.json`` store every value, and runs are shared.
+
+    Args:
+        value: A resolved configuration, or a part of it.
+        place: The part's dotted key.
+
+    Raises:
+        InputError: If a value is a secret by its name or its form. The message does not show it.
+    """
+    if isinstance(value, dict | list):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            require_no_secrets(entry, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, str) and value and (looks_secret(place) or redacted(value) != value):
+        raise InputError(
+            f"Expected no password or API key in the configuration, but `{place}` looks like one. A run stores its "
+            "configuration: pass secrets in environment variables, such as WANDB_API_KEY or HF_TOKEN"
+        )
 
 
 def check_parts(config: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
-from clsnorm.data.facts import Batching, Facts, Scoring, names_of_classes
+from clsnorm.data.facts import Batching, Facts, Scoring
 from clsnorm.data.notes import notes, source_record, warnings
 from clsnorm.data.rows.subsets import LabelNoise, Subset
 from clsnorm.data.sources.source import Source, Unavailable
@@ -95,8 +95,8 @@ class DataModule(pl.LightningDataModule):
         require_whole("data.max_length", max_length, least=1)
         self.facts = Facts(
             task=task,
-            labels=names_of_classes(labels),
-            untrained=names_of_classes(untrained) or [],
+            labels=None if labels is None else list(labels),
+            untrained=list(untrained or ()),
             allow_absent=allow_absent,
             rows=dict(rows or {}),
             max_empty=max_empty,
@@ -162,7 +162,7 @@ class DataModule(pl.LightningDataModule):
         )
 
     def _adopt(self, prepared: Prepared) -> None:
-        noisy = prepared.with_noise(self.noise, self.facts.untrained)
+        noisy = prepared.with_noise(self.noise, self.facts.untrained_among(prepared.labels or ()))
         self._tokens, self._used, self.labels = noisy.tokens, noisy.used, noisy.labels
         self.fingerprint = noisy.fingerprint()
         self.num_outputs = len(self.labels) if self.labels else 1

@@ -18,7 +18,7 @@ from clsnorm.errors import InputError, require_choice
 from clsnorm.experiment.run_records import RunRecords, Start, build_records
 from clsnorm.loggers.lifecycle import build_loggers
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
-from clsnorm.records import EarlyStopping
+from clsnorm.records import CheckpointWriter, EarlyStopping
 from clsnorm.run_folder import RunFolder
 
 
@@ -172,7 +172,7 @@ def _build_trainer(
 ) -> pl.Trainer:
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
-    return instantiate(
+    trainer: pl.Trainer = instantiate(
         node,
         "trainer",
         default_root_dir=folder.path,
@@ -183,3 +183,5 @@ def _build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module splits each global batch itself
     )
+    trainer.strategy.checkpoint_io = CheckpointWriter()
+    return trainer

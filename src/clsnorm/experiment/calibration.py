@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from clsnorm import distributed
 from clsnorm.cache import Cache, cache_key
+from clsnorm.errors import DamagedFileError
+from clsnorm.tensor_files import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
@@ -53,7 +55,7 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
         seconds = time.perf_counter() - started
         if distributed.rank() == 0:
             with store.draft(key) as (folder, record):
-                torch.save(accumulator.state_dict(), folder / STATE)
+                save_tensors(folder / STATE, accumulator.state_dict())
                 record["seconds"] = seconds
     classifier.normalizer.calibrate(accumulator)
     return seconds
@@ -84,7 +86,10 @@ def _load(cache: Cache, key: str) -> tuple[dict[str, Any], float] | None:
     if entry is None:
         return None
     folder, record = entry
-    return torch.load(folder / STATE, weights_only=True), record["seconds"]
+    try:
+        return load_tensors(folder / STATE), record["seconds"]
+    except (DamagedFileError, KeyError):
+        return None
 
 
 @contextlib.contextmanager

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
+from clsnorm.errors import DamagedFileError
 from clsnorm.experiment.assembly import build_classifier
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.results import SHOWN
+from clsnorm.tensor_files import load_tensors
 
 if TYPE_CHECKING:
     from clsnorm.model import Classifier
+
+
+LOST = "The weights are lost: restore the file from a copy, or run the configuration again with force=true"
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,11 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns the resolved configuration and the results of a finished run.
 
     Raises:
-        InputError: If ``folder`` holds no finished run.
+        InputError: If ``folder`` holds no finished run, or a damaged file.
     """
     run = RunFolder(Path(folder))
-    results = run.require_results()
-    return run.read_config(), results
+    results = run.require_results(SHOWN)
+    return run.require_config(), results
 
 
 def load_run(folder: str | Path) -> LoadedRun:
@@ -59,7 +63,15 @@ def load_run(folder: str | Path) -> LoadedRun:
     """
     config, results = read_run(folder)
     classifier, tokenizer = build_classifier(config, num_outputs=results["num_outputs"])
-    state = torch.load(RunFolder(Path(folder)).selected, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "classifier."
-    classifier.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+    _load_weights(classifier, RunFolder(Path(folder)).selected)
     return LoadedRun(config, results, classifier.eval(), tokenizer)
+
+
+def _load_weights(classifier: Classifier, path: Path) -> None:
+    state, prefix = load_tensors(path, LOST, mmap=True), "classifier."
+    try:
+        weights = {k.removeprefix(prefix): v for k, v in state["state_dict"].items() if k.startswith(prefix)}
+        classifier.load_state_dict(weights)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DamagedFileError.of(path, f"it does not fit the model of config.yaml ({reason})", LOST) from None

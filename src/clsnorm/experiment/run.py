@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from pathlib import Path
@@ -14,9 +15,9 @@ from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
-from clsnorm.files import write_json
+from clsnorm.files import disk_error, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
-from clsnorm.records.checkpoints import count_events, position
+from clsnorm.records.checkpoints import count_events, position, require_whole
 from clsnorm.run_folder import RunFolder, provenance
 
 log = logging.getLogger(__name__)
@@ -35,16 +36,20 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
         experiment = build(config, folder)
         _train(experiment)
         results = conclude(experiment)
+        close_loggers(experiment.trainer.loggers, results)
+        if distributed.rank() == 0:
+            write_sealed(folder.results, results)
+            folder.last.unlink(missing_ok=True)
     except BaseException as error:
-        folder.record_error(error, parent_reports=distributed.is_active())
-        close_loggers(experiment.trainer.loggers if experiment else [], None)
+        reported = disk_error(error, folder.path) or error
+        folder.record_error(reported, parent_reports=distributed.is_active())
+        with contextlib.suppress(OSError):
+            close_loggers(experiment.trainer.loggers if experiment else [], None)
         if isinstance(error, SystemExit):  # what Lightning turns Ctrl-C into
             raise KeyboardInterrupt from error
+        if reported is not error:
+            raise reported from error
         raise
-    close_loggers(experiment.trainer.loggers, results)
-    if distributed.rank() == 0:
-        write_json(folder.results, results)
-        folder.last.unlink(missing_ok=True)
     distributed.barrier()
 
 
@@ -76,6 +81,7 @@ def _start(experiment: Experiment) -> int:
 def _resume(experiment: Experiment, checkpoint: Path) -> int:
     """Sets data, series and events back to a resume point and returns its step."""
     records, data = experiment.records, experiment.data
+    require_whole(checkpoint, experiment.folder.selected, experiment.module)
     require_same_data(checkpoint, data)
     epoch, start, step = position(checkpoint, batches_per_epoch=data.steps_per_epoch)
     data.resume_at(epoch, start)

@@ -79,7 +79,12 @@ def build_records(
     recalibration = Recalibration(data, report, stopwatch)
     selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
     resume_point = ResumePoint(
-        folder.last, every=config["checkpoint_every"], data=data.fingerprint, events=events, commit=start.commit
+        folder.last,
+        every=config["checkpoint_every"],
+        data=data.fingerprint,
+        events=events,
+        commit=start.commit,
+        config_hash=config["config_hash"],
     )
     first = [stopwatch, HeapTrim(), divergence, skipped, abort, predictions, profile]
     return RunRecords(

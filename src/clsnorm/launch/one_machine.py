@@ -6,17 +6,21 @@ sweep. Here Hydra composes once, in the parent, and the workers only read ``conf
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from clsnorm.errors import InputError
+from clsnorm.errors import DiskError, InputError
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.error import FALLBACK, read_error
 
 PR_SET_PDEATHSIG = 1
 SIGNALLED = 128  # a process killed by signal number n exits with status SIGNALLED + n
@@ -41,15 +45,33 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
     """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
     command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(folder), str(processes), accelerator, task]
-    done = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False)
-    if done.returncode != 0:
-        raise _worker_error(folder, done.returncode)
+    with _fallback() as fallback:
+        environment |= {FALLBACK: str(fallback)} if fallback else {}
+        done = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False)
+        if done.returncode != 0:
+            raise _worker_error(folder, done.returncode, fallback)
 
 
-def _worker_error(folder: Path, status: int) -> Exception:
-    error = RunFolder(folder).read_error()
+@contextlib.contextmanager
+def _fallback() -> Iterator[Path | None]:
+    """Yields a file outside of the run folder where workers report that they cannot write there, if there is room."""
+    try:
+        place = Path(tempfile.mkdtemp(prefix="clsnorm-"))
+    except OSError:
+        yield None
+        return
+    try:
+        yield place / "error.json"
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _worker_error(folder: Path, status: int, fallback: Path | None) -> Exception:
+    error = (read_error(fallback) if fallback else None) or RunFolder(folder).read_error()
     if error is not None and error["kind"] == InputError.__name__:
         return InputError(error["message"])
+    if error is not None and error["kind"] == DiskError.__name__:
+        return WorkerError(error["message"])
     if status > SIGNALLED:  # the other workers' errors then only say that they lost this one
         name = signal.Signals(status - SIGNALLED).name
         return WorkerError(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clsnorm.errors import InputError
 from clsnorm.launch.one_machine import die_with_parent
-from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.error import is_reported
 
 
 def join_and_run(folder: Path, accelerator: str, task: str) -> None:
@@ -44,6 +44,6 @@ if __name__ == "__main__":
     try:
         join_and_run(folder, *sys.argv[2:])
     except Exception as error:
-        if RunFolder(folder).read_error() is None:
+        if not is_reported(folder / "error.json"):
             raise
         sys.exit(2 if isinstance(error, InputError) else 1)  # the parent reports error.json

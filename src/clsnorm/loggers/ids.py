@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from clsnorm.files import write_json
+from clsnorm.files import write_sealed
+from clsnorm.seals import read_json
 
 IDS = "logger_ids.json"
 
@@ -24,10 +24,11 @@ def store_id(folder: Path, logger: str, create: Callable[[], str]) -> str:
     if logger not in ids:
         ids[logger] = create()
         if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            write_json(folder / IDS, ids)
+            write_sealed(folder / IDS, ids)
     return ids[logger]
 
 
 def _stored(folder: Path) -> dict[str, str]:
     path = folder / IDS
-    return json.loads(path.read_text()) if path.exists() else {}
+    advice = "Delete it: a resumed run is then logged under another id"
+    return read_json(path, advice) if path.exists() else {}

@@ -1,6 +1,5 @@
 """Writes ``metrics.csv``; `clsnorm.run_folder.series` states its format."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,9 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
-from clsnorm.run_folder.series import read_columns, read_rows, rewrite
+from clsnorm.files import append, writing
+from clsnorm.run_folder.csv_file import csv_line, write_csv
+from clsnorm.run_folder.series import keep_until, read_columns, read_rows
 
 
 class MetricsCsv(Logger):
@@ -24,6 +25,7 @@ class MetricsCsv(Logger):
         super().__init__()
         self._path = path
         self._row: dict[str, Any] = {}
+        self._begun = False
         self._written: tuple[int, dict[str, Any]] | None = None  # where the last row starts in the file, and the row
 
     @property
@@ -55,20 +57,23 @@ class MetricsCsv(Logger):
         if not self._row:
             return
         row, self._row = self._row, {}
+        if self._begun:
+            with writing(self._path):
+                self._path.stat()  # a deleted file must not be created again, without its earlier rows
         columns = read_columns(self._path)
         if missing := [name for name in row if name not in columns]:
-            rewrite(self._path, read_rows(self._path), [*columns, *missing])
+            rows = read_rows(self._path)
             columns += missing
-        with self._path.open("a", newline="") as file:
-            self._written = (file.tell(), row)
-            csv.DictWriter(file, columns).writerow(row)
+            write_csv(self._path, columns, rows)
+        self._begun = True
+        self._written = (append(self._path, csv_line([row.get(name, "") for name in columns])), row)
 
     def _take_back(self) -> None:
         """Removes the last row from the file, so that later numbers of its step join it."""
         assert self._written is not None
         start, self._row = self._written
         self._written = None
-        with self._path.open("r+b") as file:
+        with writing(self._path), self._path.open("r+b") as file:
             file.truncate(start)
 
     @override
@@ -78,6 +83,6 @@ class MetricsCsv(Logger):
 
     @rank_zero_only
     def keep_until(self, step: int) -> None:
-        """Drops the rows of ``step`` and later, which a resumed run will log again."""
-        rows = [row for row in read_rows(self._path) if int(row["step"]) < step]
-        rewrite(self._path, rows, read_columns(self._path))
+        """Starts the file, or drops the rows of ``step`` and later: a resumed run will log them again."""
+        keep_until(self._path, step)
+        self._begun = self._path.exists()

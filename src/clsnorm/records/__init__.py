@@ -4,6 +4,7 @@
 """
 
 from clsnorm.records.alarms import Divergence, SkippedSteps
+from clsnorm.records.checkpoint_writer import CheckpointWriter
 from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
 from clsnorm.records.early_stopping import EarlyStopping
 from clsnorm.records.event_report import EventReport
@@ -16,6 +17,7 @@ from clsnorm.records.stopwatch import Stopwatch
 
 __all__ = [
     "Abort",
+    "CheckpointWriter",
     "Divergence",
     "EarlyStopping",
     "EventReport",

@@ -57,7 +57,8 @@ class Predictions(Callback):
 
         frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
         frame["label"] = outputs["labels"].cpu().numpy()
-        values = predictions(outputs["logits"], regression=self._regression).reshape(len(frame), -1).cpu().numpy()
+        logits = outputs["logits"]  # (B, C), or (B, 1) in regression; B may be 0, so the shape is not inferred
+        values = predictions(logits, regression=self._regression).view(logits.shape).cpu().numpy()
         for column, name in enumerate(self._columns(values)):
             frame[name] = values[:, column]
         self._frames.append(frame)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from clsnorm.files import write_text
+from clsnorm.errors import DamagedFileError
+from clsnorm.files import append
+from clsnorm.run_folder.csv_file import CsvFile, Row, csv_line, read_csv, sound_rows, write_csv
 
+log = logging.getLogger(__name__)
 COLUMNS = ("step", "rank", "kind", "place", "value")
 
 
@@ -37,24 +40,51 @@ class Events:
         return self._counts.total()
 
     def keep_first(self, count: int) -> None:
-        """Starts the file, or drops the rows after the first ``count``."""
-        rows = read_events(self.path)[:count]
+        """Starts the file, or drops the rows after the first ``count``.
+
+        Damaged rows are dropped with a warning, and if some are missing, that is logged, too.
+        """
+        try:
+            found = _read(self.path)
+        except DamagedFileError as error:
+            log.warning("%s: it is replaced", error)
+            found = CsvFile()
+        rows = [row for row, place in zip(found.rows, found.places, strict=True) if place < count]
+        if len(rows) < count:
+            log.warning("%s: %d of %d events before the resume point are lost", self.path, count - len(rows), count)
         self._counts = Counter(row["kind"] for row in rows)
-        lines = [",".join(COLUMNS), *(",".join(row[name] for name in COLUMNS) for row in rows)]
-        write_text(self.path, "\n".join(lines) + "\n")
+        write_csv(self.path, COLUMNS, rows)
 
     def add(self, *, step: int, kind: str, place: str = "", value: float | str = "", rank: int | str = "") -> None:
-        """Adds a row; call it on one process."""
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerow([step, rank, kind, place, value])
+        """Adds a row; call it on one process.
+
+        Raises:
+            DiskError: If the file is gone, or cannot be written.
+        """
+        append(self.path, csv_line([step, rank, kind, place, value]))
         self._counts[kind] += 1
         for logger in self.loggers:
             logger.log_metrics({f"events/{kind}": float(self._counts[kind])}, step=step)
 
 
-def read_events(path: Path) -> list[dict[str, str]]:
-    """Returns all rows, by column; none if the file does not exist."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def read_events(path: Path) -> list[Row]:
+    """Returns all rows, by column; none if the file does not exist.
+
+    Raises:
+        DamagedFileError: If a row is damaged; one that is being written is left out.
+    """
+    return sound_rows(path, _read(path))
+
+
+def _read(path: Path) -> CsvFile:
+    found = read_csv(path, _fault_of, first=COLUMNS[0])
+    if found.columns and not {"step", "kind"} <= set(found.columns):
+        raise DamagedFileError.of(path, f"its columns are {', '.join(found.columns[:5])}")
+    return found
+
+
+def _fault_of(row: Row) -> str:
+    step = row["step"]
+    if not (step.isascii() and step.isdigit()):
+        return f"step {step[:40]!r} is no whole number"
+    return "" if row["kind"] else "an event without a kind"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from clsnorm.errors import InputError
+from clsnorm.files import writing
 
 PARENT = ".lock"
 WORKERS = ".workers.lock"
@@ -21,8 +22,12 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
     Raises:
         InputError: If another process holds it.
+        DiskError: If the file cannot be written.
     """
-    with (folder / name).open("a+") as file:
+    path = folder / name
+    with writing(path):
+        file = path.open("a+")
+    with file:
         _acquire(folder, file)
         yield
 
@@ -42,6 +47,7 @@ def _acquire(folder: Path, file: IO[str]) -> None:
             f"Expected {folder} to be free, but process {file.read().strip() or 'of another machine'} is "
             "running in it. Wait for it to end, or stop it; then the same command resumes from its last checkpoint"
         ) from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+    with writing(folder / file.name):
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()

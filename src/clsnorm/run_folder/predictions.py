@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clsnorm.errors import DamagedFileError
+from clsnorm.seals import verify
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+COLUMNS = {"part", "label"}
+LOST = "Delete it; force=true runs the configuration again and writes it again"
 
 
 def read_predictions(path: Path) -> pa.Table | None:
@@ -14,9 +20,20 @@ def read_predictions(path: Path) -> pa.Table | None:
 
     Columns: ``part`` (the split's name), ``example_id``, ``label``, then ``p0``, ``p1``, ... (probabilities of the
     classes) or ``value`` (regression). All are null for an example whose logits are not finite.
+
+    Raises:
+        DamagedFileError: If the file is not what was written.
     """
     if not path.exists():
         return None
-    from pyarrow import parquet  # slow to import, and few readers want predictions
+    import pyarrow as pa  # slow to import, and few readers want predictions
+    from pyarrow import parquet
 
-    return parquet.read_table(path)
+    verify(path, LOST)
+    try:
+        table = parquet.read_table(path)
+    except (pa.ArrowException, OSError, ValueError):
+        raise DamagedFileError.of(path, "it is not a Parquet file that can be read", LOST) from None
+    if missing := COLUMNS - set(table.column_names):
+        raise DamagedFileError.of(path, f"it lacks the columns {', '.join(sorted(missing))}", LOST)
+    return table

@@ -2,16 +2,75 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from clsnorm.errors import DamagedFileError
+from clsnorm.seals import read_json
 
-def read_results(path: Path) -> dict[str, Any] | None:
-    """Returns the results, or None if the run has not finished."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+NUMBER = (int, float)
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "status": str,
+    "aborted_by": (str, type(None)),
+    "data": str,
+    "normalizer": str,
+    "model": str,
+    "seed": int,
+    "seeds": dict,
+    "config_hash": str,
+    "monitor": str,
+    "num_outputs": int,
+    "train_examples": int,
+    "selected_step": int,
+    "steps": int,
+    "epochs": int,
+    "examples_per_second": NUMBER,
+    "profile": dict,
+    "source": dict,
+    "commit": (str, type(None)),
+    "metrics": dict,
+    "majority": (*NUMBER, type(None)),
+    "collapsed": bool,
+}
+SHOWN = (  # without these a finished run cannot be shown
+    "status", "data", "normalizer", "model", "seed", "monitor", "num_outputs", "train_examples", "selected_step",
+    "steps", "examples_per_second", "source", "commit", "metrics", "majority", "collapsed",
+)  # fmt: skip
+LOST = "Delete it, and the same command trains the run again from the start"
+
+
+def read_results(path: Path, advice: str = LOST) -> dict[str, Any] | None:
+    """Returns the results, or None if the run has not finished.
+
+    Args:
+        path: The file.
+        advice: What a user can do if it is damaged, as a sentence without its full stop.
+
+    Raises:
+        DamagedFileError: If the file is not what was written, or a value has another type than a run writes.
+    """
+    if not path.exists():
+        return None
+    results = read_json(path, advice)
+    wrong = [name for name, types in TYPES.items() if name in results and not _has_type(results[name], types)]
+    metrics = results.get("metrics")
+    if isinstance(metrics, dict):
+        wrong += [f"metrics.{name}" for name, value in metrics.items() if not _has_type(value, (*NUMBER, type(None)))]
+    if wrong:
+        raise DamagedFileError.of(path, f"unexpected type of {', '.join(wrong[:5])}", advice)
+    return results
+
+
+def require(results: Mapping[str, Any], path: Path, names: Iterable[str], advice: str = LOST) -> None:
+    """Raises DamagedFileError if the results read from ``path`` lack one of ``names``."""
+    if missing := [name for name in names if name not in results]:
+        raise DamagedFileError.of(path, f"it lacks {', '.join(missing[:5])}", advice)
+
+
+def _has_type(value: object, types: type | tuple[type, ...]) -> bool:
+    return isinstance(value, types) and not (isinstance(value, bool) and types is not bool)
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -1,0 +1,29 @@
+"""How a run's checkpoints are written: sealed, into their own folder, without a copy in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from typing_extensions import override
+
+from clsnorm.tensor_files import load_tensors, write_tensors
+
+
+class CheckpointWriter(TorchCheckpointIO):
+    """Writes and reads checkpoint files for Lightning's trainer.
+
+    Lightning's own writer first copies the whole state into memory, then writes it to the folder for temporary files,
+    then moves it: a kill in between leaves a file that nobody removes, and both disks need room.
+    """
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes a sealed file; raises `clsnorm.errors.DiskError` and leaves nothing if it cannot be written."""
+        write_tensors(Path(path), checkpoint)
+
+    @override
+    def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:
+        """Returns the content of a file; raises `clsnorm.errors.DamagedFileError` if it is not what was written."""
+        return load_tensors(Path(path))
