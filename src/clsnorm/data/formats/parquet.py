@@ -41,7 +41,7 @@ def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         _refuse_other_formats(path, shown)
         reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None

@@ -105,7 +105,7 @@ class UserFiles(DataModule):
         paths = {split: paths_of(names, Path()) for split, names in splits.items()}
         _require_files(paths)
         source = own_source(splits, _kind(paths["train"][0]), given, log=not options.get("rank"))
-        source = replace(source, names=dict.fromkeys(drop_labels) or None)
+        source = replace(source, names=_dropped(drop_labels))
         chosen = metrics or _usual_metrics(task)
         super().__init__(
             {"files": source},
@@ -172,6 +172,14 @@ def _require_files(paths: Mapping[str, Sequence[Path]]) -> None:
         if path.resolve() in seen:
             raise InputError(f"Expected different files for each split, each named once, but {path} is named twice")
         seen.add(path.resolve())
+
+
+def _dropped(labels: Sequence[Any]) -> dict[Any, None] | None:
+    """Returns the renaming that leaves out rows with these labels."""
+    for label in labels:
+        if isinstance(label, list | dict):
+            raise InputError(f"Expected argument `data.drop_labels` to list labels, but got {label!r} among them")
+    return dict.fromkeys(labels) or None
 
 
 def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:
