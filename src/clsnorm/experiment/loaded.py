@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsnorm.errors import DamagedFileError
+from clsnorm.errors import DamagedFileError, require_whole
 from clsnorm.experiment.assembly import build_classifier
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import SHOWN
@@ -62,6 +62,7 @@ def load_run(folder: str | Path) -> LoadedRun:
         run.classifier, run.results["metrics"]
     """
     config, results = read_run(folder)
+    require_whole("seeds.init", config["seeds"].get("init"), least=0, most=2**32 - 1)
     classifier, tokenizer = build_classifier(config, num_outputs=results["num_outputs"])
     _load_weights(classifier, RunFolder(Path(folder)).selected)
     return LoadedRun(config, results, classifier.eval(), tokenizer)
