@@ -27,14 +27,11 @@ from faults.trials import WRONG, Bench, Trial, conduct
 
 SETTINGS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
-MODULES = ["torch", "transformers", "datasets", "pandas", "pyarrow.parquet", "hydra", "pytorch_lightning",
-           "clsnorm.experiment.run", "clsnorm.experiment.job", "clsnorm.analyze.entry",
-           "clsnorm.analyze.analysis"]  # fmt: skip
 
 
 def prepare(command: str, folder: Path, count: int) -> list[Bench]:
     """Writes the inputs and returns ``count`` benches that run the command."""
-    forks.preload(MODULES)
+    forks.warm_up()
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
     if os.waitpid(forks.fork(lambda: int(write_inputs(inputs) is not None)), 0)[1]:
@@ -117,11 +114,14 @@ def main() -> int:
     random_kills.add_argument("--processes", default="1,2", help="of the commands: 1, 2 or 1,2")
     random_kills.add_argument("--seed", type=int, default=0, help="of the moments")
     random_kills.add_argument("--forks", action="store_true", help="skip the imports of commands on one process")
+    for each in (listed, single, random_kills):
+        each.add_argument("--checkout", type=Path, default=forks.checkout, help="working tree whose code is run")
     options = parser.parse_args()
+    forks.checkout = options.checkout.resolve()
     os.environ.update(SETTINGS)
-    os.environ["PYTHONPATH"] = str(forks.ROOT / "src")
+    os.environ["PYTHONPATH"] = str(forks.checkout / "src")
     interposer.start_under([sys.executable, *sys.argv])
-    sys.path.insert(0, str(forks.ROOT / "src"))
+    sys.path.insert(0, str(forks.checkout / "src"))
     with tempfile.TemporaryDirectory(prefix="clsnorm-faults-") as folder:
         actions = {"enumerate": enumerate_faults, "one": show_one, "night": spend_night}
         return actions[options.action](options, Path(folder).resolve())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from faults import forks
 from faults.points import Point, thin
-from faults.trials import EQUAL, ONE_LINE, REFUSED, WRONG, Bench, Trial, conduct
+from faults.trials import EQUAL, ONE_LINE, WRONG, Bench, Trial, conduct
 
 NUMBER = struct.Struct("=I")
 Task = tuple[Point, str]
@@ -82,19 +82,19 @@ def _work(bench: Bench, chosen: Sequence[Task], numbers: tuple[int, int], result
 
 
 def table(trials: Sequence[Trial]) -> str:
-    """Returns the counts by operation, kind of file and mode: tried = equal + one line + refused + WRONG."""
+    """Returns the counts by operation, kind of file and mode: equal, one line, WRONG."""
     modes = list(dict.fromkeys(trial.mode for trial in trials))
     counts = Counter((trial.kind, trial.name, trial.mode, trial.verdict) for trial in trials)
     lines = [f"{'file':20} {'operation':10}" + "".join(f" {mode:>24}" for mode in modes)]
     for kind, name in sorted({(trial.kind, trial.name) for trial in trials}):
         lines.append(f"{kind:20} {name:10}" + "".join(f" {_cell(counts, kind, name, mode):>24}" for mode in modes))
     total = Counter(trial.verdict for trial in trials)
-    lines.append(f"{len(trials)} faults: " + ", ".join(f"{total[v]} {v}" for v in (EQUAL, ONE_LINE, REFUSED, WRONG)))
+    lines.append(f"{len(trials)} faults: " + ", ".join(f"{total[v]} {v}" for v in (EQUAL, ONE_LINE, WRONG)))
     return "\n".join(lines)
 
 
 def _cell(counts: Counter[tuple[str, str, str, str]], kind: str, name: str, mode: str) -> str:
-    parts = [(counts[kind, name, mode, verdict], verdict) for verdict in (EQUAL, ONE_LINE, REFUSED, WRONG)]
+    parts = [(counts[kind, name, mode, verdict], verdict) for verdict in (EQUAL, ONE_LINE, WRONG)]
     return ", ".join(f"{count} {verdict}" for count, verdict in parts if count)
 
 

@@ -17,9 +17,13 @@ from pathlib import Path
 
 from faults.interposer import Control
 
-ROOT = Path(__file__).parents[2]
+checkout = Path(__file__).parents[2]  # the working tree whose code is run
 LIMIT = 300.0  # seconds after which a command counts as hanging
 HUNG = -1000
+MODULES = ["torch", "transformers", "transformers.models.bert.modeling_bert", "datasets", "pandas", "pyarrow.parquet",
+           "pytorch_lightning", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
+           "clsnorm.experiment.run", "clsnorm.experiment.job", "clsnorm.analyze.entry", "clsnorm.analyze.analysis",
+           "clsnorm.callbacks", "clsnorm.normalizers", "clsnorm.optim"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,10 +34,21 @@ class Outcome:
     error: str
 
 
-def preload(names: list[str]) -> None:
-    """Imports modules, so that forks need not."""
-    for name in names:
+def warm_up() -> None:
+    """Imports what commands import, and composes their configurations once: parsers cache what they learn."""
+    for name in MODULES:
         importlib.import_module(name)
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from clsnorm.config import choices, names
+
+    names.register()
+    choices.register()
+    with initialize_config_dir(str(checkout / "conf"), version_base="1.3"):
+        for name in ("train", "analyze"):
+            compose(name, ["data=files", "data.train=x", "model=any", "model.path=x"], return_hydra_config=True)
+    GlobalHydra.instance().clear()
 
 
 def run(command: list[str], *, folder: Path, notes: Path, control: Control | None = None) -> Outcome:
@@ -117,7 +132,7 @@ def _in_child(
 
 def _replace(command: list[str]) -> None:
     os.environ.pop("LD_PRELOAD", None)
-    words = command if command[0] == "-m" else [str(ROOT / command[0]), *command[1:]]
+    words = command if command[0] == "-m" else [str(checkout / command[0]), *command[1:]]
     os.execv(sys.executable, [sys.executable, *words])
 
 
@@ -126,6 +141,6 @@ def _execute(command: list[str]) -> None:
         sys.argv = command[1:]
         runpy.run_module(command[1], run_name="__main__", alter_sys=True)
     else:
-        sys.argv = [str(ROOT / command[0]), *command[1:]]
-        sys.path.insert(0, str(ROOT))
+        sys.argv = [str(checkout / command[0]), *command[1:]]
+        sys.path.insert(0, str(checkout))
         runpy.run_path(sys.argv[0], run_name="__main__")

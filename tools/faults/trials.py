@@ -15,7 +15,7 @@ from faults.interposer import Control
 from faults.points import RANDOM, Point, read_points
 
 KILLS = ("kill", "truncate")
-EQUAL, ONE_LINE, REFUSED, WRONG = "equal", "one line", "refused", "WRONG"
+EQUAL, ONE_LINE, WRONG = "equal", "one line", "WRONG"
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Trial:
 
     Attributes:
         verdict: `EQUAL`: the second command ends as if nothing had happened; `ONE_LINE`: so it does, and the first one
-            reported the fault in one line; `REFUSED`: the second one refuses, in one line; `WRONG`: anything else.
+            reported the fault in one line; `WRONG`: anything else.
         reasons: What is wrong, one line each.
-        said: The line of the command that reported or refused.
+        said: The line that reported the fault.
     """
 
     number: int
@@ -136,10 +136,8 @@ def conduct(bench: Bench, point: Point, mode: str) -> Trial:
     again, _ = bench.run()
     verdict = EQUAL if first.status == 0 or mode in KILLS else ONE_LINE
     said = _said(first) if verdict == ONE_LINE else ""
-    if again.status in (1, 2) and not faults_of_report(again):
-        verdict, said = REFUSED, _said(again)
-    elif again.status != 0:
-        reasons += [f"again: {reason}" for reason in faults_of_report(again)]
+    if again.status != 0:
+        reasons += [f"again: {_shortened(reason)}" for reason in faults_of_report(again) or [_said(again)]]
     else:
         reasons += bench.expected.differences(bench.remains())
     verdict = WRONG if reasons else verdict
