@@ -141,7 +141,7 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
     Raises:
         InputError: If it is unavailable or faulty, on all processes.
     """
-    node = {**config["data"], "packed": packed and config["data"]["packed"]}
+    node = {**config["data"], "packed": packed and config["data"].get("packed", False)}
     seeds = config["seeds"]
     data = instantiate(
         node,
