@@ -165,6 +165,18 @@ def test_labels_can_be_dropped(
     assert data.source_record["drops"] == {"train": reasons}
 
 
+def test_a_label_to_drop_that_no_row_has_is_warned_about(
+    user_files: Build, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.csv", ["a", "b", "-", "TRUE"] * 10)
+    data = user_files(path, drop_labels=["-", "NA", True, None, "A"])
+    data.prepare()
+    warned = [record.message for record in caplog.records if "to be left out" in record.message]
+    assert warned == [f"no row has label {label!r}, which is to be left out" for label in ("NA", "null", "A")]
+    with pytest.raises(InputError, match=r"`data\.drop_labels` to list labels, but got \['a'\] among them"):
+        user_files(path, drop_labels=[["a"]])
+
+
 def test_rows_without_a_number_can_be_dropped(user_files: Build, tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", [0.5, None, 1.5] * 10)
     with pytest.raises(InputError, match="finite number to predict in each row"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,3 +54,13 @@ def test_load_run_predicts_as_the_run_did(
 def test_load_run_of_an_unfinished_folder(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="finished run"):
         clsnorm.load_run(tmp_path)
+
+
+def test_a_model_that_now_needs_its_own_code_is_refused(train: Train, tiny_bert: Path, workspace: Path) -> None:
+    shutil.copytree(tiny_bert, workspace / "model")
+    run = train(f"model.path={workspace}/model", "trainer.max_steps=1", "callbacks=none")
+    (workspace / "model" / "evil.py").write_text("raise SystemExit('ran')")
+    config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModel": "evil.EvilModel"}}
+    (workspace / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"Custom code is not run"):
+        clsnorm.load_run(run.folder)

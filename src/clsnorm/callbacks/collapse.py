@@ -35,20 +35,16 @@ class Collapse(Observer):
 
     def __init__(self) -> None:
         self._counts: Tensor | None = None
-        self._numbers: dict[str, float] = {}
         self._majority: float | None = None
         self._collapsed = False  # at the last validation
 
     @override
-    def summary(self) -> dict[str, float]:
-        return dict(self._numbers)
-
-    @override
     def state_dict(self) -> dict[str, Any]:
-        return {"collapsed": self._collapsed}
+        return super().state_dict() | {"collapsed": self._collapsed}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self._collapsed = state_dict["collapsed"]
 
     @override
@@ -69,8 +65,8 @@ class Collapse(Observer):
         if self._counts is None:
             return
         *counts, undefined = all_reduce_sum(self._counts)
-        self._numbers = {SHARE: largest_share(torch.stack(counts), undefined=int(undefined))}
-        log(pl_module, self._numbers)
+        self.numbers[SHARE] = largest_share(torch.stack(counts), undefined=int(undefined))
+        log(pl_module, self.numbers)
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -78,7 +74,7 @@ class Collapse(Observer):
         if self._majority is None:
             self._majority = data.majority_score("select")
         place = f"select/{data.monitor}"
-        score, share = float(trainer.callback_metrics[place]), self._numbers.get(SHARE, math.nan)
+        score, share = float(trainer.callback_metrics[place]), self.numbers.get(SHARE, math.nan)
         before = self._collapsed
         self._collapsed = has_collapsed(score, self._majority, mode=data.mode, largest_share=share)
         if self._collapsed:

@@ -94,7 +94,6 @@ class GradientNorms(Observer):
         self._top, self._updates = top, updates
         self._alarms = GradientAlarms(window=window, deviations=deviations)
         self._run: dict[str, list[np.ndarray]] = {}
-        self._numbers: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None
         self._handle: RemovableHandle | None = None
 
@@ -109,18 +108,18 @@ class GradientNorms(Observer):
             for point, norms in self._run.items()
             for name, value in norm_numbers(torch.from_numpy(np.concatenate(norms))).items()
         }
-        return self._numbers | run
+        return super().summary() | run
 
     @override
     def state_dict(self) -> dict[str, Any]:
         norms = {point: torch.from_numpy(np.concatenate(parts)) for point, parts in self._run.items()}
         window, alarms = self._window.state_dict(), self._alarms.state_dict()
-        return {"norms": norms, "numbers": dict(self._numbers), "window": window, "alarms": alarms}
+        return super().state_dict() | {"norms": norms, "window": window, "alarms": alarms}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self._run = {point: [norms.numpy()] for point, norms in state_dict["norms"].items()}
-        self._numbers = dict(state_dict["numbers"])
         self._saved = state_dict["window"]
         self._alarms.load_state_dict(state_dict["alarms"])
 
@@ -189,10 +188,10 @@ class GradientNorms(Observer):
         self._window.end_step(step, made=made)
         if self._due:
             seen, measured = self._window.take(self._measure())
-            self._numbers = self._example_numbers(seen) | self._parameter_numbers(measured, made=made)
-            log_directly(trainer, self._numbers, step=step)
+            self.numbers.update(self._example_numbers(seen) | self._parameter_numbers(measured, made=made))
+            log_directly(trainer, dict(self.numbers), step=step)
             self._judge_examples(seen)
-            for event in self._alarms.of_parameters(step, self._numbers) if made else ():
+            for event in self._alarms.of_parameters(step, self.numbers) if made else ():
                 self.report(**event)
 
     @override

@@ -8,7 +8,7 @@ from typing import Any
 
 from torchmetrics import Metric
 
-from clsnorm.data.formats.spelling import is_typed, spell
+from clsnorm.data.formats.spelling import is_typed, shown, spell
 from clsnorm.data.rows.labels import NO_LABELS
 from clsnorm.data.rows.matching import place, twice
 from clsnorm.errors import (
@@ -104,8 +104,8 @@ class Facts:
             )
         for label in self.untrained:
             if place(label, self.labels or ()) is None:
-                names = [str(one) for one in self.labels or ()]
-                refuse("data.untrained", f"one of {', '.join(names)}", label, did_you_mean(str(label), names).strip())
+                names = [shown(one) for one in self.labels or ()]
+                refuse("data.untrained", f"one of {', '.join(names)}", label, did_you_mean(shown(label), names).strip())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from clsnorm import distributed
 from clsnorm.callbacks import Observer
 from clsnorm.config.roles import instantiate, instantiate_partial, nodes_of
 from clsnorm.data import DataModule
+from clsnorm.data.tokens.requirements import require_cls_first
 from clsnorm.errors import InputError
 from clsnorm.experiment.run_records import RunRecords, Start, build_records
 from clsnorm.loggers.lifecycle import build_loggers
@@ -90,9 +91,14 @@ def build_classifier(config: dict[str, Any], *, num_outputs: int) -> tuple[Class
 
 
 def load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
-    """Returns the encoder of a configuration, and its tokenizer."""
-    encoder = instantiate(config["model"], "model")
-    return encoder, load_tokenizer(config["model"]["path"])  # the encoder has checked the files' digest
+    """Returns the encoder of a configuration, and its tokenizer.
+
+    Raises:
+        InputError: If one of them cannot be loaded, or if [CLS] is not where it is read.
+    """
+    tokenizer = load_tokenizer(config["model"]["path"])  # first: the weights may be large
+    require_cls_first(tokenizer, pairs=False)
+    return instantiate(config["model"], "model"), tokenizer
 
 
 def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> Classifier:

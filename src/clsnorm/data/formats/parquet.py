@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsnorm.data.formats.faults import require_columns, require_rows
 from clsnorm.data.formats.reader import CHUNK, Column, FileReader, Table
+from clsnorm.data.formats.signatures import HEAD, refuse_other_formats
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -40,9 +41,18 @@ def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             yield file
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        _refuse_other_formats(path, shown)
         reason = str(error).splitlines()[0]
         raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None
+
+
+def _refuse_other_formats(path: Path, shown: str) -> None:
+    """Raises InputError if the file begins as one of another format does."""
+    with contextlib.suppress(OSError), path.open("rb") as stream:
+        head = stream.read(HEAD)
+        if not head.startswith(b"PAR1"):
+            refuse_other_formats(head, shown, expected="Parquet")
 
 
 def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], shown: str, first: int) -> Table:

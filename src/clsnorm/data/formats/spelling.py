@@ -31,6 +31,11 @@ def spell(label: Any) -> str:
     return str(label).strip()
 
 
+def shown(label: Any) -> str:
+    """Returns a label as a configuration has it, for messages: ``null`` for None."""
+    return "null" if label is None else spell(label) or "nan"
+
+
 def is_typed(label: Any) -> bool:
     """Is a label a value, not a text? YAML, JSON and Parquet have values, CSV only texts."""
     return not isinstance(label, str)

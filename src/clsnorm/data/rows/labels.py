@@ -12,7 +12,7 @@ import numpy as np
 
 from clsnorm.data.formats.faults import SHOWN, Faults, names_of
 from clsnorm.data.formats.reader import Table
-from clsnorm.data.formats.spelling import fold, is_typed, number, spell
+from clsnorm.data.formats.spelling import fold, is_typed, number, shown, spell
 from clsnorm.data.rows.matching import codes, match, require_one_word
 from clsnorm.errors import InputError, did_you_mean
 
@@ -172,7 +172,7 @@ class Classes(ClassCoder):
         strays.refuse(f"Expected labels among {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}", cure)
 
     def _known(self) -> list[str]:
-        return [name or str(label) for name, label in zip(self.names, self._classes, strict=True)]
+        return [name or shown(label) for name, label in zip(self.names, self._classes, strict=True)]
 
     def _adopt_spellings(self) -> None:
         """Names each class that has no name yet as most rows of the split spell it."""

@@ -13,6 +13,7 @@ from clsnorm.data.formats.reader import Column, Table
 from clsnorm.data.formats.spelling import same, spell
 from clsnorm.errors import InputError
 
+LABEL, NO_LABEL = "label ", "no label"  # reasons why a row is left out
 UNCHANGED = object()  # a label without a new name
 
 
@@ -132,7 +133,7 @@ def _renamed(table: Table, names: Mapping[Any, Any]) -> Table:
             known[seen] = _new_label(label, names)
         renamed = known[seen]
         if renamed is None:
-            reason = f"label {name}" if name else "no label"
+            reason = f"{LABEL}{name}" if name else NO_LABEL
             drops[reason] = drops.get(reason, 0) + 1
         else:
             rows.append(row)
@@ -172,5 +173,10 @@ def describe(part: Any) -> Any:
         values = {f.name: describe(getattr(part, f.name)) for f in dataclasses.fields(part)}
         return {"class": type(part).__name__, **values}
     if isinstance(part, Mapping):
-        return {name if isinstance(name, str) else repr(name): describe(value) for name, value in part.items()}
+        return {_key(name): describe(value) for name, value in part.items()}
     return part
+
+
+def _key(name: object) -> str:
+    """Returns a key of a mapping as text; a value, such as True, differs from the text of it."""
+    return name if isinstance(name, str) else f"{type(name).__name__} {name!r}"
