@@ -13,7 +13,7 @@ from clsnorm.config import check_parts, prepare
 from clsnorm.launch.devices import count_processes
 from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
-from clsnorm.run_folder.results import SHOWN
+from clsnorm.run_folder.results import REUSED
 
 
 def run(config: DictConfig) -> float | None:
@@ -45,7 +45,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
     with folder.claim(config) as finished:
         if finished is not None:
-            folder.require_results(SHOWN)
+            folder.require_results(REUSED)
             from clsnorm.experiment.reuse import log_finished
 
             log_finished(finished, config, folder)
@@ -53,7 +53,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)
             _execute_or_launch(config, folder, processes)
-        return folder.require_results(SHOWN)
+        return folder.require_results(REUSED)
 
 
 def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int) -> None:
