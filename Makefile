@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: train test test-slow lint types docs clean new-normalizer new-callback new-statistic new-dataset
+.PHONY: train test test-slow faults night lint types docs clean new-normalizer new-callback new-statistic new-dataset
 
 train: $(VENV)/.train  ## the quick start: under three minutes on two cores
 	$(BIN)/python train.py experiment=quickstart
@@ -13,6 +13,12 @@ test: $(VENV)/.test  ## every test but the slow ones: under ten minutes on two c
 
 test-slow: $(VENV)/.test  ## the tests that take longer
 	$(BIN)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
+
+faults: $(VENV)/.test  ## fails at the file operations of short commands; an hour on two cores; see docs/reliability.md
+	for command in run analysis sweep; do $(BIN)/python tools/inject_faults.py enumerate $$command || exit; done
+
+night: $(VENV)/.test  ## kills commands at 500 random moments: some hours
+	$(BIN)/python tools/inject_faults.py night --kills 500 --processes 1,2
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> float | None:
+def main(config: DictConfig) -> float:
     """Runs one configuration and returns its score on the select split, which sweepers optimize."""
     from clsnorm.experiment.job import run
 

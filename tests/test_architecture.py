@@ -16,7 +16,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 # A package imports only packages before it, so there is no import cycle. The first line is the ground: the only
 # modules outside packages.
 ORDER = (
-    "errors", "seals", "files", "tensor_files", "cache", "distributed", "batches", "lightning_internals", "metrics",
+    "redaction", "errors", "seals", "files", "tensor_files", "cache",
+    "distributed", "batches", "lightning_internals", "metrics",
     "config", "run_folder", "launch", "command", "pages",
     "statistics", "normalizers", "optim", "model", "gradients", "data",
     "loggers", "records", "callbacks",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -32,3 +34,9 @@ def test_lengths_stay_on_the_cpu() -> None:
     assert {tensor.device.type for tensor in tensors} == {"meta"}
     assert moved.lengths.device.type == "cpu"
     assert (moved.global_size, moved.packed) == (6, True)
+
+
+def test_a_batch_is_a_whole_step_unless_it_names_the_size_of_one() -> None:
+    one = batch(packed=True)
+    assert one.step_size == one.global_size == 6
+    assert dataclasses.replace(one, step_size=14).to("cpu").step_size == 14

@@ -41,6 +41,7 @@ def owners(tmp_path: Path) -> dict[str, Any]:
         "_should_accumulate": loop.epoch_loop,
         "_should_check_val_fx": loop.epoch_loop,
         "_data_fetcher": loop,
+        "_can_stop_early": loop,
         "_get_scale_async": torch.amp.GradScaler("cpu"),
         "_step_supports_amp_scaling": fused,
         "_data_parallel_size": ModelParallelStrategy(),

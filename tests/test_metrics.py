@@ -4,14 +4,24 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score, matthews_corrcoef
-from torchmetrics import MeanSquaredError, PearsonCorrCoef
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.errors import InputError
-from clsnorm.metrics import ClassF1, Matthews, MeanClassF1, build_metrics, has_collapsed
+from clsnorm.metrics import (
+    ClassF1,
+    Matthews,
+    MeanClassF1,
+    build_metrics,
+    has_collapsed,
+    largest_share,
+    majority_score,
+    predictions,
+)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
@@ -108,3 +118,31 @@ def test_matthews_equals_that_of_scikit_learn(classes: int, constant: str) -> No
 )
 def test_collapse(score: float, mode: str, largest_share: float, collapsed: bool) -> None:
     assert has_collapsed(score, 0.5, mode=mode, largest_share=largest_share) == collapsed
+
+
+def test_an_example_with_a_logit_that_is_not_finite_has_no_prediction() -> None:
+    logits = torch.tensor([[0.0, 1.0], [-math.inf, 0.0], [math.inf, 0.0], [0.0, math.nan]])
+    found = predictions(logits, regression=False)
+    torch.testing.assert_close(found[0], logits[0].softmax(-1), rtol=0, atol=0)
+    assert found[1:].isnan().all()
+    assert predictions(logits[:, :1], regression=True).tolist() == pytest.approx(
+        [0, math.nan, math.nan, 0], nan_ok=True
+    )
+    assert predictions(logits[:0], regression=False).shape == (0, 2)
+
+
+def test_the_largest_share_is_undefined_if_a_prediction_is() -> None:
+    counts = torch.tensor([1.0, 3.0])
+    assert largest_share(counts, undefined=0) == 0.75
+    assert math.isnan(largest_share(counts, undefined=1))
+
+
+@pytest.mark.parametrize("offset", [0.0, 2e3, 1e6, 1.7e9, 1e12])
+@pytest.mark.parametrize("spread", [1e-2, 1e-4, 1e-6])
+def test_a_constant_has_no_correlation_with_numbers_far_from_zero(offset: float, spread: float) -> None:
+    labels = (offset + (offset or 1) * spread * np.random.default_rng(0).standard_normal(200)).astype(np.float32)
+    mean = float(labels.mean(dtype=np.float64))
+    for metric in (PearsonCorrCoef(), SpearmanCorrCoef()):
+        assert majority_score(metric, labels, constant=mean, num_outputs=1, regression=True) == 0.0
+    error = majority_score(MeanAbsoluteError(), labels, constant=mean, num_outputs=1, regression=True)
+    assert error == pytest.approx(np.abs(labels - np.float32(mean)).mean(dtype=np.float64), rel=1e-3)

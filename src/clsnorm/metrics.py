@@ -16,9 +16,24 @@ ROUNDING = 1e-6  # a correlation of 0 can come out this large in float32
 
 
 def predictions(logits: Tensor, *, regression: bool) -> Tensor:
-    """Returns the inputs of metrics: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32."""
+    """Returns the inputs of metrics: probabilities ``(B, C)``, or values ``(B,)`` in regression; float32.
+
+    An example with a logit that is not finite has no prediction: all its numbers are NaN.
+    """
     logits = logits.detach().float()
-    return logits.squeeze(-1) if regression else logits.softmax(-1)
+    defined = logits.isfinite().all(-1, keepdim=True)
+    found = torch.where(defined, logits if regression else logits.softmax(-1), torch.nan)
+    return found.squeeze(-1) if regression else found
+
+
+def largest_share(counts: Any, *, undefined: int) -> float:
+    """Returns the share of the most frequent predicted class; NaN if a prediction is undefined.
+
+    Args:
+        counts: Predictions by class, an array or a tensor.
+        undefined: Examples without a prediction.
+    """
+    return math.nan if undefined else float(counts.max() / counts.sum())
 
 
 def build_metrics(
@@ -79,6 +94,8 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         regression: Whether ``constant`` is a value. A correlation with a constant is undefined and counts as 0.
     """
     target = torch.as_tensor(labels)
+    if regression and _ignores_constants(metric):
+        return 0.0  # computed, it would be rounding: up to 1 if the labels are large and close together
     if regression:
         prediction = torch.full_like(target, constant, dtype=torch.float32)
     else:
@@ -87,7 +104,15 @@ def majority_score(metric: Metric, labels: Any, *, constant: float, num_outputs:
         )
     # All ranks have all labels, and NCCL cannot gather the metric's states on the CPU.
     score = float(alone(metric)(prediction, target))
-    return 0.0 if math.isnan(score) or (regression and abs(score) < ROUNDING) else score
+    return 0.0 if math.isnan(score) else score
+
+
+def _ignores_constants(metric: Metric) -> bool:
+    """Is the score of any constant prediction undefined or 0, as that of a correlation is?"""
+    target = torch.arange(4.0)
+    with warnings.catch_warnings(action="ignore"):  # about predictions without variance
+        scores = [float(alone(metric)(torch.full_like(target, constant), target)) for constant in (1.0, 2.0)]
+    return all(math.isnan(score) or abs(score) < ROUNDING for score in scores)
 
 
 def has_collapsed(score: float, majority: float, *, mode: str, largest_share: float) -> bool:
@@ -101,7 +126,7 @@ def has_collapsed(score: float, majority: float, *, mode: str, largest_share: fl
         score: Monitored metric on a split.
         majority: `majority_score` on it.
         mode: Whether the best score is the largest (``max``) or the smallest (``min``).
-        largest_share: Share of the split with the most frequent prediction; NaN in regression.
+        largest_share: See `largest_share`; NaN in regression.
     """
     better = score > majority if mode == "max" else score < majority
     return not better or largest_share == 1.0

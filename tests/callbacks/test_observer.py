@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
+from pytorch_lightning.trainer import call
 from scripted_fit import At, fit, outputs
 
 from clsnorm.callbacks import Observer, Progress
+from clsnorm.experiment import assembly
+
+ROOT = Path(__file__).parents[2]
 
 
 class Slow(Observer):
@@ -52,6 +63,46 @@ def test_data_and_classifier_are_those_of_the_run() -> None:
     trainer: Any = SimpleNamespace(datamodule="data")
     module: Any = SimpleNamespace(classifier="classifier")
     assert (Observer.data(trainer), Observer.classifier(module)) == ("data", "classifier")  # type: ignore[comparison-overlap]
+
+
+def stored(observer: Observer) -> dict[str, Any]:
+    """The state as a checkpoint would hold it."""
+    buffer = io.BytesIO()
+    torch.save(observer.state_dict(), buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+@pytest.mark.parametrize("task", ["classes", "regression"])
+def test_the_state_at_any_hook_holds_all_that_the_summary_needs(
+    train: Callable[..., SimpleNamespace], task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The contract of all observers: from the first step to the end of the report pass."""
+    every = [path.stem for path in (ROOT / "conf/callbacks").glob("*.yaml") if path.stem not in ("none", "default")]
+    original, compared = call._call_callback_hooks, Counter[str]()
+
+    def watched(trainer: pl.Trainer, hook: str, *arguments: Any, **named: Any) -> None:
+        original(trainer, hook, *arguments, **named)
+        if trainer.global_step == 0:
+            return
+        for observer in [one for one in trainer.callbacks if isinstance(one, Observer)]:
+            fresh = copy.copy(blank[type(observer)])
+            fresh.load_state_dict(stored(observer))
+            assert repr(fresh.summary()) == repr(observer.summary()), (hook, observer)
+            compared[type(observer).__name__] += bool(observer.summary())
+
+    def build(config: dict[str, Any]) -> dict[str, Any]:
+        blank.update({type(one): one for one in build_callbacks(config).values()})
+        return build_callbacks(config)
+
+    blank: dict[type, Any] = {}
+    build_callbacks = assembly._build_callbacks
+    monkeypatch.setattr(assembly, "_build_callbacks", build)
+    monkeypatch.setattr(call, "_call_callback_hooks", watched)
+    options = ["data.task=regression"] if task == "regression" else []
+    train("normalizer=dyt", f"callbacks=[{','.join(every)}]", "trainer.max_epochs=1", *options)
+    expected = {"ClsStatistics", "GradientNorms", "Saturation"} | ({"Collapse"} if task == "classes" else set())
+    assert {name for name, count in compared.items() if count > 2} == expected
 
 
 def test_an_observer_is_a_callback_without_events_or_numbers() -> None:

@@ -130,20 +130,6 @@ def test_an_os_error_is_refused_before_the_run_and_raised_within_it(
         run_command(hydra_main(do_nothing, fail(unwritable)))
 
 
-@pytest.mark.parametrize("word", ["hydra.job.chdir=true", "+hydra.job.chdir=True", "hydra.output_subdir=.hydra"])
-def test_options_of_hydra_that_must_not_change_are_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], word: str
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["train.py", "seed=1", word])
-    assert run_command(hydra_main(do_nothing, fail(AssertionError()))) == 2
-    assert f"Expected {word.strip('+').partition('=')[0]} to stay" in capsys.readouterr().err
-
-
-def test_options_of_hydra_may_be_set_to_their_required_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["train.py", "hydra.job.chdir=False", "hydra.output_subdir=null"])
-    assert run_command(hydra_main(do_nothing, do_nothing)) == 0
-
-
 @pytest.mark.slow
 def test_the_same_command_resumes_after_an_interrupt(tiny_overrides: list[str], workspace: Path) -> None:
     words = [sys.executable, str(ROOT / "train.py"), *tiny_overrides, "hydra.run.dir=run", "trainer.max_epochs=60"]

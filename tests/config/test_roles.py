@@ -24,6 +24,11 @@ ACCURACY = {"_target_": "torchmetrics.classification.MulticlassAccuracy"}
         ({"_target_": "clsnorm.normlizers.LayerNorm"}, "cannot be imported"),
         ({**IDENTITY, "option": {"_target_": "builtins.eval"}}, "CLSNORM_PACKAGES"),
         ({**IDENTITY, "option": [{"_target_": "torch.hub.load"}]}, "subclass"),
+        ({**IDENTITY, "option": [{"a": {"b": [[{"_target_": "torch.hub.load"}]]}}]}, "subclass"),
+        ({**IDENTITY, "_args_": [3]}, "arguments by name, but got _args_"),
+        ({**IDENTITY, "option": {**IDENTITY, "_recursive_": False}}, "arguments by name, but got _recursive_"),
+        ({"_target_": "clsnorm.data.__main__.main"}, "a class of a module"),
+        ({**IDENTITY, "option": ["${oc.env:HOME}"]}, r"`normalizer.option\[0\]` to be a value without"),
     ],
 )
 def test_a_target_must_have_the_class_of_its_role(node: dict, message: str) -> None:

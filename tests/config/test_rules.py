@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from clsnorm.config.rules import check_values
+from clsnorm.config.rules import check_values, require_no_secrets
 from clsnorm.errors import InputError
 
 TRAINER = {
@@ -69,6 +69,20 @@ def test_a_bad_value_is_named(key: str, value: Any) -> None:
         check_values(config)
 
 
-def test_unbounded_run_is_refused() -> None:
-    with pytest.raises(InputError, match="limit the run"):
-        check_values({**GOOD, "trainer": {**TRAINER, "max_epochs": -1}})
+@pytest.mark.parametrize(
+    ("config", "place"),
+    [
+        ({"logger": {"x": {"api_key": "hidden"}}}, "logger.x.api_key"),
+        ({"data": {"about": [{"password": "hidden"}]}}, "data.about.0.password"),
+        ({"model": {"path": "https://me:hidden@host/model"}}, "model.path"),
+        ({"logger": {"x": {"tags": ["hf_hiddenhiddenhiddenhidden"]}}}, "logger.x.tags.0"),
+    ],
+)
+def test_a_configuration_holds_no_secrets(config: dict, place: str) -> None:
+    with pytest.raises(InputError, match=f"`{place}` looks like one") as refusal:
+        require_no_secrets(config)
+    assert "hidden" not in str(refusal.value)
+
+
+def test_ordinary_values_are_no_secrets() -> None:
+    require_no_secrets({"api_key": None, "password": "", "tokens": "x", "path": "a:b@c", "url": "https://host/x@y"})

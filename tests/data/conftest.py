@@ -28,7 +28,8 @@ def user_files(tmp_path: Path, tokenizer: Any) -> Callable[..., Any]:
     def build(train: Path | str | list[str], report: Path | None = None, **options: Any) -> UserFiles:
         defaults = {
             "select": None, "text": "text", "label": "label", "task": "classification", "labels": None, "rows": None,
-            "delimiter": None, "quoting": None, "header": None, "encoding": None, "metrics": None, "monitor": None,
+            "delimiter": None, "quoting": None, "header": None, "escape": None, "skip_lines": None,
+            "comment": None, "encoding": None, "metrics": None, "monitor": None,
             "mode": "max", "max_length": 16, "batch_size": 8, "eval_batch_size": 16, "max_train_examples": None,
             "packed": True, "cache": str(tmp_path / "cache"), "num_workers": 0, "tokenizer": tokenizer,
             "seed_order": 0, "seed_subset": 0, "seed_noise": 0, "untrained": [], "allow_absent": False,

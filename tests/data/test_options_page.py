@@ -46,9 +46,12 @@ def write_files() -> None:
         "latin": [f"{text} é,{label}" for text, label in rows],
         "semicolons": [f"{text}, and more;{label}" for text, label in rows],
     }
+    lines["escaped"] = [f'"a \\"good\\" {text}, so",{label}' for text, label in rows]
+    lines["commented"] = [line for row in lines["a"] for line in ("# a note, or two", row)]
     for name, body in lines.items():
         head = "text;label" if name == "semicolons" else "text,label"
         Path(f"{name}.csv").write_text("\n".join([head, *body]) + "\n", encoding="latin-1")
+    Path("titled.csv").write_text("\n".join(["Survey of May", "all, rows", "text,label", *lines["a"]]))
     Path("bare.csv").write_text("\n".join(lines["a"]))
     pairs = [f"{text},{text} again,{i},{label}" for i, (text, label) in enumerate(rows)]
     Path("pairs.csv").write_text("\n".join(["one,two,id,same", *pairs]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from omegaconf.errors import InterpolationResolutionError
 from runs import crashing, events, results, rows, weights
 
 from clsnorm.errors import InputError
+from clsnorm.model import FineTuner
 
 Train = Callable[..., SimpleNamespace]
 
@@ -144,6 +146,42 @@ def test_a_diverged_run_has_results(train: Train) -> None:
     run = train(*DIVERGING)
     assert results(run)["status"] == "diverged"
     assert ("non_finite", "train/loss", "0") in {(e["kind"], e["place"], e["rank"]) for e in events(run)}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_without_finite_predictions_have_no_score_and_are_not_selected(
+    train: Train, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    """One bad bias is enough; argmax of NaN would be class 0, whose share may exceed a good score."""
+
+    def spoil(self: FineTuner) -> None:
+        if self.current_epoch == epoch:
+            self.classifier.head.bias.data[0] = value
+
+    monkeypatch.setattr(FineTuner, "on_train_epoch_start", spoil)
+    options = ("callbacks=collapse", "optimizer.lr=1e-12", "scheduler=constant", "force=true")
+    epoch = 1
+    late = train(*options)
+    found = results(late)
+    assert found["status"] == "diverged"
+    assert found["selected_step"] < found["steps"]  # the end of epoch 0
+    assert late.score == found["metrics"]["select/accuracy"] == pytest.approx(0.5, abs=0.3)
+    assert found["metrics"]["last/report/accuracy"] is found["metrics"]["last/report/loss"] is None
+    assert found["collapsed"]
+    assert pd.read_parquet(late.folder / "predictions.parquet").p0.notna().all()
+    epoch = 0
+    early = train(*options)
+    found = results(early)
+    assert found["metrics"]["select/accuracy"] is found["metrics"]["report/accuracy"] is None
+    assert early.score == -math.inf  # what a sweeper gets: the worst of all scores
+    assert found["collapsed_selected"]
+    assert pd.read_parquet(early.folder / "predictions.parquet").p0.isna().all()
+
+
+def test_a_sweeper_that_minimizes_gets_plus_infinity(train: Train) -> None:
+    metric = "{mse:{_target_:torchmetrics.MeanSquaredError}}"
+    options = ("data.task=regression", f"data.metrics={metric}", "data.monitor=mse", "data.mode=min")
+    assert train(*DIVERGING, *options).score == math.inf
 
 
 def test_a_diverged_run_that_was_interrupted_does_not_train_further(train: Train) -> None:

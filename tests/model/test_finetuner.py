@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import importlib.util
+import math
 import os
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
 
+from clsnorm.metrics import ClassF1, predictions
 from clsnorm.model import Classifier, Encoder
 from clsnorm.model.scores import Scores
 from clsnorm.normalizers import Identity, PowerNorm
@@ -141,6 +143,26 @@ def test_scores_do_not_depend_on_the_split_into_steps_or_its_order():
     assert results[0]["loss"] == pytest.approx(losses.double().mean().item())
     scores.reset()
     assert scores.compute()["loss"] != scores.compute()["loss"]  # NaN: nothing was seen
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("regression", [False, True])
+def test_a_split_with_a_prediction_that_is_not_finite_has_no_scores(monkeypatch, bad, regression):
+    """Also if it is on another process, and if its loss is finite: argmax of NaN would be class 0."""
+    metrics = {"mse": MeanSquaredError()} if regression else {"accuracy": MulticlassAccuracy(2), "f1": ClassF1(2)}
+    logits = torch.tensor([[1.0], [2.0]]) if regression else torch.tensor([[3.0, 0.0], [0.0, 3.0]])
+    labels = torch.tensor([1.0, 2.0]) if regression else torch.tensor([0, 1])
+    for own_is_bad in (None, True, False):
+        scores, spoiled = Scores(metrics), logits.clone()
+        spoiled[1, -1] = bad
+        own = logits if own_is_bad is not True else spoiled
+        scores.update(torch.arange(2), predictions(own, regression=regression), labels, torch.zeros(2))
+        if own_is_bad is False:
+            theirs = (torch.arange(2, 4), predictions(spoiled, regression=regression), labels, torch.zeros(2))
+            monkeypatch.setattr("clsnorm.model.scores.gather_objects", lambda rows, theirs=theirs: [rows, theirs])
+        found = scores.compute()
+        assert found.keys() == {"loss", *metrics}
+        assert all(math.isfinite(value) is (own_is_bad is None) for value in found.values())
 
 
 def test_regression_uses_squared_error(tiny, make_batch, shared):

@@ -11,8 +11,10 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from runs import CRASH
 from scripted_fit import At, Validated, fit, outputs
 
+from clsnorm.lightning_internals import step_number
 from clsnorm.records import ResumePoint, SelectedWeights
 from clsnorm.records.checkpoints import count_events, data_fingerprint, position
 
@@ -25,6 +27,16 @@ def validated_fit(*callbacks: Callback, scores: Sequence[float] = SCORES, **opti
     validation = torch.utils.data.DataLoader(torch.zeros(1, 1))
     options |= {"val": validation, "val_check_interval": every, "enable_checkpointing": True}
     return fit(Validated(STEPS, scores), *callbacks, **options)
+
+
+def crash(trainer: pl.Trainer) -> None:
+    raise RuntimeError(CRASH)
+
+
+def interrupted(*callbacks: Callback, **options: Any) -> None:
+    """Such a fit, which one of the callbacks must crash."""
+    with pytest.raises(RuntimeError, match=CRASH):
+        validated_fit(*callbacks, **options)
 
 
 def resume_point(path: Path, *, every: int = 3, commit: str = "first") -> ResumePoint:
@@ -91,13 +103,84 @@ def test_a_validation_due_after_a_step_precedes_its_resume_point(tmp_path: Path)
     assert order == ["resume point", "validation", "resume point"] * 4
 
 
+class Ends(Callback):
+    """Records, as its state, what it sees at the hooks that end an epoch, training and the fit.
+
+    Args:
+        stop: Ends training after the validation that follows this step.
+        crash_at: The name of such a hook, and how often it came before the crash.
+    """
+
+    def __init__(self, *, stop: int | None = None, crash_at: tuple[str, int] | None = None) -> None:
+        self.stop, self.crash_at = stop, crash_at
+        self.seen: list[tuple[str, int, int, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seen": list(self.seen)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seen = [*state_dict["seen"]]
+
+    def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+        trainer.should_stop |= trainer.global_step == self.stop
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self._see(trainer, "epoch")
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        self._see(trainer, "training")
+
+    def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        self._see(trainer, "fit")
+
+    def _see(self, trainer: Any, name: str) -> None:
+        if (name, [row[0] for row in self.seen].count(name)) == self.crash_at:
+            raise RuntimeError(CRASH)
+        score = float(trainer.callback_metrics["select/score"])
+        self.seen.append((name, trainer.current_epoch, trainer.global_step, score))
+
+
+ENDINGS: dict[str, tuple[dict[str, Any], int | None]] = {
+    "all epochs": ({"max_epochs": 2}, None),
+    "steps": ({"max_epochs": -1, "max_steps": 6}, None),
+    "steps without a validation": ({"max_epochs": -1, "max_steps": 7}, None),
+    "stopped": ({"max_epochs": 2}, 6),
+    "stopped at the end of an epoch": ({"max_epochs": 3}, 4),
+    "stopped, after at least two epochs": ({"max_epochs": 3, "min_epochs": 2}, 2),
+    "no validation at the end of an epoch": ({"max_epochs": 2, "val_check_interval": 3}, None),
+    "accumulation": ({"max_epochs": 2, "accumulate_grad_batches": 3, "val_check_interval": 4}, None),
+}
+
+
+@pytest.mark.parametrize("crash_at", [("epoch", 0), ("epoch", 1), ("training", 0), ("fit", 0)])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_training_ends_the_same_however_it_is_interrupted(
+    tmp_path: Path, ending: str, crash_at: tuple[str, int]
+) -> None:
+    """Each hook of the end comes once, with the same epoch, step and score; the last file is final."""
+    options, stop = ENDINGS[ending]
+    options = {"limit_train_batches": 4, **options}  # two epochs of the eight steps
+    path = tmp_path / "last.ckpt"
+
+    def state(trainer: pl.Trainer, ends: Ends) -> tuple[Any, ...]:
+        return ends.seen, trainer.current_epoch, step_number(trainer), position(path, batches_per_epoch=0)
+
+    whole, again = Ends(stop=stop), Ends(stop=stop)
+    expected = state(validated_fit(whole, resume_point(path, every=1), **options), whole)
+    path.unlink()
+    if len([row for row in whole.seen if row[0] == crash_at[0]]) <= crash_at[1]:
+        return  # this ending has one epoch
+    interrupted(Ends(stop=stop, crash_at=crash_at), resume_point(path, every=1), **options)
+    assert state(validated_fit(again, resume_point(path, every=1), resume=path, **options), again) == expected
+
+
 def test_a_resumed_run_logs_and_stores_the_commits_of_its_code(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "last.ckpt"
-    validated_fit(resume_point(path), max_steps=4)
+    interrupted(At(4, crash), resume_point(path))
     again = resume_point(path, commit="second")
-    validated_fit(again, resume=path, max_steps=6)
+    interrupted(At(6, crash), again, resume=path)
     assert again.commits == ["first", "second"]
     assert "began at commit first and resumes at second" in caplog.text
     same = resume_point(path, commit="second")

@@ -50,9 +50,37 @@ def test_probabilities_are_sorted_by_part_and_example(tmp_path: Path) -> None:
         assert callback.largest_share == pytest.approx(2 / 3)  # of the first part
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_example_without_finite_logits_has_no_prediction(tmp_path: Path, bad: float) -> None:
+    callback = Predictions(tmp_path / "predictions.parquet", regression=False, parts=["report"])
+    table = written(callback, [batch([0, 1], [[0.0, bad], [0.0, 0.0]])])
+    assert table[["p0", "p1"]].isna().to_numpy().tolist() == [[True, True], [False, False]]
+    assert math.isnan(callback.largest_share)
+
+
 def test_a_regression_has_values(tmp_path: Path) -> None:
     callback = Predictions(tmp_path / "predictions.parquet", regression=True, parts=["report"])
     table = written(callback, [batch([1, 0], [[0.5], [-2.0]])])
     assert table.value.tolist() == [-2.0, 0.5]
     assert list(table.columns) == ["part", "example_id", "label", "value"]
     assert math.isnan(callback.largest_share)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 5])
+@pytest.mark.parametrize("sizes", [(0,), (2, 0), (0, 2), (0, 0, 3)])
+def test_parts_without_rows_change_nothing(tmp_path: Path, outputs: int, sizes: tuple[int, ...]) -> None:
+    callback = Predictions(tmp_path / "predictions.parquet", regression=outputs == 1, parts=["report", "matched"])
+    logits = torch.randn(sum(sizes), outputs, generator=torch.Generator().manual_seed(0))
+    ids = torch.arange(sum(sizes))
+    columns = {"example_ids": ids, "labels": ids % 2, "logits": logits}
+    parts = [
+        dict(zip(columns, part, strict=True)) for part in zip(*(c.split(sizes) for c in columns.values()), strict=True)
+    ]
+    table = written(callback, [batch([7], [[0.0] * outputs])], parts)
+    names = ["value"] if outputs == 1 else [f"p{number}" for number in range(outputs)]
+    assert list(table.columns) == ["part", "example_id", "label", *names]
+    found = table[table.part == "matched"]
+    assert found.example_id.tolist() == ids.tolist()
+    assert found.label.dtype == table.example_id.dtype == "int64"
+    expected = logits if outputs == 1 else logits.softmax(1)
+    assert torch.equal(torch.tensor(found[names].to_numpy()), expected)

@@ -38,13 +38,13 @@ def test_changed_and_new_files_can_be_applied_again(repository: Path, tmp_path: 
     (repository / "src" / "fresh.py").write_text("fresh = 3\n")
     (repository / "runs").mkdir()
     (repository / "runs" / "ignored.txt").write_text("x")
-    (repository / "src" / "huge.bin").write_text("x" * (provenance.LARGEST + 1))
+    (repository / "src" / "huge.py").write_text("x" * (provenance.LARGEST + 1))
     provenance.write_diff(repository / "runs")
     text = (repository / "runs" / "changes.diff").read_text()
     assert "+new = 2" in text
     assert "+fresh = 3" in text
     assert "ignored" not in text
-    assert "huge.bin: new, larger than" in text
+    assert "huge.py: new, larger than" in text
     assert len(text) < 2000
 
 
@@ -65,3 +65,62 @@ def test_result_files_next_to_the_code_are_not_a_difference(repository: Path) ->
     assert not provenance.commit().endswith("-dirty")
     (repository / "src" / "own.py").write_text("new = 1\n")
     assert provenance.commit().endswith("-dirty")
+
+
+PRIVATE = (  # new files, at their places in the repository
+    "src/key.pem",
+    "src/notes.txt",
+    "src/.env",
+    "src/secrets.py",
+    "src/my_api_key.py",
+    "conf/.netrc",
+    "conf/data/private_token.yaml",
+    "conf/credentials.json",
+    "src/id_rsa",
+)
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_new_files_that_may_be_private_are_left_out(repository: Path, name: str) -> None:
+    path = repository / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("hidden-content")
+    (repository / "src" / "fresh.py").write_text("fresh = 3\n")
+    provenance.write_diff(repository / "runs")
+    text = (repository / "runs" / "changes.diff").read_text()
+    assert "hidden-content" not in text
+    assert "+fresh = 3" in text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'API_KEY = "0123456789"',
+        "password: hunter2",
+        "x = 'hf_abcdefghijklmnopqrstuvwxyz'",
+        "url = 'https://me:mypass@host/x'",
+        "-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----",
+        "{'wandb_token': '0123abcd'}",
+        "aws = AKIA0123456789ABCDEF",
+    ],
+)
+@pytest.mark.parametrize("place", ["src/fresh.py", "src/provenance.py", "conf/fresh.yaml", "README.md"])
+def test_keys_within_changed_and_new_files_are_left_out(repository: Path, place: str, line: str) -> None:
+    (repository / "README.md").write_text("old\n")
+    (repository / "conf").mkdir()
+    subprocess.run(["git", "-C", str(repository), "add", "README.md"], check=True)
+    (repository / place).write_text(f"before = 1\n{line}\nafter = 2\n")
+    provenance.write_diff(repository / "runs")
+    text = (repository / "runs" / "changes.diff").read_text()
+    assert "+before = 1" in text
+    assert "<left out>" in text
+    for secret in ("0123456789", "hunter2", "hf_abc", "mypass", "abc\n", "0123abcd"):
+        assert secret not in text.replace("<left out>", "").partition("+before")[2]
+
+
+def test_code_that_handles_keys_is_no_key(repository: Path) -> None:
+    code = "def login(api_key: str | None, token=None):\n    self.api_key = api_key\n    password = os.environ['P1']\n"
+    (repository / "src" / "fresh.py").write_text(code)
+    provenance.write_diff(repository / "runs")
+    text = (repository / "runs" / "changes.diff").read_text()
+    assert all(f"+{line}" in text for line in code.splitlines())

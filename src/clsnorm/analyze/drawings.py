@@ -180,12 +180,14 @@ def draw_table(
         across: Label of the horizontal axis.
         low: Lowest value of the colour scale; None: the smallest number.
     """
-    high, wide = 0.28 * len(rows) + 1.1, max(plotting.SIZE[0], 0.52 * len(columns) + 1.8)
+    rows = [plotting.plain(row, longest=40) for row in rows]
+    long_labels = 0.07 * max(0, max(map(len, rows)) - 20)  # inches
+    high, wide = 0.28 * len(rows) + 1.1, max(plotting.SIZE[0], 0.52 * len(columns) + 1.8) + long_labels
     with plotting.figure(size=(wide, high)) as (figure, axes):
         image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=low)
         axes.grid(visible=False)
         axes.set_xticks(range(len(columns)), columns)
-        axes.set_yticks(range(len(rows)), list(map(plotting.plain, rows)))
+        axes.set_yticks(range(len(rows)), rows)
         axes.set_xlabel(across)
         middle = np.nanmean([np.nanmin(values) if low is None else low, np.nanmax(values)])
         for (row, column), value in np.ndenumerate(values):

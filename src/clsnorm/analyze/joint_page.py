@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,23 +10,25 @@ import numpy as np
 
 from clsnorm.analyze import drawings
 from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
+from clsnorm.analyze.stored_analyses import Record, read_analyses
 from clsnorm.files import write_text
 from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn, write_drawn
 from clsnorm.pages.numbers import as_float
 from clsnorm.pages.rendering import write_html
+from clsnorm.pages.spreadsheet import csv_text, file_name
 
 TEMPLATE = "analyze/templates/joint.html.jinja"
-Record = dict[str, Any]  # content of an analysis.json
 
 
 def write_joint_page(folder: Path) -> Path | None:
     """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none.
 
-    Its heat maps of data sets by layers are also written to ``figures``, as SVG, PNG and CSV files.
+    Its heat maps of data sets by layers are also written to ``figures``, as SVG, PNG and CSV files. Analyses that
+    cannot be read are left out, with a warning.
     """
-    paths = sorted(folder.glob("*/analysis.json"))
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    found = read_analyses(folder)
+    records = list(found.values())
     if not records:
         return None
     drawn = [heat_map.write(folder / "figures") for heat_map in _heat_maps(records)]
@@ -39,7 +38,7 @@ def write_joint_page(folder: Path) -> Path | None:
         title="[CLS] before fine-tuning",
         subtitle=f"{len(records)} {'analysis' if len(records) == 1 else 'analyses'}, last layer",
         titles=list(TITLES.values()),
-        rows=_rows(records, [path.parent.name for path in paths]),
+        rows=_rows(records, list(found)),
         svgs=[figure.svg for figure in drawn],
         notes=list(dict.fromkeys(record["note"] for record in records)),
     )
@@ -88,10 +87,10 @@ def _heat_maps(records: Sequence[Record]) -> list[_HeatMap]:
 
 
 def _by_layers(records: Sequence[Record]) -> list[list[Record]]:
-    """Groups analyses by model and number of layers: those of a group fit into one table."""
-    groups: dict[tuple[str, str, int], list[Record]] = {}
+    """Groups analyses by model and layers: those of a group fit into one table."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Record]] = {}
     for record in records:
-        layers = sum(place.startswith("layer") for place in record["sides"]["before"])
+        layers = tuple(sorted(place for place in record["sides"]["before"] if place.startswith("layer")))
         groups.setdefault((record["model"], _path(record), layers), []).append(record)
     return list(groups.values())
 
@@ -106,7 +105,9 @@ class _HeatMap:
         sizes = [f" {record['rows']}" if names.count(record["data"]) > 1 else "" for record in records]
         self._data = [name + size for name, size in zip(names, sizes, strict=True)]
         points = [record["sides"]["before"] for record in records]
-        self._values = np.array([[as_float(p[place][name]["value"]) for place in self._places] for p in points])
+        self._values = np.array(
+            [[as_float(p[place].get(name, {}).get("value")) for place in self._places] for p in points]
+        )
 
     @property
     def has_values(self) -> bool:
@@ -117,14 +118,8 @@ class _HeatMap:
         title = f"{TITLES[self._name]}\n{self._model}, before fine-tuning"
         labels = [place_label(place) for place in self._places]
         drawn = drawings.draw_table(self._values, self._data, labels, unit=UNITS[self._name], title=title)
-        name = f"{self._model}_{len(labels) - 1}_layers_{self._name.replace('/', '_')}"
+        name = f"{file_name(self._model)}_{len(labels) - 1}_layers_{self._name.replace('/', '_')}"
         write_drawn(folder / name, drawn)
-        write_text(folder / f"{name}.csv", self._as_csv())
+        rows = [[data, *row] for data, row in zip(self._data, self._values.tolist(), strict=True)]
+        write_text(folder / f"{name}.csv", csv_text(["data", *self._places], rows))
         return drawn
-
-    def _as_csv(self) -> str:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["data", *self._places])
-        writer.writerows([data, *map(repr, row)] for data, row in zip(self._data, self._values.tolist(), strict=True))
-        return text.getvalue()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from typing import Any
+
+from clsnorm.pages.spreadsheet import csv_text
 
 COLUMNS = ("side", "place", "statistic", "value", "null", "rows", "not_finite")
 
@@ -15,12 +15,7 @@ def as_csv(record: dict[str, Any]) -> str:
 
     ``side`` is ``before``, ``after``, or ``change`` for the comparison of the two.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(_statistics(record))
-    writer.writerows([*row, None, None, None] for row in _comparisons(record))
-    return text.getvalue()
+    return csv_text(COLUMNS, [*_statistics(record), *([*row, None, None, None] for row in _comparisons(record))])
 
 
 def _statistics(record: dict[str, Any]) -> Iterator[list[Any]]:

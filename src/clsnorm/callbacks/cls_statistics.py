@@ -89,7 +89,6 @@ class ClsStatistics(Observer):
         self._max_examples, self._every, self._length, self._layers = max_examples, every, window, layers
         self._keeps_validations = keep_validations
         self._layer_snapshots: dict[str, Snapshot] = {}  # of the current validation
-        self._numbers: dict[str, float] = {}
         self._chosen: dict[str, np.ndarray] = {}  # indices of the observed examples, by split
         self._passes: dict[str, SplitPass] = {}  # by split, in the order of the loaders
         self._window: TrainWindow | None = None
@@ -97,18 +96,14 @@ class ClsStatistics(Observer):
         self._drawn_epoch = -1  # the last epoch with histograms
 
     @override
-    def summary(self) -> dict[str, float]:
-        return dict(self._numbers)
-
-    @override
     def state_dict(self) -> dict[str, Any]:
         window = None if self._window is None else self._window.state_dict()
-        return {"numbers": self.summary(), "drawn_epoch": self._drawn_epoch, "window": window}
+        return super().state_dict() | {"drawn_epoch": self._drawn_epoch, "window": window}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._numbers, self._drawn_epoch = dict(state_dict["numbers"]), state_dict["drawn_epoch"]
-        self._saved_window = state_dict["window"]
+        super().load_state_dict(state_dict)
+        self._drawn_epoch, self._saved_window = state_dict["drawn_epoch"], state_dict["window"]
 
     # Before training
 
@@ -126,7 +121,7 @@ class ClsStatistics(Observer):
         unconditional = [s for s in self._statistics if not s.conditional and s.applies_to(snapshot)]
         nulls = {s.key: s.null(snapshot) for s in unconditional if s.null}
         numbers = {f"cls/noise/{key}": value for key, value in nulls.items()}
-        self._numbers.update(numbers)
+        self.numbers.update(numbers)
         return numbers
 
     # Training batches
@@ -194,7 +189,7 @@ class ClsStatistics(Observer):
         select = self._passes["select"]
         snapshots = _reduced(select)
         moved = {f"cls/select/staleness/{name}": value for name, value in select.staleness().items()}
-        self._numbers.update(moved)
+        self.numbers.update(moved)
         log(pl_module, self._finish(trainer, "select", snapshots | self._layer_snapshots) | moved)
         if self._keeps_validations:
             _save(trainer, f"validations/step{step_number(trainer):06d}", snapshots | self._layer_snapshots)
@@ -259,7 +254,7 @@ class ClsStatistics(Observer):
             if statistic.applies_to(snapshot)
         }
         _save(trainer, split, snapshots)
-        self._numbers.update(numbers)
+        self.numbers.update(numbers)
         return numbers
 
 

@@ -38,7 +38,7 @@ class GradientNorms(Observer):
     """Logs the gradients of single examples before (``h``) and after (``z``) the normalizer, and of the parameters.
 
     Each row of the gradient at [CLS] belongs to one example; it is rescaled to the gradient of the *example's own
-    loss*: AMP's scale, gradient accumulation, the mean over the global batch and DDP's factor are undone. If the
+    loss*: AMP's scale, the mean over the step's examples and DDP's factor are undone. If the
     normalizer mixes the batch's gradients, a row at ``h`` is a gradient of the *sum* of all losses, and its point is
     called ``h_of_sum``. There is no second backward pass, and the host waits for the device once in a logged step and
     never in the others. The numbers cover all steps since the last logged one, exactly on any number of devices. A
@@ -94,7 +94,6 @@ class GradientNorms(Observer):
         self._top, self._updates = top, updates
         self._alarms = GradientAlarms(window=window, deviations=deviations)
         self._run: dict[str, list[np.ndarray]] = {}
-        self._numbers: dict[str, float] = {}
         self._saved: dict[str, Any] | None = None
         self._handle: RemovableHandle | None = None
 
@@ -109,18 +108,18 @@ class GradientNorms(Observer):
             for point, norms in self._run.items()
             for name, value in norm_numbers(torch.from_numpy(np.concatenate(norms))).items()
         }
-        return self._numbers | run
+        return super().summary() | run
 
     @override
     def state_dict(self) -> dict[str, Any]:
         norms = {point: torch.from_numpy(np.concatenate(parts)) for point, parts in self._run.items()}
         window, alarms = self._window.state_dict(), self._alarms.state_dict()
-        return {"norms": norms, "numbers": dict(self._numbers), "window": window, "alarms": alarms}
+        return super().state_dict() | {"norms": norms, "window": window, "alarms": alarms}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
         self._run = {point: [norms.numpy()] for point, norms in state_dict["norms"].items()}
-        self._numbers = dict(state_dict["numbers"])
         self._saved = state_dict["window"]
         self._alarms.load_state_dict(state_dict["alarms"])
 
@@ -151,7 +150,7 @@ class GradientNorms(Observer):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         self._due = is_logged(trainer)
-        self._factor = batch.global_size * trainer.accumulate_grad_batches / world_size()
+        self._factor = batch.step_size / world_size()
         self._scaler = loss_scaler(trainer)
 
     def _see(self, module: nn.Module, inputs: tuple[Tensor, ...], z: Tensor) -> None:
@@ -189,10 +188,10 @@ class GradientNorms(Observer):
         self._window.end_step(step, made=made)
         if self._due:
             seen, measured = self._window.take(self._measure())
-            self._numbers = self._example_numbers(seen) | self._parameter_numbers(measured, made=made)
-            log_directly(trainer, self._numbers, step=step)
+            self.numbers.update(self._example_numbers(seen) | self._parameter_numbers(measured, made=made))
+            log_directly(trainer, dict(self.numbers), step=step)
             self._judge_examples(seen)
-            for event in self._alarms.of_parameters(step, self._numbers) if made else ():
+            for event in self._alarms.of_parameters(step, self.numbers) if made else ():
                 self.report(**event)
 
     @override

@@ -33,9 +33,9 @@ def _report_nowhere(**event: Any) -> None:
 class Observer(Callback):
     """Watches a run without changing it.
 
-    To add one: subclass, log in Lightning's hooks (or in `on_validation_outputs`), return from `summary` the numbers
-    for ``results.json``, export the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry
-    of that name.
+    To add one: subclass, log in Lightning's hooks (or in `on_validation_outputs`), put what is logged into `numbers`,
+    export the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry of that name. What
+    else must survive an interruption goes into ``state_dict``; extend that of this class.
 
     Subclassing wraps each method of the new class in a timer, except those that start with two underscores. So all its
     code is timed: Lightning's hooks, with the passes over data that they start, and hooks of modules and tensors. A
@@ -61,6 +61,11 @@ class Observer(Callback):
                 setattr(cls, name, _timed(method, _kind(name)))
 
     @functools.cached_property
+    def numbers(self) -> dict[str, float]:
+        """The last value of each logged number; stored in resume points, and returned by `summary`."""
+        return {}
+
+    @functools.cached_property
     def seconds(self) -> dict[str, float]:
         """Seconds in its methods so far: in training steps (``steps``) and everywhere else (``passes``)."""
         return {"steps": 0.0, "passes": 0.0}
@@ -73,8 +78,16 @@ class Observer(Callback):
         """
 
     def summary(self) -> dict[str, float]:
-        """Returns the last value of each logged number."""
-        return {}
+        """Returns the numbers for ``results.json``."""
+        return dict(self.numbers)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"numbers": dict(self.numbers)}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.numbers.update(state_dict.get("numbers", {}))  # files of older versions may have none
 
     @staticmethod
     def data(trainer: pl.Trainer) -> DataModule:

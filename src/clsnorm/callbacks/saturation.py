@@ -29,11 +29,6 @@ class Saturation(Observer):
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._numbers: dict[str, float] = {}
-
-    @override
-    def summary(self) -> dict[str, float]:
-        return dict(self._numbers)
 
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -53,7 +48,7 @@ class Saturation(Observer):
         for place, sums in self._sums.items():
             count, total = all_reduce_sum(sums.double()).tolist()
             name, share = f"saturation/select/{place}", count / total
-            self._numbers[name] = share
+            self.numbers[name] = share
             log(pl_module, {name: share})
             if share > ALARM:
                 self.report(step=step_number(trainer), kind="saturation", place=name, value=share)

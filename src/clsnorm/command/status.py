@@ -8,16 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clsnorm.command import sweep
+from clsnorm.command.composition import checked_composition, register_resolvers
 from clsnorm.command.fast_help import without_group_lists
-from clsnorm.config import choices, names
+from clsnorm.config import choices
 from clsnorm.errors import DiskError, InputError
 from clsnorm.launch.one_machine import WorkerError
+from clsnorm.redaction import redacted_message
 
 OK, CRASHED, REFUSED = 0, 1, 2
-SETTLED = {  # options of Hydra on which run folders and paths rely, and why
-    "hydra.job.chdir": ("false", "paths are relative to where the command is typed"),
-    "hydra.output_subdir": ("null", "a run keeps its whole configuration in config.yaml"),
-}
 
 
 def run_command(task: Callable[[], Any]) -> int:
@@ -26,12 +24,15 @@ def run_command(task: Callable[[], Any]) -> int:
     A refusal is one line on standard error. A crash keeps its traceback, as it is a bug to report; a worker's is in a
     file.
     """
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # otherwise Hydra ends the process itself, with status 1
-    names.register()
-    choices.register()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra ends the process itself, with status 1
+    register_resolvers()
     try:
-        _require_settled(sys.argv[1:])
-        with contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)), without_group_lists(sys.argv[1:]):
+        _refuse_reruns(sys.argv[1:])
+        with (
+            contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)),
+            without_group_lists(sys.argv[1:]),
+            checked_composition(),
+        ):
             task()
             sys.stdout.flush()
     except BrokenPipeError:  # of `--help | head`; Python flushes standard output at exit, now into nothing
@@ -55,7 +56,7 @@ def _fail(task: Callable[[], Any], error: Exception) -> int:
     if isinstance(error, sweep.REFUSALS):
         return _refuse(error)
     if isinstance(error, WorkerError | DiskError):
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted_message(str(error), sys.argv[1:])}", file=sys.stderr)
         return CRASHED
     if isinstance(error, OSError | ValueError) and not _has_begun(task, error):
         return _refuse(_of_hydra(error))
@@ -70,12 +71,12 @@ def _status_of_sweep(counts: Mapping[str, int]) -> int | None:
     return None
 
 
-def _require_settled(words: Sequence[str]) -> None:
+def _refuse_reruns(words: Sequence[str]) -> None:
+    """Refuses Hydra's ``--experimental-rerun FILE``, also abbreviated: it would unpickle the file."""
     for word in words:
-        key, _, value = word.lstrip("+").partition("=")
-        wanted, reason = SETTLED.get(key, (value.lower(), ""))
-        if value.lower() != wanted:
-            raise InputError(f"Expected {key} to stay {wanted}, since {reason}, but got {value}. Leave it out")
+        option = word.partition("=")[0]
+        if option.startswith("--e") and "--experimental-rerun".startswith(option):
+            raise InputError(f"Expected {option} to be left out: a pickle can run code. The same command resumes a run")
 
 
 def _has_begun(task: Callable[[], Any], error: BaseException) -> bool:
@@ -90,11 +91,6 @@ def _of_hydra(error: OSError | ValueError) -> InputError:
         return InputError(
             f"Cannot create a folder for the run: {error.strerror}: {error.filename}. Choose another, such as "
             "paths.output=runs, or in a sweep paths.multirun=multirun"
-        )
-    if groups := [word for word in sys.argv[1:] if word.endswith("=null") and "." not in word]:
-        return InputError(
-            f"Expected {' '.join(groups)} to name an option instead of null. Leave it out for the default; "
-            "--help lists the others, with `none` where a group may be empty"
         )
     return InputError(str(error))
 
@@ -118,5 +114,5 @@ def _refuse(error: BaseException) -> int:
         cause = cause.__cause__ or cause.__context__  # OmegaConf sets a resolver's error as context
     reported = cause or error
     text = choices.explain(reported) or str(reported).partition("Config search path:")[0]  # Hydra lists its folders
-    print("error: " + " ".join(text.split()), file=sys.stderr)
+    print("error: " + redacted_message(" ".join(text.split()), sys.argv[1:]), file=sys.stderr)
     return REFUSED

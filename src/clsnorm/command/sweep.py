@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError
 from clsnorm.files import note_standing, remove, write_json
+from clsnorm.redaction import redacted_message
 
 log = logging.getLogger(__name__)
 REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mistake, whoever reports it
@@ -76,7 +78,7 @@ def reporting(results: Path) -> Iterator[None]:
 
 
 def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
+    return redacted_message(" ".join(str(error).split()), sys.argv[1:])[:400]
 
 
 def conclude() -> Counter[str]:

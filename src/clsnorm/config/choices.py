@@ -27,6 +27,7 @@ ALIASES = {  # names that people may type for options whose names here are not s
     "zca": "normalizer=zca_whitening",
     "zca_whiten": "normalizer=zca_whitening",
 }
+OF_OVERRIDES = ("experiment", "sweep")  # groups whose files override values of other groups
 QUOTING = """Quote a value with special characters twice, as in 'data.delimiter=";"', or use a word for it"""
 
 
@@ -59,10 +60,21 @@ def require_known(config: DictConfig, primary: str) -> None:
         "seeds": [str(key) for key in node.seeds],
         "paths": [str(key) for key in OmegaConf.load(CONF / "paths" / "default.yaml")],
     }
+    _require_global_package(config)
     for place, keys in known.items():
         for key in config[place] if place else config:
             if key not in keys:
                 raise InputError(_no_such_key(str(key), place, keys))
+
+
+def _require_global_package(config: DictConfig) -> None:
+    """Refuses a file of overrides that would override nothing."""
+    for group in OF_OVERRIDES:
+        if config.get(group):
+            raise InputError(
+                f"Expected the file of `{group}` to begin with the line `# @package _global_`: without it, its values "
+                f"are those of `{group}`, which nothing reads"
+            )
 
 
 def choices(*groups: str) -> str:

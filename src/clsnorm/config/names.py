@@ -52,7 +52,7 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
     for group, key, files in _own_files(config):
         config[group][key] = _each(config[group][key], partial(_content, files=files))
     for key, path in config.paths.items():
-        if path in (None, ""):  # a folder "None", or one at the root of the disk
+        if not isinstance(path, str) or not path:  # a folder "None", or one at the root of the disk
             raise InputError(f"Expected argument `paths.{key}` to be a folder, but got {path!r}. Leave it out")
         config.paths[key] = ""
     plain = {group: OmegaConf.to_container(_group(config, group), resolve=True) for group in groups}

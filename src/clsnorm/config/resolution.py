@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from clsnorm.config.choices import require_known
 from clsnorm.config.names import analysis_hash, config_hash, group_choices, recorded, require_chosen
-from clsnorm.config.rules import check_values
+from clsnorm.config.rules import check_values, require_no_secrets
 
 
 def prepare(config: DictConfig, primary: str = "train") -> dict[str, Any]:
@@ -27,6 +27,7 @@ def prepare(config: DictConfig, primary: str = "train") -> dict[str, Any]:
     require_known(config, primary)
     choices = group_choices(config)
     plain = recorded(config)
+    require_no_secrets(plain)
     if primary == "train":
         plain["config_hash"] = config_hash(config)
         require_chosen(choices)

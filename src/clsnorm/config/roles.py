@@ -8,12 +8,14 @@ configuration alone can never admit a package.
 import contextlib
 import importlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from clsnorm.config import lightning_callbacks
 from clsnorm.config.types import misfits
 from clsnorm.errors import InputError, did_you_mean, refuse
+from clsnorm.redaction import shown
 
 PACKAGES = ("clsnorm", "torch", "torchmetrics", "pytorch_lightning")
 
@@ -26,11 +28,14 @@ class Role:
         bases: Qualified names of the classes of which the group's own target must be a subclass.
         parts: The same for targets nested below it.
         several: Whether the group holds any number of such nodes, by name.
+        refused: Qualified names of classes that are not admitted all the same, nor their subclasses: why, and what to
+            use instead.
     """
 
     bases: tuple[str, ...]
     parts: tuple[str, ...] = ()
     several: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 ROLES = {
@@ -44,7 +49,11 @@ ROLES = {
     "optimizer": Role(("torch.optim.Optimizer",)),
     "scheduler": Role(("torch.optim.lr_scheduler.LRScheduler",)),
     "trainer": Role(("pytorch_lightning.Trainer",), parts=("pytorch_lightning.strategies.Strategy",)),
-    "callbacks": Role(("pytorch_lightning.Callback",), several=True),
+    "callbacks": Role(
+        ("pytorch_lightning.Callback",),
+        several=True,
+        refused={f"{lightning_callbacks.PLACE}.{name}": reason for name, reason in lightning_callbacks.REFUSED.items()},
+    ),
     "logger": Role(("pytorch_lightning.loggers.Logger",), several=True),
 }
 
@@ -110,7 +119,7 @@ def refusals_of(place: str, node: dict[str, Any]) -> Iterator[None]:
         cause = root_cause(error)
         if isinstance(cause, InputError):
             raise cause from None
-        given = ", ".join(f"{key}={value!r}" for key, value in node.items() if not key.startswith("_"))
+        given = ", ".join(f"{key}={shown(key, value)}" for key, value in node.items() if not key.startswith("_"))
         raise InputError(f"{place}: {cause} (given: {given})") from error
 
 
@@ -129,13 +138,30 @@ def check_node(node: Any, place: str) -> None:
         place: As in `instantiate`; its group decides which classes are admitted.
     """
     if not isinstance(node, dict) or "_target_" not in node:
-        raise InputError(f"Expected `{place}` to be a mapping that names a class as its _target_, but got {node!r}")
+        raise InputError(
+            f"Expected `{place}` to be a mapping that names a class as its _target_, but got {shown(place, node)}"
+        )
     rule = ROLES[place.partition(".")[0]]
+    _refuse_interpolations(node, place)
     for where, part in _targets(node, place):
+        if unnamed := {"_args_", "_recursive_"} & part.keys():
+            raise InputError(f"Expected `{where}` to give its arguments by name, but got {', '.join(unnamed)}")
         kind = _admitted(part["_target_"], where, rule if part is node else Role(rule.parts))
         if isinstance(kind, type):
             for name, wanted in misfits(kind, part):
                 refuse(f"{where}.{name}", wanted, part[name])
+
+
+def _refuse_interpolations(node: Any, place: str) -> None:
+    """Refuses what a stranger's ``config.yaml`` may hold: a run's own is resolved, and building resolves again."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            _refuse_interpolations(value, f"{place}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _refuse_interpolations(value, f"{place}[{index}]")
+    elif isinstance(node, str) and "${" in node:
+        refuse(place, "a value without ${...}", node)
 
 
 def _targets(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -163,6 +189,11 @@ def _admitted(target: Any, place: str, rule: Role) -> Any:
         raise InputError(
             f"Expected the target of `{place}` to be a subclass of {' or '.join(rule.bases)}, got {target!r}"
         )
+    for name, reason in rule.refused.items():
+        if issubclass(found, locate(name, place)):
+            raise InputError(
+                f"Expected the target of `{place}` to be no {name.rpartition('.')[2]}, got {target!r}. {reason}"
+            )
     return found
 
 
@@ -173,6 +204,8 @@ def locate(target: str, place: str) -> Any:
         InputError: If it does not exist.
     """
     module_name, _, name = target.rpartition(".")
+    if "__" in module_name:  # such as __main__, which runs a command when imported
+        raise InputError(f"Expected the target of `{place}` to be a class of a module, but got {target!r}")
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:  # a name without a dot has no module

@@ -11,14 +11,15 @@ from clsnorm.pages import figure as plotting
 
 Series = Sequence[tuple[int, float]]
 START, SELECT, NOISE = "cls/start/", "cls/select/", "cls/noise/"
+LARGEST = 1e100
 GREY, ALARM = "#9a9a9a", "#b2182b"
 
 
 def draw(panel: Panel, series: Mapping[str, Series], *, events: Iterable[int] = ()) -> str:
     """Returns the panel as SVG text.
 
-    A value that is not finite leaves a gap in its line and a cross at the top edge. The line of the select split starts
-    with the value measured before training. The value for noise is a dashed line.
+    A value that is not finite, or above 1e100, leaves a gap in its line and a cross at the top edge. The line of the
+    select split starts with the value measured before training. The value for noise is a dashed line.
 
     Args:
         panel: What to draw.
@@ -36,7 +37,7 @@ def draw(panel: Panel, series: Mapping[str, Series], *, events: Iterable[int] = 
         for step in sorted(set(events)):
             axes.axvline(step, color=ALARM, linestyle=":", linewidth=0.7, gid="event")
         if panel.log:
-            _scale(axes, [value for points in lines.values() for _, value in points if math.isfinite(value)])
+            _scale(axes, [value for points in lines.values() for _, value in points if _can_be_drawn(value)])
         _label(axes, panel, legend=len(lines) + len(noise) > 1, columns=2 if len(lines) > 4 else 1)
         return plotting.finish(figure).svg
 
@@ -74,7 +75,7 @@ def _scale(axes: Any, values: list[float]) -> None:
 
 def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:
     steps = [step for step, _ in points]
-    values = [value if math.isfinite(value) else math.nan for _, value in points]
+    values = [value if _can_be_drawn(value) else math.nan for _, value in points]
     axes.plot(
         steps,
         values,
@@ -83,9 +84,14 @@ def _draw_line(axes: Any, points: Series, label: str, colour: Any) -> None:
         marker="o" if len(points) < 15 else None,
         markersize=2.5,
     )
-    if bad := [step for step, value in points if not math.isfinite(value)]:
+    if bad := [step for step, value in points if not _can_be_drawn(value)]:
         top = {"transform": axes.get_xaxis_transform(), "clip_on": False, "gid": "not-finite"}
         axes.plot(bad, [1.0] * len(bad), "x", color=colour, markersize=5, **top)
+
+
+def _can_be_drawn(value: float) -> bool:
+    """Is the value finite, and far from the largest floats, whose differences are infinite?"""
+    return abs(value) < LARGEST
 
 
 def short_names(names: list[str]) -> dict[str, str]:

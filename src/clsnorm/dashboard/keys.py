@@ -39,7 +39,7 @@ KEYS = (
         "train/loss",
         "train/loss",
         "nats",
-        "Mean loss over the global batch: cross-entropy, or squared error in regression.",
+        "Mean loss over all examples of the optimizer step: cross-entropy, or squared error in regression.",
     ),
     Key(
         "{split}/loss",

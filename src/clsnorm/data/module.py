@@ -12,7 +12,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
-from clsnorm.data.facts import Batching, Facts, Scoring, names_of_classes
+from clsnorm.data.facts import Batching, Facts, Scoring
 from clsnorm.data.notes import notes, source_record, warnings
 from clsnorm.data.rows.subsets import LabelNoise, Subset
 from clsnorm.data.sources.source import Source, Unavailable
@@ -46,7 +46,7 @@ class DataModule(pl.LightningDataModule):
         max_length: Tokens kept of an example, special tokens included.
         max_train_examples, shots_per_class, seed_subset: See `clsnorm.data.rows.subsets.Subset`.
         label_noise, seed_noise: See `clsnorm.data.rows.subsets.LabelNoise`; of the subset, if one is drawn.
-        batch_size, eval_batch_size, packed, num_workers, seed_order, rank, world_size: See
+        batch_size, eval_batch_size, packed, num_workers, seed_order, batches_per_step, rank, world_size: See
             `clsnorm.data.facts.Batching`.
         data_root: Folder of published data sets.
         cache: Folder where rows and tokens are cached.
@@ -87,6 +87,7 @@ class DataModule(pl.LightningDataModule):
         seed_order: int,
         seed_subset: int,
         seed_noise: int,
+        batches_per_step: int = 1,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -94,8 +95,8 @@ class DataModule(pl.LightningDataModule):
         require_whole("data.max_length", max_length, least=1)
         self.facts = Facts(
             task=task,
-            labels=names_of_classes(labels),
-            untrained=names_of_classes(untrained) or [],
+            labels=None if labels is None else list(labels),
+            untrained=list(untrained or ()),
             allow_absent=allow_absent,
             rows=dict(rows or {}),
             max_empty=max_empty,
@@ -105,6 +106,7 @@ class DataModule(pl.LightningDataModule):
         self.scores = Scoring(metrics=dict(metrics), monitor=monitor, mode=mode)
         self.batching = Batching(
             batch_size=batch_size,
+            batches_per_step=batches_per_step,
             eval_batch_size=eval_batch_size,
             packed=packed,
             num_workers=num_workers,
@@ -160,7 +162,7 @@ class DataModule(pl.LightningDataModule):
         )
 
     def _adopt(self, prepared: Prepared) -> None:
-        noisy = prepared.with_noise(self.noise, self.facts.untrained)
+        noisy = prepared.with_noise(self.noise, self.facts.untrained_among(prepared.labels or ()))
         self._tokens, self._used, self.labels = noisy.tokens, noisy.used, noisy.labels
         self.fingerprint = noisy.fingerprint()
         self.num_outputs = len(self.labels) if self.labels else 1
@@ -251,7 +253,10 @@ class DataModule(pl.LightningDataModule):
         self._resume = (epoch, start)
 
     def train_dataloader(self) -> BatchLoader:
-        loader = self._loader("train", self.batch_size, seed=self.batching.seed_order)
+        batching = self.batching
+        loader = self._loader(
+            "train", self.batch_size, seed=batching.seed_order, batches_per_step=batching.batches_per_step
+        )
         loader.batches.resume_at(*self._resume)
         return loader
 
@@ -270,7 +275,13 @@ class DataModule(pl.LightningDataModule):
         return self._loader(split, self.eval_batch_size, rows=rows)
 
     def _loader(
-        self, split: str, batch_size: int, *, seed: int | None = None, rows: np.ndarray | None = None
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        seed: int | None = None,
+        batches_per_step: int = 1,
+        rows: np.ndarray | None = None,
     ) -> BatchLoader:
         batching = self.batching
         dataset = TokenDataset(
@@ -280,6 +291,11 @@ class DataModule(pl.LightningDataModule):
             padding=self.tokenizer.pad_token_id or 0,
         )
         batches = GlobalBatches(
-            len(dataset), batch_size=batch_size, seed=seed, rank=batching.rank, world_size=batching.world_size
+            len(dataset),
+            batch_size=batch_size,
+            seed=seed,
+            batches_per_step=batches_per_step,
+            rank=batching.rank,
+            world_size=batching.world_size,
         )
         return BatchLoader(dataset, batches, num_workers=batching.num_workers)

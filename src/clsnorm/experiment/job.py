@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,21 @@ from omegaconf import DictConfig
 
 from clsnorm.command.sweep import REFUSALS, reporting
 from clsnorm.config import check_parts, prepare
-from clsnorm.launch.devices import count_processes
+from clsnorm.launch.devices import count_processes, require_precision
 from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import REUSED
 
+# Returned for an undefined score, by mode: a sweeper can rank it, and many cannot take None or NaN.
+WORST = {"max": -math.inf, "min": math.inf}
 
-def run(config: DictConfig) -> float | None:
+
+def run(config: DictConfig) -> float:
     """Runs a composed configuration; a finished run is only shown, an interrupted one resumes.
 
     Returns:
-        The monitored metric on the select split, of the selected checkpoint.
+        The monitored metric on the select split, of the selected checkpoint, for a sweeper. If it is undefined, the
+        worst of all numbers: minus infinity for a metric of mode ``max``, plus infinity for ``min``.
 
     Raises:
         InputError: If the user's input is refused; nothing new is left behind then.
@@ -38,7 +43,8 @@ def run(config: DictConfig) -> float | None:
     from clsnorm.run_folder.score_table import print_table
 
     print_table(results, folder.path)
-    return results["metrics"].get(f"select/{results['monitor']}")
+    score = results["metrics"].get(f"select/{results['monitor']}")
+    return WORST[plain["data"]["mode"]] if score is None else score
 
 
 def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
@@ -52,6 +58,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
         else:
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)
+            require_precision(config["trainer"], prefix="trainer.")
             _execute_or_launch(config, folder, processes)
         return folder.require_results(REUSED)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm import distributed
+from clsnorm.data import DataModule
 from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.calibration import calibrate, match_head
@@ -54,6 +55,7 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
 
 def _train(experiment: Experiment) -> None:
     folder, data, records = experiment.folder, experiment.data, experiment.records
+    _check_batches(experiment)
     resume = folder.last if folder.last.exists() else None
     step = _start(experiment) if resume is None else _resume(experiment, resume)
     if distributed.rank() == 0:
@@ -69,7 +71,6 @@ def _start(experiment: Experiment) -> int:
     records.metrics_csv.keep_until(0)  # rows of a run that ended before its first resume point
     if distributed.rank() == 0:
         records.events.keep_first(0)
-    _check_batches(experiment)
     device = experiment.trainer.strategy.root_device
     cache = Path(experiment.config["paths"]["cache"]).expanduser() / "calibrations"
     records.stopwatch.calibrate(lambda: calibrate(classifier, data, cache=cache, device=device))
@@ -93,18 +94,24 @@ def _resume(experiment: Experiment, checkpoint: Path) -> int:
 
 
 def _check_batches(experiment: Experiment) -> None:
-    """Refuses batches too small for the normalizer, and validations that would never come, before the first step."""
+    """Refuses batches too small for the normalizer, and steps and validations that would never come."""
     needed, data = experiment.module.classifier.normalizer.min_batch_size, experiment.data
-    interval = experiment.config["trainer"]["val_check_interval"]
-    if isinstance(interval, int) and interval > data.steps_per_epoch:
-        raise InputError(
-            f"Expected trainer.val_check_interval to be at most {data.steps_per_epoch}, the batches of an epoch, but "
-            f"got {interval}. A share of an epoch, such as 0.5, fits any data set"
-        )
+    trainer = experiment.config["trainer"]
+    _require_within_epoch("accumulate_grad_batches", trainer, data, "An optimizer step ends with its epoch")
+    _require_within_epoch("val_check_interval", trainer, data, "A share of an epoch, such as 0.5, fits any data set")
     smallest = data.train_size % data.batch_size or min(data.batch_size, data.train_size)
     if smallest < needed:
         raise InputError(
             f"normalizer={experiment.config['choices']['normalizer']} needs at least {needed} examples in each "
             f"training batch, but {data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. "
             "Choose another data.batch_size or data.max_train_examples"
+        )
+
+
+def _require_within_epoch(name: str, trainer: dict[str, Any], data: DataModule, advice: str) -> None:
+    """Raises InputError if a number of batches is larger than an epoch."""
+    if isinstance(trainer[name], int) and trainer[name] > data.steps_per_epoch:
+        raise InputError(
+            f"Expected trainer.{name} to be at most {data.steps_per_epoch}, the batches of an epoch, but got "
+            f"{trainer[name]}. {advice}"
         )

@@ -1,4 +1,4 @@
-"""How many processes a run needs: one for each device it may use."""
+"""How many processes a run needs, one for each device it may use, and in which precision they compute."""
 
 from __future__ import annotations
 
@@ -42,6 +42,36 @@ def count_processes(settings: Mapping[str, Any], *, prefix: str = "") -> int:
             f"Use {prefix}devices={cores} or less"
         )
     return devices
+
+
+def require_precision(settings: Mapping[str, Any], *, prefix: str = "") -> None:
+    """Raises `InputError` unless the devices compute in ``precision``; Lightning would take another one.
+
+    Args:
+        settings: ``accelerator``, whose devices `count_processes` has found, and ``precision``.
+        prefix: As in `count_processes`.
+    """
+    precision, accelerator = settings["precision"], settings["accelerator"]
+    if precision == "16-mixed" and not _has_float16(accelerator):
+        raise InputError(
+            f"{prefix}precision=16-mixed needs a GPU: CPUs have no autocast in float16. "
+            f"Use {prefix}precision=bf16-mixed or 32-true"
+        )
+    if precision == "bf16-mixed" and accelerator in (*GPUS, "auto") and _count_gpus():
+        import torch
+
+        if not torch.cuda.is_bf16_supported():
+            raise InputError(
+                f"{prefix}precision=bf16-mixed needs a GPU with bfloat16, which this one lacks. "
+                f"Use {prefix}precision=16-mixed or 32-true"
+            )
+
+
+def _has_float16(accelerator: str) -> bool:
+    import torch
+
+    has_mps = accelerator in ("mps", "auto") and torch.backends.mps.is_available()
+    return has_mps or (accelerator in (*GPUS, "auto") and _count_gpus() > 0)
 
 
 def _count_gpus() -> int:

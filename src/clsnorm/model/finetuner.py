@@ -16,7 +16,13 @@ from torchmetrics import Metric
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
-from clsnorm.lightning_internals import is_logged, leave_unscaling_to_scaler, loss_scaler, scale_on_device
+from clsnorm.lightning_internals import (
+    ends_step,
+    is_logged,
+    leave_unscaling_to_scaler,
+    loss_scaler,
+    scale_on_device,
+)
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.scores import Scores, example_losses
@@ -29,10 +35,13 @@ StepOutput = dict[str, Tensor]
 class FineTuner(pl.LightningModule):
     """Fine-tunes a classifier and scores it.
 
-    The training loss is ``sum of this process's losses * processes / size of the global batch``: DDP takes the mean
-    over processes, so gradients equal those of one process with the whole batch, also with uneven or empty parts.
+    The gradient of an optimizer step is that of the mean loss over all its examples: of one batch, or of several whose
+    gradients are accumulated, also if the batches differ in size or the last step of an epoch has fewer of them. For
+    this, the training loss is ``sum of this process's losses * processes * batches per step / examples of the step``:
+    Lightning divides by the batches per step, and DDP takes the mean over processes. So gradients equal those of one
+    process with one large batch, also with uneven or empty parts.
 
-    Logs ``train/loss`` (of the global batch), ``select/loss``, ``select/<metric>``, and for each of ``report_names``
+    Logs ``train/loss`` (that mean), ``select/loss``, ``select/<metric>``, and for each of ``report_names``
     ``<name>/loss`` and ``<name>/<metric>``. Steps return ``loss``, ``logits``, ``labels``, ``example_ids``, ``h`` and
     ``z``, all but the training loss detached. A loss that is not finite does not raise.
 
@@ -69,6 +78,7 @@ class FineTuner(pl.LightningModule):
         self._optimizer = optimizer
         self._scheduler = scheduler
         self._seed_dropout = seed_dropout
+        self._step_losses: list[Tensor] = []  # sum over this process's examples, of each batch of the open step
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
@@ -101,19 +111,25 @@ class FineTuner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         output = self(batch)
         losses = example_losses(output.logits, batch.labels, regression=self.regression)
-        loss = losses.sum() * world_size() / batch.global_size
-        self._log_training_loss(losses, batch)
+        total = losses.sum()
+        # With equal batches the divisor is the size of one, so that no rounding is added.
+        loss = total * world_size() / (batch.step_size / self.trainer.accumulate_grad_batches)
+        self._log_training_loss(total, batch)
         return _step_output(loss, output, batch)
 
     def on_before_backward(self, loss: Tensor) -> None:
         if (scaler := loss_scaler(self.trainer)) is not None:
             self.classifier.normalizer.take_loss_scale(scale_on_device(scaler))
 
-    def _log_training_loss(self, losses: Tensor, batch: Batch) -> None:
-        """Logs the global batch's mean loss; with several processes only on logged steps, as it must be reduced."""
+    def _log_training_loss(self, total: Tensor, batch: Batch) -> None:
+        """Logs the step's mean loss at its last batch; with several processes only on logged steps, for speed."""
+        self._step_losses.append(total.detach())
+        if not ends_step(self.trainer):
+            return
+        own, self._step_losses = torch.stack(self._step_losses).sum(), []
         if is_logged(self.trainer) or world_size() == 1:
-            value = all_reduce_sum(losses.sum()) / batch.global_size
-            self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.global_size)
+            value = all_reduce_sum(own) / batch.step_size
+            self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.step_size)
 
     def on_validation_epoch_start(self) -> None:
         self._select.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -27,6 +28,8 @@ class Scores:
     The predictions of all processes are gathered and sorted by example id before they reach a metric. So the value is
     that of one process, bit for bit, however the metric would merge states, and also with processes without examples.
 
+    A split has no scores if a prediction is not finite, on any process: metrics would take NaN for class 0.
+
     Args:
         metrics: By name; each is copied, and takes ``(predictions, labels)``.
     """
@@ -45,11 +48,14 @@ class Scores:
             self._rows.append(tuple(x.detach().cpu() for x in (example_ids, values, labels, losses)))  # type: ignore[arg-type]
 
     def compute(self) -> dict[str, float]:
-        """Returns ``loss`` (mean over examples) and each metric. Collective. Without examples all are NaN."""
+        """Returns ``loss`` (mean over examples) and each metric. Collective.
+
+        All are NaN without examples, or if a prediction is not finite.
+        """
         own = [torch.cat(column) for column in zip(*self._rows, strict=True)] if self._rows else None
         parts = [part for part in gather_objects(own) if part is not None]
-        if not parts:
-            return dict.fromkeys(["loss", *self.metrics], float("nan"))
+        if not parts or not all(values.isfinite().all() for _, values, _, _ in parts):
+            return dict.fromkeys(["loss", *self.metrics], math.nan)
         ids, values, labels, losses = (torch.cat(column) for column in zip(*parts, strict=True))
         order = ids.argsort(stable=True)
         scores = {"loss": losses[order].double().mean().item()}

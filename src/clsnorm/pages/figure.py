@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,27 +61,36 @@ def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]
     import matplotlib as mpl
     from matplotlib.figure import Figure as MatplotlibFigure
 
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of the PNG file; SVG text needs none
         new = MatplotlibFigure(figsize=size, layout="constrained")
         yield new, new.add_subplot()
 
 
 def title(axes: Axes, text: str) -> None:
     """Sets the title, at the upper left; a second line of ``text`` goes below it, smaller and grey."""
-    first, _, rest = plain(text).partition("\n")
+    first, _, rest = plain(text, longest=70).partition("\n")
     axes.set_title(first, loc="left", fontsize=9, fontweight="bold", pad=16 if rest else None)
     if rest:
-        axes.annotate(rest, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color="#666666")
+        line = axes.annotate(
+            rest, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color="#666666"
+        )
+        line.set_in_layout(False)  # a long one would leave no room for the axes
 
 
-def plain(text: str) -> str:
+def plain(text: str, *, longest: int = 100) -> str:
     r"""Returns ``text`` so that matplotlib shows it as it is: between two dollar signs it would read formulas.
+
+    Characters that cannot be shown, such as those of control, become question marks. A line is cut after ``longest``
+    characters: the axes would have no room.
 
     Example:
         >>> plain("a$b$")
         'a\\$b\\$'
     """
-    return text.replace("$", r"\$")
+    shown = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+    lines = (line if len(line) <= longest else f"{line[: longest - 1]}…" for line in shown.split("\n"))
+    return "\n".join(lines).replace("$", r"\$")
 
 
 class Drawn(NamedTuple):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+from clsnorm.errors import is_number, is_whole
+
 UNDEFINED = "–"
 
 
 def number(value: float | None) -> str:
-    """Returns ``value`` with four significant digits; – if it is None or NaN.
+    """Returns ``value`` with four significant digits; – if it is None, NaN or, in a stranger's file, no number.
 
     From 10,000 to ten million it is rounded to a whole number.
 
@@ -16,23 +18,27 @@ def number(value: float | None) -> str:
         >>> [number(value) for value in (0.75, 0.000123456, 12345.6, float("-inf"), None)]
         ['0.75', '0.0001235', '12,346', '−∞', '–']
     """
-    if value is None or math.isnan(value):
+    shown = as_float(value) if is_number(value) else math.nan
+    if math.isnan(shown):
         return UNDEFINED
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
+    if math.isinf(shown):
+        return "∞" if shown > 0 else "−∞"
+    return f"{shown:,.0f}" if 1e4 <= abs(shown) < 1e7 else f"{shown:.4g}"
 
 
 def count(value: int) -> str:
-    """Returns a whole number with commas between thousands.
+    """Returns a whole number with commas between thousands; – if it is none.
 
     Example:
         >>> count(65349)
         '65,349'
     """
-    return f"{value:,}"
+    return f"{value:,}" if is_whole(value) else UNDEFINED
 
 
 def as_float(value: float | None) -> float:
     """Returns a number read from JSON, where null means undefined, as a float: NaN for None."""
-    return math.nan if value is None else float(value)
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:  # JSON may hold whole numbers that are too large for a float
+        return math.inf if value and value > 0 else -math.inf

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import put_in_place, sync, writing
-from clsnorm.lightning_internals import ends_step, validation_is_due
+from clsnorm.lightning_internals import ends_step, is_ending, validation_is_due
 from clsnorm.tensor_files import load_tensors
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,16 @@ class SelectedWeights(Checkpoint):
 class ResumePoint(Checkpoint):
     """Stores the full state from which an interrupted run resumes exactly.
 
-    Saved after an optimizer step, at least every ``every`` steps, and after each validation. Never between a step and
-    the validation that is due after it: Lightning would skip that validation when resuming. Must come after
-    `SelectedWeights` among the callbacks, so that their states agree.
+    Saved after an optimizer step, at least every ``every`` steps, after each validation, and at the end of training.
+    The last one is the state from which the rest is computed again, however often it is interrupted: the validation
+    after training, the report splits and the results. Must come last among the callbacks, so that it stores what they
+    have done at the same hook.
+
+    Lightning resumes exactly from few moments. So nothing is saved
+
+    - between a step and the validation that is due after it: Lightning would skip that validation;
+    - after the last step of an epoch without a validation: it would skip ``on_train_epoch_end``;
+    - between the last step of training and ``on_train_end``: it would skip the end of the last epoch.
 
     A step's numbers are logged after its callbacks have run. So the file saved after a step takes its place only when
     the next hook comes, with those numbers on disk: a run killed in between resumes from the file before.
@@ -101,19 +108,33 @@ class ResumePoint(Checkpoint):
         self.config_hash = config_hash
         self._saved_at = 0
         self._waiting = False
+        self._trainer: dict[str, Any] = {}  # what Lightning does not store of the trainer itself
 
     @override
     def state_dict(self) -> dict[str, Any]:
         own = {"data": self.data, "events": len(self.events), "commits": self.commits}
-        return own | {"config_hash": self.config_hash}
+        return own | {"config_hash": self.config_hash, "trainer": self._trainer}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         before = state_dict.get("commits", [])  # files of older versions have none
         self.commits = before + [commit for commit in self.commits if [commit] != before[-1:]]
+        self._trainer = state_dict.get("trainer", {})
+
+    @override
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        state = checkpoint["callbacks"].get(self.state_key, {}).get("trainer", {})
+        trainer.should_stop = state.get("should_stop", False)
+
+    @override
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore_metrics(trainer)  # if training has ended, there is no `on_train_start`
 
     @override
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore_metrics(trainer)  # some strategies read the checkpoint only after `on_fit_start`
         self._saved_at = trainer.global_step
         if len(self.commits) > 1 and trainer.is_global_zero:
             log.warning("this run began at commit %s and resumes at %s", self.commits[0], self.commits[-1])
@@ -123,7 +144,8 @@ class ResumePoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         is_old = trainer.global_step - self._saved_at >= self.every
-        if ends_step(trainer) and not validation_is_due(trainer) and is_old:
+        is_followed = validation_is_due(trainer) or trainer.is_last_batch or is_ending(trainer)
+        if is_old and ends_step(trainer) and not is_followed:
             self._save(trainer)
 
     @override
@@ -138,11 +160,25 @@ class ResumePoint(Checkpoint):
 
     @override
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == "fit" and ends_step(trainer):
+        if trainer.state.fn == "fit" and ends_step(trainer) and not is_ending(trainer):
             self._save(trainer)
             self._publish(trainer)  # a validation is logged before this hook
 
+    @override
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._save(trainer)
+        self._publish(trainer)
+
+    def _restore_metrics(self, trainer: pl.Trainer) -> None:
+        """Restores the last logged values, for callbacks that judge them: Lightning resets them when a fit starts."""
+        trainer.callback_metrics.update(self._trainer.get("callback_metrics", {}))
+
     def _save(self, trainer: pl.Trainer) -> None:
+        self._trainer = {
+            "batches_per_epoch": trainer.num_training_batches,
+            "should_stop": trainer.should_stop,
+            "callback_metrics": {name: value.cpu() for name, value in trainer.callback_metrics.items()},
+        }
         _save_draft(trainer, self.path, weights_only=False)
         self._saved_at, self._waiting = trainer.global_step, True
 
@@ -180,10 +216,16 @@ def _put_in_place(trainer: pl.Trainer, path: Path) -> None:
 
 
 def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int]:
-    """Returns ``(epoch, first batch, optimizer step)`` at which a run resumes from a `ResumePoint` file."""
+    """Returns ``(epoch, first batch, optimizer step)`` at which a run resumes from a `ResumePoint` file.
+
+    Args:
+        checkpoint: The file.
+        batches_per_epoch: For files of an older version, which do not store it.
+    """
     state = _load(checkpoint)
     try:
         progress = state["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        batches_per_epoch = _own_state(checkpoint).get("trainer", {}).get("batches_per_epoch", batches_per_epoch)
         epoch, start = divmod(progress["total"]["processed"], batches_per_epoch)
         return epoch, start, state["global_step"]
     except (KeyError, TypeError, IndexError):

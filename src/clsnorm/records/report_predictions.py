@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from clsnorm import distributed
 from clsnorm.files import replacing
-from clsnorm.metrics import predictions
+from clsnorm.metrics import largest_share, predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ class Predictions(Callback):
     """Collects the outputs of a test pass over all ranks and writes them, ordered by part and example id.
 
     Columns: ``part`` (the split's name), ``example_id``, ``label``, then ``p0``, ``p1``, ... (probabilities of the
-    classes) or ``value`` (regression).
+    classes) or ``value`` (regression). All are null for an example whose logits are not finite.
 
     Args:
         path: The Parquet file.
@@ -31,7 +31,7 @@ class Predictions(Callback):
         parts: Names of the test loaders, in order.
 
     Attributes:
-        largest_share: Share of the first part with the most frequent prediction in the last pass; NaN in regression.
+        largest_share: See `clsnorm.metrics.largest_share`; of the first part in the last pass; NaN in regression.
     """
 
     def __init__(self, path: Path, *, regression: bool, parts: list[str]) -> None:
@@ -57,7 +57,8 @@ class Predictions(Callback):
 
         frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
         frame["label"] = outputs["labels"].cpu().numpy()
-        values = predictions(outputs["logits"], regression=self._regression).reshape(len(frame), -1).cpu().numpy()
+        logits = outputs["logits"]  # (B, C), or (B, 1) in regression; B may be 0, so the shape is not inferred
+        values = predictions(logits, regression=self._regression).view(logits.shape).cpu().numpy()
         for column, name in enumerate(self._columns(values)):
             frame[name] = values[:, column]
         self._frames.append(frame)
@@ -69,8 +70,9 @@ class Predictions(Callback):
         mine = pd.concat(self._frames, ignore_index=True)
         everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True)
         if not self._regression:
-            first = everyone[everyone["part"] == self._parts[0]].filter(regex=r"^p\d+$")
-            self.largest_share = float(np.bincount(first.to_numpy().argmax(1)).max() / len(first))
+            first = everyone[everyone["part"] == self._parts[0]].filter(regex=r"^p\d+$").to_numpy()
+            undefined = int(np.isnan(first).any(1).sum())
+            self.largest_share = largest_share(np.bincount(first.argmax(1)), undefined=undefined)
         if trainer.is_global_zero:
             with replacing(self._path) as draft:
                 everyone.sort_values(["part", "example_id"]).to_parquet(draft, index=False)

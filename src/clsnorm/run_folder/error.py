@@ -11,6 +11,7 @@ from typing import Any
 
 from clsnorm.errors import DamagedFileError, DiskError, InputError
 from clsnorm.files import write_sealed
+from clsnorm.redaction import redacted_message
 from clsnorm.seals import read_json
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ def write_error(path: Path, error: BaseException, *, parent_reports: bool) -> No
     if isinstance(error, InputError | DiskError) and not parent_reports:
         return
     text = "".join(traceback.format_exception(error))
-    record = {"kind": _kind(error), "message": str(error), "traceback": text}
+    message = redacted_message(str(error))
+    record = {"kind": _kind(error), "message": message, "traceback": redacted_message(text)}
     try:
         write_sealed(path, record)
     except DiskError:
@@ -42,7 +44,7 @@ def write_error(path: Path, error: BaseException, *, parent_reports: bool) -> No
         elif not isinstance(error, DiskError):
             raise
     if not parent_reports:
-        log.error("crashed: %s: %s (%s)", type(error).__name__, error, path)
+        log.error("crashed: %s: %s (%s)", type(error).__name__, message, path)
 
 
 def _kind(error: BaseException) -> str:

@@ -19,7 +19,7 @@ def read_predictions(path: Path) -> pa.Table | None:
     """Returns the table, ordered by part and example id; None if the run has no predictions yet.
 
     Columns: ``part`` (the split's name), ``example_id``, ``label``, then ``p0``, ``p1``, ... (probabilities of the
-    classes) or ``value`` (regression).
+    classes) or ``value`` (regression). All are null for an example whose logits are not finite.
 
     Raises:
         DamagedFileError: If the file is not what was written.

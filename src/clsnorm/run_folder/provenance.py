@@ -1,11 +1,13 @@
 """Which code, packages and machine made a result."""
 
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
 from clsnorm.files import write_text
+from clsnorm.redaction import redacted_code
 
 PACKAGES = (
     "clsnorm",
@@ -18,8 +20,19 @@ PACKAGES = (
     "hydra-core",
     "numpy",
 )
-# Where a new file is code. Elsewhere it is more likely a result, such as an earlier run.
-CODE = ("src", "conf", "train.py", "pyproject.toml", "requirements.txt")
+# Which new files are code. Others are more likely results, or private.
+CODE = (
+    "src/**/*.py",
+    "src/**/*.jinja",
+    "src/**/*.css",
+    "conf/**/*.yaml",
+    "train.py",
+    "pyproject.toml",
+    "requirements.txt",
+)
+PRIVATE = re.compile(
+    r"secret|token|credential|passw|private|netrc|\.env|\.pem|\.key|(^|[^a-z])keys?([^a-z]|$)", re.IGNORECASE
+)
 LARGEST = 1_000_000  # bytes of a new file that are kept
 
 
@@ -42,7 +55,8 @@ def write_diff(folder: Path, *, step: int = 0) -> None:
     """Writes how this package's source differs from its commit to ``changes.diff``; no file where it does not.
 
     New files of code (`CODE`) that git does not know yet are part of it, as ``git add`` would take them; of those
-    larger than 1 MB only the name is kept.
+    larger than 1 MB only the name is kept, and so it is of new files that are named like a store of keys. What looks
+    like a key within a file, new or not, is left out.
 
     Args:
         folder: Of a run.
@@ -50,18 +64,21 @@ def write_diff(folder: Path, *, step: int = 0) -> None:
             ``changes_<step>.diff``.
     """
     parts = [_git("diff", "HEAD", "--no-ext-diff") or "", *map(_new_file, _untracked())]
-    diff = "\n".join([*filter(None, parts), ""])
+    diff = redacted_code("\n".join([*filter(None, parts), ""]))
     if diff and diff not in [path.read_text(encoding="utf-8") for path in folder.glob("changes*.diff")]:
         write_text(folder / (f"changes_{step}.diff" if step else "changes.diff"), diff)
 
 
 def _untracked() -> list[str]:
+    patterns = [f":(glob){pattern}" for pattern in CODE]
     top = _git("rev-parse", "--show-toplevel")
-    listed = _git("-C", top, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE) if top else None
+    listed = _git("-C", top, "ls-files", "--others", "--exclude-standard", "-z", "--", *patterns) if top else None
     return [str(Path(top or "", name)) for name in (listed or "").split("\0") if name]
 
 
 def _new_file(name: str) -> str:
+    if PRIVATE.search(Path(name).name):
+        return f"# {name}: new, left out, since its name looks private"
     if Path(name).stat().st_size > LARGEST:
         return f"# {name}: new, larger than {LARGEST} bytes, left out"
     return _git("diff", "--no-index", "--no-ext-diff", "--", "/dev/null", name, statuses=(0, 1)) or ""

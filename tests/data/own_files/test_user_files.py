@@ -32,24 +32,34 @@ def test_inferred_values_are_logged_and_can_be_overridden(
     user_files: Build, tmp_path: Path, two_classes: Build, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "a.txt"
-    path.write_text("".join(f"{label};{text} …\n" for text, label in two_classes(40)), encoding="cp1252")
+    path.write_text("".join(f"{label};{text} …\n" for text, label in two_classes(40)), encoding="utf-8")
     with caplog.at_level(logging.INFO, "clsnorm"):
         data = user_files(path, text=None, label=None)
         data.prepare()
     for line in (
-        "data.encoding='cp1252', inferred from the beginning of",
-        "is not UTF-8; read as cp1252, which is a guess: set data.encoding if it is wrong",
+        "data.encoding='utf-8', inferred from the beginning of",
         "data.delimiter=';'",
         "data.quoting=False",
         "data.header=False",
         "data.text=[1]",
         "data.label=0",
+        "first rows of a.txt as they are read (no line skipped, no header):",
+        "  line 1: text 'a bad film number 0 …', label 'neg'",
+        "  line 3: text 'a good film number 2 …', label 'pos'",
         "found 2 classes in train: neg, pos",
     ):
         assert line in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO, "clsnorm"):
-        given = {"delimiter": ";", "quoting": False, "header": False, "encoding": "latin-1", "text": 1, "label": 0}
+        given = {
+            "delimiter": ";",
+            "quoting": False,
+            "header": False,
+            "encoding": "utf-8",
+            "skip_lines": 0,
+            "text": 1,
+            "label": 0,
+        }
         again = user_files(path, labels=["pos", "neg"], **given)
         again.prepare()
     assert "inferred" not in caplog.text

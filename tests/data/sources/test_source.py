@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -204,6 +205,20 @@ def test_columns_in_brackets_are_joined_and_labels_renamed_or_left_out(tmp_path:
     assert texts == [("x y", "y"), ("z", "z"), ("w", "")]
     assert labels == ["one", "two", "3"]
     assert drops == {"label -1": 1}
+
+
+def test_keys_of_names_mean_what_they_would_mean_in_labels(tmp_path: Path) -> None:
+    words = ["no", "yes", "1.0", "0", "NULL", "na", "2"]
+    write_rows(tmp_path / "a.tsv", [("t", "l"), *((f"text {word}", word) for word in words)])
+    keys = {False: "bad", True: "good", "2": "two", "null": None}  # as YAML reads `no` and `yes`
+    source = FilesSource(splits={"train": "a.tsv"}, text=["t"], label="l", reader=Delimited(), names=keys)
+    _, labels, drops = tables(source, tmp_path)
+    assert labels == ["bad", "good", "good", "bad", "NULL", "na", "two"]
+    assert drops == {}
+    described = [
+        dataclasses.replace(source, names={key: "x"}).describe()["names"] for key in (True, "True", 1, "1", None)
+    ]
+    assert len({tuple(names) for names in described}) == 5
 
 
 def test_patterns_match_files_in_sorted_order_and_each_split_may_have_its_own_reader(tmp_path: Path) -> None:

@@ -54,3 +54,21 @@ def test_epochs_and_seeds_differ() -> None:
             sampler.set_epoch(epoch)
             orders.add(tuple(sampler.order()))
     assert len(orders) == 9
+
+
+@QUICK
+@given(size=SIZES, batch_size=st.integers(1, 20), steps=st.integers(1, 9), world=st.integers(1, 3), data=st.data())
+def test_each_part_knows_the_rows_of_its_optimizer_step(
+    size: int, batch_size: int, steps: int, world: int, data: Any
+) -> None:
+    options = {"batch_size": batch_size, "seed": 3, "batches_per_step": steps, "world_size": world}
+    ranks = [GlobalBatches(size, rank=rank, **options) for rank in range(world)]
+    start = data.draw(st.integers(0, len(ranks[0]) - 1))
+    whole = list(ranks[0])
+    for rank in ranks:
+        rank.resume_at(0, start)
+        parts = list(rank)
+        assert [part.step_size for part in parts] == [part.step_size for part in whole[start:]]
+    for first in range(0, len(whole), steps):
+        step = whole[first : first + steps]
+        assert {part.step_size for part in step} == {sum(part.global_size for part in step)}

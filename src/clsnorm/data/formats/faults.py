@@ -1,6 +1,5 @@
 """Messages about faulty rows and files: the first few places, and how many more there are."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from clsnorm.errors import InputError, did_you_mean
@@ -48,11 +47,18 @@ def require_rows(count: int, shown: str) -> None:
 
 
 def require_columns(wanted: Sequence[str | int], existing: Sequence[str | int], shown: str) -> None:
-    """Raises InputError if a wanted column does not exist, or if two columns have the same name."""
-    if twice := sorted(str(name) for name, count in Counter(existing).items() if count > 1):
-        raise InputError(f"Expected column names to differ in {shown}, but these occur twice: {names_of(twice)}")
+    """Raises InputError if a wanted column does not exist, or occurs twice; other columns may have any names."""
     for column in wanted:
         if column not in existing:
-            known = names_of((str(name)[:MOST_LETTERS] for name in existing), most=MOST_COLUMNS)
+            known = listed_columns(existing)
             near = did_you_mean(str(column), [str(name) for name in existing])
             raise InputError(f"Expected column {column!r} in {shown}, but it has: {known}.{near}")
+        if existing.count(column) > 1:
+            raise InputError(f"Expected one column {column!r} in {shown}, but it occurs twice: rename one of them")
+
+
+def listed_columns(names: Iterable[str | int]) -> str:
+    """Returns the names of columns for a message, a blank one in quotes."""
+    return names_of(
+        (str(name)[:MOST_LETTERS] if str(name).strip() else repr(name) for name in names), most=MOST_COLUMNS
+    )

@@ -52,7 +52,7 @@ Columns = Mapping[Column, Sequence[Any]]  # each column with some of its cells
 class Roles:
     """The text columns, one or two, and the label column."""
 
-    text: list[Column]
+    text: list[Column | list[Column]]
     label: Column
 
 
@@ -61,7 +61,9 @@ def is_known(name: str) -> bool:
     return name.strip().lower() in {*TEXTS, *LABELS, *(one for pair in PAIRS for one in pair)}
 
 
-def infer_roles(columns: Columns, shown: str, *, text: Sequence[Column] | None, label: Column | None) -> Roles:
+def infer_roles(
+    columns: Columns, shown: str, *, text: Sequence[Column | list[Column]] | None, label: Column | None
+) -> Roles:
     """Returns the text and label columns: those given, else by their names, else by their content.
 
     A label column has few different short values, a text column many different long ones.
@@ -75,10 +77,12 @@ def infer_roles(columns: Columns, shown: str, *, text: Sequence[Column] | None, 
     Raises:
         InputError: If not exactly one column is plausible; the message lists the columns.
     """
+    named: list[Column] = [name for name in columns if isinstance(name, str)]
+    named = named or list(columns)  # in a header, columns without names hold nothing
     if label is None:
-        label = _infer_label(columns, [name for name in columns if name not in (text or ())], shown)
+        label = _infer_label(columns, [name for name in named if name not in (text or ())], shown)
     if text is None:
-        text = _infer_text(columns, [name for name in columns if name != label], shown)
+        text = _infer_text(columns, [name for name in named if name != label], shown)
     return Roles(list(text), label)
 
 

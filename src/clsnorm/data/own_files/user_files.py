@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -14,14 +13,12 @@ from torchmetrics import Metric, PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy
 
 from clsnorm.data.facts import TASKS
-from clsnorm.data.formats.delimited import Delimited
 from clsnorm.data.formats.reader import Column
 from clsnorm.data.formats.text_lines import COMPRESSED
 from clsnorm.data.module import DataModule
-from clsnorm.data.own_files.column_roles import infer_roles
-from clsnorm.data.own_files.inference import Preview, infer_encoding, preview_cells, preview_json, preview_parquet
-from clsnorm.data.sources.files_source import FilesSource, paths_of
-from clsnorm.errors import InputError, require_choice, require_switch
+from clsnorm.data.own_files.own_source import Given, own_source
+from clsnorm.data.sources.files_source import paths_of
+from clsnorm.errors import InputError, require_choice
 from clsnorm.files import VISIBLE, matching
 
 EXTENSIONS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
@@ -35,30 +32,35 @@ DELIMITERS = {
     "pipe": "|",
 }  # easier to type
 
-logger = logging.getLogger(__name__)
-
 
 class UserFiles(DataModule):
     r"""A user's files: CSV, TSV, text, JSON Lines or Parquet by extension, with one or two text columns.
 
     A split is a file, a list of files, a pattern with ``*``, or a folder: then all files with a known extension are
     read, except those whose name starts with a dot or an underscore. Text files may be compressed (``.gz``, ``.zst``).
-    Arguments that are None are inferred from the beginning of train, if only one answer is plausible, and logged.
+    Arguments that are None are inferred from the beginning of train, if only one answer is plausible, and logged
+    together with the first rows as they are read.
 
     Args:
         train: The training split.
         report: The report split; None: carved from train.
         select: The select split; None: carved from train.
-        text: One column, or two for pairs; numbers from 0 in files without a header. None: inferred.
+        text: One column, or two for pairs, by name or by number from 0. None: inferred.
         label: The column of classes, or of the number to predict. None: inferred.
         task: ``classification`` or ``regression``.
         delimiter: Separates cells: a character, ``\t``, or one of the words tab, comma, semicolon, pipe. None:
             inferred.
         quoting: Whether quotes enclose cells (RFC 4180). None: inferred.
-        header: Whether the first line names the columns (CSV, TSV, text). None: inferred.
-        encoding: Encoding of the files. None: inferred.
+        escape: Whether a backslash before quotes within a cell escapes them. None: inferred.
+        header: Whether a line names the columns (CSV, TSV, text). None: inferred.
+        skip_lines: Lines above the header, or above the first row without one (CSV, TSV, text). None: inferred.
+        comment: Lines that begin with this are skipped (CSV, TSV, text). None: no line is.
+        encoding: Encoding of the files. None: that of a byte-order mark, else UTF-8; other files are refused.
         metrics: As in `DataModule`; None: accuracy for classes, Pearson and Spearman correlation for numbers.
         monitor: As in `DataModule`; None: the first metric.
+        drop_labels: Labels whose rows are left out and counted; None is an empty label. They mean what they would mean
+            in ``data.labels``.
+        normalize_labels: Whether labels that differ only in case, spaces or Unicode form are one class.
         options: The other arguments of `DataModule`.
 
     Raises:
@@ -81,19 +83,29 @@ class UserFiles(DataModule):
         encoding: str | None,
         metrics: Mapping[str, Metric | Callable[..., Metric]] | None,
         monitor: str | None,
+        escape: bool | None = None,
+        skip_lines: int | None = None,
+        comment: str | None = None,
+        drop_labels: Sequence[Any] = (),
+        normalize_labels: bool = False,
         **options: Any,
     ) -> None:
         splits = _splits(train, select, report)
-        columns = [text] if isinstance(text, str | int) else text
-        given = _Given(
-            text=columns,
+        given = Given(
+            text=[text] if isinstance(text, str | int) else text,
             label=label,
             delimiter=DELIMITERS.get(delimiter or "", delimiter),
             quoting=quoting,
-            header=_header(header, [*(columns or ()), label]),
+            escape=escape,
+            header=header,
+            skip_lines=skip_lines,
+            comment=comment,
             encoding=encoding,
         )
-        source = _source(splits, given, log=not options.get("rank"))
+        paths = {split: paths_of(names, Path()) for split, names in splits.items()}
+        _require_files(paths)
+        source = own_source(splits, _kind(paths["train"][0]), given, log=not options.get("rank"))
+        source = replace(source, names=_dropped(drop_labels))
         chosen = metrics or _usual_metrics(task)
         super().__init__(
             {"files": source},
@@ -104,33 +116,7 @@ class UserFiles(DataModule):
             data_root="",
             **options,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Given:
-    """The format as far as the user gave it; None is inferred."""
-
-    encoding: str | None
-    delimiter: str | None
-    quoting: bool | None
-    header: bool | None
-    text: Sequence[Column] | None
-    label: Column | None
-
-    def __post_init__(self) -> None:
-        require_switch("data.quoting", self.quoting, or_null=True)
-
-
-def _source(splits: Mapping[str, list[str]], given: _Given, *, log: bool) -> FilesSource:
-    """Returns the source of the user's rows; logs what was inferred if ``log``."""
-    paths = {split: paths_of(names, Path()) for split, names in splits.items()}
-    _require_files(paths)
-    first = paths["train"][0]
-    preview = _preview(paths, given)
-    roles = infer_roles(preview.columns, str(first), text=given.text, label=given.label)
-    if log:
-        _log_inferred(vars(given), {**vars(preview.reader), **vars(roles)}, first)
-    return FilesSource(splits=splits, reader=preview.reader, text=roles.text, label=roles.label)
+        self.facts = replace(self.facts, normalize_labels=normalize_labels)
 
 
 def _splits(train: object, select: object, report: object) -> dict[str, list[str]]:
@@ -188,44 +174,12 @@ def _require_files(paths: Mapping[str, Sequence[Path]]) -> None:
         seen.add(path.resolve())
 
 
-def _header(given: bool | None, columns: Sequence[Column | None]) -> bool | None:
-    """Returns True if columns are given by name, since only a header has names; else ``given``."""
-    require_switch("data.header", given, or_null=True)
-    names = [column for column in columns if isinstance(column, str)]
-    if names and given is False:
-        raise InputError(
-            f"Expected data.text and data.label to be numbers from 0 with data.header=false, but got {', '.join(names)}"
-        )
-    return True if names else given
-
-
-def _preview(paths: Mapping[str, Sequence[Path]], given: _Given) -> Preview:
-    """Returns a reader for the files, and the beginning of the first."""
-    first = paths["train"][0]
-    kind = _kind(first)
-    if kind == ".parquet":
-        return preview_parquet(first)
-    encoding = given.encoding
-    if encoding is None:
-        encoding = infer_encoding(chain.from_iterable(paths.values()))
-    if kind == ".jsonl":
-        return preview_json(first, encoding=encoding)
-    if given.delimiter is not None:
-        Delimited(delimiter=given.delimiter)  # raises if it cannot be one
-    return preview_cells(
-        first, kind, encoding=encoding, delimiter=given.delimiter, quoting=given.quoting, header=given.header
-    )
-
-
-def _log_inferred(given: Mapping[str, Any], used: Mapping[str, Any], path: Path) -> None:
-    """Logs the value of each setting that was inferred."""
-    if given["encoding"] is None and used.get("encoding") in ("cp1252", "latin-1"):
-        logger.warning(
-            "%s is not UTF-8; read as %s, which is a guess: set data.encoding if it is wrong", path, used["encoding"]
-        )
-    for name, value in given.items():
-        if value is None and name in used:
-            logger.info("data.%s=%r, inferred from the beginning of %s", name, used[name], path)
+def _dropped(labels: Sequence[Any]) -> dict[Any, None] | None:
+    """Returns the renaming that leaves out rows with these labels."""
+    for label in labels:
+        if isinstance(label, list | dict):
+            raise InputError(f"Expected argument `data.drop_labels` to list labels, but got {label!r} among them")
+    return dict.fromkeys(labels) or None
 
 
 def _usual_metrics(task: str) -> dict[str, Metric | Callable[..., Metric]]:

@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from clsnorm.data.formats.faults import SHOWN, names_of
 from clsnorm.data.formats.reader import Table
-from clsnorm.data.rows.labels import Classes, Coder, FoundClasses, Values
+from clsnorm.data.rows.labels import ClassCoder, Classes, Coder, FoundClasses
 from clsnorm.data.rows.progress_bar import bar
 from clsnorm.data.rows.texts import Texts, hashes, near_form
+from clsnorm.data.rows.values import Values
 from clsnorm.data.sources.source import Source
 from clsnorm.errors import InputError
 from clsnorm.tensor_files import save_array
@@ -27,10 +28,11 @@ def store(
     folder: Path,
     *,
     regression: bool,
-    labels: Sequence[str] | None,
+    labels: Sequence[Any] | None,
     sizes: Mapping[str, int | None],
     max_empty: float,
     progress: bool,
+    normalize_labels: bool = False,
     only: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Reads the splits of ``source``, checks them, and writes their rows to ``folder``, for `Rows.load`.
@@ -40,26 +42,27 @@ def store(
         root: Folder of published data sets.
         folder: Where to write.
         regression: Whether labels are values.
-        labels: Class names in the order of their ids; None: those of train, sorted.
+        labels: The classes in the order of their ids, as stated; None: those of train, sorted.
         sizes: Stated row counts of the published splits; a missing one or None is not checked.
         max_empty: Largest share of rows of a split with an empty text.
         progress: Whether to show a progress bar.
+        normalize_labels: Whether labels that look the same are one class.
         only: The splits to read; None: all.
 
     Returns:
         ``labels``: class names, None for regression; ``published``: rows of each split, those without a text included;
-        ``drops``: of each split, by reason.
+        ``drops``: of each split, by reason; ``spellings``: of each split, rows of each label of the files by class.
 
     Raises:
         InputError: If the files are faulty.
         Unavailable: If the source turns out not to have the rows.
     """
-    names = None if labels is None else list(labels)
+    labelling = _Labelling(labels, regression=regression, merged=normalize_labels)
     published: dict[str, int] = {}
     drops: dict[str, dict[str, int]] = {}
     wanted = source.splits if only is None else only
     for split in sorted(wanted, key=lambda name: name != "train"):  # train first: it names the classes of the others
-        coder = _coder(regression=regression, names=names, stated=labels is not None)
+        coder = labelling.coder()
         writer = _Writer(folder, split, len(source.text), coder, max_empty)
         with writer, bar(f"Reading {split}", sizes.get(split), shown=progress) as done:
             for table in source.read(root, split):
@@ -68,14 +71,41 @@ def store(
         published[split] = writer.rows
         drops |= {split: dict(writer.drops)} if writer.drops else {}
         writer.finish(sizes.get(split))
-        names = coder.labels
-    return {"labels": names, "published": published, "drops": drops}
+        labelling.learn(split, coder)
+    return {"labels": labelling.names, "published": published, "drops": drops, "spellings": labelling.spellings}
 
 
-def _coder(*, regression: bool, names: Sequence[str] | None, stated: bool) -> Coder:
-    if regression:
-        return Values()
-    return FoundClasses() if names is None else Classes(names, stated=stated)
+class _Labelling:
+    """The classes as far as the splits read so far have shown them.
+
+    Attributes:
+        names: Of the classes in the order of their ids; None for regression, and before they are known.
+        spellings: Of each split, rows of each label of the files by class.
+    """
+
+    def __init__(self, stated: Sequence[Any] | None, *, regression: bool, merged: bool) -> None:
+        self._regression, self._merged = regression, merged
+        self._stated = None if stated is None else list(stated)
+        self._written: list[str] | None = None  # as the files spell the stated classes
+        self.names: list[str] | None = None
+        self.spellings: dict[str, dict[str, dict[str, int]]] = {}
+
+    def coder(self) -> Coder:
+        """Returns the coder of the next split."""
+        if self._regression:
+            return Values()
+        if self._stated is not None:
+            return Classes(self._stated, self._written, stated=True, merged=self._merged)
+        if self.names is not None:
+            return Classes(self.names, self.names, stated=False, merged=self._merged)
+        return FoundClasses(merged=self._merged)
+
+    def learn(self, split: str, coder: Coder) -> None:
+        """Takes over the names of the classes from the coder of a split that was read."""
+        if isinstance(coder, ClassCoder):
+            self.names, self.spellings[split] = coder.labels, coder.spellings
+        if isinstance(coder, Classes):
+            self._written = coder.names
 
 
 class _Writer(contextlib.ExitStack):

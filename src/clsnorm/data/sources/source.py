@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from clsnorm.data.formats.reader import Column, Table
-from clsnorm.data.formats.spelling import spell
+from clsnorm.data.formats.spelling import same, spell
 from clsnorm.errors import InputError
+
+LABEL, NO_LABEL = "label ", "no label"  # reasons why a row is left out
+UNCHANGED = object()  # a label without a new name
 
 
 class Unavailable(Exception):  # noqa: N818 -- not an error yet: the next source may have the rows
@@ -28,14 +31,14 @@ class Source(ABC):
         text: One text, or two for sentence pairs; each is a column, or a list of columns to join by a space.
         label: The column of the labels.
         names: From values of the label column to classes. Rows whose class is null are left out and counted. Other
-            values stay as they are.
+            values stay as they are. A key means the labels that it would mean in ``data.labels``.
     """
 
     kind: ClassVar[str]
     splits: Mapping[str, str | list[str]]
     text: Sequence[Column | list[Column]]
     label: Column
-    names: dict[str, str | None] | None = None
+    names: dict[Any, Any] | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.text) <= 2:
@@ -119,18 +122,31 @@ class Source(ABC):
         return _renamed(table, self.names) if self.names else table
 
 
-def _renamed(table: Table, names: Mapping[str, str | None]) -> Table:
+def _renamed(table: Table, names: Mapping[Any, Any]) -> Table:
     """Replaces the labels that ``names`` has, and leaves out the rows whose new label is None."""
     rows, labels, drops = [], [], dict(table.drops)
+    known: dict[tuple[bool, str], Any] = {}  # new labels of those seen
     for row, label in enumerate(table.labels):
-        value = spell(label)
-        renamed = names.get(value, label)
-        if renamed is None and value in names:
-            drops[f"label {value}"] = drops.get(f"label {value}", 0) + 1
+        name = spell(label)
+        seen = (isinstance(label, str), name)
+        if seen not in known:
+            known[seen] = _new_label(label, names)
+        renamed = known[seen]
+        if renamed is None:
+            reason = f"{LABEL}{name}" if name else NO_LABEL
+            drops[reason] = drops.get(reason, 0) + 1
         else:
             rows.append(row)
-        labels.append(renamed)
+        labels.append(renamed if renamed is not UNCHANGED else label)
     return dataclasses.replace(table.of_texts(table.texts, labels), drops=drops).keep(rows)
+
+
+def _new_label(label: Any, names: Mapping[Any, Any]) -> Any:
+    """Returns the value of the key that is spelled like ``label`` or else means the same; or `UNCHANGED`."""
+    name = spell(label)
+    exact = [key for key in names if name and spell(key) == name]
+    alike = exact or [key for key in names if same(key, label)]
+    return names[alike[0]] if len(alike) == 1 else UNCHANGED
 
 
 def _listed(text: Column | list[Column]) -> list[Column]:
@@ -157,5 +173,10 @@ def describe(part: Any) -> Any:
         values = {f.name: describe(getattr(part, f.name)) for f in dataclasses.fields(part)}
         return {"class": type(part).__name__, **values}
     if isinstance(part, Mapping):
-        return {name: describe(value) for name, value in part.items()}
+        return {_key(name): describe(value) for name, value in part.items()}
     return part
+
+
+def _key(name: object) -> str:
+    """Returns a key of a mapping as text; a value, such as True, differs from the text of it."""
+    return name if isinstance(name, str) else f"{type(name).__name__} {name!r}"

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 from clsnorm.batches import Batch
 from clsnorm.data.tokens.sampling import GlobalBatches, Part
 from clsnorm.data.tokens.tokenization import Tokens
+from clsnorm.launch.one_machine import die_with_parent
 
 
 class TokenDataset(Dataset[Batch]):
@@ -53,6 +54,7 @@ class TokenDataset(Dataset[Batch]):
             example_ids=torch.from_numpy(self.tokens.example_ids[rows]),
             global_size=part.global_size,
             packed=self.packed,
+            step_size=part.step_size,
         )
 
 
@@ -60,6 +62,11 @@ def _padded(column: np.ndarray, mask: np.ndarray, fill: int) -> np.ndarray:
     out = np.full(mask.shape, fill, dtype=np.int64)
     out[mask] = column
     return out
+
+
+def _start_worker(number: int) -> None:
+    """Ends a loading process with the run: one that is left behind would hold the run folder's lock for seconds."""
+    die_with_parent()
 
 
 def _as_is(batch: Any) -> Any:
@@ -84,6 +91,7 @@ class BatchLoader(DataLoader[Batch]):
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=_as_is,
             num_workers=num_workers,
+            worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
         )
         self.batches = batches

@@ -22,7 +22,8 @@ from clsnorm.data.rows.storage import store
 from clsnorm.data.rows.subsets import Subset
 from clsnorm.data.sources.source import Source
 from clsnorm.data.tokens.prepared import Prepared
-from clsnorm.data.tokens.tokenization import Tokens, require_tokenizer, tokenizer_fingerprint, write
+from clsnorm.data.tokens.requirements import require_rows_with_cls, require_tokenizer
+from clsnorm.data.tokens.tokenization import Tokens, tokenizer_fingerprint, write
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3  # raise it when the files of rows or tokens change
+FORMAT = 4  # raise it when the files of rows or tokens change
 Entry = tuple[Path, dict[str, Any]]  # of a cache: its folder and its record
 
 # What to do about a class without a row.
@@ -88,11 +89,14 @@ class Preparation:
         if not record["subset"]:
             used["train"] = self._drawn(subset, loaded["train"].labels, names)
         self._require_classes({split: part.labels[used[split]] for split, part in loaded.items()}, names)
+        for split, part in loaded.items():  # also tokens cached by an earlier version, which did not look
+            require_rows_with_cls(part, used[split], self.tokenizer, split)
         return Prepared(loaded, used, names, record, content)
 
     def _rows_key(self, content: str) -> str:
         facts = self.facts
         reading = {"regression": facts.regression, "labels": facts.labels, "sizes": facts.rows}
+        reading["merged"] = facts.normalize_labels
         parts = {"content": content, "source": self.source.describe(), "empty": facts.max_empty, **reading}
         return cache_key({"format": FORMAT, **parts})
 
@@ -132,6 +136,7 @@ class Preparation:
             sizes=self.facts.rows,
             max_empty=self.facts.max_empty,
             progress=self.progress,
+            normalize_labels=self.facts.normalize_labels,
         )
 
     def _require_unchanged(self, content: str) -> None:
@@ -164,7 +169,7 @@ class Preparation:
         """Refuses a published split that lacks a class; for a carved one the files are not to blame."""
         if names is None:
             return
-        untrained = self.facts.untrained
+        untrained = self.facts.untrained_among(names)
         require_classes(labels["train"], names, "train", IN_TRAIN, untrained=untrained)
         for split in () if self.facts.allow_absent else [name for name in self.source.splits if name != "train"]:
             require_classes(labels[split], names, split, ELSEWHERE, untrained=untrained)
@@ -174,7 +179,7 @@ class Preparation:
         return {**asdict(subset), "untrained": list(self.facts.untrained)}
 
     def _drawn(self, subset: Subset, labels: np.ndarray, names: Sequence[str] | None) -> np.ndarray:
-        return subset.rows(labels, names, untrained=self.facts.untrained)
+        return subset.rows(labels, names, untrained=self.facts.untrained_among(names or ()))
 
     def _shown(self, split: str, rows: Rows) -> Iterator[list[list[str]]]:
         with bar(f"Tokenizing {split}", len(rows), shown=self.progress) as done:

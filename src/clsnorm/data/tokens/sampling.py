@@ -17,10 +17,12 @@ class Part(NamedTuple):
     Attributes:
         rows: Row numbers; may be empty.
         global_size: Rows of the batch over all processes.
+        step_size: Rows of all batches of its optimizer step over all processes; 0: the batch is a whole step.
     """
 
     rows: np.ndarray
     global_size: int
+    step_size: int = 0
 
 
 class GlobalBatches(Sampler[Part]):
@@ -34,14 +36,23 @@ class GlobalBatches(Sampler[Part]):
         size: Number of rows.
         batch_size: Rows of a global batch.
         seed: Of the order; None keeps the order of the data.
+        batches_per_step: Batches whose gradients an optimizer step accumulates. As in Lightning, the count begins again
+            in each epoch, and the last step of an epoch takes the batches that are left.
         rank: This process.
         world_size: Number of processes.
     """
 
     def __init__(
-        self, size: int, *, batch_size: int, seed: int | None = None, rank: int = 0, world_size: int = 1
+        self,
+        size: int,
+        *,
+        batch_size: int,
+        seed: int | None = None,
+        batches_per_step: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.size, self.batch_size, self.seed, self.batches_per_step = size, batch_size, seed, batches_per_step
         self.rank, self.world_size = rank, world_size
         self.epoch = self.start = 0
 
@@ -67,7 +78,14 @@ class GlobalBatches(Sampler[Part]):
         order = self.order()
         for first in range(self.start * self.batch_size, self.size, self.batch_size):
             batch = order[first : first + self.batch_size]
-            yield Part(np.array_split(batch, self.world_size)[self.rank], len(batch))
+            part = np.array_split(batch, self.world_size)[self.rank]
+            yield Part(part, len(batch), self._step_size(first // self.batch_size))
+
+    def _step_size(self, batch: int) -> int:
+        """Returns the rows of the optimizer step that batch number ``batch`` of an epoch belongs to."""
+        first = batch - batch % self.batches_per_step
+        start, stop = (number * self.batch_size for number in (first, first + self.batches_per_step))
+        return min(stop, self.size) - start
 
     def __len__(self) -> int:
         """Batches of a whole epoch, also after `resume_at`, because Lightning counts from the epoch's beginning."""

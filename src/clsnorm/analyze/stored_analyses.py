@@ -1,0 +1,64 @@
+"""Reads the ``analysis.json`` of each folder, which may be damaged or a stranger's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from clsnorm.errors import is_number, is_whole
+
+log = logging.getLogger(__name__)
+Record = dict[str, Any]  # content of an analysis.json
+TEXTS = ("data", "model", "note")
+
+
+def read_analyses(folder: Path) -> dict[str, Record]:
+    """Returns the analyses in ``folder`` by the name of their own folders; warns of each that cannot be read."""
+    found = {}
+    for path in sorted(folder.glob("*/analysis.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            fault = fault_of(record)
+        except (OSError, ValueError, RecursionError) as error:
+            fault = str(error)
+        if fault:
+            log.warning("%s is left out of the page of all analyses: %s", path, fault)
+        else:
+            found[path.parent.name] = record
+    return found
+
+
+def fault_of(record: Any) -> str:
+    """Returns why ``record`` is not that of an analysis, in a few words; empty if it is one."""
+    if not isinstance(record, dict):
+        return "it is no mapping"
+    if missing := [name for name in TEXTS if not isinstance(record.get(name), str)]:
+        return f"its {missing[0]} is no text"
+    if not isinstance(record.get("run"), str | None) or not isinstance(record.get("path", ""), str):
+        return "its run or path is no text"
+    if not is_whole(record.get("rows")):
+        return "its rows are no whole number"
+    sides = record.get("sides")
+    if not isinstance(sides, dict) or "before" not in sides:
+        return "it has no numbers from before fine-tuning"
+    return next((fault for places in sides.values() if (fault := _fault_of_side(places))), "")
+
+
+def _fault_of_side(places: Any) -> str:
+    if not isinstance(places, dict):
+        return "its places are no mapping"
+    if not any(place.startswith("layer") for place in places):
+        return "it has no layers"
+    if strange := [place for place in places if place.startswith("layer") and not re.fullmatch(r"layer\d\d", place)]:
+        return f"it has a layer {strange[0]!r}"
+    fits = all(isinstance(numbers, dict) and all(map(_is_statistic, numbers.values())) for numbers in places.values())
+    return "" if fits else "its statistics are no numbers"
+
+
+def _is_statistic(found: Any) -> bool:
+    return isinstance(found, dict) and all(
+        name in found and (found[name] is None or is_number(found[name])) for name in ("value", "null")
+    )

@@ -1,0 +1,120 @@
+"""Runs in forks that are killed by SIGKILL at a hook, and all that a run leaves behind, to compare."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer import call
+from runs import rows
+
+TIMES = ("seconds", "_seconds", "examples_per_second", "profile", "peak_memory_mb", "commit", "later_commits", "digest")
+
+
+def fork(work: Callable[[], Any]) -> int:
+    """Runs ``work`` in a fork of this process and returns its exit status; minus the signal if one killed it."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _at_hooks(visit: Callable[[str], None]) -> None:
+    """Calls ``visit`` before each hook of Lightning, for the rest of the process, with a name of that moment.
+
+    A run that is resumed at an earlier moment reaches a moment of the same name.
+    """
+    original = call._call_callback_hooks
+    passes = [0]
+
+    def watched(trainer: pl.Trainer, hook: str, *arguments: Any, **named: Any) -> None:
+        state = trainer.state
+        passes[0] += hook == "on_test_start"
+        part = f"pass {passes[0]}" if state.fn == "test" else f"step {trainer.global_step}"
+        visit(f"{state.fn} {state.stage} {part} {hook}")
+        original(trainer, hook, *arguments, **named)
+
+    call._call_callback_hooks = watched
+
+
+def moments_of(work: Callable[[], Any], record: Path) -> list[str]:
+    """Runs ``work`` in a fork and returns the moments it reached, each once, in order; ``record`` is for them."""
+
+    def recorded() -> None:
+        names: dict[str, None] = {}
+        _at_hooks(names.setdefault)
+        work()
+        record.write_text(json.dumps([*names]))
+
+    assert fork(recorded) == 0
+    found: list[str] = json.loads(record.read_text())
+    return found
+
+
+def killed_at(work: Callable[[], Any], moment: str) -> bool:
+    """Runs ``work`` in a fork that is killed at ``moment``, and returns whether it came to that."""
+
+    def visit(name: str) -> None:
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def doomed() -> None:
+        _at_hooks(visit)
+        work()
+
+    status = fork(doomed)
+    assert status in (0, -signal.SIGKILL)
+    return status != 0
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Returns all that a finished run left behind, except times, memory and commits."""
+    found: dict[str, Any] = {"files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))}
+    results = json.loads((folder / "results.json").read_text())
+    found["results"] = {key: value for key, value in results.items() if not key.endswith(TIMES)}
+    found["predictions"] = (folder / "predictions.parquet").read_bytes()
+    found["weights"] = {
+        name: tensor.numpy().tobytes()
+        for name, tensor in torch.load(folder / "selected.ckpt", weights_only=True)["state_dict"].items()
+    }
+    for path in sorted(folder.glob("statistics/**/*.npz")):
+        with np.load(path) as arrays:
+            found[path.name] = {name: array.tobytes() for name, array in arrays.items()}
+    found["metrics"] = rows(folder / "metrics.csv")
+    found["events"] = [
+        row | ({"value": ""} if row["kind"] == "recalibrated" else {})
+        for row in rows(folder / "events.csv")
+        if row["kind"] != "resumed"
+    ]
+    return found
+
+
+def differing(expected: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Returns the names of what differs, with the values of small things."""
+    names = []
+    for key in sorted(expected.keys() | found.keys()):
+        first, second = expected.get(key), found.get(key)
+        if first == second:
+            continue
+        if isinstance(first, dict) and isinstance(second, dict):
+            names += [f"{key}/{name}" for name in differing(first, second)]
+        else:
+            names.append(key if isinstance(first, bytes) else f"{key}: {first} != {second}")
+    return names

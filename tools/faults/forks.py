@@ -1,0 +1,146 @@
+"""Runs commands in forks of this process, which has the slow modules imported already."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import runpy
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from faults.interposer import Control
+
+checkout = Path(__file__).parents[2]  # the working tree whose code is run
+LIMIT = 300.0  # seconds after which a command counts as hanging
+HUNG = -1000
+MODULES = ["torch", "transformers", "transformers.models.bert.modeling_bert", "datasets", "pandas", "pyarrow.parquet",
+           "pytorch_lightning", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg",
+           "clsnorm.experiment.run", "clsnorm.experiment.job", "clsnorm.analyze.entry", "clsnorm.analyze.analysis",
+           "clsnorm.callbacks", "clsnorm.normalizers", "clsnorm.optim"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended; ``status`` is minus the signal if one killed it, `HUNG` if it did not end."""
+
+    status: int
+    error: str
+
+
+def warm_up() -> None:
+    """Imports what commands import, and composes their configurations once: parsers cache what they learn."""
+    for name in MODULES:
+        importlib.import_module(name)
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from clsnorm.config import choices, names
+
+    names.register()
+    choices.register()
+    with initialize_config_dir(str(checkout / "conf"), version_base="1.3"):
+        for name in ("train", "analyze"):
+            compose(name, ["data=files", "data.train=x", "model=any", "model.path=x"], return_hydra_config=True)
+    GlobalHydra.instance().clear()
+
+
+def run(command: list[str], *, folder: Path, notes: Path, control: Control | None = None) -> Outcome:
+    """Runs a command and waits for it; the arguments are those of `start`."""
+    child = start(command, folder=folder, notes=notes, control=control)
+    return outcome(wait(child, LIMIT), notes)
+
+
+def start(command: list[str], *, folder: Path, notes: Path, control: Control | None = None, shell: bool = False) -> int:
+    """Starts a command as if it were typed in ``folder`` and returns its process id; it leads a process group.
+
+    Args:
+        command: ``train.py`` or ``-m module``, and its arguments.
+        folder: Working directory, which also has the cache.
+        notes: Folder for standard output and standard error.
+        control: What to inject.
+        shell: Start a new Python, as a shell would, instead of a fork.
+    """
+    return fork(lambda: _in_child(command, folder, notes, control, _replace if shell else _execute))
+
+
+def outcome(status: int, notes: Path) -> Outcome:
+    """Returns how a command ended that had ``notes`` for its output."""
+    return Outcome(status, (notes / "stderr").read_text(errors="replace"))
+
+
+def fork(work: Callable[[], int]) -> int:
+    """Runs ``work`` in a fork and returns its process id; it ends with the status that ``work`` returns."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if child := os.fork():
+        return child
+    status = 1
+    try:
+        status = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def wait(child: int, limit: float) -> int:
+    """Waits for a leader of a process group and returns its status, `HUNG` if the group was killed after ``limit``."""
+    ends = time.monotonic() + limit
+    while time.monotonic() < ends:
+        found, code = os.waitpid(child, os.WNOHANG)
+        if found:
+            return os.waitstatus_to_exitcode(code)
+        time.sleep(0.01)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return HUNG
+
+
+def _in_child(
+    command: list[str], folder: Path, notes: Path, control: Control | None, execute: Callable[[list[str]], None]
+) -> int:
+    atexit._clear()  # what the parent does at its end, such as removing this very folder
+    os.setsid()
+    os.chdir(folder)
+    for number, path in ((1, notes / "stdout"), (2, notes / "stderr")):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.environ["CLSNORM_CACHE"] = str(folder / "cache")
+    (folder / "tmp").mkdir(exist_ok=True)  # within the watched folder: libraries write drafts there
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
+    if control:
+        control.attach()
+    try:
+        execute(command)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    atexit._run_exitfuncs()
+    return status
+
+
+def _replace(command: list[str]) -> None:
+    os.environ.pop("LD_PRELOAD", None)
+    words = command if command[0] == "-m" else [str(checkout / command[0]), *command[1:]]
+    os.execv(sys.executable, [sys.executable, *words])
+
+
+def _execute(command: list[str]) -> None:
+    if command[0] == "-m":
+        sys.argv = command[1:]
+        runpy.run_module(command[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = [str(checkout / command[0]), *command[1:]]
+        sys.path.insert(0, str(checkout))
+        runpy.run_path(sys.argv[0], run_name="__main__")
