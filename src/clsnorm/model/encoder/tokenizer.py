@@ -55,7 +55,7 @@ def require_embeddings_of(tokenizer: Any, path: str, architecture: Any) -> None:
         token = max(beyond, key=beyond.__getitem__)
         raise InputError(
             f"Expected the tokenizer of `model.path` to fit the {known} token embeddings of {path!r}, but it has "
-            f"{len(beyond)} tokens beyond them, such as {token!r} with id {beyond[token]}. Enlarge the model with "
+            f"{len(beyond)} token{'s' if len(beyond) > 1 else ''} beyond them, such as {token!r} with id {beyond[token]}. Enlarge the model with "
             "resize_token_embeddings(len(tokenizer)) and save it, or remove the tokens that were added"
         )
     segments = getattr(architecture, "type_vocab_size", None) or 0
