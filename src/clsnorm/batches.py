@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One process's part of a global batch of tokenized examples, padded or packed.
+    """One process's part of a global batch of tokenized examples, padded or packed; each sequence begins with [CLS].
 
     Padded, each row is a sequence: ``token_ids`` is ``(B, T)``, filled with the tokenizer's padding id after
     ``lengths``. Packed, the sequences follow each other in a single row: ``token_ids`` is ``(1, N)`` with

@@ -15,7 +15,10 @@ RESULTS: dict[str, Any] = {
     "normalizer": EVIL,
     "data": EVIL,
     "model": EVIL,
-    "seed": EVIL,
+    "seed": 0,
+    "num_outputs": 2,
+    "source": {},
+    "commit": EVIL,
     "steps": 10,
     "metrics": {"report/accuracy": 0.5, "select/accuracy": 0.25, EVIL: 1},
     "monitor": "accuracy",
@@ -48,7 +51,7 @@ def page(folder: Path, results: Any = RESULTS, metrics: str = METRICS, events: s
         {"status": EVIL},
         {"monitor": EVIL},
         {"normalizer": "$\\frac{a$"},
-        {"seed": "a\nb"},
+        {"model": "a\nb"},
     ],
 )
 def test_text_stays_text(tmp_path: Path, more: dict[str, Any]) -> None:
@@ -84,3 +87,35 @@ def test_a_value_of_another_type_is_shown_as_missing_or_refused(
         assert len(capsys.readouterr().err.splitlines()) == 1
     else:
         assert "text</td>" not in text
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"results": {}},
+        {"results": None},
+        {"results": [1]},
+        {"results": RESULTS | {"metrics": [1]}},
+        {"results": {key: value for key, value in RESULTS.items() if key != "majority"}},
+        {"metrics": "step,a\n1,text\n"},
+        {"metrics": "step,a\n1,0.5,7,8\n"},
+        {"metrics": "a\n1\n"},
+        {"metrics": "step,a\n1,\udcff\n"},
+        {"metrics": "step,a\n1.5,2\n"},
+        {"events": "rank,kind\n0,explosion\n"},
+        {"events": EVENTS.replace("\n1,", "\ntext,")},
+        {"events": EVENTS + "1,0,x,y,z,z\n"},
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: dict[str, Any]
+) -> None:
+    assert page(tmp_path, **files) is None
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert len(printed.splitlines()) == 1
+    assert not (tmp_path / "dashboard.html").exists()
+
+
+def test_a_row_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    assert page(tmp_path, metrics=METRICS + "3,0.1", events=EVENTS + "2,0") is not None

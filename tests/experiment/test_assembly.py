@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
+from clsnorm.errors import InputError
 from clsnorm.experiment import run as experiment
 from clsnorm.experiment.assembly import Experiment
 from clsnorm.experiment.run_records import RunRecords, Start
+from clsnorm.model import load_tokenizer
 from clsnorm.records import ResumePoint, SelectedWeights
 
 Train = Callable[..., SimpleNamespace]
@@ -50,3 +55,28 @@ def test_the_start_of_a_run_is_measured_once_per_run() -> None:
     first, second = Start(), Start()
     assert first.stopwatch is not second.stopwatch
     assert first.commit == second.commit
+
+
+def enlarged(tokenizer: Any) -> Any:
+    tokenizer.add_tokens(["zzremark"])
+    return tokenizer
+
+
+def without_cls(tokenizer: Any) -> Any:
+    tokenizer.backend_tokenizer.post_processor = None
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, cls_token="[CLS]", unk_token="[UNK]")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(enlarged, "1 tokens beyond them, such as 'zzremark'"), (without_cls, "turns 'a' into 'a'")],
+)
+def test_a_wrong_tokenizer_is_refused_before_the_weights_are_loaded(
+    train: Train, tiny_bert: Path, workspace: Path, change: Callable[[Any], Any], message: str
+) -> None:
+    shutil.copytree(tiny_bert, workspace / "model")
+    (workspace / "model" / "model.safetensors").write_bytes(b"none")
+    change(load_tokenizer(str(tiny_bert))).save_pretrained(workspace / "model")
+    with pytest.raises(InputError, match=message):
+        train(f"model.path={workspace}/model")
+    assert not list((workspace / "runs").glob("*"))

@@ -92,7 +92,7 @@ def test_every_pass_takes_parts_without_rows(
     assert results["metrics"]["report/loss"] > 0
 
 
-class Claimed(Exception):
+class ClaimedError(Exception):
     """The folder of a run is ready for its workers."""
 
 
@@ -101,14 +101,14 @@ def claim(train: Train, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Returns the folder of a run of several processes, up to where these would start."""
 
     def launch(folder: Path, **options: Any) -> None:
-        raise Claimed(folder)
+        raise ClaimedError(folder)
 
     monkeypatch.setattr(job, "launch", launch)
     monkeypatch.setattr(job, "count_processes", lambda settings, **_: settings["devices"])  # more than there are cores
 
     def claim(*overrides: str, devices: int, where: str, sharded: bool = False) -> Path:
         strategy = [f"trainer={'fsdp' if sharded else 'ddp_cpu'}", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
-        with pytest.raises(Claimed) as caught:
+        with pytest.raises(ClaimedError) as caught:
             train(*overrides, *strategy, f"trainer.devices={devices}", f"paths.output={where}")
         return Path(caught.value.args[0])
 

@@ -1,6 +1,6 @@
 """One of several gloo processes that train a list of runs: ``python runs_worker.py RANK SIZE PORT FOLDER...``.
 
-Each folder holds the ``config.yaml`` of a run. Starting processes takes longer than a tiny run: here all runs share them.
+Each folder holds the ``config.yaml`` of a run. Starting processes takes longer than a tiny run, so all runs share them.
 """
 
 import os

@@ -10,6 +10,7 @@ from clsnorm.dashboard.curves import Series, draw
 from clsnorm.dashboard.layout import sections_for
 from clsnorm.pages.rendering import write_html
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.results import SHOWN
 
 TEMPLATE = "dashboard/templates/run.html.jinja"
 
@@ -18,10 +19,10 @@ def write_page(folder: Path) -> Path:
     """Writes ``dashboard.html`` into a run's folder and returns its path.
 
     Raises:
-        InputError: If the folder holds no finished run.
+        InputError: If the folder holds no finished run, or a file that is damaged or not of a run.
     """
     run = RunFolder(folder)
-    results, series, events = run.require_results(), run.read_series(), run.read_events()
+    results, series, events = run.require_results(SHOWN), run.read_series(), run.read_events()
     return write_html(
         folder / "dashboard.html",
         TEMPLATE,
@@ -51,7 +52,7 @@ def _state(results: dict[str, Any]) -> str:
     if results["status"] == "diverged":
         return "diverged"
     if results["status"] == "aborted":
-        return f"was ended by {results['aborted_by']}"
+        return f"was ended by {results.get('aborted_by')}"
     return "collapsed" if results["collapsed"] else ""
 
 

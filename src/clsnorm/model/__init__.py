@@ -3,7 +3,8 @@
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.encoder.checkpoint import has_pooler
 from clsnorm.model.encoder.encoder import Embeddings, Encoder
-from clsnorm.model.encoder.weights import load_tokenizer, locate
+from clsnorm.model.encoder.tokenizer import load_tokenizer
+from clsnorm.model.encoder.weights import locate
 from clsnorm.model.finetuner import FineTuner
 from clsnorm.model.head import CosineHead, fold
 from clsnorm.model.sharding import FullyShardedStrategy

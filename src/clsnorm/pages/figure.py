@@ -69,10 +69,13 @@ def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]
 
 def title(axes: Axes, text: str) -> None:
     """Sets the title, at the upper left; a second line of ``text`` goes below it, smaller and grey."""
-    first, _, rest = plain(text).partition("\n")
+    first, _, rest = plain(text, longest=70).partition("\n")
     axes.set_title(first, loc="left", fontsize=9, fontweight="bold", pad=16 if rest else None)
     if rest:
-        axes.annotate(rest, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color="#666666")
+        line = axes.annotate(
+            rest, (0, 1), (0, 5), xycoords="axes fraction", textcoords="offset points", color="#666666"
+        )
+        line.set_in_layout(False)  # a long one would leave no room for the axes
 
 
 def plain(text: str, *, longest: int = 100) -> str:

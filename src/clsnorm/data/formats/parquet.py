@@ -43,7 +43,7 @@ def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         _refuse_other_formats(path, shown)
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None
 
 
@@ -53,6 +53,8 @@ def _refuse_other_formats(path: Path, shown: str) -> None:
         head = stream.read(HEAD)
         if not head.startswith(b"PAR1"):
             refuse_other_formats(head, shown, expected="Parquet")
+            if b"\0" not in head and head.strip():
+                raise InputError(f"{shown} is not a Parquet file, but text. Name it with the extension of its format")
 
 
 def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], shown: str, first: int) -> Table:

@@ -22,7 +22,8 @@ from clsnorm.data.rows.storage import store
 from clsnorm.data.rows.subsets import Subset
 from clsnorm.data.sources.source import Source
 from clsnorm.data.tokens.prepared import Prepared
-from clsnorm.data.tokens.tokenization import Tokens, require_tokenizer, tokenizer_fingerprint, write
+from clsnorm.data.tokens.requirements import require_rows_with_cls, require_tokenizer
+from clsnorm.data.tokens.tokenization import Tokens, tokenizer_fingerprint, write
 from clsnorm.errors import InputError
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Preparation:
         if not record["subset"]:
             used["train"] = self._drawn(subset, loaded["train"].labels, names)
         self._require_classes({split: part.labels[used[split]] for split, part in loaded.items()}, names)
+        for split, part in loaded.items():  # also tokens cached by an earlier version, which did not look
+            require_rows_with_cls(part, used[split], self.tokenizer, split)
         return Prepared(loaded, used, names, record, content)
 
     def _rows_key(self, content: str) -> str:

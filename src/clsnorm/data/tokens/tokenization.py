@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clsnorm.errors import InputError
-
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -74,6 +72,17 @@ class Tokens:
                 digest.update(column.tobytes())
         return digest.digest()
 
+    def rows_without(self, first: int | None, rows: np.ndarray) -> np.ndarray:
+        """Returns which of ``rows`` do not begin with the token ``first``."""
+        other = [np.empty(0, rows.dtype)]
+        for start in range(0, len(rows), PIECE):
+            part = rows[start : start + PIECE]
+            begin, filled = self.offsets[part], self.offsets[part] < self.offsets[part + 1]
+            right = np.zeros(len(part), np.bool_)
+            right[filled] = self.token_ids[begin[filled]] == first
+            other.append(part[~right])
+        return np.concatenate(other)
+
     def unknown_share(self, rows: np.ndarray, tokenizer: PreTrainedTokenizerFast) -> float:
         """Returns the share of tokens unknown to the tokenizer, special ones excluded, in a sample of the ``rows``."""
         sample = rows[:: max(1, len(rows) // SAMPLE)]
@@ -115,7 +124,7 @@ def write(
     """
     lengths, truncated = [np.zeros(1, np.int64)], [np.empty(0, np.bool_)]
     with (folder / "token_ids").open("wb") as token_ids, (folder / "segment_ids").open("wb") as segment_ids:
-        for encodings in _encoded(texts, tokenizer, max_length):
+        for encodings in encoded(texts, tokenizer, max_length):
             ids = chain.from_iterable(encoding.ids for encoding in encodings)
             token_ids.write(np.fromiter(ids, MAPPED["token_ids"]).tobytes())
             segment_ids.write(_segments(encodings, tokenizer).tobytes())
@@ -132,7 +141,7 @@ def truncation_rule(*, pairs: bool) -> str:
     return "longest_first" if pairs else "only_first"
 
 
-def _encoded(
+def encoded(
     texts: Iterable[list[list[str]]], tokenizer: PreTrainedTokenizerFast, max_length: int
 ) -> Iterator[Sequence[Any]]:
     """Yields the encodings of each chunk, without the lists that the tokenizer's own call would build of each row."""
@@ -150,18 +159,6 @@ def _segments(encodings: Sequence[Any], tokenizer: PreTrainedTokenizerFast) -> n
     if "token_type_ids" not in tokenizer.model_input_names:
         return np.zeros(sum(map(len, encodings)), MAPPED["segment_ids"])
     return np.fromiter(chain.from_iterable(encoding.type_ids for encoding in encodings), MAPPED["segment_ids"])
-
-
-def require_tokenizer(tokenizer: PreTrainedTokenizerFast, max_length: int, *, pairs: bool) -> None:
-    """Raises InputError unless the tokenizer is a fast one and its model reads ``max_length`` tokens."""
-    if not getattr(tokenizer, "is_fast", False):
-        raise InputError(f"Expected a fast tokenizer, but got {type(tokenizer).__name__}. Use a model that has one")
-    special, most = tokenizer.num_special_tokens_to_add(pair=pairs), tokenizer.model_max_length
-    if not special < max_length <= most:
-        raise InputError(
-            f"Expected argument `data.max_length` to be in [{special + 1}, {most}], but got {max_length}: the "
-            f"tokenizer adds {special} tokens, and its model reads at most {most}"
-        )
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerFast) -> str:

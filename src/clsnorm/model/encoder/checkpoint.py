@@ -14,7 +14,7 @@ from torch import nn
 
 from clsnorm.errors import InputError, require_probability
 from clsnorm.model.encoder.families import Family, known_families
-from clsnorm.model.encoder.weights import fetch, locate, weight_names
+from clsnorm.model.encoder.weights import custom_code, fetch, locate, weight_names
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +29,30 @@ class Pooler(nn.Module):
 
 
 def load_architecture(path: str, location: str) -> Any:
-    """Returns the model's architecture, transformers' config; raises `InputError` if it cannot be loaded."""
-    from transformers import AutoConfig
+    """Returns the model's architecture, transformers' config.
+
+    Raises:
+        InputError: If it cannot be loaded, or if transformers has no code for it.
+    """
+    from transformers import AutoConfig, PreTrainedConfig
 
     def load(local: bool) -> Any:
-        return AutoConfig.from_pretrained(location, local_files_only=local)
+        _require_known_type(path, PreTrainedConfig.get_config_dict(location, local_files_only=local)[0])
+        return AutoConfig.from_pretrained(location, local_files_only=local, trust_remote_code=False)
 
     return fetch(path, location, "config.json", load)
+
+
+def _require_known_type(path: str, content: dict[str, Any]) -> None:
+    """Raises InputError if a ``config.json`` names a type of model that transformers has no code for, or code alone."""
+    from transformers import CONFIG_MAPPING, __version__
+
+    kind, own_code = content.get("model_type"), "auto_map" in content
+    if kind in CONFIG_MAPPING or (kind is None and not own_code):
+        return
+    named = f"the model_type {kind!r}, which transformers {__version__} does not know" if kind else "no model_type"
+    code = ", and names code that comes with it (auto_map)" if own_code else ""
+    raise custom_code(path, f"its config.json has {named}{code}")
 
 
 def set_dropout(architecture: Any, family: Family, dropout: float | None) -> None:
@@ -76,6 +93,7 @@ def load_model(path: str, location: str, architecture: Any, tap: str, attention:
             attn_implementation=attention,
             output_loading_info=True,
             local_files_only=local,
+            trust_remote_code=False,
             **options,
         )
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
-from clsnorm.errors import InputError, require_choice
+from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
+from clsnorm.model.encoder.suitability import require_encoder, require_text_in_cls
 from clsnorm.model.encoder.weights import locate
 
 TAPS = ("hidden", "pooler_pre", "pooler")
@@ -62,8 +63,8 @@ class Encoder(nn.Module):
         max_length: The largest number of tokens in a sequence; None if unknown.
 
     Raises:
-        InputError: If the model cannot be loaded, is not an encoder with all its weights, or does not support the
-            options.
+        InputError: If the model cannot be loaded, is not an encoder with all its weights whose [CLS] depends on the
+            text, or does not support the options. Code that comes with a model is not run.
     """
 
     def __init__(
@@ -79,15 +80,21 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         require_choice("model.tap", tap, TAPS)
+        if "/" in attention:  # transformers would download and run it
+            refuse(
+                "model.attention", "an implementation of transformers", attention, "Set model.attention=sdpa or eager"
+            )
         self.tap = tap
         location = locate(path, sha256)
         architecture = load_architecture(path, location)
+        require_encoder(path, architecture)
         family = family_of(architecture)
         set_dropout(architecture, family, dropout)
         self.model = load_model(path, location, architecture, tap, attention, seed_init)
         self.pooler = detach_pooler(self.model) if tap != "hidden" else None
         self.dim = int(architecture.hidden_size)
         self._set_up(family, attention, last_layer_cls_only)
+        require_text_in_cls(path, self.eval(), dim=self.dim)
         self._fingerprint = digest_of(self, tap)
         self.train()  # from_pretrained returns a model in evaluation mode, and Lightning keeps that mode
 
@@ -97,9 +104,9 @@ class Encoder(nn.Module):
         self.can_pack = family.packs and attention == "sdpa"
         self._offset = first_position(self.model)
         self._takes_positions = family.known_positions and "position_ids" in accepted
-        self._takes_segments = "token_type_ids" in accepted and getattr(architecture, "type_vocab_size", 0) > 1
-        limit = getattr(architecture, "max_position_embeddings", None)
-        self.max_length = None if limit is None else int(limit) - self._offset
+        self._takes_segments = "token_type_ids" in accepted and (getattr(architecture, "type_vocab_size", 0) or 0) > 1
+        limit = getattr(architecture, "max_position_embeddings", None) or 0
+        self.max_length = int(limit) - self._offset if limit > 0 else None  # -1 in families with relative positions
         self._cls_only = last_layer_cls_only and family.bert_layers and attention == "sdpa"
         if self.can_pack:
             self.model.set_attn_implementation(IMPLEMENTATION)

@@ -56,6 +56,11 @@ def family_of(architecture: Any) -> Family:
     return _FAMILIES.get(architecture.model_type, Family())
 
 
+def is_listed(architecture: Any) -> bool:
+    """Returns whether the family is listed, so that it is known to be an encoder."""
+    return architecture.model_type in _FAMILIES
+
+
 def known_families() -> list[str]:
     """Returns the names (``model_type``) of the listed families, sorted."""
     return sorted(_FAMILIES)
@@ -63,7 +68,7 @@ def known_families() -> list[str]:
 
 def last_norm(model: nn.Module) -> nn.LayerNorm | None:
     """Returns the layer norm that outputs the last hidden state; None if none is known."""
-    last = model.config.num_hidden_layers - 1  # type: ignore[union-attr,operator]
+    last = getattr(model.config, "num_hidden_layers", 0) - 1
     for path in _LAST_NORMS:
         try:
             norm = model.get_submodule(path.format(last=last))

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from clsnorm.errors import InputError
 from clsnorm.files import digest
@@ -40,31 +40,6 @@ def locate(path: str, sha256: str | None = None) -> str:
     return path if place is None else str(place)
 
 
-def load_tokenizer(path: str, sha256: str | None = None) -> Any:
-    """Returns the tokenizer that was saved with the model.
-
-    Args:
-        path: As in `locate`.
-        sha256: As in `locate`.
-
-    Raises:
-        InputError: If it cannot be loaded; the message says what was tried.
-    """
-    from transformers import AutoTokenizer
-
-    location = locate(path, sha256)
-
-    def load(local: bool) -> Any:
-        tokenizer = AutoTokenizer.from_pretrained(location, local_files_only=local)
-        # Without these files transformers 5 silently creates, for some families, a tokenizer with no vocabulary.
-        files = {"tokenizer.json", *type(tokenizer).vocab_files_names.values()}
-        if not any(_has_file(location, file) for file in files):
-            raise FileNotFoundError(f"none of {sorted(files)} exists")
-        return tokenizer
-
-    return fetch(path, location, "tokenizer", load)
-
-
 def weight_names(path: str) -> list[str]:
     """Returns the names of the weights in ``model.safetensors``; empty if the weights are in other files."""
     from safetensors import safe_open
@@ -89,25 +64,31 @@ def fetch(path: str, location: str, what: str, load: Callable[[bool], T]) -> T:
         path: As the user gave it, for messages.
         location: As `locate` returned it.
         what: What is loaded, for messages.
-        load: Called with True to use only local files, else with False.
+        load: Called with True to use only local files, else with False. It never runs code that comes with the model.
 
     Raises:
         InputError: If loading fails.
     """
     try:
         return load(True)
+    except InputError:
+        raise
     except Exception as error:  # the hub, malformed files and optional packages all raise different errors
         if Path(location).is_dir() or not _hub_answers():
             raise unavailable(path, what, error) from error
     try:
         return load(False)
+    except InputError:
+        raise
     except Exception as error:
         raise unavailable(path, what, error) from error
 
 
 def unavailable(path: str, what: str, error: Exception) -> InputError:
     """Returns an error that says in one line what could not be loaded, what was tried and how to fix it."""
-    reason = " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
+    reason = first_sentence(error)
+    if "trust_remote_code" in str(error):  # transformers advises to trust it
+        return custom_code(path, reason)
     if path.startswith(WHEEL_PREFIX) or Path(path).expanduser().is_dir():
         return InputError(
             f"Expected argument `model.path` to hold a {what} that transformers can load, but {path!r} gave: {reason}. "
@@ -124,6 +105,19 @@ def unavailable(path: str, what: str, error: Exception) -> InputError:
     )
 
 
+def custom_code(path: str, found: str) -> InputError:
+    """Returns an error for a model that needs code which comes with it."""
+    return InputError(
+        f"Expected argument `model.path` to name a model that transformers itself can run, but {path!r} is none: "
+        f"{found}. Custom code is not run; choose a model of a model_type that transformers knows"
+    )
+
+
+def first_sentence(error: Exception) -> str:
+    """Returns the beginning of an error's message in one line, or its type if it has none."""
+    return " ".join(str(error).split()).split(". ")[0][:200] or type(error).__name__
+
+
 def _hub_answers() -> bool:
     """Returns whether the hub's address resolves: without a network, the hub's client would retry for 30 seconds."""
     from huggingface_hub import constants
@@ -138,13 +132,6 @@ def _hub_answers() -> bool:
     except OSError:
         return False
     return True
-
-
-def _has_file(location: str, name: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    folder = Path(location)
-    return (folder / name).is_file() if folder.is_dir() else isinstance(try_to_load_from_cache(location, name), str)
 
 
 def _wheel_folder(path: str) -> Path:
