@@ -100,4 +100,6 @@ def options(case: Case) -> dict[str, Any]:
         given["encoding"] = dialect.encoding
     if case.mode == GIVEN and dialect.delimited:
         given |= {"delimiter": dialect.delimiter, "quoting": dialect.quoting, "header": dialect.header}
+        if case.change in (WELL_FORMED, STATED):
+            given["skip_lines"] = 0  # a row that looks like a comment is a row
     return given
