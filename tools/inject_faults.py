@@ -29,19 +29,20 @@ SETTINGS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offlin
             "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
 
 
-def prepare(command: str, folder: Path, count: int) -> list[Bench]:
+def prepare(command: str, folder: Path, count: int, overrides: list[str] | None = None) -> list[Bench]:
     """Writes the inputs and returns ``count`` benches that run the command."""
     forks.warm_up()
     inputs = folder / "inputs"
     inputs.mkdir(parents=True)
     if os.waitpid(forks.fork(lambda: int(write_inputs(inputs) is not None)), 0)[1]:
         raise RuntimeError("the inputs could not be written")
-    return [Bench(COMMANDS[command], folder / str(number), inputs) for number in range(count)]
+    chosen = COMMANDS[command].with_overrides(overrides or [])
+    return [Bench(chosen, folder / str(number), inputs) for number in range(count)]
 
 
 def enumerate_faults(options: argparse.Namespace, folder: Path) -> int:
     """Injects all chosen faults and prints the counts; returns 1 if a trial is wrong."""
-    benches = prepare(options.command, folder, options.jobs)
+    benches = prepare(options.command, folder, options.jobs, options.overrides)
     started = time.monotonic()
     points = benches[0].learn()
     only = options.only.split(",") if options.only else []
@@ -55,7 +56,7 @@ def enumerate_faults(options: argparse.Namespace, folder: Path) -> int:
 
     trials = campaign.run_all(benches, chosen, report)
     print(campaign.table(trials))
-    if found := campaign.wrong(trials, options.command):
+    if found := campaign.wrong(trials, " ".join([options.command, *options.overrides])):
         print(found)
     print(f"{time.monotonic() - started:.0f} s")
     if options.json:
@@ -65,7 +66,7 @@ def enumerate_faults(options: argparse.Namespace, folder: Path) -> int:
 
 def show_one(options: argparse.Namespace, folder: Path) -> int:
     """Injects one fault and prints what both commands said; returns 1 if the trial is wrong."""
-    (bench,) = prepare(options.command, folder, 1)
+    (bench,) = prepare(options.command, folder, 1, options.overrides)
     points = bench.learn()
     (point,) = [point for point in thin(points, "operation") if point.operation.number == options.number]
     trial = conduct(bench, point, options.mode)
@@ -114,6 +115,8 @@ def main() -> int:
     random_kills.add_argument("--processes", default="1,2", help="of the commands: 1, 2 or 1,2")
     random_kills.add_argument("--seed", type=int, default=0, help="of the moments")
     random_kills.add_argument("--forks", action="store_true", help="skip the imports of commands on one process")
+    for each in (listed, single):
+        each.add_argument("overrides", nargs="*", help="more of the command, such as trainer.max_steps=5")
     for each in (listed, single, random_kills):
         each.add_argument("--checkout", type=Path, default=forks.checkout, help="working tree whose code is run")
     options = parser.parse_args()

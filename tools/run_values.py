@@ -39,7 +39,7 @@ def collect(folder: Path, *, resumed: bool = True) -> dict[str, Any]:
                     found |= {f"{name} {number} {key}": value for key, value in row.items() if key not in skipped}
         elif path.name == "results.json":
             kept = {key: value for key, value in json.loads(path.read_text()).items() if key in KEPT}
-            found |= {f"{name} {key}": value for key, value in _flat(kept).items()}
+            found |= {f"{name} {key}": value for key, value in flat(kept).items()}
         elif path.suffix == ".parquet":
             import pandas as pd
 
@@ -65,8 +65,9 @@ def _weights(path: Path, name: str) -> dict[str, str]:
     }
 
 
-def _flat(value: Any, place: str = "") -> dict[str, Any]:
+def flat(value: Any, place: str = "") -> dict[str, Any]:
+    """Returns the values of nested dicts by the keys on their way, joined by slashes."""
     if not isinstance(value, dict):
         return {place: value}
-    parts = (_flat(part, f"{place}/{key}" if place else str(key)) for key, part in value.items())
+    parts = (flat(part, f"{place}/{key}" if place else str(key)) for key, part in value.items())
     return {key: entry for part in parts for key, entry in part.items()}

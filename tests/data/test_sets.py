@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -28,7 +29,8 @@ from clsnorm.data import (
     Reader,
     Unavailable,
 )
-from clsnorm.data.rows.labels import Classes, Values
+from clsnorm.data.rows.labels import Classes
+from clsnorm.data.rows.values import Values
 from clsnorm.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -62,15 +64,15 @@ def files_source(node: dict[str, Any]) -> FilesSource:
 def read(source: FilesSource, root: Path, split: str, labels: Sequence[str] | None) -> tuple[list[Any], list[Any], int]:
     """The texts, the class ids or values, and the published rows of a split."""
     texts: list[Any] = []
-    answers: list[Any] = []
+    coded: list[np.ndarray] = []
     rows = 0
+    coder = Values() if labels is None else Classes(labels, None, stated=True, merged=False)
     for table in source.read(root, split):
         texts += zip(*table.texts, strict=True)
-        coder = Values() if labels is None else Classes(labels, stated=True)
-        answers += coder.encode(table).tolist()
-        coder.finish()
+        coded.append(coder.encode(table))
         rows += len(table.lines)
-    return texts, answers, rows
+    coder.finish()
+    return texts, coder.final(np.concatenate(coded)).tolist(), rows
 
 
 # Small files in the layout that a reader is for

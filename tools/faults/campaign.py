@@ -107,11 +107,12 @@ def wrong(trials: Sequence[Trial], command: str) -> str:
     lines = []
     for (kind, *_), members in sorted(groups.items(), key=lambda item: -len(item[1])):
         first = members[0]
+        again = f"--mode {first.mode} --number {first.number}"
         modes = ", ".join(sorted({f"{trial.mode} at {trial.name}" for trial in members}))
         lines.append(f"WRONG {len(members)}x {kind} ({modes}); {first.file}")
         lines += [f"    {reason}" for reason in first.reasons[:4]]
         lines += [f"    and {len(first.reasons) - 4} more"] if len(first.reasons) > 4 else []
-        lines.append(f"    {Path(sys.argv[0])} one {command} --mode {first.mode} --number {first.number}")
+        lines.append(f"    {Path(sys.argv[0])} one {command} {again}")
     return "\n".join(lines)
 
 

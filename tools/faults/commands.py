@@ -30,6 +30,11 @@ class Command:
     outputs: str
     before: list[str] = field(default_factory=list)
 
+    def with_overrides(self, overrides: list[str]) -> Command:
+        """Returns the command, and the one before it, with more overrides."""
+        before = [*self.before, *overrides] if self.before else []
+        return Command([*self.words, *overrides], self.outputs, before)
+
 
 RUN = [*TRAIN, "normalizer=standardize", "callbacks=[default,gradient_norms]", "trainer.max_epochs=2",
        "checkpoint_every=2"]  # fmt: skip

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from run_values import collect
+from run_values import collect, flat
 
-SHIFTING = ("commit", "versions", "seconds")  # keys of analysis.json that no result depends on
+SHIFTING = ("commit", "versions", "digest")  # keys of analysis.json that may differ between equal analyses
 TEXTS = (".html", ".svg", ".yaml")
 OF_THE_CODE = re.compile(r"/changes(_\d+)?\.diff$")  # only a changed working tree leaves these, one a start
 
@@ -53,16 +53,15 @@ def read_remains(work: Path, outputs: str) -> Remains:
     )
 
 
-def _pages(work: Path, folder: Path) -> dict[str, str]:
-    """Returns digests of pages, figures and configurations, which may contain the path of the working directory."""
-    found = {}
+def _pages(work: Path, folder: Path) -> dict[str, Any]:
+    """Returns digests of pages, figures and configurations without the path of the working directory, and analyses."""
+    found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
         if path.suffix in TEXTS:
             text = path.read_text(errors="replace").replace(str(work), "WORK")
+            found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
         elif path.name == "analysis.json":
             record = {key: value for key, value in json.loads(path.read_text()).items() if key not in SHIFTING}
-            text = json.dumps(record).replace(str(work), "WORK")
-        else:
-            continue
-        found[str(path.relative_to(folder))] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            found |= {f"{name} {key}": value for key, value in flat(record).items()}
     return found
