@@ -25,7 +25,7 @@ GIVEN = {
     "classifier": {"encoder", "normalizer", "num_outputs", "seed_init"},
     "optimizer": {"groups", "params", "parameters"},
     "scheduler": {"optimizer", "num_training_steps"},
-    "data": {"tokenizer", "seed_order", "seed_subset", "seed_noise", "rank", "world_size"},
+    "data": {"tokenizer", "seed_order", "seed_subset", "seed_noise", "batches_per_step", "rank", "world_size"},
     "logger": {"folder", "config"},
     "callbacks": set(),
 }

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -209,6 +211,38 @@ def test_a_list_or_a_mapping_is_no_label(
 ) -> None:
     with pytest.raises(InputError, match=f"Expected a label in each row .* line 1: {fault};.*Give each of these rows"):
         user_files(write(tmp_path / "a.jsonl", [label] * 10), labels=stated).prepare()
+
+
+COLUMNS = [
+    (pa.array([0.1, 0.2], pa.float32()), [0.2, 0.1], ["0.2", "0.1"]),
+    (pa.array([0.1, 2.0], pa.float32()), ["2", "0.1"], ["2", "0.1"]),
+    (pa.array([np.float16(0.5), np.float16(1)], pa.float16()), [1, 0.5], ["1", "0.5"]),
+    (pa.array([Decimal("1.50"), Decimal("2.00")]), [2, 1.5], ["2", "1.5"]),
+    (pa.array(["b", "a"]).dictionary_encode(), ["a", "b"], ["a", "b"]),
+    (pa.array([b"b", b"a"], pa.binary(1)), ["a", "b"], ["a", "b"]),
+    (pa.array([b"b", b"a"], pa.large_binary()).dictionary_encode(), ["a", "b"], ["a", "b"]),
+    (pa.array([7, 9], pa.uint8()).dictionary_encode(), [9, "7"], ["9", "7"]),
+    (pa.array([1, 2**63], pa.uint64()), [2**63, 1], [str(2**63), "1"]),
+    (pa.array([1, 2], pa.date32()), ["1970-01-03", "1970-01-02"], ["1970-01-03", "1970-01-02"]),
+    (pa.array([0, 1], pa.timestamp("s")), ["1970-01-01 00:00:01", "1970-01-01 00:00:00"], None),
+    (pa.array([False, True]).dictionary_encode(), [True, False], ["true", "false"]),
+]
+
+
+@pytest.mark.parametrize(("column", "stated", "names"), COLUMNS, ids=[str(column.type) for column, *_ in COLUMNS])
+def test_labels_of_each_type_of_parquet_can_be_stated(
+    user_files: Build, tmp_path: Path, column: pa.Array, stated: list[Any], names: list[str] | None
+) -> None:
+    texts = [f"a text of number {i}" for i in range(30)]
+    labels = column.take(pa.array([0, 1, 1] * 10))
+    pq.write_table(pa.table({"text": texts, "label": labels}), tmp_path / "a.parquet")
+    data = user_files(tmp_path / "a.parquet", labels=stated)
+    data.prepare()
+    assert data.labels == (names or stated)
+    assert data.labels_of("train").tolist() == [1 - [0, 1, 1][row % 3] for row in data.ids_of("train")]
+    found = user_files(tmp_path / "a.parquet")
+    found.prepare()
+    assert sorted(found.labels) == sorted(data.labels)
 
 
 def test_bytes_that_are_no_text_are_refused_as_texts_and_as_labels(user_files: Build, tmp_path: Path) -> None:

@@ -64,3 +64,43 @@ def test_a_model_that_now_needs_its_own_code_is_refused(train: Train, tiny_bert:
     (workspace / "model" / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"Custom code is not run"):
         clsnorm.load_run(run.folder)
+
+
+HOSTILE = {  # what a stranger's config.yaml holds, by the key that changes
+    "model.path": "${oc.env:MY_SECRET}",
+    "classifier.dropout": "${oc.decode:'${oc.env:MY_SECRET}'}",
+    "normalizer._target_": "torch.hub.load",
+    "classifier.head": {"_target_": "torch.utils.collect_env.run", "command": "touch ran"},
+    "classifier.head._args_": [{"_target_": "os.system"}],
+    "seeds": {},
+    "seeds.init": "x",
+    "choices": {},
+    "model": None,
+    "data": [],
+}
+
+
+def test_a_stranger_s_run_is_refused_in_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omegaconf import OmegaConf
+
+    monkeypatch.setenv("MY_SECRET", "hidden")
+    folder = train("trainer.max_epochs=1").folder
+    path = folder / "config.yaml"
+    stored = path.read_text()
+    texts = [
+        "a: !!python/object/apply:os.system [touch ran]",
+        f"{stored}\na: &a [x, x]\nb: [*a, *a]\n",
+    ]
+    for key, value in HOSTILE.items():
+        config = OmegaConf.load(path)
+        OmegaConf.update(config, key, value, merge=False)
+        texts.append(OmegaConf.to_yaml(config))
+    for text in texts:
+        path.write_text(text)
+        with pytest.raises(InputError) as refusal:
+            clsnorm.load_run(folder)
+        assert "hidden" not in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+        assert not Path("ran").exists()
+        path.write_text(stored)
+    assert clsnorm.load_run(folder).results["data"] == "files"

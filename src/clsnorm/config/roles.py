@@ -8,10 +8,11 @@ configuration alone can never admit a package.
 import contextlib
 import importlib
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from clsnorm.config import lightning_callbacks
 from clsnorm.config.types import misfits
 from clsnorm.errors import InputError, did_you_mean, refuse
 from clsnorm.redaction import shown
@@ -27,11 +28,14 @@ class Role:
         bases: Qualified names of the classes of which the group's own target must be a subclass.
         parts: The same for targets nested below it.
         several: Whether the group holds any number of such nodes, by name.
+        refused: Qualified names of classes that are not admitted all the same, nor their subclasses: why, and what to
+            use instead.
     """
 
     bases: tuple[str, ...]
     parts: tuple[str, ...] = ()
     several: bool = False
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 ROLES = {
@@ -45,7 +49,11 @@ ROLES = {
     "optimizer": Role(("torch.optim.Optimizer",)),
     "scheduler": Role(("torch.optim.lr_scheduler.LRScheduler",)),
     "trainer": Role(("pytorch_lightning.Trainer",), parts=("pytorch_lightning.strategies.Strategy",)),
-    "callbacks": Role(("pytorch_lightning.Callback",), several=True),
+    "callbacks": Role(
+        ("pytorch_lightning.Callback",),
+        several=True,
+        refused={f"{lightning_callbacks.PLACE}.{name}": reason for name, reason in lightning_callbacks.REFUSED.items()},
+    ),
     "logger": Role(("pytorch_lightning.loggers.Logger",), several=True),
 }
 
@@ -181,6 +189,11 @@ def _admitted(target: Any, place: str, rule: Role) -> Any:
         raise InputError(
             f"Expected the target of `{place}` to be a subclass of {' or '.join(rule.bases)}, got {target!r}"
         )
+    for name, reason in rule.refused.items():
+        if issubclass(found, locate(name, place)):
+            raise InputError(
+                f"Expected the target of `{place}` to be no {name.rpartition('.')[2]}, got {target!r}. {reason}"
+            )
     return found
 
 

@@ -91,9 +91,11 @@ class Facts:
         if odd := [label for label in labels if isinstance(label, NO_LABELS) or not (spell(label) or is_typed(label))]:
             raise InputError(f"Expected argument `data.labels` to name classes, but got {odd[0]!r} among them")
         if pair := twice(labels, merged=self.normalize_labels):
+            typed = any(map(is_typed, pair))
+            cure = "Quote labels that YAML reads as other values" if typed else "Name each class once"
             raise InputError(
                 f"Expected argument `data.labels` to name two or more different classes, but {pair[0]!r} and "
-                f"{pair[1]!r} mean the same. Quote labels that YAML reads as other values"
+                f"{pair[1]!r} {'look' if self.normalize_labels and not typed else 'mean'} the same. {cure}"
             )
 
     def _require_untrained(self) -> None:

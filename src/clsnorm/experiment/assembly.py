@@ -15,11 +15,11 @@ from clsnorm.callbacks import Observer
 from clsnorm.config.roles import instantiate, instantiate_partial, nodes_of
 from clsnorm.data import DataModule
 from clsnorm.data.tokens.requirements import require_cls_first
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, require_choice
 from clsnorm.experiment.run_records import RunRecords, Start, build_records
 from clsnorm.loggers.lifecycle import build_loggers
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
-from clsnorm.records import CheckpointWriter
+from clsnorm.records import CheckpointWriter, EarlyStopping
 from clsnorm.run_folder import RunFolder
 
 
@@ -51,6 +51,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     encoder, tokenizer = load_pretrained(config)
     _check_length(config["data"]["max_length"], encoder.max_length)
     data = build_data(config, tokenizer, packed=encoder.can_pack)
+    _check_monitors(callbacks, data)
     module = _build_module(config, encoder, data, *optimization)
     for observer in observers.values():
         observer.check(dim=encoder.dim)
@@ -64,6 +65,16 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
 def _build_callbacks(config: dict[str, Any]) -> dict[str, pl.Callback]:
     nodes = nodes_of(config, "callbacks")
     return {place.partition(".")[2]: instantiate(node, place) for place, node in nodes.items()}
+
+
+def _check_monitors(callbacks: dict[str, pl.Callback], data: DataModule) -> None:
+    """Refuses a callback that monitors no score of the run: Lightning would notice only at the first validation."""
+    scores = ["select/loss", *(f"select/{name}" for name in data.metrics)]
+    for name, callback in callbacks.items():
+        if isinstance(callback, EarlyStopping):
+            callback.choose(scores, monitor=f"select/{data.monitor}", mode=data.mode)
+        elif (monitor := getattr(callback, "monitor", None)) is not None:
+            require_choice(f"callbacks.{name}.monitor", monitor, scores)
 
 
 def _build_module(
@@ -130,7 +141,7 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
     Raises:
         InputError: If it is unavailable or faulty, on all processes.
     """
-    node = {**config["data"], "packed": packed and config["data"]["packed"]}
+    node = {**config["data"], "packed": packed and config["data"].get("packed", False)}
     seeds = config["seeds"]
     data = instantiate(
         node,

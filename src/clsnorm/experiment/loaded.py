@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsnorm.errors import DamagedFileError
+from clsnorm.errors import DamagedFileError, require_whole
 from clsnorm.experiment.assembly import build_classifier
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import SHOWN
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 
 LOST = "The weights are lost: restore the file from a copy, or run the configuration again with force=true"
+SEEDS = ("init", "order", "dropout", "subset", "noise")
+MOST_OUTPUTS = 1_000_000  # classes; a head for more would fill the memory
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     run = RunFolder(Path(folder))
     results = run.require_results(SHOWN)
-    return run.require_config(), results
+    config = run.require_config()
+    for name in SEEDS:
+        require_whole(f"seeds.{name}", config["seeds"].get(name), least=0, most=2**32 - 1, advice=f"See {run.config}")
+    for group in ("data", "model"):
+        if not isinstance(config["choices"].get(group), str):
+            raise DamagedFileError.of(run.config, f"it does not name the choice of {group}")
+    require_whole("num_outputs", results["num_outputs"], least=1, most=MOST_OUTPUTS, advice=f"See {run.results}")
+    return config, results
 
 
 def load_run(folder: str | Path) -> LoadedRun:

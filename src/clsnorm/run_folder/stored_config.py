@@ -27,6 +27,7 @@ def read_config(path: Path) -> dict[str, Any]:
     from yaml import YAMLError
 
     try:
+        _refuse_aliases(path)
         content = OmegaConf.to_container(OmegaConf.load(path))
     except (YAMLError, OmegaConfBaseException, ValueError, RecursionError, OSError) as error:
         reason = " ".join(str(error).split())[:120]
@@ -34,6 +35,14 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not content:
         raise DamagedFileError.of(path, "it holds no mapping" if content else "it is empty", CURE)
     return content  # type: ignore[return-value]
+
+
+def _refuse_aliases(path: Path) -> None:
+    """Raises ValueError for a YAML alias: no run writes any, and nested ones can expand without bounds."""
+    import yaml
+
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(path.read_text(encoding="utf-8"))):
+        raise ValueError("it has an alias")
 
 
 def require_parts(config: Mapping[str, Any], path: Path) -> None:

@@ -23,6 +23,9 @@ def search(lines: list[str], *, skip_lines: int = 0, **options: Any) -> Search:
     ("above", "options", "expected"),
     [
         (["text,label"], {}, RowStart(0, header=True)),
+        (["text,label", RARE], {}, RowStart(0, header=True)),
+        (["text,label", "is it any good at all?,rare"], {}, RowStart(0, header=True)),
+        (["# c, d", "# e", "utt,kind"], {}, RowStart(2, header=True)),
         (["", "text,label"], {}, RowStart(0, header=True)),
         (["# made by tool, 2024", "text,label"], {}, RowStart(1, header=True)),
         (["Survey export 2024,", "answer,verdict"], {}, RowStart(1, header=True)),
@@ -55,7 +58,18 @@ def test_the_start(above: list[str], options: dict[str, Any], expected: RowStart
             {},
             "which line of a.csv is the header: line 1 .* or line 2 .*: 0 or 1",
         ),
-        (["text,label", "What is said?,Sort", *BODY], {}, "line 1 .* or line 2"),
+        (["text,label", "What is said?,Which sort", *BODY], {}, "line 1 .* or line 2"),
+        (
+            ["text,label", *BODY[:9], "# c, d", *BODY],
+            {},
+            "whether line 11 of a.csv .*is a comment or a row. Set data.comm",
+        ),
+        (["one,other,more", *BODY], {"header": None}, "whether line 1 of a.csv .* is the header or a row"),
+        (
+            ["text,label,score", *BODY],
+            {"header": None},
+            "Line 1 of a.csv .* has 3 names of columns, but most rows have 2",
+        ),
         ([*BODY[:9], "text,label", *BODY], {}, r"one header in a.csv, at its start, but line 10 \('text', 'label'\)"),
         (["text,label", *BODY, "Text,Label", *BODY], {}, "but line 42 .*Delete this line"),
         (
@@ -68,7 +82,7 @@ def test_the_start(above: list[str], options: dict[str, Any], expected: RowStart
         (
             ["# a note", "text,label", *BODY, "# a note,b"],
             {},
-            "Set data.comment='#' to skip them all, or data.skip_lines=1",
+            r"whether line 43 of a.csv .*Set data.comment='#' to skip all lines that begin so, or data.skip_lines=1",
         ),
         ([*BODY[:3], "one,other", *BODY], {"names": ["one", "other"]}, "line 1 .* or line 4 .*: 0 or 3"),
     ],

@@ -45,7 +45,7 @@ def test_the_first_rows_are_logged_as_they_are_read(
     with caplog.at_level(logging.INFO, "clsnorm"):
         data = user_files(path, text=[["text", "id"]], label=1)
     shown = [record.message for record in caplog.records][-4:]
-    assert shown[0] == "a.csv is read so, lines 1-2 skipped, then a header:"
+    assert shown[0] == "first rows of a.csv as they are read (lines 1-2 skipped, then a header):"
     assert shown[1] == "  line 4: text 'river market remark 0 0', label 'neg'"
     assert len(shown) == 4
     assert f"data.skip_lines=2, inferred from the beginning of {path}" in caplog.text

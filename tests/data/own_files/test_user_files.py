@@ -43,7 +43,7 @@ def test_inferred_values_are_logged_and_can_be_overridden(
         "data.header=False",
         "data.text=[1]",
         "data.label=0",
-        "a.txt is read so, no line skipped, no header:",
+        "first rows of a.txt as they are read (no line skipped, no header):",
         "  line 1: text 'a bad film number 0 …', label 'neg'",
         "  line 3: text 'a good film number 2 …', label 'pos'",
         "found 2 classes in train: neg, pos",

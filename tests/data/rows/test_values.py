@@ -25,6 +25,9 @@ def values(labels: list[object], chunk: int = 7) -> np.ndarray:
     [0.0, *(1e9 + i for i in range(300))],  # one that is far off hides the rest from the standard deviation
     [1e-50, 2e-50, 3e-50],  # below the smallest float32
     ["1700000000", 1700000001],
+    [1_700_000_000_000_000_000 + i for i in range(9)],  # nanoseconds: float64 merges them, too
+    [2**53, 2**53 + 1],
+    [0.5, 2**53, 2**53 + 1],
 ])  # fmt: skip
 def test_numbers_that_float32_merges_are_refused(labels: list[object]) -> None:
     with pytest.raises(InputError, match=r"float32 can tell apart in a.csv, but it turns \d+ .* into \d+\. Subtract"):
@@ -41,6 +44,8 @@ def test_numbers_that_float32_merges_are_refused(labels: list[object]) -> None:
     [0.1 + 0.2, 0.3, 1.0, 2.0],  # differ by rounding alone
     [1.7e9, 1.7e9],
     [3.0],
+    [1e30, 2e30, -5e37],
+    [2**60, 2**61],
     ["0.5", 2],
 ])  # fmt: skip
 def test_numbers_that_float32_can_hold_are_rounded(labels: list[object]) -> None:

@@ -14,6 +14,7 @@ DAMAGED_WORDS = 0.5  # or this one, if the sequences are letters of one script: 
 OLDER = ["cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "koi8_r"]
 OLDER += ["cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "latin-1", "mac_roman", "cp850"]
 NAMED = 3  # the most encodings that a message suggests
+PLAUSIBLE = 0.6  # the least share of characters that can follow each other in a text
 CLOSE = 0.1  # how far below the best one
 SAMPLE = 1 << 16  # bytes
 AROUND = 24  # characters before and after a byte that a message quotes
@@ -77,7 +78,7 @@ def plausible_encodings(data: bytes, at: int) -> list[tuple[str, str]]:
     sample = data[start : at + SAMPLE]
     scores = {name: score for name in OLDER if (score := _likeness(sample, name))}
     best = max(scores.values(), default=(0.0, 0.0))
-    near = [name for name in scores if scores[name][0] >= best[0] - CLOSE]
+    near = [name for name in scores if scores[name][0] >= max(best[0] - CLOSE, PLAUSIBLE)]
     found: dict[str, str] = {}
     for name in sorted(near, key=lambda name: scores[name], reverse=True):
         quote = _quoted(data, at, name)

@@ -43,7 +43,7 @@ def open_parquet(path: Path, shown: str) -> Iterator[pq.ParquetFile]:
             yield file
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         _refuse_other_formats(path, shown)
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise InputError(f"{shown} is not a Parquet file, or a broken one: {reason}. Write it again") from None
 
 
@@ -53,6 +53,8 @@ def _refuse_other_formats(path: Path, shown: str) -> None:
         head = stream.read(HEAD)
         if not head.startswith(b"PAR1"):
             refuse_other_formats(head, shown, expected="Parquet")
+            if b"\0" not in head and head.strip():
+                raise InputError(f"{shown} is not a Parquet file, but text. Name it with the extension of its format")
 
 
 def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], shown: str, first: int) -> Table:
@@ -62,16 +64,21 @@ def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], show
 
 
 def plain_cells(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Returns the cells of a column; bytes that are UTF-8 become text, since Spark writes text without saying so."""
-    cells = column.to_pylist()
-    return [_decoded(cell) if isinstance(cell, bytes) else cell for cell in cells] if _is_binary(column) else cells
+    """Returns the cells of a column as one reads them elsewhere.
 
-
-def _is_binary(column: pa.Array | pa.ChunkedArray) -> bool:
+    Bytes that are UTF-8 become text, since Spark writes text without saying so. A float32 becomes the shortest number
+    that it can stand for, such as 0.1, not 0.10000000149011612.
+    """
     import pyarrow.types as kinds
 
-    kind = column.type.value_type if kinds.is_dictionary(column.type) else column.type
-    return any(is_kind(kind) for is_kind in (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary))
+    kind, cells = column.type, column.to_pylist()
+    kind = kind.value_type if kinds.is_dictionary(kind) else kind
+    if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
+        return [None if cell is None else _decoded(cell) for cell in cells]
+    if kinds.is_float16(kind) or kinds.is_float32(kind):
+        of_kind = kind.to_pandas_dtype()
+        return [None if cell is None else float(str(of_kind(cell))) for cell in cells]
+    return cells
 
 
 def _decoded(cell: bytes) -> str | bytes:

@@ -34,6 +34,7 @@ SIGNATURES = (
     (rb"\{\\rtf", "an RTF document", "Save it as plain text"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8[79]a", "an image", "Provide a text file"),
     (rb"version https://git-lfs\.github\.com/spec/", "a pointer of Git LFS, not the file", "Run git lfs pull"),
+    (rb"\s*<\?xml\b", "an XML file", "Write its rows as CSV"),
     (rb"(?i)\s*(<!doctype html|<html).*</?(head|body|title)\b", "a web page", "Download the file again"),
 )
 PATTERNS = [(re.compile(pattern, re.DOTALL), kind, cure) for pattern, kind, cure in SIGNATURES]

@@ -69,13 +69,13 @@ def number(text: str) -> float | None:
 def fold(name: str) -> Hashable:
     """Returns a form of a name that is equal for names that look the same.
 
-    These differ only in case, in spaces, in the form of Unicode (NFKC), in characters without a shape, such as U+200B,
-    or in how a number is written.
+    These differ only in case, in white space, in the form of Unicode (NFKC), in characters without a shape, such as
+    U+200B, or in how a number is written.
     """
     if (value := number(name)) is not None:
         return value
     plain = "".join(c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) != "Cf")
-    return " ".join(unicodedata.normalize("NFKC", plain.casefold()).split())
+    return "".join(unicodedata.normalize("NFKC", plain.casefold()).split())
 
 
 def _meanings(label: Any) -> set[tuple[str, Any]]:

@@ -12,7 +12,7 @@ import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from clsnorm.data.formats.encodings import refuse_byte
 from clsnorm.data.formats.signatures import HEAD, compression_of, refuse_other_formats
@@ -85,6 +85,8 @@ def open_lines(path: Path, encoding: str, shown: str, *, newline: str | None) ->
     except UnicodeDecodeError:
         _refuse_bytes(path, encoding, shown)
         raise
+    except UnicodeError as error:
+        refuse_undecodable(error, encoding, shown)
 
 
 def line_end(beginning: bytes | str) -> str:
@@ -119,6 +121,13 @@ def without_end(line: str) -> str:
 def refuse_empty(shown: str) -> None:
     """Raises InputError for an empty file."""
     raise InputError(f"Expected rows in {shown}, but the file is empty. Provide a file with at least one row")
+
+
+def refuse_undecodable(error: UnicodeError, encoding: str, shown: str) -> NoReturn:
+    """Raises InputError for a fault of a whole file, such as UTF-16 without a byte-order mark."""
+    raise InputError(
+        f"Cannot read {shown} as {encoding}: {error}. Set another encoding, such as {encoding}-le"
+    ) from None
 
 
 def _refuse_bytes(path: Path, encoding: str, shown: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clsnorm.data.formats.encodings import knows_encoding, refuse_byte
-from clsnorm.data.formats.text_lines import line_end, open_bytes, refuse_empty
+from clsnorm.data.formats.text_lines import line_end, open_bytes, refuse_empty, refuse_undecodable
 from clsnorm.errors import InputError
 
 PREFIX = 4 << 20  # bytes of each file, for the encoding
@@ -41,7 +41,10 @@ def first_lines(path: Path, encoding: str) -> tuple[str, bool]:
     beginning = prefix(path, str(path))
     if not knows_encoding(encoding):
         raise InputError(f"Expected a data.encoding that Python knows, but got {encoding!r}")
-    text = codecs.getincrementaldecoder(encoding)("replace").decode(beginning).lstrip("\ufeff")
+    try:
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(beginning).lstrip("\ufeff")
+    except UnicodeError as error:
+        refuse_undecodable(error, encoding, str(path))
     if len(beginning) < PREFIX and len(text) <= LINES:
         return text, True
     end = line_end(text)

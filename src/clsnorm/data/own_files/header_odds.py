@@ -85,7 +85,7 @@ def _by_values(first: str, cells: Sequence[str]) -> _Odds:
         return _above_codes(first, cells, shape)
     by_text = _above_texts(first, cells) if mean(map(_words, cells)) >= SENTENCE - 1 else _Odds()
     by_class = _above_classes(first, cells) if _repeats(cells) else _Odds()
-    return _Odds(by_class.seen, by_text.form, min(by_text.name, by_class.name))
+    return _Odds(by_class.seen, by_class.form + by_text.form, min(by_text.name, by_class.name))
 
 
 def _above_numbers(first: str, cells: Sequence[str]) -> _Odds:
@@ -106,7 +106,9 @@ def _above_codes(first: str, cells: Sequence[str], shape: str) -> _Odds:
 def _above_texts(first: str, cells: Sequence[str]) -> _Odds:
     words = _words(first)
     if is_number(first):
-        return _Odds(form=_share(cells, is_number), name=-1.0)
+        return _Odds(form=_share(cells, is_number), name=-1.0) if any(map(is_number, cells)) else _Odds(form=2 * RARE)
+    if first.endswith("?") and sum(cell.endswith("?") for cell in cells) < len(cells) / 10:
+        return _Odds(name=-2.0)  # a question of a survey
     if words >= SENTENCE or first.endswith((".", "!", "…")):
         return _Odds(name=-3.0)
     return _Odds(form=_share(cells, lambda cell: _words(cell) <= words))
@@ -115,7 +117,9 @@ def _above_texts(first: str, cells: Sequence[str]) -> _Odds:
 def _above_classes(first: str, cells: Sequence[str]) -> _Odds:
     once = sum(count == 1 for count in Counter(cells).values())
     seen = max(RARE, log10((once + 1) / (len(cells) + 1)))
-    return _Odds(seen=seen, name=-2.0 if first.lower() in MISSING else 0.0)
+    longer = all(_words(cell) == 1 for cell in cells) and _words(first) > 1
+    form = _share(cells, lambda cell: False) if longer else 0.0
+    return _Odds(seen, form, -2.0 if first.lower() in MISSING else 0.0)
 
 
 def _share(cells: Sequence[str], like: Callable[[str], bool]) -> float:

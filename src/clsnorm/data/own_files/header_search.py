@@ -15,6 +15,7 @@ from clsnorm.errors import InputError
 
 SAMPLE = 1000  # rows that a line is compared with
 FEW = 10  # rows from which a second header is looked for
+SECOND = 1.2  # powers of ten from which the line below the header may be a header, too
 SEARCHED = 20  # lines that may be above the header
 MARKS = ("#", "%", "//", ";", "--", "!")  # with which a comment may begin
 QUOTED = 60  # characters of a line in a message
@@ -54,10 +55,11 @@ class Search:
         """Returns where the rows begin; raises InputError if that is not sure."""
         width = regular_width([cells for _, cells in self.rows])
         at = self._header_at(width)
-        self._require_no_other_header(0 if at is None else at + 1)
+        if not self.fixed:
+            self._require_no_other_header(0 if at is None else at + 1, width)
+            self._require_no_comments(1 if at is None else at + 1, width)
         if at is not None:
             self._require_one(at, width)
-            self._require_no_more_comments(at)
             return RowStart(self._lines_above(at), header=True)
         if self.header is None and not self.lenient and self._odds(0, width) > -SURE:
             self._refuse_unsure()
@@ -89,9 +91,16 @@ class Search:
 
     def _is_header(self, at: int, width: int) -> bool:
         """Is this line likelier a header than a row, and no comment above the header?"""
-        if at >= len(self.rows) or not self._fits(at, width) or self._odds(at, width) < SURE:
+        if not self._fits(at, width) or self._odds(at, width) < SURE:
             return False
-        return not (self.rows[at][1][0].lstrip().startswith(MARKS) and self._is_header(at + 1, width))
+        if not self._is_marked(at):
+            return True
+        following = range(at + 1, min(at + SEARCHED, len(self.rows)))
+        plain = next((line for line in following if self._fits(line, width) and not self._is_marked(line)), None)
+        return plain is None or not self._is_header(plain, width)
+
+    def _is_marked(self, at: int) -> bool:
+        return self.rows[at][1][0].lstrip().startswith(MARKS)
 
     def _odds(self, at: int, width: int) -> float:
         """Returns log10 of how much likelier a row is a header than a row like the others below."""
@@ -105,39 +114,55 @@ class Search:
         cells = self.rows[at][1]
         if not self._fits(at, width) or (width > 1 and not any(cells[1:])):
             return True
-        return cells[0].lstrip().startswith(MARKS) and self._odds(at, width) > -SURE
+        return self._is_marked(at) and self._odds(at, width) > -SURE
 
     def _require_one(self, at: int, width: int) -> None:
         """Raises InputError if the line below the header looks like a header, too."""
         if self.fixed or self.lenient or len(self.rows) < at + FEW:
             return
         same = list(map(cleaned, self.rows[at][1])) == list(map(cleaned, self.rows[at + 1][1]))
-        if not same and self._is_header(at + 1, width):
+        if not same and self._fits(at + 1, width) and self._odds(at + 1, width) >= SECOND:
             self._refuse_several(at + 1, at)
 
-    def _require_no_more_comments(self, at: int) -> None:
-        """Raises InputError if lines above the header are comments, and lines below begin like them."""
-        above = [cells[0].lstrip() for _, cells in self.rows[:at]]
-        for mark in MARKS:
-            below = [line for line, cells in self.rows[at + 1 :] if cells[0].lstrip().startswith(mark)]
-            if below and any(text.startswith(mark) for text in above):
+    def _require_no_comments(self, start: int, width: int) -> None:
+        """Raises InputError if a line within the rows may be a comment: it begins so, and is no likely row."""
+        above = {self.rows[at][1][0].lstrip()[:1] for at in range(start) if self._is_marked(at)}
+        marked = [at for at in range(start, len(self.rows)) if self._is_marked(at)][:SEARCHED]
+        for at in marked:
+            cells = self.rows[at][1]
+            if cells[0].lstrip()[:1] in above or (self._fits(at, width) and self._among(at, width) > -SURE):
+                mark = next(mark for mark in MARKS if cells[0].lstrip().startswith(mark))
                 raise InputError(
-                    f"Cannot tell whether lines of {self.shown} that begin with {mark} are comments: line "
-                    f"{self.rows[0][0]} seems to be one, and line {below[0]} may be one or a row. Set "
-                    f"data.comment={mark!r} to skip them all, or data.skip_lines={self._lines_above(at)} to skip only "
-                    "those above the header"
-                )
-
-    def _require_no_other_header(self, start: int) -> None:
-        """Raises InputError if a line within the rows holds usual names of columns, and nothing else."""
-        for at in range(start, 0 if self.fixed else len(self.rows)):
-            names = [cleaned(cell).lower() for cell in self.rows[at][1] if cell]
-            if len(names) > 1 and all(map(is_known, names)) and {*LABELS} & {*names}:
-                raise InputError(
-                    f"Expected one header in {self.shown}, at its start, but line {self.rows[at][0]} "
-                    f"({self._quote(at)}) looks like one. Delete this line, or set "
+                    f"Cannot tell whether line {self.rows[at][0]} of {self.shown} ({self._quote(at)}) is a comment or "
+                    f"a row. Set data.comment={mark!r} to skip all lines that begin so, or "
                     f"data.skip_lines={self._lines_above(max(start - 1, 0))} if it is a row"
                 )
+
+    def _among(self, at: int, width: int) -> float:
+        """Returns `_odds` of a row among all others that are no comments."""
+        others = [cells[:width] for line, (_, cells) in enumerate(self.rows[:SAMPLE]) if not self._is_marked(line)]
+        return header_odds(self.rows[at][1][:width], [cells for cells in others if len(cells) == width])
+
+    def _require_no_other_header(self, start: int, width: int) -> None:
+        """Raises InputError if a line within the rows holds usual names of columns, and nothing else."""
+        for at in range(start, len(self.rows)):
+            names = self._names(at)
+            if len(names) > 1 and all(map(is_known, names)) and {*LABELS} & {*names}:
+                line, above = self.rows[at][0], self._lines_above(max(start - 1, 0))
+                other = at <= SEARCHED and self._names(at) != self._names(max(start - 1, 0))
+                skip = f", or data.skip_lines={line - 1} to skip what is above it" if other else ""
+                if at == 0 and not self._fits(at, width):
+                    raise InputError(
+                        f"Line {line} of {self.shown} ({self._quote(at)}) has {len(names)} names of columns, but most "
+                        f"rows have {width} cells. Correct them, or set data.delimiter and data.quoting"
+                    )
+                raise InputError(
+                    f"Expected one header in {self.shown}, at its start, but line {line} ({self._quote(at)}) looks "
+                    f"like one. Delete this line, or set data.skip_lines={above} if it is a row{skip}"
+                )
+
+    def _names(self, at: int) -> list[str]:
+        return [cleaned(cell).lower() for cell in self.rows[at][1] if cell]
 
     def _require_row(self, width: int) -> None:
         """Raises InputError if the first line cannot be a row: a title, or other cells than the rows have."""

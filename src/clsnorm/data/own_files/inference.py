@@ -75,6 +75,7 @@ def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -
             the first row is.
     """
     text, whole = first_lines(path, encoding)
+    _refuse_json(text, path)
     skipped, delimiter = separator_line(text, given)
     base = Delimited(header=False, encoding=encoding, skip_lines=skipped, comment=given.comment)
     marks = delimiter or PREFERRED[kind]
@@ -90,6 +91,16 @@ def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -
     ).start()
     reader = dataclasses.replace(best.reader, header=start.header, skip_lines=start.skip_lines)
     return Preview(reader, _columns([row for row in best.rows if row[0] > start.skip_lines], header=start.header))
+
+
+def _refuse_json(text: str, path: Path) -> None:
+    """Raises InputError if a table's first line is JSON."""
+    first = text.lstrip().partition("\n")[0].strip()
+    lines = parse_objects([(1, first)], Faults("", "line"))
+    if lines or first in ("[", "{") or first.startswith(('[{"', '{"')):
+        raise InputError(
+            f"Expected cells in {path}, but it begins as JSON does. Write an object per line and name it .jsonl"
+        )
 
 
 def separator_line(text: str, given: CellOptions) -> tuple[int, str | None]:

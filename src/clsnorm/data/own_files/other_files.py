@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from clsnorm.data.formats.delimited import Delimited
+from clsnorm.data.formats.delimited import Delimited, Row
 from clsnorm.data.formats.reader import Column
 from clsnorm.data.formats.table_header import cleaned
 from clsnorm.data.own_files.cell_layout import rows_of
 from clsnorm.data.own_files.file_start import first_lines
-from clsnorm.data.own_files.header_search import Search
+from clsnorm.data.own_files.header_odds import SURE, header_odds
+from clsnorm.data.own_files.header_search import SAMPLE, Search
 from clsnorm.data.own_files.inference import CellOptions, separator_line
 from clsnorm.errors import InputError
 
@@ -38,18 +39,26 @@ def require_same_start(
         found = _start(path, reader, numbers, given)
         if found is not None and found != expected:
             raise InputError(
-                f"Expected all files to begin alike, but {first} has {expected}, and {path} has {found}. Write them in "
-                "one layout"
+                f"Expected all files to begin the same way, but {first} has {expected}, and {path} has {found}. Write "
+                "them in one layout"
             )
+
+
+def _is_row(cells: list[str], rows: Sequence[Row]) -> bool:
+    return header_odds(cells, [other for _, other in rows[:SAMPLE] if len(other) == len(cells)]) <= -SURE
 
 
 def _start(path: Path, reader: Delimited, numbers: Iterable[int], given: CellOptions) -> str | None:
     """Returns how a file begins, in words; None if it has no rows for this reader."""
     text, whole = first_lines(path, reader.encoding)
     skipped, _ = separator_line(text, given)
-    rows, _ = rows_of(dataclasses.replace(reader, header=False, skip_lines=skipped), text, whole=whole)
+    everything, _ = rows_of(dataclasses.replace(reader, header=False, skip_lines=0), text, whole=whole)
+    rows = [row for row in everything if row[0] > skipped]
     if not rows:
         return None
+    above = everything[: len(everything) - len(rows)]
+    if given.skip_lines and any(len(cells) == len(rows[0][1]) and _is_row(cells, rows) for _, cells in above):
+        return f"a row in the {skipped} lines that data.skip_lines skips"
     start = Search(
         rows=rows,
         shown=str(path),

@@ -148,7 +148,7 @@ def _log_rows(path: Path, reader: Reader, source: FilesSource) -> None:
     if table is None:
         return
     rows = source.table(table)
-    logger.info("%s is read so%s:", path.name, _described(reader))
+    logger.info("first rows of %s as they are read%s:", path.name, _described(reader))
     for line, *texts, label in list(zip(rows.lines, *rows.texts, rows.labels, strict=True))[:PREVIEWED]:
         logger.info("  %s %d: text %s, label %s", rows.unit, line, " and ".join(map(_short, texts)), _short(label))
 
@@ -157,7 +157,7 @@ def _described(reader: Reader) -> str:
     if not isinstance(reader, Delimited):
         return ""
     skipped = {0: "no line skipped", 1: "line 1 skipped"}.get(reader.skip_lines, f"lines 1-{reader.skip_lines} skipped")
-    return f", {skipped}, {'then a header' if reader.header else 'no header'}"
+    return f" ({skipped}, {'then a header' if reader.header else 'no header'})"
 
 
 def _short(cell: Any) -> str:

@@ -11,6 +11,7 @@ from clsnorm.data.rows.labels import Coder
 from clsnorm.errors import InputError
 
 SMALL = 1e-3  # share of the spread that rounding errors may have: a correlation then changes by less than 1e-6
+WHOLE = 2.0**53  # float64 holds all whole numbers below
 
 
 class Values(Coder):
@@ -25,13 +26,16 @@ class Values(Coder):
     def __init__(self) -> None:
         super().__init__()
         self._numbers: list[np.ndarray] = []  # float64
+        self._large: set[str] = set()  # those that float64 may merge, too
 
     def finish(self) -> None:
         super().finish()
         exact = np.concatenate(self._numbers) if self._numbers else np.zeros(1)
         rounded = exact.astype(np.float32).astype(np.float64)
-        if not _faithful(exact, rounded):
-            before, after = len(np.unique(exact)), len(np.unique(rounded))
+        merged = len(self._large) > np.count_nonzero(np.abs(np.unique(exact)) >= WHOLE)
+        if merged or not _faithful(exact, rounded):
+            small = np.count_nonzero(np.abs(np.unique(exact)) < WHOLE)
+            before, after = small + len(self._large), len(np.unique(rounded))
             raise InputError(
                 f"Expected numbers that float32 can tell apart in {names_of(self._files)}, but it turns {before} "
                 f"different ones from {float(exact.min())!r} to {float(exact.max())!r} into {after}. Subtract a "
@@ -40,7 +44,8 @@ class Values(Coder):
 
     def _refuse_faults(self) -> None:
         self._faults.refuse(
-            "Expected a finite number to predict in each row", "Fix these rows, or set data.task=classification"
+            "Expected a finite number to predict in each row",
+            "Fix these rows, leave them out (data.drop_labels, if data=files), or set data.task=classification",
         )
 
     def _encode(self, table: Table, faults: Faults) -> np.ndarray:
@@ -50,6 +55,7 @@ class Values(Coder):
         for row in np.flatnonzero(~np.isfinite(values)):  # float32 overflow included
             faults.add(table.lines[row], f"{table.labels[row]!r}")
         self._numbers.append(numbers)
+        self._large |= {spell(table.labels[row]) for row in np.flatnonzero(np.abs(numbers) >= WHOLE)}
         return values
 
 
