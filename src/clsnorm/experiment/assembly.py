@@ -65,7 +65,14 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
 
 def _build_callbacks(config: dict[str, Any]) -> dict[str, pl.Callback]:
     nodes = nodes_of(config, "callbacks")
-    return {place.partition(".")[2]: instantiate(node, place) for place, node in nodes.items()}
+    callbacks: dict[str, pl.Callback] = {}
+    owners: dict[str, str] = {}  # of the states in a resume point, by key
+    for place, node in nodes.items():
+        callback = callbacks[place.partition(".")[2]] = instantiate(node, place)
+        has_state = type(callback).state_dict is not pl.Callback.state_dict
+        if has_state and (other := owners.setdefault(callback.state_key, place)) != place:
+            raise InputError(f"Expected one {type(callback).__name__}, but got `{other}` and `{place}`. Leave out one")
+    return callbacks
 
 
 def _check_monitors(callbacks: dict[str, pl.Callback], data: DataModule) -> None:
