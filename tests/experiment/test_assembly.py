@@ -69,7 +69,7 @@ def without_cls(tokenizer: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(enlarged, "1 tokens beyond them, such as 'zzremark'"), (without_cls, "turns 'a' into 'a'")],
+    [(enlarged, "1 token beyond them, such as 'zzremark'"), (without_cls, "turns 'a' into 'a'")],
 )
 def test_a_wrong_tokenizer_is_refused_before_the_weights_are_loaded(
     train: Train, tiny_bert: Path, workspace: Path, change: Callable[[Any], Any], message: str

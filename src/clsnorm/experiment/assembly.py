@@ -34,6 +34,7 @@ class Experiment:
     trainer: pl.Trainer
     observers: dict[str, Observer]
     records: RunRecords
+    loggers: dict[str, Logger]
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
@@ -59,7 +60,7 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     records.events.loggers = [*loggers.values()]
     all_callbacks = [*callbacks.values(), *records.callbacks]
     trainer = _build_trainer(config, folder, loggers=[records.metrics_csv, *loggers.values()], callbacks=all_callbacks)
-    return Experiment(config, folder, data, module, trainer, observers, records)
+    return Experiment(config, folder, data, module, trainer, observers, records, loggers)
 
 
 def _build_callbacks(config: dict[str, Any]) -> dict[str, pl.Callback]:
