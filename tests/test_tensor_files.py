@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from clsnorm.errors import DamagedFileError, DiskError
 from clsnorm.seals import seal
-from clsnorm.tensor_files import HashedFile, load_tensors, save_tensors, write_tensors
+from clsnorm.tensor_files import HashedFile, load_tensors, save_array, save_tensors, write_tensors
 
 STATE = {"weights": torch.arange(100_000.0), "step": 3, "nested": {"a": [1, 2]}}
 
@@ -83,3 +84,17 @@ def test_what_is_not_such_a_file_is_named_with_the_advice(tmp_path: Path, kind: 
         with pytest.raises(DamagedFileError, match=r"x\.ckpt is damaged: .+\. Train again$"):
             load_tensors(path, "Train again", mmap=mmap)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(6).reshape(2, 3).T, np.zeros(0), np.float32(3), np.ones(300_000, bool), np.array(["ä"])]
+)
+def test_an_array_is_written_as_numpy_does(tmp_path: Path, array: np.ndarray) -> None:
+    save_array(tmp_path / "x.npy", array)
+    np.save(tmp_path / "y.npy", array)
+    assert (tmp_path / "x.npy").read_bytes() == (tmp_path / "y.npy").read_bytes()
+
+
+def test_a_small_array_on_a_full_disk_is_an_error() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        save_array(Path("/dev/full"), np.arange(3))

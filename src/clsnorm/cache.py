@@ -21,7 +21,8 @@ from clsnorm.seals import read_json
 RECORD = "record.json"
 DRAFT = "draft-"
 UNWRITABLE = {
-    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS,
+    errno.EACCES, errno.EDQUOT, errno.EEXIST, errno.EFBIG, errno.EIO, errno.EISDIR, errno.ENOENT, errno.ENOSPC,
+    errno.ENOTDIR, errno.EPERM, errno.EROFS, errno.ESTALE,
 }  # fmt: skip
 
 
@@ -89,13 +90,16 @@ class Cache:
 
     @contextlib.contextmanager
     def _refusing(self) -> Iterator[None]:
-        """Turns errors of a disk that cannot be written into an InputError; others are not about the cache."""
+        """Turns errors of the disk into an InputError: of the cache, or of a file that is read to fill it."""
         try:
             yield
         except OSError as error:
             if error.errno not in UNWRITABLE:
                 raise
+            place = self.folder if error.filename is None else Path(os.fsdecode(error.filename))
             reason = os.strerror(error.errno)
+            if not (place.is_relative_to(self.folder) or self.folder.is_relative_to(place)):
+                raise InputError(f"Cannot read {place}: {reason}") from None
             raise InputError(f"Cannot write to the cache {self.folder}: {reason}. Set paths.cache") from None
 
     def _remove_abandoned(self) -> None:

@@ -1,4 +1,4 @@
-"""Files of tensors (``torch.save``): sealed while they are written, verified before they are read."""
+"""Files of tensors (``torch.save``): sealed while they are written, verified before they are read; files of arrays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 
 from clsnorm.errors import DamagedFileError
@@ -96,3 +97,23 @@ def load_tensors(path: Path, advice: str = "", *, mmap: bool = False) -> Any:
     except Exception:  # torch's reader raises nearly any on bytes that are no such file
         reason = "it is not a file of tensors and plain values that torch.load reads with weights_only=True"
         raise DamagedFileError.of(path, reason, advice) from None
+
+
+class _ByteWriter:
+    """A file of which NumPy uses nothing but ``write``."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.write = file.write
+
+
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Writes an ``.npy`` file, the same as ``numpy.save``, but reports a full disk.
+
+    NumPy writes to a real file through a buffer of the C library and ignores its errors: a small array could be cut
+    without a word.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    with path.open("wb") as file:
+        np.save(_ByteWriter(file), np.asanyarray(array))

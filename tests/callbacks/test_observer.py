@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from pytorch_lightning.trainer import call
+from scripted_fit import At, fit, outputs
 
 from clsnorm.callbacks import Observer, Progress
 from clsnorm.experiment import assembly
@@ -113,3 +114,13 @@ def test_the_progress_bar_shows_no_version(monkeypatch: pytest.MonkeyPatch) -> N
     items = {"v_num": 0, "train/loss": 0.5}
     monkeypatch.setattr(TQDMProgressBar, "get_metrics", lambda self, trainer, module: items)
     assert Progress(refresh_rate=1).get_metrics(None, None) == {"train/loss": 0.5}  # type: ignore[arg-type]
+
+
+def test_an_error_is_not_printed_behind_the_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    def crash(trainer: object) -> None:
+        raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fit([outputs()] * 3, Progress(refresh_rate=1), At(1, crash), enable_progress_bar=True)
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).endswith("\n")

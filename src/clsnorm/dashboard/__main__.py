@@ -8,12 +8,12 @@ from pathlib import Path
 
 from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
-from clsnorm.errors import InputError
+from clsnorm.errors import DiskError, InputError
 from clsnorm.run_folder import RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0, or 2 after printing a user's mistake in one line."""
+    """Returns the exit status: 0, or after one line, 1 if a page cannot be written and 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="python -m clsnorm.dashboard", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="save the layout as a W&B workspace instead")
@@ -27,6 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except DiskError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

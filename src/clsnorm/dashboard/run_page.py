@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from clsnorm.dashboard.curves import Series, draw
 from clsnorm.dashboard.layout import sections_for
 from clsnorm.pages.rendering import write_html
 from clsnorm.run_folder import RunFolder
-from clsnorm.run_folder.results import SHOWN
+from clsnorm.run_folder.results import SHOWN, require
 
 TEMPLATE = "dashboard/templates/run.html.jinja"
 
@@ -18,13 +19,16 @@ TEMPLATE = "dashboard/templates/run.html.jinja"
 def write_page(folder: Path) -> Path:
     """Writes ``dashboard.html`` into a run's folder and returns its path.
 
+    The page of a folder that cannot be written goes into the working directory, named after the folder.
+
     Raises:
         InputError: If the folder holds no finished run, or a file that is damaged or not of a run.
     """
     run = RunFolder(folder)
-    results, series, events = run.require_results(SHOWN), run.read_series(), run.read_events()
+    results, series, events = run.require_results(), run.read_series(), run.read_events()
+    require(results, run.results, SHOWN)
     return write_html(
-        folder / "dashboard.html",
+        folder / "dashboard.html" if os.access(folder, os.W_OK) else Path(f"{folder.resolve().name}.html"),
         TEMPLATE,
         title=f"{results['normalizer']} on {results['data']}",
         subtitle=f"{results['model']}, seed {results['seed']}, {results['steps']} steps",

@@ -14,7 +14,7 @@ from clsnorm.config import check_parts, prepare
 from clsnorm.launch.devices import count_processes, require_precision
 from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
-from clsnorm.run_folder.results import SHOWN
+from clsnorm.run_folder.results import REUSED
 
 # Returned for an undefined score, by mode: a sweeper can rank it, and many cannot take None or NaN.
 WORST = {"max": -math.inf, "min": math.inf}
@@ -51,7 +51,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
     with folder.claim(config) as finished:
         if finished is not None:
-            folder.require_results(SHOWN)
+            folder.require_results(REUSED)
             from clsnorm.experiment.reuse import log_finished
 
             log_finished(finished, config, folder)
@@ -60,7 +60,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
             check_parts(config)
             require_precision(config["trainer"], prefix="trainer.")
             _execute_or_launch(config, folder, processes)
-        return folder.require_results(SHOWN)
+        return folder.require_results(REUSED)
 
 
 def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clsnorm.errors import DamagedFileError, require_whole
 from clsnorm.experiment.assembly import build_classifier
 from clsnorm.run_folder import RunFolder
-from clsnorm.run_folder.results import SHOWN
+from clsnorm.run_folder.results import LOADED
 from clsnorm.tensor_files import load_tensors
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         InputError: If ``folder`` holds no finished run, or a damaged file.
     """
     run = RunFolder(Path(folder))
-    results = run.require_results(SHOWN)
+    results = run.require_results(LOADED)
     config = run.require_config()
     for name in SEEDS:
         require_whole(f"seeds.{name}", config["seeds"].get(name), least=0, most=2**32 - 1, advice=f"See {run.config}")

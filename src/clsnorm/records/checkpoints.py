@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
 from clsnorm.errors import DamagedFileError
-from clsnorm.files import put_in_place, require_held, sync
+from clsnorm.files import put_in_place, sync, writing
 from clsnorm.lightning_internals import ends_step, is_ending, validation_is_due
 from clsnorm.tensor_files import load_tensors
 
@@ -201,8 +201,8 @@ def save_atomically(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> N
 
 
 def _save_draft(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
-    require_held(path)
-    trainer.save_checkpoint(_draft(path), weights_only=weights_only)
+    with writing(path):
+        trainer.save_checkpoint(_draft(path), weights_only=weights_only)
 
 
 def _draft(path: Path) -> Path:

@@ -72,6 +72,9 @@ class Claim:
         if results is None:
             self._folder.error.unlink(missing_ok=True)
             stored_config.write_config(self._folder.config, config)
+        else:
+            stored_config.repair(self._folder.config, config)
+            self._folder.last.unlink(missing_ok=True)  # of a run that was killed after it had written its results
         return results
 
     def _drop_results_of_interrupted(self) -> None:

@@ -35,9 +35,11 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "collapsed": bool,
 }
 SHOWN = (  # without these a finished run cannot be shown
-    "status", "data", "normalizer", "model", "seed", "monitor", "num_outputs", "train_examples", "selected_step",
-    "steps", "examples_per_second", "source", "commit", "metrics", "majority", "collapsed",
+    "status", "data", "normalizer", "model", "seed", "monitor", "train_examples", "selected_step", "steps",
+    "examples_per_second", "metrics", "majority", "collapsed",
 )  # fmt: skip
+REUSED = (*SHOWN, "source", "commit")
+LOADED = (*SHOWN, "num_outputs")
 LOST = "Delete it, and the same command trains the run again from the start"
 
 

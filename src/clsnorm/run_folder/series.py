@@ -100,8 +100,10 @@ def keep_until(path: Path, step: int) -> None:
     try:
         found = _read(path)
     except DamagedFileError as error:
-        log.warning("%s: it is replaced, what the run logged before step %d is lost", error, step)
+        log.warning("%s", error)
         found = CsvFile()
+    if step and not found.columns:
+        log.warning("%s is replaced: what the run logged before step %d is lost", path, step)
     if found.faults:
         log.warning("%s: dropped damaged rows: %s", path, "; ".join(found.faults[:5]))
     rows = [row for row in found.rows if int(row[STEP]) < step]

@@ -47,7 +47,9 @@ def _refuse_aliases(path: Path) -> None:
 
 def require_parts(config: Mapping[str, Any], path: Path) -> None:
     """Raises DamagedFileError if a part of a run is missing from the configuration read from ``path``."""
-    if wrong := [part for part in PARTS if not isinstance(config.get(part), Mapping)]:
+    wrong = [part for part in PARTS if not isinstance(config.get(part), Mapping)]
+    wrong += [] if "choices" in wrong or _names_choices(config) else ["choices.data or choices.model"]
+    if wrong:
         raise DamagedFileError.of(path, f"it lacks {', '.join(wrong)}", CURE)
 
 
@@ -56,6 +58,23 @@ def write_config(path: Path, config: Mapping[str, Any]) -> None:
     from omegaconf import OmegaConf
 
     write_text(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+
+
+def repair(path: Path, config: Mapping[str, Any]) -> None:
+    """Writes the configuration again if the file of this very configuration was cut; an edited one stays."""
+    try:
+        stored = read_config(path)
+        whole = {HASH, *PARTS} & set(config) <= set(stored) and _names_choices(stored)
+    except DamagedFileError:
+        whole = False
+    if not whole:
+        write_config(path, config)
+
+
+def _names_choices(config: Mapping[str, Any]) -> bool:
+    """Whether the last part of a file is there, which any cut would shorten."""
+    choices = config.get("choices", {"data": "", "model": ""})
+    return isinstance(choices, Mapping) and {"data", "model"} <= set(choices)
 
 
 def require_same(path: Path, config: Mapping[str, Any], proofs_of: Callable[[], list[str | None]]) -> None:

@@ -19,6 +19,7 @@ from clsnorm.data.rows.texts import Texts, hashes, near_form
 from clsnorm.data.rows.values import Values
 from clsnorm.data.sources.source import Source
 from clsnorm.errors import InputError
+from clsnorm.tensor_files import save_array
 
 
 def store(
@@ -162,4 +163,4 @@ class _Writer(contextlib.ExitStack):
             self._save(name, np.concatenate(self._columns.pop(name)))
 
     def _save(self, name: str, column: np.ndarray) -> None:
-        np.save(self._folder / f"{self._split}.{name}.npy", column)
+        save_array(self._folder / f"{self._split}.{name}.npy", column)

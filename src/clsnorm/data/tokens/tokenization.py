@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clsnorm.tensor_files import save_array
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -130,10 +132,10 @@ def write(
             segment_ids.write(_segments(encodings, tokenizer).tobytes())
             lengths.append(np.array([len(encoding) for encoding in encodings]))
             truncated.append(np.array([bool(encoding.overflowing) for encoding in encodings]))
-    np.save(folder / "offsets.npy", np.cumsum(np.concatenate(lengths)))
-    np.save(folder / "truncated.npy", np.concatenate(truncated))
-    np.save(folder / "labels.npy", labels)
-    np.save(folder / "example_ids.npy", example_ids)
+    save_array(folder / "offsets.npy", np.cumsum(np.concatenate(lengths)))
+    save_array(folder / "truncated.npy", np.concatenate(truncated))
+    save_array(folder / "labels.npy", labels)
+    save_array(folder / "example_ids.npy", example_ids)
 
 
 def truncation_rule(*, pairs: bool) -> str:
