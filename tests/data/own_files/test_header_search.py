@@ -10,6 +10,7 @@ from clsnorm.data.own_files.header_search import RowStart, Search, regular_width
 from clsnorm.errors import InputError
 
 BODY = [f"river market remark {at},{'pos' if at % 2 else 'neg'}" for at in range(40)]
+CODED = [f"river market remark {at},{at % 2}" for at in range(40)]
 RARE = "the only one of its kind,rare"
 
 
@@ -79,6 +80,8 @@ def test_the_start(above: list[str], options: dict[str, Any], expected: RowStart
             r"Line 1 of a.csv \('a title'\) is no row like the others.*skip_lines=1",
         ),
         (["a title,", *BODY], {"header": False}, "Line 1 of a.csv .*set data.skip_lines=1"),
+        (["# a note, 2024", *CODED], {}, "Line 1 of a.csv .*set data.skip_lines=1"),
+        (["# a note of some words,7", *CODED], {"header": False}, "Line 1 of a.csv .*set data.skip_lines=1"),
         (["# a note, 2024", *BODY], {"header": False}, "Line 1 of a.csv .*set data.skip_lines=1"),
         (
             ["# a note", "text,label", *BODY, "# a note,b"],

@@ -115,7 +115,12 @@ class Search:
         cells = self.rows[at][1]
         if not self._fits(at, width) or (width > 1 and not any(cells[1:])):
             return True
-        return self._is_marked(at) and self._odds(at, width) > -SURE
+        return self._is_marked(at) and not self._has_known_value(at, width)
+
+    def _has_known_value(self, at: int, width: int) -> bool:
+        """Does a cell other than the first occur further down, as a class does?"""
+        below = [cells for _, cells in self.rows[at + 1 : at + 1 + SAMPLE] if len(cells) >= width]
+        return any(cells[place] == self.rows[at][1][place] != "" for cells in below for place in range(1, width))
 
     def _require_one(self, at: int | None, width: int) -> None:
         """Raises InputError if the line below the header looks like a header, too."""
