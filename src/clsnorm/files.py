@@ -174,12 +174,17 @@ def append(path: Path, text: str) -> int:
     return start
 
 
+def is_draft(path: Path) -> bool:
+    """Is this a file that `replacing` was writing?"""
+    return _ABANDONED.fullmatch(path.name) is not None
+
+
 def remove_drafts(folder: Path) -> None:
     """Removes drafts of killed writers in ``folder`` and below, hidden folders aside; call it while nobody writes."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in filter(_ABANDONED.fullmatch, names):
-            Path(place, name).unlink(missing_ok=True)
+        for path in filter(is_draft, (Path(place, name) for name in names)):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -39,7 +39,8 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
         close_loggers(experiment.trainer.loggers, results)
         if distributed.rank() == 0:
             write_sealed(folder.results, results)
-            folder.last.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the run is complete; the same command would try again
+                folder.last.unlink(missing_ok=True)
     except BaseException as error:
         reported = disk_error(error, folder.path) or error
         folder.record_error(reported, parent_reports=distributed.is_active())

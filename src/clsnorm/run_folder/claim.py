@@ -59,9 +59,10 @@ class Claim:
 
     def _remove_drafts(self) -> None:
         """Removes what a killed run was writing."""
-        remove_drafts(self._path)
-        for path in (self._folder.last, self._folder.selected):
-            path.with_name(f".{path.name}").unlink(missing_ok=True)
+        with writing(self._path):
+            remove_drafts(self._path)
+            for path in self._folder.checkpoint_drafts():
+                path.unlink(missing_ok=True)
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
         self._check_same_config(config)
@@ -70,11 +71,13 @@ class Claim:
         self._drop_results_of_interrupted()
         results = self._folder.read_results()
         if results is None:
-            self._folder.error.unlink(missing_ok=True)
+            with writing(self._folder.error):
+                self._folder.error.unlink(missing_ok=True)
             stored_config.write_config(self._folder.config, config)
         else:
             stored_config.repair(self._folder.config, config)
-            self._folder.last.unlink(missing_ok=True)  # of a run that was killed after it had written its results
+            with contextlib.suppress(OSError):  # of a run that was killed after it had written its results
+                self._folder.last.unlink(missing_ok=True)
         return results
 
     def _drop_results_of_interrupted(self) -> None:
