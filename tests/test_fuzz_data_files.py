@@ -31,13 +31,11 @@ def corpus() -> Counts:
     return fuzz(range(400), seed=17)
 
 
-def test_well_formed_files_are_read_as_other_libraries_read_them(corpus: Counts) -> None:
-    for kind in (WELL_FORMED, STATED):
-        outcomes = corpus.outcomes[kind, GIVEN]
-        assert outcomes["equal"] > 10
-        assert not [name for name in WRONG if outcomes[name]], corpus.faults
-    assert total(corpus)["traceback"] == total(corpus)["hang"] == 0, corpus.faults
+def test_files_are_read_as_other_libraries_read_them_or_refused(corpus: Counts) -> None:
+    assert corpus.faults == {}
     assert total(corpus).total() == 400
+    for kind in (WELL_FORMED, STATED):
+        assert corpus.outcomes[kind, GIVEN]["equal"] > 10
     assert corpus.reasons.total() == total(corpus)["refused"]
 
 

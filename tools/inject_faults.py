@@ -2,7 +2,7 @@
 
 python tools/inject_faults.py enumerate run --modes kill,enospc,eio,truncate   # first, middle and last of each file
 python tools/inject_faults.py enumerate sweep --all --jobs 4                   # every single one
-python tools/inject_faults.py one run --mode enospc --number 93                # one of them, with all that it says
+python tools/inject_faults.py one run --mode enospc --number 9300001                # one of them, with all that it says
 python tools/inject_faults.py night --kills 500 --processes 1,2                # SIGKILL at random moments
 
 What must hold: the second command ends as if nothing had happened, or one line says what to do. docs/reliability.md.
@@ -45,8 +45,8 @@ def enumerate_faults(options: argparse.Namespace, folder: Path) -> int:
     benches = prepare(options.command, folder, options.jobs, options.overrides)
     started = time.monotonic()
     points = benches[0].learn()
-    only = options.only.split(",") if options.only else []
-    chosen = campaign.tasks(points, options.modes.split(","), options.by, only)
+    only, operations = (text.split(",") if text else [] for text in (options.only, options.operations))
+    chosen = campaign.tasks(points, options.modes.split(","), options.by, only, operations)
     tried = {point.operation.number for point, _ in chosen}
     print(f"{options.command}: {len(points)} operations, {len(tried)} of them tried, {len(chosen)} faults", flush=True)
 
@@ -104,6 +104,7 @@ def main() -> int:
     listed.add_argument("--by", choices=["kind", "file", "operation"], default="file", help="see thin() in points.py")
     listed.add_argument("--all", dest="by", action="store_const", const="operation", help="the same as --by operation")
     listed.add_argument("--only", help="kinds of files, such as last.ckpt,lock")
+    listed.add_argument("--operations", help="kinds of operations, such as write,rename")
     listed.add_argument("--jobs", type=int, default=os.cpu_count())
     listed.add_argument("--json", type=Path, help="also write all trials to this file")
     single = commands.add_parser("one", help="inject one fault and show what happens")

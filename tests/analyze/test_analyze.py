@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import kills
 import numpy as np
 import pytest
 import runs
@@ -22,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from clsnorm.analyze import collect
 from clsnorm.analyze import entry as analyze
 from clsnorm.analyze.analysis import execute
+from clsnorm.analyze.joint_page import update_joint_page
 from clsnorm.analyze.snapshots import read_snapshots
 from clsnorm.command.status import REFUSED
 from clsnorm.config import names
@@ -164,6 +166,48 @@ def test_finished_snapshots_give_the_same_numbers_to_the_bit(
     monkeypatch.setattr(collect, "places", None)  # no second pass
     analyzed()
     assert [(whole.folder / name).read_bytes() for name in names] == texts
+
+
+def run_or_show(config: dict[str, Any], folder: Path) -> None:
+    analyze._analyze_or_launch(config, folder, 1)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """All files but what differs between two equal analyses."""
+    skipped = ("config.yaml", ".lock", ".workers.lock")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in skipped
+    }
+
+
+def test_an_analysis_killed_after_any_write_ends_complete(
+    analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, workspace: Path
+) -> None:
+    """One life after the other, each killed after a later write: the same files as of an analysis that was not."""
+    monkeypatch.setattr(collect, "SAVE_EVERY", -1.0)
+    whole = analyzed("data.eval_batch_size=64", folder="whole/unit")
+    folder = workspace / "killed/unit"
+    last_figure = max((whole.folder.parent / "figures").glob("*.csv"), key=lambda path: path.stat().st_mtime_ns).name
+    chosen = ["unfinished_before.0of1.pt", "layer02.npz", "before", "spectrum.svg", "analysis.csv", "analysis.html"]
+    for name in [*chosen, "analysis.json", last_figure, "index.html"]:
+        kills.killed_after_write(lambda: run_or_show(whole.config, folder), name)
+    run_or_show(whole.config, folder)
+    assert written(folder.parent) == written(whole.folder.parent)
+
+
+def test_the_joint_page_is_written_again_only_for_other_analyses(
+    analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = analyzed()
+    index = run.folder.parent / "index.html"
+    before = index.stat().st_mtime_ns
+    update_joint_page(index.parent)
+    assert index.stat().st_mtime_ns == before
+    shutil.copytree(run.folder, run.folder.with_name("other"))
+    update_joint_page(index.parent)
+    assert 'href="other/analysis.html"' in index.read_text()
 
 
 def test_a_wrong_number_of_rows_raises(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,3 +126,15 @@ def test_a_single_run_leaves_no_record(workspace: Path) -> None:
         raise InputError("a bad value")
     assert not list(workspace.iterdir())
     assert not conclude()
+
+
+def test_records_of_a_killed_command_are_removed_and_those_of_a_running_one_stay(start: Callable[[], None]) -> None:
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    folders = [Path(f"sweeps/adhoc/.jobs-{platform.node()}-{process}-abc") for process in (killed.pid, os.getpid())]
+    for folder in (*folders, Path(f"sweeps/adhoc/.jobs-elsewhere-{killed.pid}-abc")):
+        folder.mkdir(parents=True)
+    OutputFolders().on_multirun_start(OmegaConf.create({"hydra": {"sweep": {"dir": "sweeps/adhoc"}}}))
+    assert Path(f"sweeps/adhoc/.jobs-elsewhere-{killed.pid}-abc").exists()
+    assert not folders[0].exists()
+    assert folders[1].exists()

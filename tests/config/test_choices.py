@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 
 from clsnorm.config import choices, names
 from clsnorm.errors import InputError
@@ -101,3 +102,25 @@ def test_folders_are_the_package_s_and_those_on_the_command_line(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["train.py", *words])
     assert choices.folders() == [choices.CONF, *map(Path, own)]
+
+
+@pytest.mark.parametrize(
+    ("word", "advice"),
+    [
+        ("layernorm", "Did you mean normalizer=layernorm?"),
+        ("ln", "Did you mean normalizer=layernorm?"),
+        ("sst2", "Did you mean data=sst2?"),
+        ("mine.csv", "Did you mean data=files data.train=mine.csv?"),
+        ("nothing", "the form KEY=VALUE, but got 'nothing'. --help"),
+        ("data=/mine.csv", "data=files data.train=/mine.csv"),
+        ("data=folder/mine.tsv", "data=files data.train=folder/mine.tsv"),
+        ("data=mine.csv", "data=files data.train=mine.csv"),
+        ("model=google/bert", "model=any model.path=google/bert"),
+    ],
+)
+def test_a_refusal_says_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, advice: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").touch()
+    with initialize_config_dir(str(choices.CONF), version_base="1.3"), pytest.raises(HydraException) as refusal:
+        compose("train", [word])
+    assert advice in str(choices.explain(refusal.value))

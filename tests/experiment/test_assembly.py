@@ -69,7 +69,7 @@ def without_cls(tokenizer: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(enlarged, "1 tokens beyond them, such as 'zzremark'"), (without_cls, "turns 'a' into 'a'")],
+    [(enlarged, "1 token beyond them, such as 'zzremark'"), (without_cls, "turns 'a' into 'a'")],
 )
 def test_a_wrong_tokenizer_is_refused_before_the_weights_are_loaded(
     train: Train, tiny_bert: Path, workspace: Path, change: Callable[[Any], Any], message: str
@@ -80,3 +80,10 @@ def test_a_wrong_tokenizer_is_refused_before_the_weights_are_loaded(
     with pytest.raises(InputError, match=message):
         train(f"model.path={workspace}/model")
     assert not list((workspace / "runs").glob("*"))
+
+
+def test_two_callbacks_whose_states_would_be_one_are_refused(train: Train) -> None:
+    two = "{one:{_target_:clsnorm.records.EarlyStopping},two:{_target_:clsnorm.records.EarlyStopping}}"
+    with pytest.raises(InputError, match=r"one EarlyStopping, but got `callbacks\.one` and `callbacks\.two`"):
+        train("callbacks=none", f"+callbacks={two}")
+    assert not Path("runs").exists()

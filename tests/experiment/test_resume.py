@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +18,7 @@ import pytest
 import torch
 from runs import crashing_before, weights
 
+ROOT = Path(__file__).parents[2]
 Train = Callable[..., SimpleNamespace]
 CADENCES = {
     "each epoch": ["trainer.val_check_interval=1.0"],
@@ -47,8 +53,9 @@ CONFIGURATIONS = {
     "epochs": ["callbacks=[cls_statistics,collapse,saturation,gradient_norms]", "normalizer=dyt"],
     "steps": ["trainer.max_steps=7", "trainer.max_epochs=-1", "callbacks=[collapse,gradient_norms]"],
     "recalibration": ["normalizer=zca_whitening", "classifier.recalibrate_every=1", "callbacks=none"],
-    "limited, with workers": ["+trainer.limit_train_batches=3", "data.num_workers=1", "callbacks=none"],
+    "loading processes": ["data.num_workers=1", "callbacks=none"],
     "accumulation": ["trainer.accumulate_grad_batches=2", "trainer.val_check_interval=0.5", "callbacks=collapse"],
+    "stopped early": ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9"],
     "aborted": ["normalizer=batchnorm", "optimizer.lr=100", "abort_on=[majority_collapse]", "callbacks=collapse"],
 }
 SHORT = ("data.max_train_examples=72", "trainer.log_every_n_steps=1", "checkpoint_every=1")  # five steps an epoch
@@ -56,9 +63,9 @@ SHORT = ("data.max_train_examples=72", "trainer.log_every_n_steps=1", "checkpoin
 
 @pytest.fixture
 def killed(train: Train, workspace: Path) -> Callable[..., int]:
-    """Kills a run at each of its moments ``first::every`` in turn, resuming it in between; returns their number."""
+    """Kills a run at one chosen moment after the other, resuming it in between, and returns their number."""
 
-    def killed(*overrides: str, first: int, every: int) -> int:
+    def killed(overrides: list[str], choose: Callable[[list[str]], list[str]]) -> int:
         def work() -> None:
             train(*SHORT, *overrides)
 
@@ -66,7 +73,7 @@ def killed(train: Train, workspace: Path) -> Callable[..., int]:
         (folder,) = (path.parent for path in workspace.rglob("results.json"))
         whole = kills.contents(folder)
         shutil.rmtree(folder)
-        chosen = [moment for moment in moments[first::every] if "on_train_start" not in moment]  # comes but once
+        chosen = [moment for moment in choose(moments) if "on_train_start" not in moment]  # comes but once
         missed = [moment for moment in chosen if not kills.killed_at(work, moment)]
         assert kills.fork(work) == 0
         assert kills.differing(whole, kills.contents(folder)) == []
@@ -80,7 +87,7 @@ def killed(train: Train, workspace: Path) -> Callable[..., int]:
 def test_a_run_killed_again_and_again_ends_as_one_that_was_not(
     killed: Callable[..., int], first: int, name: str
 ) -> None:
-    assert killed(*CONFIGURATIONS[name], first=first, every=11) > 3
+    assert killed(CONFIGURATIONS[name], lambda moments: moments[3 * first :: 23]) > 3
 
 
 @pytest.mark.slow
@@ -88,4 +95,26 @@ def test_a_run_killed_again_and_again_ends_as_one_that_was_not(
 def test_a_run_killed_at_every_hook_ends_as_one_that_was_not(
     killed: Callable[..., int], name: str, record_property: Callable[[str, Any], None]
 ) -> None:
-    record_property("kills", killed(*CONFIGURATIONS[name], first=0, every=1))
+    record_property("kills", killed(CONFIGURATIONS[name], kills.last_of_each_hook))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", ["trainer=default", "trainer=ddp_cpu"])
+def test_a_command_killed_with_all_its_processes_ends_as_one_that_was_not(
+    command: Callable[..., Any], workspace: Path, tiny_overrides: list[str], devices: str
+) -> None:
+    words = [*tiny_overrides, *SHORT, *CONFIGURATIONS["steps"], "trainer.accelerator=cpu", devices]
+    assert command(*words, f"paths.output={workspace}/whole").returncode == 0
+    (whole,) = (path.parent for path in (workspace / "whole").rglob("results.json"))
+    folder = workspace / "killed" / whole.name
+    again = [sys.executable, str(ROOT / "train.py"), *words, f"paths.output={workspace}/killed"]
+    for name in ("last.ckpt", "predictions.parquet"):
+        process = subprocess.Popen(again, start_new_session=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while process.poll() is None and not (folder / name).exists():
+            time.sleep(0.01)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+    done = command(*words, f"paths.output={workspace}/killed")
+    assert done.returncode == 0, done.stderr
+    assert kills.differing(kills.contents(whole), kills.contents(folder)) == []

@@ -68,6 +68,12 @@ def moments_of(work: Callable[[], Any], record: Path) -> list[str]:
     return found
 
 
+def last_of_each_hook(moments: list[str]) -> list[str]:
+    """Returns the last moment of each hook in each phase, in order."""
+    last = {(moment.split()[0], moment.split()[1], moment.split()[-1]): moment for moment in moments}
+    return sorted(last.values(), key=moments.index)
+
+
 def killed_at(work: Callable[[], Any], moment: str) -> bool:
     """Runs ``work`` in a fork that is killed at ``moment``, and returns whether it came to that."""
 
@@ -84,9 +90,31 @@ def killed_at(work: Callable[[], Any], moment: str) -> bool:
     return status != 0
 
 
+def killed_after_write(work: Callable[[], Any], name: str) -> None:
+    """Runs ``work`` in a fork and kills it as soon as a file or folder of that name is in place."""
+
+    def doomed() -> None:
+        for method in ("replace", "rename"):
+            setattr(Path, method, _deadly(getattr(Path, method), name))
+        work()
+
+    assert fork(doomed) == -signal.SIGKILL, f"nothing has written {name}"
+
+
+def _deadly(original: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def place(path: Path, target: Path) -> Any:
+        done = original(path, target)
+        if target.name == name:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    return place
+
+
 def contents(folder: Path) -> dict[str, Any]:
     """Returns all that a finished run left behind, except times, memory and commits."""
-    found: dict[str, Any] = {"files": sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))}
+    files = (str(path.relative_to(folder)) for path in folder.rglob("*"))
+    found: dict[str, Any] = {"files": sorted(name for name in files if not name.startswith("changes"))}
     results = json.loads((folder / "results.json").read_text())
     found["results"] = {key: value for key, value in results.items() if not key.endswith(TIMES)}
     found["predictions"] = (folder / "predictions.parquet").read_bytes()

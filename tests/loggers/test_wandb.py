@@ -134,7 +134,7 @@ def test_an_unreachable_wandb_server_switches_the_run_to_offline(
         calls.append(options)
         if options["mode"] == "online":
             raise wandb.errors.CommError("no such host\nand more")
-        return SimpleNamespace(log=logged.append)
+        return SimpleNamespace(log=lambda numbers, step: logged.append(numbers))
 
     logged: list[dict[str, float]] = []
     monkeypatch.setattr(wandb, "init", init)

@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -168,3 +169,21 @@ def test_folder_in_use_is_refused(tmp_path: Path, claim: str) -> None:
         holder.wait()
     with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds no lock
         assert results is None
+
+
+def test_a_fork_does_not_hold_the_lock(tmp_path: Path) -> None:
+    """Processes that load data may outlive a killed run."""
+    reader, writer = os.pipe()
+    started, start = os.pipe()
+    with RunFolder(tmp_path).claim(CONFIG):
+        child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.write(start, b"!")
+            os.read(reader, 1)  # until the test closes the pipe
+            os._exit(0)
+        assert os.read(started, 1) == b"!"
+    with RunFolder(tmp_path).claim(CONFIG) as results:
+        assert results is None
+    os.close(writer)
+    assert os.waitpid(child, 0)[1] == 0

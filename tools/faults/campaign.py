@@ -19,7 +19,9 @@ NUMBER = struct.Struct("=I")
 Task = tuple[Point, str]
 
 
-def tasks(points: Sequence[Point], modes: Sequence[str], by: str, only: Sequence[str] = ()) -> list[Task]:
+def tasks(
+    points: Sequence[Point], modes: Sequence[str], by: str, only: Sequence[str] = (), operations: Sequence[str] = ()
+) -> list[Task]:
     """Returns the faults to inject: points, thinned as `faults.points.thin` does, with all modes or one in turn.
 
     Args:
@@ -27,8 +29,10 @@ def tasks(points: Sequence[Point], modes: Sequence[str], by: str, only: Sequence
         modes: Ways to fail.
         by: ``operation`` and ``file``: each mode; ``kind``: one mode a point, the next one at the next point.
         only: Kinds of files; all if empty.
+        operations: Kinds of operations; all if empty.
     """
     points = [point for point in points if not only or point.kind in only]
+    points = [point for point in points if not operations or point.operation.name in operations]
     if by != "kind":
         return [(point, mode) for mode in modes for point in thin([p for p in points if p.allows(mode)], by)]
     chosen = []

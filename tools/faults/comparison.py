@@ -13,7 +13,10 @@ from run_values import collect, flat
 
 SHIFTING = ("commit", "versions", "digest")  # keys of analysis.json that may differ between equal analyses
 TEXTS = (".html", ".svg", ".yaml")
-OF_THE_CODE = re.compile(r"/changes(_\d+)?\.diff$")  # only a changed working tree leaves these, one a start
+IGNORED = re.compile(
+    r"/changes(_\d+)?\.diff$"  # a changed working tree leaves one at each start
+    r"|^tmp/torchelastic_"  # empty files of torchrun
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,7 @@ def read_remains(work: Path, outputs: str) -> Remains:
     except Exception as error:
         values = {"unreadable": f"{type(error).__name__}: {error}"}
     names = (str(path.relative_to(work)) for path in work.rglob("*"))
-    return Remains(
-        values, frozenset(name for name in names if not (name.startswith("inputs") or OF_THE_CODE.search(name)))
-    )
+    return Remains(values, frozenset(name for name in names if not (name.startswith("inputs") or IGNORED.search(name))))
 
 
 def _pages(work: Path, folder: Path) -> dict[str, Any]:

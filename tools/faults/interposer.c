@@ -29,9 +29,9 @@ would without that: fwrite succeeds and fclose fails. trials.py checks that all 
 enum mode { COUNT, KILL, FAIL, FAIL_ON, HALF };
 
 struct control {
-    atomic_ulong count;   /* operations so far, over all processes */
-    atomic_ulong fired;   /* operations that were made to fail */
-    unsigned long target; /* number of the operation to hit, from 1 */
+    atomic_ulong place;   /* of the last operation, over all processes: see next_place */
+    atomic_ulong fired;   /* operations from the target on: above 0 if it was hit */
+    unsigned long target; /* place of the operation to hit; 0: none. If it does not come, the next one is hit. */
     unsigned long mode;
     unsigned long error;  /* errno of FAIL (once) and FAIL_ON (also of all that need room afterwards) */
     char root[PATH];      /* absolute, without a slash at the end */
@@ -97,19 +97,27 @@ static void end_all(void) {
     for (;;) pause();
 }
 
+/* Other operations count as STRIDE, writes since the last one of these as 1: how a file is cut into writes varies. */
+#define STRIDE 100000
+static unsigned long next_place(size_t is_write) {
+    unsigned long last = atomic_load(&control->place), next;
+    do next = is_write ? last + 1 : (last / STRIDE + 1) * STRIDE;
+    while (!atomic_compare_exchange_weak(&control->place, &last, next));
+    return next;
+}
+
 enum decision { GO, REFUSE, SHORTEN };
 
 /* Counts an operation and returns what to do; errno is set if it is refused. */
 static enum decision decide(const char *name, const char *path, const char *other, size_t bytes, int needs_room) {
-    unsigned long number = atomic_fetch_add(&control->count, 1) + 1;
-    write_log(number, name, path, other, bytes);
-    if (control->target == 0 || number < control->target) return GO;
-    if (number > control->target) {
+    unsigned long place = next_place(strcmp(name, "write") == 0);
+    write_log(place, name, path, other, bytes);
+    if (control->target == 0 || place < control->target) return GO;
+    if (atomic_fetch_add(&control->fired, 1) > 0) {
         if (control->mode != FAIL_ON || !needs_room) return GO;
         errno = control->error;
         return REFUSE;
     }
-    atomic_fetch_add(&control->fired, 1);
     if (control->mode == KILL || (control->mode == HALF && bytes < 2)) end_all();
     if (control->mode == HALF || (control->mode == FAIL_ON && bytes > 1)) return SHORTEN;
     errno = control->error;

@@ -28,7 +28,11 @@ MODES = {  # number in interposer.c and errno
 
 @dataclass(frozen=True)
 class Operation:
-    """One logged operation; paths are relative to the watched folder, ``other`` is the target of a rename."""
+    """One logged operation; paths are relative to the watched folder, ``other`` is the target of a rename.
+
+    ``number`` is 100,000 for each operation so far that is no write, and 1 for each write since: numbers are equal in
+    all runs of a command, although checkpoints are not always cut into the same writes.
+    """
 
     number: int
     name: str
@@ -72,7 +76,7 @@ class Control:
         folder: Where the file and the log are written; outside of ``root``.
         root: Watched folder.
         mode: One of `MODES`; None only counts.
-        number: The operation to hit, from 1.
+        number: The operation to hit, as `Operation` numbers them.
     """
 
     def __init__(self, folder: Path, root: Path, mode: str | None = None, number: int = 0) -> None:
@@ -88,10 +92,9 @@ class Control:
         ctypes.CDLL(None).attach(os.fsencode(self.path))
 
     @property
-    def fired(self) -> int:
-        """How many operations were hit: 1 unless the command ended before."""
-        found: int = struct.unpack_from("=Q", self.path.read_bytes(), FIRED)[0]
-        return found
+    def fired(self) -> bool:
+        """Was an operation hit? Not if the command ended before."""
+        return bool(struct.unpack_from("=Q", self.path.read_bytes(), FIRED)[0])
 
     def operations(self) -> list[Operation]:
         """Returns the operations so far, by number."""

@@ -128,10 +128,10 @@ def conduct(bench: Bench, point: Point, mode: str) -> Trial:
     """Injects one fault, runs the same command again and judges what is left."""
     bench.reset()
     first, control = bench.run(mode, point.operation.number)
-    hit = [operation for operation in control.operations() if operation.number == point.operation.number]
+    hit = [read for read in read_points(control.operations()) if read.operation.number >= point.operation.number]
     reasons = [] if control.fired else ["the fault was not reached"]
-    if hit and hit[0].name != point.operation.name:
-        reasons.append(f"another operation was hit: {hit[0].name} {hit[0].path}")
+    if hit and hit[0].operation.name != point.operation.name and point.operation.name != "write":
+        reasons.append(f"another operation was hit: {hit[0].operation.name} {hit[0].file}")
     reasons += _faults_of_first(first, mode)
     again, _ = bench.run()
     verdict = EQUAL if first.status == 0 or mode in KILLS else ONE_LINE

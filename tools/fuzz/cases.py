@@ -65,7 +65,7 @@ def draw(seed: int, number: int) -> Case:
     reference = None
     with contextlib.suppress(Exception):  # pandas raises many kinds of errors for a changed file
         reference = read(dialect, content, table.names)
-    if mode != GIVEN and dialect.delimited and _ambiguous(dialect, table, content):
+    if mode != GIVEN and dialect.delimited and _ambiguous(dialect, suffix, table, content):
         allowed = ANYTHING
     stated: dict[str, Any] = {}
     if change == WELL_FORMED and not table.regression and rng.random() < 0.3:
@@ -74,12 +74,12 @@ def draw(seed: int, number: int) -> Case:
     return Case(number, change, mode, dialect, table, content, suffix, allowed, reference, stated)
 
 
-def _ambiguous(dialect: Dialect, table: RandomTable, content: bytes) -> bool:
+def _ambiguous(dialect: Dialect, suffix: str, table: RandomTable, content: bytes) -> bool:
     """Could quotes in a file mean something or nothing, with rows of one length either way?"""
     if not dialect.quoting:
         return any(str(cell).startswith('"') for row in table.rows for cell in row)
     text = content.decode(dialect.encoding, "replace")
-    if dialect.kind == ".csv" or '""' in text:
+    if suffix.startswith(".csv") or '""' in text:
         return False
     lines = [line.rstrip("\r").split(dialect.delimiter) for line in text.split("\n") if line.strip()]
     everything = all(cell.startswith('"') and cell.endswith('"') for line in lines for cell in line)
@@ -100,4 +100,6 @@ def options(case: Case) -> dict[str, Any]:
         given["encoding"] = dialect.encoding
     if case.mode == GIVEN and dialect.delimited:
         given |= {"delimiter": dialect.delimiter, "quoting": dialect.quoting, "header": dialect.header}
+        if case.change in (WELL_FORMED, STATED):
+            given["skip_lines"] = 0  # a row that looks like a comment is a row
     return given

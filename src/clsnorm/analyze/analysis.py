@@ -15,7 +15,7 @@ from clsnorm.analyze.analysis_page import write_page
 from clsnorm.analyze.collect import collect
 from clsnorm.analyze.comparison import between_places, compare, nc3, outlier_dimensions
 from clsnorm.analyze.gallery import draw_figures
-from clsnorm.analyze.joint_page import write_joint_page
+from clsnorm.analyze.joint_page import update_joint_page
 from clsnorm.analyze.snapshots import Snapshots, read_or_remove, read_snapshots, write_snapshots
 from clsnorm.analyze.table import as_csv
 from clsnorm.data import DataModule
@@ -129,10 +129,12 @@ def _collect_side(side: str, classifier: Classifier, data: DataModule, folder: P
     found = read_or_remove(path) if distributed.rank() == 0 else None
     if distributed.broadcast_object(found is not None):
         log.info("%s: read from %s", side, path)
-        return found or read_snapshots(path)
-    snapshots = collect(classifier, data, device=device, draft=folder / f"unfinished_{side}")
+        snapshots = found or read_snapshots(path)
+    else:
+        snapshots = collect(classifier, data, device=device, draft=folder / f"unfinished_{side}")
+        if distributed.rank() == 0:
+            write_snapshots(path, snapshots)
     if distributed.rank() == 0:
-        write_snapshots(path, snapshots)
         for draft in folder.glob(f"unfinished_{side}.*"):  # including those of another number of processes
             draft.unlink()
     return snapshots
@@ -173,7 +175,7 @@ def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) ->
     write_text(folder / "analysis.csv", as_csv(record))
     write_page(folder, record, drawn)
     write_sealed(folder / "analysis.json", _finite(record))
-    write_joint_page(folder.parent)
+    update_joint_page(folder.parent)
 
 
 def _finite(value: Any) -> Any:

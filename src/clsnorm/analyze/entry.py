@@ -48,12 +48,14 @@ def main(config: DictConfig) -> None:
 
 def _analyze_or_launch(config: dict[str, Any], output: Path, processes: int) -> None:
     from clsnorm.analyze.analysis import AnalysisFolder, execute
+    from clsnorm.analyze.joint_page import update_joint_page
     from clsnorm.run_folder import provenance
 
     analysis = AnalysisFolder(output)
     with analysis.claim(config) as finished:
         if finished is not None:
             analysis.require_results(("commit", "sides"))
+            update_joint_page(output.parent)  # the analysis may have been killed before it came to that
             log.info("done before%s: %s; force=true analyzes again", provenance.differing(finished["commit"]), output)
         elif processes > 1:
             launch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from clsnorm.analyze import drawings
 from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
 from clsnorm.analyze.stored_analyses import Record, read_analyses
-from clsnorm.files import write_text
+from clsnorm.files import digest, write_text
 from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn, write_drawn
 from clsnorm.pages.numbers import as_float
@@ -21,12 +22,36 @@ from clsnorm.pages.spreadsheet import csv_text, file_name
 TEMPLATE = "analyze/templates/joint.html.jinja"
 
 
+def update_joint_page(folder: Path) -> None:
+    """Writes the page again until it is of all analyses below ``folder``, as others may come meanwhile.
+
+    The page names the digest of its analyses and is written last. So a page of these analyses is complete, and left as
+    it is.
+    """
+    page = folder / "index.html"
+    while paths := _analyses(folder):
+        if page.exists() and _digest(paths) in page.read_text(encoding="utf-8"):
+            return
+        if write_joint_page(folder) is None:
+            return
+
+
+def _analyses(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*/analysis.json") if path.is_file())
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Returns the sha256 of analyses and of the names of their folders."""
+    return hashlib.sha256(repr([(path.parent.name, digest(path)) for path in paths]).encode()).hexdigest()
+
+
 def write_joint_page(folder: Path) -> Path | None:
     """Writes ``index.html`` over all analyses below ``folder`` and returns its path; None if there is none.
 
     Its heat maps of data sets by layers are also written to ``figures``, as SVG, PNG and CSV files. Analyses that
     cannot be read are left out, with a warning.
     """
+    stamp = _digest(_analyses(folder))
     found = read_analyses(folder)
     records = list(found.values())
     if not records:
@@ -41,6 +66,7 @@ def write_joint_page(folder: Path) -> Path | None:
         rows=_rows(records, list(found)),
         svgs=[figure.svg for figure in drawn],
         notes=list(dict.fromkeys(record["note"] for record in records)),
+        digest=stamp,
     )
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import platform
 import shutil
 import sys
 import uuid
@@ -49,7 +50,26 @@ class OutputFolders(Callback):
         with contextlib.suppress(OmegaConfBaseException):
             folder = Path(config.hydra.sweep.dir).absolute()
             note_standing(folder)
-            os.environ[RECORDS] = str(folder / f".jobs-{uuid.uuid4().hex[:8]}")
+            _remove_abandoned(folder)
+            os.environ[RECORDS] = str(folder / f".jobs-{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Removes the records of commands of this machine that were killed."""
+    for records in folder.glob(f".jobs-{platform.node()}-*"):
+        process = records.name.split("-")[-2]
+        if process.isdecimal() and not _is_running(int(process)):
+            shutil.rmtree(records, ignore_errors=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 @contextlib.contextmanager

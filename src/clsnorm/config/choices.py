@@ -27,6 +27,7 @@ ALIASES = {  # names that people may type for options whose names here are not s
     "zca": "normalizer=zca_whitening",
     "zca_whiten": "normalizer=zca_whitening",
 }
+OWN = {"data": "data=files data.train={}", "model": "model=any model.path={}"}  # how to use one's own files
 OF_OVERRIDES = ("experiment", "sweep")  # groups whose files override values of other groups
 QUOTING = """Quote a value with special characters twice, as in 'data.delimiter=";"', or use a word for it"""
 
@@ -107,17 +108,39 @@ def find_option(group: str, name: str) -> Path | None:
 def explain(error: BaseException) -> str | None:
     """Returns one line on what Hydra did not find or could not parse; None for any other error."""
     from hydra.errors import MissingConfigException, OverrideParseException
-    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
 
     if isinstance(error, OverrideParseException):
-        return f"{error}. {QUOTING}"
+        return f"{error}. {QUOTING}" if "=" in error.override else _no_override(error.override)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, name = error.missing_cfg_file.rpartition("/")
-        return _no_such_option(group, name) if group and _options(group) else None
+        return _no_such_file(error.missing_cfg_file)
+    if isinstance(error, MissingMandatoryValue) and isinstance(error.full_key, str):
+        group = error.full_key.partition(".")[0]
+        example = f", as in {OWN[group].format('...')}" if group in OWN else ""
+        return f"Expected `{error.full_key}` to be given, since it has no default. Type {error.full_key}=...{example}"
     cause = error.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError) and isinstance(cause.full_key, str):
         return _from_parent(cause.full_key, cause.parent_node)
     return None
+
+
+def _no_override(word: str) -> str:
+    """Says what to type instead of a word without ``=``, such as the option of a group or a file."""
+    groups = [path.name for path in sorted(CONF.iterdir()) if path.is_dir()]
+    meant = [f"{group}={word}" for group in groups if find_option(group, word)] or [ALIASES.get(word, "")]
+    if Path(word).exists():
+        meant = [OWN["data"].format(word)]
+    near = f" Did you mean {' or '.join(meant)}?" if any(meant) else ""
+    return f"Expected arguments of the form KEY=VALUE, but got {word!r}.{near} --help lists all"
+
+
+def _no_such_file(missing: str) -> str | None:
+    """Explains an option that does not exist, given as ``group/name``; None if it is of no group."""
+    top, _, path = missing.partition("/")
+    if top in OWN and ("/" in path or "." in path):
+        return f"Expected an option of `{top}`, but got {path!r}. For your own: {OWN[top].format(path)}"
+    group, _, name = missing.rpartition("/")
+    return _no_such_option(group, name) if group and _options(group) else None
 
 
 def _no_such_option(group: str, name: str) -> str:

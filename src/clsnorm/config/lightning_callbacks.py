@@ -11,6 +11,7 @@ _FUNCTION = "It takes functions, which a configuration cannot express. Write a c
 REFUSED: dict[str, str] = {  # by class name: the reason and the way out
     "BackboneFinetuning": "It expects a model with a `backbone`. Set optimizer=adamw_layerwise to train layers slower",
     "BatchSizeFinder": "Results would depend on the memory of the machine. Set data.batch_size",
+    "DeviceStatsMonitor": "It needs psutil on a CPU. results.json has peak_memory_mb, and logger=wandb logs devices",
     "EarlyStopping": "A resumed run could end otherwise. Choose callbacks=[default,early_stopping]",
     "GradientAccumulationScheduler": "The number of steps would not be known. Set trainer.accumulate_grad_batches",
     "LambdaCallback": _FUNCTION,
@@ -27,7 +28,6 @@ ADMITTED = (
     "BasePredictionWriter",
     "Callback",
     "Checkpoint",
-    "DeviceStatsMonitor",
     "LearningRateMonitor",
     "ModelCheckpoint",
     "ModelSummary",

@@ -34,6 +34,7 @@ class Experiment:
     trainer: pl.Trainer
     observers: dict[str, Observer]
     records: RunRecords
+    loggers: dict[str, Logger]
 
 
 def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
@@ -59,12 +60,19 @@ def build(config: dict[str, Any], folder: RunFolder) -> Experiment:
     records.events.loggers = [*loggers.values()]
     all_callbacks = [*callbacks.values(), *records.callbacks]
     trainer = _build_trainer(config, folder, loggers=[records.metrics_csv, *loggers.values()], callbacks=all_callbacks)
-    return Experiment(config, folder, data, module, trainer, observers, records)
+    return Experiment(config, folder, data, module, trainer, observers, records, loggers)
 
 
 def _build_callbacks(config: dict[str, Any]) -> dict[str, pl.Callback]:
     nodes = nodes_of(config, "callbacks")
-    return {place.partition(".")[2]: instantiate(node, place) for place, node in nodes.items()}
+    callbacks: dict[str, pl.Callback] = {}
+    owners: dict[str, str] = {}  # of the states in a resume point, by key
+    for place, node in nodes.items():
+        callback = callbacks[place.partition(".")[2]] = instantiate(node, place)
+        has_state = type(callback).state_dict is not pl.Callback.state_dict
+        if has_state and (other := owners.setdefault(callback.state_key, place)) != place:
+            raise InputError(f"Expected one {type(callback).__name__}, but got `{other}` and `{place}`. Leave out one")
+    return callbacks
 
 
 def _check_monitors(callbacks: dict[str, pl.Callback], data: DataModule) -> None:

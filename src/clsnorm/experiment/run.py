@@ -17,6 +17,7 @@ from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
 from clsnorm.files import disk_error, sync, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
+from clsnorm.loggers.replay import logged_before, restart
 from clsnorm.records.checkpoints import count_events, position, require_whole
 from clsnorm.run_folder import RunFolder, provenance
 
@@ -73,6 +74,7 @@ def _start(experiment: Experiment) -> int:
     records.metrics_csv.keep_until(0)  # rows of a run that ended before its first resume point
     if distributed.rank() == 0:
         records.events.keep_first(0)
+    _restart_loggers(experiment)
     device = experiment.trainer.strategy.root_device
     cache = Path(experiment.config["paths"]["cache"]).expanduser() / "calibrations"
     records.stopwatch.calibrate(lambda: calibrate(classifier, data, cache=cache, device=device))
@@ -90,9 +92,17 @@ def _resume(experiment: Experiment, checkpoint: Path) -> int:
     records.metrics_csv.keep_until(step)
     if distributed.rank() == 0:
         records.events.keep_first(count_events(checkpoint))
+    _restart_loggers(experiment)
+    if distributed.rank() == 0:
         records.events.add(step=step, kind="resumed")
     log.info("resuming from step %d", step)
     return step
+
+
+def _restart_loggers(experiment: Experiment) -> None:
+    """Has each logger hold what ``metrics.csv`` and ``events.csv`` do."""
+    folder = experiment.folder
+    restart(experiment.loggers, folder.path, logged_before(folder.metrics, folder.events))
 
 
 def _check_batches(experiment: Experiment) -> None:

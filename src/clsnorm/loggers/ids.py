@@ -20,12 +20,17 @@ def stored_id(folder: Path, logger: str) -> str | None:
 
 def store_id(folder: Path, logger: str, create: Callable[[], str]) -> str:
     """Returns that id, created and stored if there is none: a resumed run keeps its id, a new one gets another."""
-    ids = _stored(folder)
-    if logger not in ids:
-        ids[logger] = create()
-        if rank_zero_only.rank == 0:  # type: ignore[attr-defined]
-            write_sealed(folder / IDS, ids)
-    return ids[logger]
+    known = stored_id(folder, logger)
+    if known is None:
+        known = create()
+        change_id(folder, logger, known)
+    return known
+
+
+@rank_zero_only
+def change_id(folder: Path, logger: str, value: str) -> None:
+    """Stores another id."""
+    write_sealed(folder / IDS, _stored(folder) | {logger: value})
 
 
 def _stored(folder: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from clsnorm.errors import InputError
 from clsnorm.loggers.ids import store_id, stored_id
-from clsnorm.loggers.run_logger import SUMMARY, RunLogger, require_package
+from clsnorm.loggers.run_logger import SUMMARY, Logged, RunLogger, require_package
 
 BATCH = 1000  # MLflow's limit of metrics per request
 LOCAL = ("", "file", "sqlite")  # schemes of stores on this machine
@@ -45,6 +45,8 @@ class MlflowRun(RunLogger, Logger):
         _require_store(self._uri)
         self._folder, self._config, self._experiment = folder, config, experiment
         self._started: MLFlowLogger | None = None
+        self._held: dict[tuple[str, int | None], str] = {}  # what the store holds
+        self._before: set[tuple[str, int | None]] = set()  # of it, what was there when the run started or resumed
 
     @property
     @override
@@ -63,7 +65,28 @@ class MlflowRun(RunLogger, Logger):
     @override
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self._run().log_metrics(metrics, step)
+        new = {name: value for name, value in metrics.items() if (name, step) not in self._before}
+        self._log(new, step)
+
+    def _log(self, metrics: Mapping[str, float], step: int | None) -> None:
+        """Logs in requests of the size that MLflow takes."""
+        for start in range(0, len(metrics), BATCH):
+            part = {name: metrics[name] for name in [*metrics][start : start + BATCH]}
+            self._run().log_metrics(part, step)
+        self._held |= {(name, step): repr(float(value)) for name, value in metrics.items()}
+
+    @override
+    @rank_zero_only
+    def restart(self, logged: Logged) -> None:
+        """Logs what the store lacks. What it holds is not logged again, as no store of MLflow can remove a step."""
+        known = stored_id(self._folder, "mlflow")
+        if known is not None:
+            client = self._run().experiment
+            for name in client.get_run(known).data.metrics:
+                self._held |= {(name, m.step): repr(m.value) for m in client.get_metric_history(known, name)}
+        self._before = set(self._held)
+        for step, numbers in logged.items():
+            self.log_metrics(numbers, step)
 
     def _run(self) -> MLFlowLogger:
         if self._started is None:
@@ -82,9 +105,8 @@ class MlflowRun(RunLogger, Logger):
         if results is not None:
             final = {**results["metrics"], **{key: results[key] for key in SUMMARY}}
             numbers = {key: float(value) for key, value in final.items() if isinstance(value, int | float)}
-            for start in range(0, len(numbers), BATCH):
-                part = list(numbers)[start : start + BATCH]
-                self._started.log_metrics({key: numbers[key] for key in part}, results["steps"])
+            steps = results["steps"]  # a number of the selected weights may differ from that of the last step
+            self._log({k: v for k, v in numbers.items() if self._held.get((k, steps)) != repr(v)}, steps)
             self._started.experiment.set_tag(str(self._started.run_id), "status", results["status"])
         self._started.finalize("failed" if results is None else "success")
 

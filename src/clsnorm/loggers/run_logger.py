@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import abc
 import importlib.util
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
 
+log = logging.getLogger(__name__)
+Logged = dict[int, dict[str, float]]  # numbers by step
 SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # of the results, with metrics
 
 
@@ -27,6 +30,15 @@ class RunLogger(abc.ABC):
 
     @abc.abstractmethod
     def __init__(self, *, folder: Path, config: dict[str, Any]) -> None: ...
+
+    def restart(self, logged: Logged) -> None:
+        """Has the store hold ``logged`` and no other step; called when a run starts or resumes, on rank 0.
+
+        A run may have been killed after it had logged later steps, which it will log again, and before all earlier
+        ones were written.
+        """
+        if logged:
+            log.warning("%s: steps near the interruption may be in it twice, or missing", type(self).__name__)
 
     @abc.abstractmethod
     def close(self, results: Mapping[str, Any] | None) -> None:

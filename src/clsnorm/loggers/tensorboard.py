@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
-from clsnorm.loggers.run_logger import RunLogger, require_package
+from clsnorm.loggers.run_logger import Logged, RunLogger, require_package
 
 
 class TensorBoardRun(RunLogger, TensorBoardLogger):
@@ -28,6 +29,16 @@ class TensorBoardRun(RunLogger, TensorBoardLogger):
     def save(self) -> None:
         """Flushes the events; writes no second copy of the configuration."""
         self.experiment.flush()
+
+    @override
+    @rank_zero_only
+    def restart(self, logged: Logged) -> None:
+        for path in Path(self.log_dir).glob("events.out.tfevents.*"):
+            path.unlink()
+        for step, numbers in logged.items():
+            self.log_metrics(numbers, step)
+        if logged:
+            self.save()
 
     def close(self, results: Mapping[str, Any] | None) -> None:
         """Closes the event file."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
 import os
+import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from clsnorm.errors import InputError
+from clsnorm.files import write_text
 from clsnorm.lightning_internals import wandb_arguments
 from clsnorm.loggers.ids import store_id
-from clsnorm.loggers.run_logger import SUMMARY, RunLogger, require_package
+from clsnorm.loggers.run_logger import SUMMARY, Logged, RunLogger, require_package
 
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
@@ -54,6 +58,8 @@ class WandbRun(RunLogger, WandbLogger):
         tags: list[str],
     ) -> None:
         require_package("wandb")
+        self._folder, self._histograms = folder, folder / "wandb" / "histograms.jsonl"
+        self._newest = 0
         mode = _wandb_mode(mode)
         _require_settings(project=project, entity=entity, run_group=group, run_tags=tags)
         choices = config["choices"]
@@ -90,12 +96,51 @@ class WandbRun(RunLogger, WandbLogger):
             wandb_arguments(self)["mode"] = "offline"
             return super().experiment
 
+    @override
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Logs numbers of a step, which is also W&B's own: all numbers of a step come into one row, once.
+
+        W&B takes no earlier step after a later one. So an event that is reported late counts in the current row.
+        """
+        self._newest = max(self._newest, step or 0)
+        self.experiment.log({**metrics, "trainer/global_step": self._newest}, step=self._newest)
+
     @rank_zero_only
     def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
-        """Logs counts and edges of bins by name, at most 512 bins each."""
+        """Logs counts and edges of bins by name, at most 512 bins each; stored for a resumed run as well."""
+        bins = {name: [part.tolist() for part in parts] for name, parts in histograms.items()}
+        self._histograms.parent.mkdir(parents=True, exist_ok=True)
+        with self._histograms.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "bins": bins}) + "\n")
+        self._log_bins(bins, step)
+
+    def _log_bins(self, bins: Mapping[str, Any], step: int) -> None:
         import wandb
 
-        self.log_metrics({name: wandb.Histogram(np_histogram=bins) for name, bins in histograms.items()}, step)
+        self.log_metrics({name: wandb.Histogram(np_histogram=tuple(parts)) for name, parts in bins.items()}, step)
+
+    @override
+    @rank_zero_only
+    def restart(self, logged: Logged) -> None:
+        """Writes an offline run again, as W&B cannot continue one; of an online run the server drops what it has."""
+        for path in (self._folder / "wandb").glob(f"offline-run-*-{self.version}"):
+            shutil.rmtree(path, ignore_errors=True)
+        drawn = [record for record in self._drawn() if record["step"] in logged]
+        if self._histograms.exists():
+            write_text(self._histograms, "".join(json.dumps(record) + "\n" for record in drawn))
+        for step, numbers in logged.items():
+            self.log_metrics(numbers, step)
+            for record in drawn:
+                if record["step"] == step:
+                    self._log_bins(record["bins"], step)
+
+    def _drawn(self) -> Iterator[dict[str, Any]]:
+        """Yields the histograms that were logged before a resume; the last line may have been cut."""
+        if self._histograms.exists():
+            for line in self._histograms.read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(json.JSONDecodeError):
+                    yield json.loads(line)
 
     @rank_zero_only
     def close(self, results: Mapping[str, Any] | None) -> None:

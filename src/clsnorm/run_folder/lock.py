@@ -14,11 +14,14 @@ from clsnorm.files import writing
 
 PARENT = ".lock"
 WORKERS = ".workers.lock"
+_held: set[IO[str]] = set()
 
 
 @contextlib.contextmanager
 def locked(folder: Path, name: str) -> Iterator[None]:
     """Holds a lock of ``folder``; the operating system releases it when the process ends, however it ends.
+
+    Forks of the process, such as those that load data, do not hold it: they may outlive a killed one for seconds.
 
     Raises:
         InputError: If another process holds it.
@@ -29,7 +32,11 @@ def locked(folder: Path, name: str) -> Iterator[None]:
         file = path.open("a+")
     with file:
         _acquire(folder, file)
-        yield
+        _held.add(file)
+        try:
+            yield
+        finally:
+            _held.discard(file)
 
 
 def require_unlocked(folder: Path, name: str) -> None:
@@ -51,3 +58,11 @@ def _acquire(folder: Path, file: IO[str]) -> None:
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
+
+
+def _let_go() -> None:
+    for file in _held:
+        file.close()
+
+
+os.register_at_fork(after_in_child=_let_go)

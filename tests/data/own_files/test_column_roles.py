@@ -13,6 +13,7 @@ from clsnorm.errors import InputError
     [
         (["text", "label"], ["text"], "label"),
         (["index", "sentence1", "sentence2", "label"], ["sentence1", "sentence2"], "label"),
+        (["label", "hypothesis", "premise"], ["premise", "hypothesis"], "label"),
         (["Premise", "Hypothesis", "gold_label"], ["Premise", "Hypothesis"], "gold_label"),
         (["question", "passage", "idx", "label"], ["question", "passage"], "label"),
         (["id", "question", "class"], ["question"], "class"),

@@ -31,6 +31,7 @@ def table(rows: int, *columns: list[str]) -> list[list[str]]:
         (["v1", "v2"], [["ham", "spam"], texts(1000, short=0.02)]),
         (["remark", "stars"], [texts(1000), ["1", "2", "5"]]),
         (["0", "1"], [texts(1000), ["0", "1"]]),
+        (["", "index", "0", "1"], [list("123"), list("123"), [*texts(999), "3"], ["0", "1"]]),
         (["", "0", "1"], [list(map(str, range(1000))), texts(1000), ["0", "1"]]),
         (["day", "remark", "verdict"], [[f"2024-01-{at % 30}" for at in range(1000)], texts(1000), ["a", "b"]]),
         (["2019", "2020", "text", "label"], [["1", "2"], ["3", "4"], texts(1000), ["a", "b"]]),

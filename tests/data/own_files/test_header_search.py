@@ -36,6 +36,7 @@ def search(lines: list[str], *, skip_lines: int = 0, **options: Any) -> Search:
         ([RARE], {"header": True}, RowStart(0, header=True)),
         ([RARE], {"header": False}, RowStart(0, header=False)),
         (["one,other", RARE], {"skip_lines": 1, "header": False}, RowStart(1, header=False)),
+        (["one,other", "text,label", "# c, d"], {"header": True}, RowStart(0, header=True)),
         (["a title, or not", RARE], {"skip_lines": 1, "header": True}, RowStart(1, header=True)),
         ([], {}, RowStart(0, header=False)),
         (["#joy and market remarks,pos"], {}, RowStart(0, header=False)),

@@ -41,7 +41,7 @@ def refuse_byte(data: bytes, at: int, *, encoding: str, line: int, shown: str) -
         shown: The file, as messages name it.
     """
     fault = f"{shown}, line {line}: byte {data[at]:#04x} is not {encoding}"
-    if codecs.lookup(encoding).name != "utf-8":
+    if not codecs.lookup(encoding).name.startswith("utf-8"):
         raise InputError(f"{fault}. Correct this line, or set another encoding")
     if is_damaged_utf8(data):
         start = data.rfind(b"\n", 0, at) + 1

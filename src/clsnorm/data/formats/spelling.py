@@ -18,10 +18,10 @@ def spell(label: Any) -> str:
     """Returns a label as a name: ``1`` for 1, 1.0 and ``" 1 "``; ``true`` for True; empty for None and NaN."""
     if isinstance(label, str):
         return label.strip()
+    if isinstance(label, int):
+        return str(label).lower()  # a bool is an int
     if label is None or label != label:  # NaN, of any type
         return ""
-    if isinstance(label, bool):
-        return str(label).lower()
     if isinstance(label, numbers.Integral):
         return str(int(label))
     if isinstance(label, Decimal) and label.is_finite():

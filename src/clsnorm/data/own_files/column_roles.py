@@ -96,7 +96,7 @@ def _infer_text(columns: Columns, free: Sequence[Column], shown: str) -> list[Co
     for pair in PAIRS:
         both = [name for name in free if _low(name) in pair]
         if len(both) == 2:
-            return both
+            return sorted(both, key=lambda name: pair.index(_low(name)))
     by_name = [name for name in free if _low(name) in TEXTS]
     by_content = [name for name in free if _has_texts(columns[name])]
     return [_only(by_name or by_content or free, "text", columns, shown)]

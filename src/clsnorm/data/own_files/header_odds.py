@@ -55,16 +55,17 @@ def header_odds(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
 def _is_counted(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Are the names 0, 1, 2, ... as pandas writes them for columns without names, and not numbers like those below?"""
     names = [cleaned(cell) for cell in first]
-    start = 0 if names[:1] == ["0"] else 1  # the index of pandas is a column without a name
-    if len(names) < 2 or names[start:] != [str(at) for at in range(len(names) - start)]:
+    start = names.index("0") if "0" in names else len(names)  # an index of pandas is named, or not, but by no number
+    counted = names[start:]
+    if len(names) < 2 or counted != [str(at) for at in range(len(counted))] or any(map(is_number, names[:start])):
         return False
     return any(_is_text([row[at].strip() for row in below]) for at in range(start, len(names)))
 
 
 def _is_text(cells: Sequence[str]) -> bool:
-    """Is this a column of texts, none of which is a number?"""
+    """Is this a column of texts, hardly one of which is a number?"""
     full = [cell for cell in cells if cell]
-    return bool(full) and mean(_words(cell) for cell in full) > 1.5 and not any(map(is_number, full))
+    return bool(full) and mean(map(_words, full)) > 1.5 and sum(map(is_number, full)) <= len(full) / 4
 
 
 def _cell_odds(first: str, cells: Sequence[str]) -> _Odds:

@@ -36,8 +36,8 @@ class Search:
     Args:
         rows: The rows that are not empty, after ``skip_lines``.
         shown: The file, as messages name it.
-        header: Whether there is a header; None: to be found out.
-        names: Columns that the header must have.
+        header: Whether there is a header; None: to be found out. What is stated is not doubted.
+        names: Columns that the header must have; then there is one.
         skip_lines: Lines that were skipped so far.
         fixed: Whether the first of ``rows`` must be the header or the first row.
         lenient: Whether a first line that may be a header or a row is a row, since another file has shown the layout.
@@ -55,11 +55,11 @@ class Search:
         """Returns where the rows begin; raises InputError if that is not sure."""
         width = regular_width([cells for _, cells in self.rows])
         at = self._header_at(width)
-        if not self.fixed:
+        if self.header is None and not self.fixed:
             self._require_no_other_header(0 if at is None else at + 1, width)
             self._require_no_comments(1 if at is None else at + 1, width)
-        if at is not None:
             self._require_one(at, width)
+        if at is not None:
             return RowStart(self._lines_above(at), header=True)
         if self.header is None and not self.lenient and self._odds(0, width) > -SURE:
             self._refuse_unsure()
@@ -75,6 +75,7 @@ class Search:
         if self.header is False:
             return None
         last = 0 if self.fixed else min(SEARCHED, len(self.rows) - 1)
+        must = self.header or bool(self.names)
         wanted = {*map(cleaned, self.names)}
         named = [at for at in range(last + 1) if wanted and {*map(cleaned, self.rows[at][1])} >= wanted]
         for at in range(last + 1):
@@ -83,8 +84,8 @@ class Search:
             if not self._is_above(at, width):
                 if named:
                     self._refuse_several(named[0], at)
-                return at if self.header else None
-        return 0 if self.header else None
+                return at if must else None
+        return 0 if must else None
 
     def _fits(self, at: int, width: int) -> bool:
         return len(self.rows[at][1]) >= width and not any(self.rows[at][1][width:])
@@ -116,9 +117,9 @@ class Search:
             return True
         return self._is_marked(at) and self._odds(at, width) > -SURE
 
-    def _require_one(self, at: int, width: int) -> None:
+    def _require_one(self, at: int | None, width: int) -> None:
         """Raises InputError if the line below the header looks like a header, too."""
-        if self.fixed or self.lenient or len(self.rows) < at + FEW:
+        if at is None or self.lenient or len(self.rows) < at + FEW:
             return
         same = list(map(cleaned, self.rows[at][1])) == list(map(cleaned, self.rows[at + 1][1]))
         if not same and self._fits(at + 1, width) and self._odds(at + 1, width) >= SECOND:

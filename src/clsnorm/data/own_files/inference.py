@@ -49,7 +49,7 @@ class CellOptions:
         header: Whether a line names the columns.
         skip_lines: Lines above the header or the first row.
         comment: The start of lines to skip; None: there are none.
-        names: Columns that the header must have.
+        names: Columns that the header must have; then there is one.
     """
 
     delimiter: str | None = None

@@ -62,7 +62,7 @@ def _start(path: Path, reader: Delimited, numbers: Iterable[int], given: CellOpt
     start = Search(
         rows=rows,
         shown=str(path),
-        header=True if reader.header else given.header,
+        header=True if reader.header and not given.names else given.header,
         names=given.names if reader.header else (),
         skip_lines=skipped,
         fixed=given.skip_lines is not None,

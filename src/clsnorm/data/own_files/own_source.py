@@ -72,7 +72,7 @@ class Given:
             delimiter=self.delimiter,
             quoting=self.quoting,
             escape=self.escape,
-            header=True if self.names else self.header,
+            header=self.header,
             skip_lines=self.skip_lines,
             comment=self.comment,
             names=self.names,

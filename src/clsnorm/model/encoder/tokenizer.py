@@ -53,9 +53,10 @@ def require_embeddings_of(tokenizer: Any, path: str, architecture: Any) -> None:
     beyond = {} if not is_whole(known) else {t: i for t, i in tokenizer.get_vocab().items() if i >= known}
     if beyond:
         token = max(beyond, key=beyond.__getitem__)
+        count = f"{len(beyond)} token{'s' if len(beyond) > 1 else ''}"
         raise InputError(
             f"Expected the tokenizer of `model.path` to fit the {known} token embeddings of {path!r}, but it has "
-            f"{len(beyond)} tokens beyond them, such as {token!r} with id {beyond[token]}. Enlarge the model with "
+            f"{count} beyond them, such as {token!r} with id {beyond[token]}. Enlarge the model with "
             "resize_token_embeddings(len(tokenizer)) and save it, or remove the tokens that were added"
         )
     segments = getattr(architecture, "type_vocab_size", None) or 0
