@@ -63,6 +63,11 @@ def test_what_could_run_code_is_refused(composed: DictConfig, key: str, value: A
 
 def test_other_files_keep_hydra_s_defaults(composed: DictConfig) -> None:
     check_hydra(changed(composed, "output_subdir", ".hydra"), "data/sst2")
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        default = compose("data/sst2", return_hydra_config=True)
+    check_hydra(default, "data/sst2")  # as `python -m clsnorm.data` composes it
+    with pytest.raises(InputError, match=r"file.filename"):
+        check_hydra(changed(default, "job_logging.handlers.file.filename", "~/.bashrc"), "data/sst2")
 
 
 @pytest.mark.parametrize("path", ["pkg://os", "pkg://hydra_plugins", "http://x", "pkg://hydra.conference"])

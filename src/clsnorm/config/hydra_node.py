@@ -31,6 +31,8 @@ def check_hydra(config: DictConfig, config_name: str | None) -> None:
     shapes = {**_NODE, "job": mapping(_JOB)}
     if config_name in PRIMARIES:
         shapes |= {"job": mapping({**_JOB, "chdir": _CHDIR}), "output_subdir": _OUTPUT_SUBDIR}
+    else:
+        shapes |= {"job_logging": mapping(_logging(_HANDLER | _LOG_FILE))}
     mapping(shapes)("hydra", node)
 
 
@@ -53,20 +55,29 @@ def _verbosity(place: str, value: Any) -> None:
         refuse(place, "true, false or a list of loggers", value)
 
 
-# No log files: text of any wording at any path could become a script.
+# Log files only where Hydra puts them by default, never in a run: text of any wording at any path could be a script.
 _HANDLER = {
     "class": one_of("logging.StreamHandler", "logging.NullHandler"),
     "stream": one_of("ext://sys.stdout", "ext://sys.stderr"),
     **keys("level formatter", plain),
 }
-_LOGGER = {"handlers": each(plain), **keys("level propagate", plain)}
-_LOGGING = {
-    "formatters": each(mapping(keys("format datefmt style validate", plain))),
-    "handlers": each(mapping(_HANDLER)),
-    "loggers": each(mapping(_LOGGER)),
-    "root": mapping(_LOGGER),
-    **keys("version disable_existing_loggers incremental", plain),
+_LOG_FILE = {
+    "class": one_of("logging.StreamHandler", "logging.FileHandler"),
+    "filename": one_of("${hydra.runtime.output_dir}/${hydra.job.name}.log"),
 }
+_LOGGER = {"handlers": each(plain), **keys("level propagate", plain)}
+
+
+def _logging(handler: dict[str, Shape]) -> dict[str, Shape]:
+    return {
+        "formatters": each(mapping(keys("format datefmt style validate", plain))),
+        "handlers": each(mapping(handler)),
+        "loggers": each(mapping(_LOGGER)),
+        "root": mapping(_LOGGER),
+        **keys("version disable_existing_loggers incremental", plain),
+    }
+
+
 _ENVIRONMENT = "A configuration cannot set environment variables: set them where you type the command"
 _JOB: dict[str, Shape] = {
     **keys("env_set env_copy", empty(_ENVIRONMENT)),
@@ -77,7 +88,7 @@ _CHDIR = settled(False, "paths are relative to where the command is typed")
 _OUTPUT_SUBDIR = settled(None, "a run keeps its whole configuration in config.yaml")
 _NODE: dict[str, Shape] = {
     "callbacks": each(mapping({"_target_": one_of("clsnorm.command.OutputFolders")})),
-    **keys("hydra_logging job_logging", mapping(_LOGGING)),
+    **keys("hydra_logging job_logging", mapping(_logging(_HANDLER))),
     "launcher": plugin(LAUNCHERS),
     "sweeper": plugin(SWEEPERS),
     "sweep": mapping({"dir": anything, "subdir": below("hydra.sweep.dir")}),

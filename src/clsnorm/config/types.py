@@ -28,8 +28,8 @@ def misfits(kind: type, given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         [('steps', 'a whole number or null'), ('betas', 'a list of 2, each value a number')]
     """
     for name, (hint, default) in _arguments(kind).items():
-        if name in given and not (_fits(given[name], hint) or given[name] == default):
-            yield name, _rule(hint)
+        if name in given and not (fits(given[name], hint) or given[name] == default):
+            yield name, rule_of(hint)
 
 
 def _arguments(kind: type) -> dict[str, tuple[Any, Any]]:
@@ -56,12 +56,13 @@ def _hints(function: types.FunctionType) -> dict[str, Any]:
         return {}
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
+    """Returns whether a value of a configuration fits an annotation; one with a class that YAML lacks always fits."""
     origin, parts = get_origin(hint), get_args(hint)
     if isinstance(value, dict) and "_target_" in value:  # an object by the time the constructor gets it
         return True
     if origin in UNIONS:
-        return any(_fits(value, part) for part in parts)
+        return any(fits(value, part) for part in parts)
     if origin is Literal:
         return value in parts
     if origin in LISTS or hint in LISTS:
@@ -75,8 +76,8 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def _list_fits(value: list[Any] | tuple[Any, ...], origin: Any, parts: tuple[Any, ...]) -> bool:
     if _is_fixed(origin, parts):
-        return len(value) == len(parts) and all(map(_fits, value, parts))
-    return all(_fits(one, part) for one in value for part in parts[:1])
+        return len(value) == len(parts) and all(map(fits, value, parts))
+    return all(fits(one, part) for one in value for part in parts[:1])
 
 
 def _is_fixed(origin: Any, parts: tuple[Any, ...]) -> bool:
@@ -84,15 +85,16 @@ def _is_fixed(origin: Any, parts: tuple[Any, ...]) -> bool:
     return origin is tuple and Ellipsis not in parts
 
 
-def _rule(hint: Any) -> str:
+def rule_of(hint: Any) -> str:
+    """Returns what a value with that annotation must be, in words."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin in UNIONS:
-        return " or ".join(_rule(part) for part in parts if not (part is int and float in parts))
+        return " or ".join(rule_of(part) for part in parts if not (part is int and float in parts))
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if origin in LISTS or hint in LISTS:
         length = f" of {len(parts)}" if _is_fixed(origin, parts) else ""
-        return f"a list{length}{f', each value {_rule(parts[0])}' if parts and parts[0] in WORDS else ''}"
+        return f"a list{length}{f', each value {rule_of(parts[0])}' if parts and parts[0] in WORDS else ''}"
     if origin in MAPPINGS or hint in MAPPINGS:
         return "a mapping"
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))

@@ -197,5 +197,5 @@ def _build_trainer(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module splits each global batch itself
     )
-    trainer.strategy.checkpoint_io = CheckpointWriter()
+    trainer.strategy.checkpoint_io = CheckpointWriter(folder.path)
     return trainer

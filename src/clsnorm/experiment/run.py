@@ -102,7 +102,8 @@ def _resume(experiment: Experiment, checkpoint: Path) -> int:
 def _restart_loggers(experiment: Experiment) -> None:
     """Has each logger hold what ``metrics.csv`` and ``events.csv`` do."""
     folder = experiment.folder
-    restart(experiment.loggers, folder.path, logged_before(folder.metrics, folder.events))
+    if distributed.rank() == 0:  # which has just put the two files in order
+        restart(experiment.loggers, folder.path, logged_before(folder.metrics, folder.events))
 
 
 def _check_batches(experiment: Experiment) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from clsnorm.loggers.ids import change_id, stored_id
 from clsnorm.loggers.run_logger import Logged, RunLogger
@@ -33,9 +32,8 @@ def logged_before(metrics: Path, events: Path) -> Logged:
     return dict(sorted(found.items()))
 
 
-@rank_zero_only
 def restart(loggers: Mapping[str, Logger], folder: Path, logged: Logged) -> None:
-    """Has each logger hold ``logged`` and nothing else, when a run starts or resumes.
+    """Has each logger hold ``logged`` and nothing else, when a run starts or resumes; call it on rank 0.
 
     A `RunLogger` is asked. Another logger, such as Lightning's ``CSVLogger`` or ``TensorBoardLogger``, writes into a
     new folder, and the one that the run gave it before is removed. If it has no folder, or one that existed before the

@@ -19,7 +19,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from clsnorm.errors import InputError
-from clsnorm.files import write_text
+from clsnorm.files import require_held, write_text
 from clsnorm.lightning_internals import wandb_arguments
 from clsnorm.loggers.ids import store_id
 from clsnorm.loggers.run_logger import SUMMARY, Logged, RunLogger, require_package
@@ -110,6 +110,7 @@ class WandbRun(RunLogger, WandbLogger):
     def log_histograms(self, histograms: Mapping[str, tuple[np.ndarray, np.ndarray]], step: int) -> None:
         """Logs counts and edges of bins by name, at most 512 bins each; stored for a resumed run as well."""
         bins = {name: [part.tolist() for part in parts] for name, parts in histograms.items()}
+        require_held(self._histograms)
         self._histograms.parent.mkdir(parents=True, exist_ok=True)
         with self._histograms.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "bins": bins}) + "\n")

@@ -16,12 +16,23 @@ class CheckpointWriter(TorchCheckpointIO):
 
     Lightning's own writer first copies the whole state into memory, then writes it to the folder for temporary files,
     then moves it: a kill in between leaves a file that nobody removes, and both disks need room.
+
+    Args:
+        run: The run's folder, which is not created again if it is gone. Other folders are, for checkpoints of
+            Lightning's own callbacks.
     """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self._run = run
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Writes a sealed file; raises `clsnorm.errors.DiskError` and leaves nothing if it cannot be written."""
-        write_tensors(Path(path), checkpoint)
+        path = Path(path)
+        if path.parent != self._run and self._run.is_dir():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(path, checkpoint)
 
     @override
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:

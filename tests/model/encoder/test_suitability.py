@@ -123,3 +123,20 @@ def test_an_encoder_s_architecture_is_taken() -> None:
 def test_attention_from_the_hub_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"`model.attention` to be .* but got 'somebody/kernel'"):
         Encoder(saved(tmp_path, "bert", PLAIN), attention="somebody/kernel")
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "warned"),
+    [
+        ("fnet", SIZES | {"vocab_size": 60, "pad_token_id": 1}, True),
+        ("convbert", PLAIN | {"embedding_size": 24}, True),
+        ("camembert", PLAIN, False),
+        ("longformer", PLAIN | {"attention_window": 8}, False),
+        ("xlnet", {"vocab_size": 60, "d_model": 24, "n_layer": 2, "n_head": 2, "d_inner": 40}, False),
+    ],
+)
+def test_an_embedding_that_depends_on_padding_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, family: str, settings: dict[str, Any], warned: bool
+) -> None:
+    Encoder(saved(tmp_path, family, settings), attention="eager")
+    assert (f"({family}) depends on the padding" in caplog.text) == warned

@@ -15,7 +15,7 @@ from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_arch
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
-from clsnorm.model.encoder.suitability import require_encoder, require_text_in_cls
+from clsnorm.model.encoder.suitability import require_encoder, require_text_in_cls, warn_of_padding
 from clsnorm.model.encoder.weights import locate
 
 TAPS = ("hidden", "pooler_pre", "pooler")
@@ -95,6 +95,7 @@ class Encoder(nn.Module):
         self.dim = int(architecture.hidden_size)
         self._set_up(family, attention, last_layer_cls_only)
         require_text_in_cls(path, self.eval(), dim=self.dim)
+        warn_of_padding(path, self)
         self._fingerprint = digest_of(self, tap)
         self.train()  # from_pretrained returns a model in evaluation mode, and Lightning keeps that mode
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from clsnorm import distributed
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, is_whole
 from clsnorm.model.encoder.families import is_listed
@@ -16,8 +19,12 @@ from clsnorm.model.encoder.packing import IMPLEMENTATION
 from clsnorm.model.encoder.weights import first_sentence
 
 ADVICE = "Choose an encoder that begins with [CLS], such as BERT, RoBERTa or DeBERTa"
+SHAPED = ("token_ids", "positions", "segment_ids")  # of a batch
 TRIED = 4  # texts that are compared
 LENGTH = 8  # tokens of each
+ROUNDING = 1e-4  # a relative change of [CLS] above it is no float error
+
+log = logging.getLogger(__name__)
 
 
 def require_encoder(path: str, architecture: Any) -> None:
@@ -88,6 +95,38 @@ def require_text_in_cls(path: str, encoder: Any, *, dim: int) -> None:
     raise InputError(
         f"Expected argument `model.path` to be an encoder with [CLS], but {path!r} ({kind}) {found}. {ADVICE}"
     )
+
+
+@torch.no_grad()
+def warn_of_padding(path: str, encoder: Any) -> None:
+    """Logs a warning if [CLS] depends on the padding of its batch, and so on its neighbours and on the batch size.
+
+    In FNet and Funnel padding takes part in the computation. Listed families are tested not to need this.
+
+    Args:
+        path: As the user gave it, for messages.
+        encoder: As in `require_text_in_cls`, which it has passed.
+    """
+    model: Any = encoder.model
+    if is_listed(model.config) or distributed.rank() != 0:
+        return
+    text = next(_texts(model, encoder.max_length or LENGTH))
+    short = len(text.token_ids[0]) // 2
+    alone = replace(text, **{name: getattr(text, name)[:, :short] for name in SHAPED}, lengths=text.lengths // 2)
+    with_longer = replace(text, **{name: getattr(text, name).repeat(2, 1) for name in SHAPED})
+    with_longer.token_ids[0, short:] = getattr(model.config, "pad_token_id", None) or 0
+    with_longer = replace(with_longer, lengths=torch.tensor([short, len(text.token_ids[0])]))
+    with torch.random.fork_rng(devices=[]), _attention_for_cpu(model), contextlib.suppress(Exception):  # only advice
+        wanted, found = encoder(alone).hidden[0], encoder(with_longer).hidden[0]
+        change = float((found - wanted).norm() / wanted.norm())
+        if change > ROUNDING:
+            log.warning(
+                "[CLS] of %s (%s) depends on the padding of its batch: it changed by %.2g %% next to a text twice as "
+                "long. Results then depend on data.batch_size and on the number of devices",
+                path,
+                model.config.model_type,
+                100 * change,
+            )
 
 
 def _texts(model: Any, longest: int) -> Iterator[Batch]:
