@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -113,3 +114,18 @@ def test_a_run_killed_after_it_wrote_its_results_keeps_no_resume_point(run: RunF
     save_tensors(run.last, {})
     assert claim(run) == {"status": "completed"}
     assert not run.last.exists()
+
+
+@pytest.mark.parametrize("function", ["rename", "unlink"])
+def test_a_disk_that_fails_while_a_run_is_replaced_is_one_line(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def fail(path: Path, *arguments: object, **named: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    write_sealed(run.results, {"status": "completed"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, function, fail)
+        with pytest.raises(DiskError, match="Input/output error"):
+            claim(run, force=True)
+    assert claim(run, force=True) is None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsnorm.errors import DamagedFileError, InputError
+from clsnorm.errors import DamagedFileError, DiskError, InputError
 from clsnorm.files import delete, held, remove, remove_drafts, writing
 from clsnorm.run_folder import lock, stored_config
 
@@ -47,11 +47,24 @@ class Claim:
             self._remove_drafts()
             new = not self._folder.content()
             try:
-                yield self._open(config)
+                with self._naming():
+                    results = self._open(config)
+                yield results
             except InputError:
-                self._undo(new)
+                with self._naming():
+                    self._undo(new)
                 raise
             shutil.rmtree(self._replaced, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turns an `OSError` into a `DiskError`, which names the file or else the folder."""
+        try:
+            yield
+        except DiskError:
+            raise
+        except OSError as error:
+            raise DiskError.of(error.filename or self._path, error) from error
 
     def _can_only_be_read(self) -> bool:
         """Is this a finished run in a folder that cannot be written?"""
@@ -71,8 +84,7 @@ class Claim:
         self._drop_results_of_interrupted()
         results = self._folder.read_results()
         if results is None:
-            with writing(self._folder.error):
-                self._folder.error.unlink(missing_ok=True)
+            self._folder.error.unlink(missing_ok=True)
             stored_config.write_config(self._folder.config, config)
         else:
             stored_config.repair(self._folder.config, config)
