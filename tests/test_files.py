@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,16 @@ def test_a_full_disk_is_found_behind_the_errors_of_libraries(tmp_path: Path) -> 
     assert "x: No such file" in str(files.disk_error(inside, tmp_path))
     for other in (ValueError("x"), FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere"), OSError("no number")):
         assert files.disk_error(chained(other), tmp_path) is None
+
+
+def test_files_reach_the_disk_while_the_run_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "sync", synced.append)
+    files.sync_meanwhile([tmp_path / "x.csv", tmp_path / "x.ckpt"])
+    for thread in threading.enumerate():
+        if thread.name == "sync_meanwhile":
+            thread.join()
+    assert synced == [tmp_path / "x.csv", tmp_path / "x.ckpt"]
+    (tmp_path / "draft").write_text("text")
+    files.put_in_place(tmp_path / "draft", tmp_path / "x", synced=False)
+    assert len(synced) == 2

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import threading
 import uuid
 from collections.abc import Iterator
 from functools import lru_cache
@@ -128,8 +129,14 @@ def replacing(path: Path) -> Iterator[Path]:
                 draft.unlink(missing_ok=True)
 
 
-def put_in_place(draft: Path, path: Path) -> None:
+def put_in_place(draft: Path, path: Path, *, synced: bool = True) -> None:
     """Seals a complete file (`clsnorm.seals`) and renames it to ``path``: after a power loss, that is old or new.
+
+    Args:
+        draft: Of the same folder.
+        path: Is replaced.
+        synced: Whether to wait for the disk, seconds for a large file. If not, a power loss soon after may leave a
+            torn file, which its seal will show.
 
     Raises:
         DiskError: If it cannot be written; the draft is removed.
@@ -137,13 +144,27 @@ def put_in_place(draft: Path, path: Path) -> None:
     with writing(path):
         try:
             seal(draft)
-            sync(draft)
+            if synced:
+                sync(draft)
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
-        with contextlib.suppress(OSError):  # some file systems cannot
-            sync(path.parent)
+        if synced:
+            with contextlib.suppress(OSError):  # some file systems cannot
+                sync(path.parent)
+
+
+def sync_meanwhile(paths: list[Path]) -> None:
+    """Begins to bring files to the disk, one after another, and does not wait; an error shows when they are read."""
+
+    def work() -> None:
+        with contextlib.suppress(OSError):
+            for path in paths:
+                sync(path)
+
+    if not any(thread.name == sync_meanwhile.__name__ for thread in threading.enumerate()):
+        threading.Thread(target=work, name=sync_meanwhile.__name__, daemon=True).start()
 
 
 def sync(path: Path) -> None:
@@ -174,12 +195,17 @@ def append(path: Path, text: str) -> int:
     return start
 
 
+def is_draft(path: Path) -> bool:
+    """Is this a file that `replacing` was writing?"""
+    return _ABANDONED.fullmatch(path.name) is not None
+
+
 def remove_drafts(folder: Path) -> None:
     """Removes drafts of killed writers in ``folder`` and below, hidden folders aside; call it while nobody writes."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in filter(_ABANDONED.fullmatch, names):
-            Path(place, name).unlink(missing_ok=True)
+        for path in filter(is_draft, (Path(place, name) for name in names)):
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -97,3 +98,34 @@ def test_a_folder_deleted_while_held_is_not_created_again(run: RunFolder) -> Non
         work()
     assert not run.path.exists()
     assert claim(run) is None
+
+
+def test_a_run_killed_while_it_wrote_its_first_file_can_begin_again(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for draft in (tmp_path / f"{DRAFT}0a.yaml", *run.checkpoint_drafts()):
+        draft.touch()
+    assert run.content() == []
+    assert claim(run) is None
+    assert [path.name for path in run.content()] == ["config.yaml"]
+
+
+def test_a_run_killed_after_it_wrote_its_results_keeps_no_resume_point(run: RunFolder) -> None:
+    write_sealed(run.results, {"status": "completed"})
+    save_tensors(run.last, {})
+    assert claim(run) == {"status": "completed"}
+    assert not run.last.exists()
+
+
+@pytest.mark.parametrize("function", ["rename", "unlink"])
+def test_a_disk_that_fails_while_a_run_is_replaced_is_one_line(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def fail(path: Path, *arguments: object, **named: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    write_sealed(run.results, {"status": "completed"})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, function, fail)
+        with pytest.raises(DiskError, match="Input/output error"):
+            claim(run, force=True)
+    assert claim(run, force=True) is None

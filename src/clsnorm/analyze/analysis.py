@@ -95,6 +95,7 @@ def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         "similarity": {side: between_places(found) for side, found in sides.items()},
         "versions": provenance.versions(),
         "commit": provenance.commit(),
+        **{key: config[key] for key in ("config_hash",) if key in config},  # whose folder it is
     }
     if distributed.rank() == 0:
         _write(folder, record, sides)

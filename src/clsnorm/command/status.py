@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from clsnorm.command import sweep
+from clsnorm.command import standard_streams, sweep
 from clsnorm.command.composition import checked_composition, register_resolvers
 from clsnorm.command.fast_help import without_group_lists
 from clsnorm.config import choices
@@ -24,9 +24,11 @@ def run_command(task: Callable[[], Any]) -> int:
     A refusal is one line on standard error. A crash keeps its traceback, as it is a bug to report; a worker's is in a
     file.
     """
+    standard_streams.open_missing()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra ends the process itself, with status 1
     register_resolvers()
     try:
+        standard_streams.require_utf8(sys.argv[1:])
         _refuse_reruns(sys.argv[1:])
         with (
             contextlib.redirect_stderr(_WithoutHydraNotice(sys.stderr)),
@@ -34,7 +36,8 @@ def run_command(task: Callable[[], Any]) -> int:
             checked_composition(),
         ):
             task()
-            sys.stdout.flush()
+            with standard_streams.printing():
+                pass
     except BrokenPipeError:  # of `--help | head`; Python flushes standard output at exit, now into nothing
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from clsnorm.command.standard_streams import printing
 from clsnorm.command.sweep import REFUSALS, reporting
 from clsnorm.config import check_parts, prepare
 from clsnorm.launch.devices import count_processes, require_precision
@@ -42,7 +43,8 @@ def run(config: DictConfig) -> float:
         results = _results_of(plain, folder)
     from clsnorm.run_folder.score_table import print_table
 
-    print_table(results, folder.path)
+    with printing():
+        print_table(results, folder.path)
     score = results["metrics"].get(f"select/{results['monitor']}")
     return WORST[plain["data"]["mode"]] if score is None else score
 

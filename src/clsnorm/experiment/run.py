@@ -15,7 +15,7 @@ from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
-from clsnorm.files import disk_error, write_sealed
+from clsnorm.files import disk_error, sync, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
 from clsnorm.records.checkpoints import count_events, position, require_whole
@@ -39,8 +39,10 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
         results = conclude(experiment)
         close_loggers(experiment.trainer.loggers, results)
         if distributed.rank() == 0:
+            sync(folder.selected)  # before the results that count on it
             write_sealed(folder.results, results)
-            folder.last.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the run is complete; the same command would try again
+                folder.last.unlink(missing_ok=True)
     except BaseException as error:
         reported = disk_error(error, folder.path) or error
         folder.record_error(reported, parent_reports=distributed.is_active())

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
 from clsnorm.errors import DamagedFileError
-from clsnorm.files import put_in_place, sync, writing
+from clsnorm.files import put_in_place, sync_meanwhile, writing
 from clsnorm.lightning_internals import ends_step, is_ending, validation_is_due
 from clsnorm.tensor_files import load_tensors
 
@@ -187,10 +187,9 @@ class ResumePoint(Checkpoint):
             return
         for logger in trainer.loggers:
             logger.save()
-        if trainer.is_global_zero:
-            for path in self.path.parent.glob("*.csv"):  # on the disk before the file that counts on their rows
-                sync(path)
         _put_in_place(trainer, self.path)
+        if trainer.is_global_zero:  # the rows first: a resumed run counts on them
+            sync_meanwhile([*self.path.parent.glob("*.csv"), self.path, self.path.parent])
         self._waiting = False
 
 
@@ -211,7 +210,7 @@ def _draft(path: Path) -> Path:
 
 def _put_in_place(trainer: pl.Trainer, path: Path) -> None:
     if trainer.is_global_zero:
-        put_in_place(_draft(path), path)
+        put_in_place(_draft(path), path, synced=False)
     trainer.strategy.barrier("checkpoint replaced")
 
 

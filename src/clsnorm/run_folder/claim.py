@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsnorm.errors import DamagedFileError, InputError
+from clsnorm.errors import DamagedFileError, DiskError, InputError
 from clsnorm.files import delete, held, remove, remove_drafts, writing
 from clsnorm.run_folder import lock, stored_config
 
@@ -47,11 +47,24 @@ class Claim:
             self._remove_drafts()
             new = not self._folder.content()
             try:
-                yield self._open(config)
+                with self._naming():
+                    results = self._open(config)
+                yield results
             except InputError:
-                self._undo(new)
+                with self._naming():
+                    self._undo(new)
                 raise
             shutil.rmtree(self._replaced, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turns an `OSError` into a `DiskError`, which names the file or else the folder."""
+        try:
+            yield
+        except DiskError:
+            raise
+        except OSError as error:
+            raise DiskError.of(error.filename or self._path, error) from error
 
     def _can_only_be_read(self) -> bool:
         """Is this a finished run in a folder that cannot be written?"""
@@ -59,9 +72,10 @@ class Claim:
 
     def _remove_drafts(self) -> None:
         """Removes what a killed run was writing."""
-        remove_drafts(self._path)
-        for path in (self._folder.last, self._folder.selected):
-            path.with_name(f".{path.name}").unlink(missing_ok=True)
+        with writing(self._path):
+            remove_drafts(self._path)
+            for path in self._folder.checkpoint_drafts():
+                path.unlink(missing_ok=True)
 
     def _open(self, config: dict[str, Any]) -> dict[str, Any] | None:
         self._check_same_config(config)
@@ -74,7 +88,8 @@ class Claim:
             stored_config.write_config(self._folder.config, config)
         else:
             stored_config.repair(self._folder.config, config)
-            self._folder.last.unlink(missing_ok=True)  # of a run that was killed after it had written its results
+            with contextlib.suppress(OSError):  # of a run that was killed after it had written its results
+                self._folder.last.unlink(missing_ok=True)
         return results
 
     def _drop_results_of_interrupted(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import held, remove_empty
+from clsnorm.files import held, is_draft, remove_empty
 from clsnorm.run_folder import lock, stored_config
 from clsnorm.run_folder.claim import REPLACED, Claim
 from clsnorm.run_folder.error import read_error, write_error
@@ -170,9 +170,13 @@ class RunFolder:
         return [path for path in (self.results, self.last, self.selected) if path.exists()]
 
     def content(self) -> list[Path]:
-        """Returns what is in the folder, but for locks and an earlier run that was set aside."""
-        ours = (lock.PARENT, lock.WORKERS, REPLACED)
-        return [path for path in self.path.iterdir() if path.name not in ours]
+        """Returns what is in the folder, but for locks, drafts and an earlier run that was set aside."""
+        ours = {lock.PARENT, lock.WORKERS, REPLACED, *(path.name for path in self.checkpoint_drafts())}
+        return [path for path in self.path.iterdir() if path.name not in ours and not is_draft(path)]
+
+    def checkpoint_drafts(self) -> list[Path]:
+        """Returns where checkpoints are written until they are complete."""
+        return [path.with_name(f".{path.name}") for path in (self.last, self.selected)]
 
 
 def find_runs(folder: Path) -> list[RunFolder]:

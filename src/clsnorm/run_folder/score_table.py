@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ def print_table(results: dict[str, Any], folder: Path) -> None:
     if results["status"] != "completed" or results["collapsed"]:
         table.add_row("status", "", "", results["status"] if results["status"] != "completed" else "collapsed")
     console = Console()
-    console.print(table)
-    console.print(f"written to {folder}", soft_wrap=True, highlight=False)
+    with contextlib.suppress(SystemExit):  # what rich raises if a pipe is closed, as by `| head`
+        console.print(table)
+        console.print(f"written to {folder}", soft_wrap=True, highlight=False)
 
 
 def _number(value: float | None) -> str:
