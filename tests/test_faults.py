@@ -220,17 +220,8 @@ def test_every_kind_of_file_is_hit_by_some_command() -> None:
     assert set(KINDS) - hit == {"error.json", "temporary"}, "written only by a failing command, or for a moment"
 
 
-LEFT = {  # command: what is still wrong; delete a line once it is mended
-    "analysis": "SIGKILL before index.html is renamed leaves its draft",
-    "force": "a run that cannot be set aside is reported by a traceback",
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param(name, marks=[pytest.mark.xfail(reason=LEFT[name])] if name in LEFT else []) for name in ENUMERATED],
-)
+@pytest.mark.parametrize("command", ENUMERATED)
 def test_the_same_command_ends_as_if_nothing_had_happened(
     command: str, root: Path, tmp_path: Path, record_property: Callable[[str, str], None]
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from clsnorm import files
 from clsnorm.errors import DiskError
+from clsnorm.files import drafting_in, replacing
 
 
 @pytest.fixture(autouse=True)
@@ -185,6 +186,19 @@ def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "statistics"):
         assert sorted(path.name for path in folder.iterdir() if path.is_file()) == sorted(others)
     assert len(list((tmp_path / ".replaced").iterdir())) == len(drafts) + len(others)
+
+
+def test_drafts_of_files_in_a_shared_folder_are_elsewhere(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    with drafting_in(own), replacing(tmp_path / "page.html") as draft:
+        assert draft.parent == own
+        draft.write_text("new")
+    assert (tmp_path / "page.html").read_text() == "new"
+    with replacing(tmp_path / "page.html") as draft:
+        assert draft.parent == tmp_path
+        draft.write_text("newer")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["own", "page.html"]
 
 
 def test_a_full_disk_is_found_behind_the_errors_of_libraries(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from clsnorm.seals import seal, sealed_json
 
 DRAFT = ".draft-"
 _ABANDONED = re.compile(r"\.draft-.+|\.[0-9a-f]{32}(\..+)?")  # the second are of earlier versions
+_drafts: ContextVar[Path | None] = ContextVar("_drafts", default=None)  # folder of `drafting_in`
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}  # never the program's fault
 _held: dict[Path, list[int]] = {}  # descriptors of the folders of `held`; an open folder's inode is not used again
 VISIBLE = "[!_]*"  # programs that write a file in parts, such as Spark, add files of their own that start with "_"
@@ -110,15 +112,28 @@ def disk_error(error: BaseException, folder: Path) -> DiskError | None:
 
 
 @contextlib.contextmanager
+def drafting_in(folder: Path) -> Iterator[None]:
+    """Makes `replacing` write its drafts into ``folder``, on the same disk as the files.
+
+    For files in a folder that several processes share: nobody can remove the drafts of killed writers from there.
+    """
+    token = _drafts.set(folder)
+    try:
+        yield
+    finally:
+        _drafts.reset(token)
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name in the same folder; the file written there replaces ``path`` if nothing was raised.
+    """Yields the name of a draft in the same folder; the file written there replaces ``path`` if nothing was raised.
 
     Two writers of one path, on one machine or several, do not disturb each other; a failed one leaves nothing behind.
 
     Raises:
         DiskError: If the file cannot be written.
     """
-    draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}{path.suffix}")
+    draft = (_drafts.get() or path.parent) / f"{DRAFT}{uuid.uuid4().hex}{path.suffix}"
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -203,10 +203,10 @@ def test_the_joint_page_is_written_again_only_for_other_analyses(
     run = analyzed()
     index = run.folder.parent / "index.html"
     before = index.stat().st_mtime_ns
-    update_joint_page(index.parent)
+    update_joint_page(run.folder)
     assert index.stat().st_mtime_ns == before
     shutil.copytree(run.folder, run.folder.with_name("other"))
-    update_joint_page(index.parent)
+    update_joint_page(run.folder)
     assert 'href="other/analysis.html"' in index.read_text()
 
 

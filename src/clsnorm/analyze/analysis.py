@@ -176,7 +176,7 @@ def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) ->
     write_text(folder / "analysis.csv", as_csv(record))
     write_page(folder, record, drawn)
     write_sealed(folder / "analysis.json", _finite(record))
-    update_joint_page(folder.parent)
+    update_joint_page(folder)
 
 
 def _finite(value: Any) -> Any:

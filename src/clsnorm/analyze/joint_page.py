@@ -12,7 +12,7 @@ import numpy as np
 from clsnorm.analyze import drawings
 from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
 from clsnorm.analyze.stored_analyses import Record, read_analyses
-from clsnorm.files import digest, write_text
+from clsnorm.files import digest, drafting_in, write_text
 from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn, write_drawn
 from clsnorm.pages.numbers import as_float
@@ -22,18 +22,23 @@ from clsnorm.pages.spreadsheet import csv_text, file_name
 TEMPLATE = "analyze/templates/joint.html.jinja"
 
 
-def update_joint_page(folder: Path) -> None:
-    """Writes the page again until it is of all analyses below ``folder``, as others may come meanwhile.
+def update_joint_page(analysis: Path) -> None:
+    """Writes the page again until it is of all analyses next to ``analysis``, as others may come meanwhile.
 
     The page names the digest of its analyses and is written last. So a page of these analyses is complete, and left as
     it is.
+
+    Args:
+        analysis: Folder of an analysis that this process has claimed.
     """
+    folder = analysis.parent
     page = folder / "index.html"
     while paths := _analyses(folder):
         if page.exists() and _digest(paths) in page.read_text(encoding="utf-8"):
             return
-        if write_joint_page(folder) is None:
-            return
+        with drafting_in(analysis):
+            if write_joint_page(folder) is None:
+                return
 
 
 def _analyses(folder: Path) -> list[Path]:

@@ -10,11 +10,11 @@ import contextlib
 import ctypes
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -54,16 +54,19 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
 
 @contextlib.contextmanager
 def _fallback() -> Iterator[Path | None]:
-    """Yields a file outside of the run folder where workers report that they cannot write there, if there is room."""
+    """Yields a file outside of the run folder where workers report that they cannot write there, if there is room.
+
+    It does not exist until a worker writes it: a killed parent could not remove it.
+    """
     try:
-        place = Path(tempfile.mkdtemp(prefix="clsnorm-"))
+        path = Path(tempfile.gettempdir()) / f"clsnorm-{uuid.uuid4().hex}.json"
     except OSError:
         yield None
         return
     try:
-        yield place / "error.json"
+        yield path
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        path.unlink(missing_ok=True)
 
 
 def _worker_error(folder: Path, status: int, fallback: Path | None) -> Exception:
