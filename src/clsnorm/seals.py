@@ -1,4 +1,4 @@
-"""Digests inside of files: whatever the package reads back is found to be whole, or is named as damaged.
+"""Digests inside files: whatever the package reads back is either intact or reported as damaged.
 
 A sealed file contains the sha256 of all its other bytes, so file and digest appear by one rename. Other programs still
 read it: a zip archive (``.ckpt``, ``.npz``) may have bytes after its end, a Parquet file before its footer, and JSON
@@ -141,7 +141,7 @@ def read_json(path: Path, advice: str = "") -> dict[str, Any]:
     """Returns what `sealed_json` was given, read from a file, without `KEY`; one of an earlier version has none.
 
     Raises:
-        DamagedFileError: If the file is no JSON object, or was changed since it was written.
+        DamagedFileError: If the file is not a JSON object, or was changed since it was written.
         OSError: If the file cannot be read.
     """
     try:

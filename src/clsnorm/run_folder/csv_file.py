@@ -1,4 +1,4 @@
-"""CSV files that grow by a row at a time, such as ``metrics.csv``: the format, and what may be wrong with one."""
+"""CSV files that grow by a row at a time, such as ``metrics.csv``: the format, and the faults of damaged ones."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def read_csv(path: Path, fault_of: Callable[[Row], str], *, first: str) -> CsvFi
 
     Args:
         path: The file; a missing one is empty.
-        fault_of: What is wrong with a row; empty if nothing is.
+        fault_of: Returns the fault of a row; empty if there is none.
         first: Name of the first column.
 
     Raises:
-        DamagedFileError: If the heading is not one.
+        DamagedFileError: If the first line is not a heading.
     """
     found = CsvFile()
     if not path.exists():

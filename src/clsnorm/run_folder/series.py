@@ -34,7 +34,7 @@ def _number(path: Path, cell: str, place: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise DamagedFileError.of(path, f"{place}: {cell[:40]!r} is no number", REPAIR) from None
+        raise DamagedFileError.of(path, f"{place}: {cell[:40]!r} is not a number", REPAIR) from None
 
 
 def read_last_row(path: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from decimal import Decimal
 from typing import Any
 
-# What YAML, SQL, R and Python write for a value that a text file holds as a word.
+# How YAML, SQL, R and Python write these values in text files.
 TRUTH = {True: {"true", "yes", "on", "t", "y"}, False: {"false", "no", "off", "f", "n"}}
 NOTHING = {"", "null", "none", "~"}
 
