@@ -71,7 +71,7 @@ def read_csv(path: Path, fault_of: Callable[[Row], str], *, first: str) -> CsvFi
 
 def _heading(path: Path, cells: list[str], first: str) -> list[str]:
     if cells[:1] != [first] or len(set(cells)) < len(cells) or any("\ufffd" in cell or "\0" in cell for cell in cells):
-        raise DamagedFileError.of(path, f"its first line is no heading that begins with {first!r}")
+        raise DamagedFileError.of(path, f"its first line is not a heading that begins with {first!r}")
     return cells
 
 
@@ -84,6 +84,12 @@ def sound_rows(path: Path, found: CsvFile) -> list[Row]:
     if found.faults:
         raise DamagedFileError.of(path, found.faults[0], REPAIR)
     return found.rows
+
+
+def fault_of_step(row: Row) -> str:
+    """Returns what is wrong with the cell ``step`` of a row; empty if it is a whole number."""
+    step = row["step"]
+    return "" if step.isascii() and step.isdigit() else f"step {step[:40]!r} is not a whole number"
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
