@@ -1,4 +1,4 @@
-"""Files of tensors (``torch.save``): sealed while they are written, verified before they are read; files of arrays."""
+"""Files of tensors (``torch.save``), sealed while written and verified before they are read; files of arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claiming a run's folder: who may write into it, and what becomes of what it holds."""
+"""Claiming a run's folder: who may write into it, and which of its files stay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Claim:
 
     @contextlib.contextmanager
     def hold(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        """Does what `RunFolder.claim` says."""
+        """Implements `RunFolder.claim`."""
         with writing(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
         self._check_no_strangers(config)
@@ -103,7 +103,7 @@ class Claim:
             self._folder.results.unlink()
 
     def _resumes_by_force(self) -> bool:
-        """Whether an unfinished run began with ``force`` itself: then the same command resumes it."""
+        """Did an unfinished run begin with ``force`` itself? Then the same command resumes it."""
         if self._folder.results.exists():
             return False
         with contextlib.suppress(DamagedFileError):

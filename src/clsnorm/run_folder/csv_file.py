@@ -19,7 +19,7 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 @dataclass
 class CsvFile:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         columns: The heading; empty if there is no complete first line.
