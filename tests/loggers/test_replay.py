@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import kills
 import pytest
+import wandb
 from wandb_file import wandb_records
 
 from clsnorm.loggers.replay import logged_before
@@ -94,6 +95,7 @@ def test_a_killed_run_is_logged_as_one_that_was_not(
     train: Train, workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow sets when another store was read
+    wandb.teardown()  # a service that all forks share would hold the run of the killed one
     options, points = LOGGERS[name]
     options = [*options, "callbacks=cls_statistics", "data.max_train_examples=72", "trainer.log_every_n_steps=1"]
 

@@ -18,7 +18,7 @@ from clsnorm.experiment.reuse import require_same_data
 from clsnorm.files import disk_error, sync, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
-from clsnorm.records.checkpoints import count_events, position, require_resumable
+from clsnorm.records.checkpoints import count_events, position, require_sound
 from clsnorm.run_folder import RunFolder, provenance
 
 log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def _start(experiment: Experiment) -> int:
 def _resume(experiment: Experiment, checkpoint: Path) -> int:
     """Sets data, series and events back to a resume point and returns its step."""
     records, data = experiment.records, experiment.data
-    require_resumable(checkpoint, experiment.folder.selected, experiment.module)
+    require_sound(checkpoint, experiment.folder.selected, experiment.module)
     require_same_data(checkpoint, data)
     epoch, start, step = position(checkpoint, batches_per_epoch=data.steps_per_epoch)
     data.resume_at(epoch, start)

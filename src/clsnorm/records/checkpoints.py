@@ -231,7 +231,7 @@ def position(checkpoint: Path, *, batches_per_epoch: int) -> tuple[int, int, int
         raise DamagedFileError.of(checkpoint, "it is not a resume point", START_OVER) from None
 
 
-def require_resumable(checkpoint: Path, selected: Path, module: torch.nn.Module) -> None:
+def require_sound(checkpoint: Path, selected: Path, module: torch.nn.Module) -> None:
     """Checks before training resumes that a `ResumePoint` file fits ``module``, and the selected weights are whole.
 
     Raises:
