@@ -14,7 +14,7 @@ test: $(VENV)/.test  ## every test but the slow ones: under ten minutes on two c
 test-slow: $(VENV)/.test  ## the tests that take longer
 	$(BIN)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
 
-faults: $(VENV)/.test  ## fails at the file operations of short commands; an hour on two cores; see docs/reliability.md
+faults: $(VENV)/.test  ## makes file operations of short commands fail; an hour on two cores; see docs/reliability.md
 	for command in run analysis sweep; do $(BIN)/python tools/inject_faults.py enumerate $$command || exit; done
 
 night: $(VENV)/.test  ## kills commands at 500 random moments: some hours

@@ -2,10 +2,10 @@
 
 python tools/inject_faults.py enumerate run --modes kill,enospc,eio,truncate   # first, middle and last of each file
 python tools/inject_faults.py enumerate sweep --all --jobs 4                   # every single one
-python tools/inject_faults.py one run --mode enospc --number 9300001                # one of them, with all that it says
+python tools/inject_faults.py one run --mode enospc --number 9300001           # one of them, with all output
 python tools/inject_faults.py night --kills 500 --processes 1,2                # SIGKILL at random moments
 
-What must hold: the second command ends as if nothing had happened, or one line says what to do. docs/reliability.md.
+The second command must end as if nothing had happened, or say in one line what to do. See docs/reliability.md.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def spend_night(options: argparse.Namespace, folder: Path) -> int:
 
 
 def main() -> int:
-    """Does what the command line asks for."""
+    """Runs the chosen action and returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="action", required=True)
     listed = commands.add_parser("enumerate", help="fail at each file operation of a command")

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-KEPT = ("metrics", "status", "majority", "collapsed", "collapsed_selected", "steps", "epochs", "train_examples",
-        "selected_step", "monitor", "num_outputs", "seeds", "statistics")  # fmt: skip
+COMPARED = ("metrics", "status", "majority", "collapsed", "collapsed_selected", "steps", "epochs", "train_examples",
+            "selected_step", "monitor", "num_outputs", "seeds", "statistics")  # fmt: skip
 
 
 def collect(folder: Path, *, resumed: bool = True) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def collect(folder: Path, *, resumed: bool = True) -> dict[str, Any]:
                     skipped = ("value",) if row.get("kind") == "recalibrated" else ()
                     found |= {f"{name} {number} {key}": value for key, value in row.items() if key not in skipped}
         elif path.name == "results.json":
-            kept = {key: value for key, value in json.loads(path.read_text()).items() if key in KEPT}
-            found |= {f"{name} {key}": value for key, value in flat(kept).items()}
+            results = {key: value for key, value in json.loads(path.read_text()).items() if key in COMPARED}
+            found |= {f"{name} {key}": value for key, value in flat(results).items()}
         elif path.suffix == ".parquet":
             import pandas as pd
 

@@ -28,7 +28,7 @@ class InputError(ValueError):
 
 
 class DamagedFileError(InputError):
-    """A file of ours does not hold what was written to it: bytes are missing, or have changed.
+    """A file does not hold what this package wrote to it: bytes are missing, or have changed.
 
     Its message names the file, the fault, and what the user can do.
     """

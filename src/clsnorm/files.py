@@ -57,7 +57,7 @@ def _is_hidden(path: Path) -> bool:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """In the ``with`` block, nothing is written below ``folder`` once it has been deleted, moved or replaced."""
+    """In the ``with`` block, writing below ``folder`` fails once it has been deleted, moved or replaced."""
     key, descriptor = folder.absolute(), os.open(folder, os.O_RDONLY)
     _held.setdefault(key, []).append(descriptor)
     try:
@@ -96,7 +96,7 @@ def writing(path: Path) -> Iterator[None]:
 def disk_error(error: BaseException, folder: Path) -> DiskError | None:
     """Returns the `DiskError` that ``error`` is or was caused by, in whatever library; None if it is another error.
 
-    An error that does not name its file is said to concern ``folder``. A missing or forbidden file counts only if it
+    An error that does not name its file is reported for ``folder``. A missing or forbidden file counts only if it
     should be in ``folder``: elsewhere it may be the program's fault.
     """
     cause: BaseException | None = error
@@ -115,7 +115,7 @@ def disk_error(error: BaseException, folder: Path) -> DiskError | None:
 def drafting_in(folder: Path) -> Iterator[None]:
     """Makes `replacing` write its drafts into ``folder``, on the same disk as the files.
 
-    For files in a folder that several processes share: nobody can remove the drafts of killed writers from there.
+    For files in a folder that several processes share: there, a process could not know whether a draft is abandoned.
     """
     token = _drafts.set(folder)
     try:
@@ -171,7 +171,10 @@ def put_in_place(draft: Path, path: Path, *, synced: bool = True) -> None:
 
 
 def sync_meanwhile(paths: list[Path]) -> None:
-    """Begins to bring files to the disk, one after another, and does not wait; an error shows when they are read."""
+    """Flushes files to the disk in the background, unless an earlier call is not done yet.
+
+    An error shows when the files are read.
+    """
 
     def work() -> None:
         with contextlib.suppress(OSError):

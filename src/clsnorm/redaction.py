@@ -1,4 +1,4 @@
-"""What looks like a password or an API key: found by its name or its form, and left out of messages and files."""
+"""Finds likely passwords and API keys by name or form, and leaves them out of messages and files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def redacted_message(text: str, words: Iterable[str] = ()) -> str:
     """Returns ``text`` as `redacted` does, and without the secrets of the environment and of the command line.
 
     Args:
-        text: What is to be printed or stored.
+        text: To be printed or stored.
         words: The arguments of the command, such as ``key=value``.
     """
     typed = (word.partition("=") for word in words)

@@ -1,4 +1,4 @@
-"""Digests inside of files: whatever the package reads back is found to be whole, or is named as damaged.
+"""Digests inside files: whatever the package reads back is either intact or reported as damaged.
 
 A sealed file contains the sha256 of all its other bytes, so file and digest appear by one rename. Other programs still
 read it: a zip archive (``.ckpt``, ``.npz``) may have bytes after its end, a Parquet file before its footer, and JSON
@@ -30,7 +30,7 @@ _JSON_SEAL = re.compile(rf'  "{KEY}": "([0-9a-f]{{64}})"\n}}\n\Z')
 
 
 class Hash(Protocol):
-    """What is used of a hash of `hashlib`."""
+    """The part of `hashlib`'s hashes that is used here."""
 
     def hexdigest(self) -> str: ...
 
@@ -87,7 +87,7 @@ def _at(file: File, place: int) -> File:
 
 
 def _place(file: File) -> int:
-    """Where the seal is if there is one: at the end, or before the footer of a Parquet file."""
+    """Returns where the seal is if there is one: at the end, or before the footer of a Parquet file."""
     size = file.seek(0, 2)
     tail = _at(file, max(0, size - 8)).read()
     after = int.from_bytes(tail[:4], "little") + 8 if tail.endswith(PARQUET) else 0
@@ -110,7 +110,7 @@ def _hash_around(file: File, place: int) -> Hash:
 
 
 def _resembles_seal(found: bytes) -> bool:
-    """Whether most of the mark is there, so that these bytes must once have been a seal."""
+    """Is most of the mark there, so that these bytes must once have been a seal?"""
     return sum(a == b for a, b in zip(found, MARK, strict=False)) > len(MARK) // 2
 
 
@@ -141,7 +141,7 @@ def read_json(path: Path, advice: str = "") -> dict[str, Any]:
     """Returns what `sealed_json` was given, read from a file, without `KEY`; one of an earlier version has none.
 
     Raises:
-        DamagedFileError: If the file is no JSON object, or was changed since it was written.
+        DamagedFileError: If the file is not a JSON object, or was changed since it was written.
         OSError: If the file cannot be read.
     """
     try:
@@ -166,7 +166,7 @@ def _is_sound(text: str) -> bool:
 
 
 def _resembles_json_seal(text: str) -> bool:
-    """Whether the last key must once have been a seal; 64 digits alone are no sign, as other keys hold a sha256."""
+    """Must the last key once have been a seal? 64 digits alone are no sign of it: other keys hold a sha256, too."""
     expected = f'  "{KEY}": "{"0" * 64}"'
     last = text.rstrip().removesuffix("}").rstrip().rpartition("\n")[2]
     return f'"{KEY}"' in last or (len(last) == len(expected) and sum(map(str.__eq__, last, expected)) > 10)

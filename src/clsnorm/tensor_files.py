@@ -1,4 +1,4 @@
-"""Files of tensors (``torch.save``): sealed while they are written, verified before they are read; files of arrays."""
+"""Files of tensors (``torch.save``), sealed while written and verified before they are read; files of arrays."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def load_tensors(path: Path, advice: str = "", *, mmap: bool = False) -> Any:
             pickled code is never run.
     """
     if not path.is_file():
-        raise DamagedFileError.of(path, "it is missing" if not path.exists() else "it is no file", advice)
+        raise DamagedFileError.of(path, "it is missing" if not path.exists() else "it is not a file", advice)
     verify(path, advice)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
@@ -110,7 +110,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
     """Writes an ``.npy`` file, the same as ``numpy.save``, but reports a full disk.
 
     NumPy writes to a real file through a buffer of the C library and ignores its errors: a small array could be cut
-    without a word.
+    silently.
 
     Raises:
         OSError: If the file cannot be written.

@@ -60,7 +60,7 @@ def test_accumulated_batches_train_as_one_large_batch(
     require_equal(train(*RECIPE, *batches(examples, *parts)), large)
 
 
-def test_numbers_to_predict_are_accumulated_alike(train: Train, tiny_numbers: Sequence[str]) -> None:
+def test_numbers_to_predict_are_accumulated_the_same_way(train: Train, tiny_numbers: Sequence[str]) -> None:
     large = train(*RECIPE, *tiny_numbers, *batches(22, 8))
     require_equal(train(*RECIPE, *tiny_numbers, *batches(22, 4, 2)), large)
 

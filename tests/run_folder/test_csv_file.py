@@ -55,5 +55,5 @@ def test_a_damaged_row_is_left_out_and_named(tmp_path: Path, line: str) -> None:
 def test_a_damaged_heading_is_refused(tmp_path: Path, heading: str) -> None:
     path = tmp_path / "x.csv"
     path.write_bytes(f"{heading}\n0,0.5\n".encode("latin-1"))
-    with pytest.raises(DamagedFileError, match=r"x\.csv is damaged: its first line is no heading"):
+    with pytest.raises(DamagedFileError, match=r"x\.csv is damaged: its first line is not a heading"):
         read(path)

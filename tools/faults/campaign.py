@@ -103,7 +103,7 @@ def _cell(counts: Counter[tuple[str, str, str, str]], kind: str, name: str, mode
 
 
 def wrong(trials: Sequence[Trial], command: str) -> str:
-    """Returns what went wrong: equal reasons once, with how often and a command that shows it again."""
+    """Returns what went wrong: equal reasons once, with their count and a command that reproduces them."""
     groups: dict[tuple[str, ...], list[Trial]] = {}
     for trial in trials:
         if trial.verdict == WRONG:
@@ -121,6 +121,6 @@ def wrong(trials: Sequence[Trial], command: str) -> str:
 
 
 def _cause(reason: str) -> str:
-    """The part of a reason that is equal for one cause: the beginning, without names drawn at random."""
+    """Returns the part of a reason that is equal for one cause: the beginning, without random names."""
     words = reason.split(":")
     return ":".join(words[:2])[:40] if words[0] not in ("stray", "missing", "differs") else words[0]

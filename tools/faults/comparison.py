@@ -1,4 +1,4 @@
-"""What a command leaves behind, and how two such folders differ."""
+"""What a command leaves behind, and how the remains of two commands differ."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Remains:
     names: frozenset[str]
 
     def differences(self, other: Remains) -> list[str]:
-        """Returns what is wrong with ``other``, if this is what an undisturbed command leaves: a line for each."""
+        """Returns a line for each fault of ``other``, if these are the remains of an undisturbed command."""
         stray = [f"stray: {name}" for name in sorted(other.names - self.names)]
         missing = [f"missing: {name}" for name in sorted(self.names - other.names)]
         keys = sorted(self.values.keys() | other.values.keys())

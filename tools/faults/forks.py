@@ -35,16 +35,15 @@ class Outcome:
 
 
 def warm_up() -> None:
-    """Imports what commands import, and composes their configurations once: parsers cache what they learn."""
+    """Imports what commands import, and composes their configurations once, which fills the caches of parsers."""
     for name in MODULES:
         importlib.import_module(name)
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from clsnorm.config import choices, names
+    from clsnorm.command.composition import register_resolvers
 
-    names.register()
-    choices.register()
+    register_resolvers()
     with initialize_config_dir(str(checkout / "conf"), version_base="1.3"):
         for name in ("train", "analyze"):
             compose(name, ["data=files", "data.train=x", "model=any", "model.path=x"], return_hydra_config=True)
@@ -108,7 +107,7 @@ def wait(child: int, limit: float) -> int:
 def _in_child(
     command: list[str], folder: Path, notes: Path, control: Control | None, execute: Callable[[list[str]], None]
 ) -> int:
-    atexit._clear()  # what the parent does at its end, such as removing this very folder
+    atexit._clear()  # what the parent does at exit, such as removing this folder
     os.setsid()
     os.chdir(folder)
     for number, path in ((1, notes / "stdout"), (2, notes / "stderr")):

@@ -1,7 +1,7 @@
 /* Counts the operations that change files below one folder, and makes one of them fail.
 
 Loaded with LD_PRELOAD. It does nothing until `attach` is called with a control file, or a process starts with the path
-of one in the environment variable FAULTS_CONTROL: so the processes that a command starts count on. The counter lives in
+of one in the environment variable FAULTS_CONTROL: so the processes that a command starts are counted, too. The counter lives in
 the control file, mapped by all of them. interposer.py writes that file; its layout must match `struct control`.
 
 A buffered stream (FILE) is flushed at each fwrite, so that its writes are seen. A small one that fails does so as it

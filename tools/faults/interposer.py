@@ -30,8 +30,8 @@ MODES = {  # number in interposer.c and errno
 class Operation:
     """One logged operation; paths are relative to the watched folder, ``other`` is the target of a rename.
 
-    ``number`` is 100,000 for each operation so far that is no write, and 1 for each write since: numbers are equal in
-    all runs of a command, although checkpoints are not always cut into the same writes.
+    ``number`` is 100,000 times the operations so far that are not writes, plus the writes since the last of them:
+    numbers are equal in all runs of a command, although checkpoints are not always cut into the same writes.
     """
 
     number: int

@@ -15,13 +15,13 @@ from faults import forks
 from faults.trials import Bench, faults_of_report
 
 COMMANDS = {1: ("run", "sweep", "analysis", "force"), 2: ("ddp", "ddp analysis")}  # by number of processes
-AGAIN = 0.4  # how often the command that goes on is killed, too
+AGAIN = 0.4  # probability that the resumed command is killed, too
 PATIENCE = 10.0  # seconds that processes may take to end after their parent was killed
 
 
 @dataclass(frozen=True)
 class Killed:
-    """One command, killed once or several times and then left to end: when, and what is wrong after that."""
+    """One command, killed once or several times and then left to end: when, and the faults after that."""
 
     command: str
     moments: list[str]
@@ -89,7 +89,7 @@ def _descendants(parent: int) -> list[int]:
 
 
 def _judge_end(child: int, bench: Bench) -> list[str]:
-    """Waits for a command of which a process was killed; returns what is wrong with its end."""
+    """Waits for a command of which a process was killed; returns the faults of its end."""
     status = forks.wait(child, forks.LIMIT)
     reasons = []
     if status not in (0, -signal.SIGKILL):

@@ -1,4 +1,4 @@
-"""Which operations to hit: all of a command, thinned to what adds something, by kind of operation and of file."""
+"""Which operations of a command to hit: all, or a selection by kind of operation and of file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Point:
 
     @property
     def place(self) -> tuple[str, str]:
-        """Operation and file, equal in all runs of a command: names drawn at random are left out."""
+        """Operation and file, equal in all runs of a command: random names are left out."""
         return self.operation.name, RANDOM.sub("*", self.file)
 
     def allows(self, mode: str) -> bool:

@@ -1,4 +1,4 @@
-"""One trial: a command with a fault, the same command again, and what is different from a command without fault."""
+"""One trial: a command with a fault, the same command again, and the differences from a command without fault."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ EQUAL, ONE_LINE, WRONG = "equal", "one line", "WRONG"
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of one fault.
+    """The result of one fault.
 
     Attributes:
         verdict: `EQUAL`: the second command ends as if nothing had happened; `ONE_LINE`: so it does, and the first one
             reported the fault in one line; `WRONG`: anything else.
-        reasons: What is wrong, one line each.
+        reasons: Of a wrong verdict, one line each.
         said: The line that reported the fault.
     """
 
@@ -77,7 +77,7 @@ class Bench:
         return forks.run(self.command.words, folder=self.work, notes=self.notes, control=control), control
 
     def remains(self) -> Remains:
-        """Reads what there is in the working directory."""
+        """Reads the content of the working directory."""
         return read_remains(self.work, self.command.outputs)
 
     def learn(self, *, shell: bool = False) -> list[Point]:
@@ -87,7 +87,7 @@ class Bench:
             shell: Start a new Python, whose operations are not counted.
 
         Raises:
-            RuntimeError: If it fails, if bytes reached a file that no operation accounts for, or if a run of before
+            RuntimeError: If it fails, if bytes reached a file that no operation accounts for, or if an earlier run
                 left something else.
         """
         self.reset()
@@ -156,7 +156,7 @@ def _shortened(line: str) -> str:
 
 
 def faults_of_report(outcome: forks.Outcome) -> list[str]:
-    """Returns what is wrong with how a command reports that it failed; it should say so in one line."""
+    """Returns the faults of how a command reports that it failed, which should take one line."""
     if outcome.status == forks.HUNG:
         return ["did not end"]
     if outcome.status not in (1, 2):

@@ -75,7 +75,7 @@ def draw(seed: int, number: int) -> Case:
 
 
 def _ambiguous(dialect: Dialect, suffix: str, table: RandomTable, content: bytes) -> bool:
-    """Could quotes in a file mean something or nothing, with rows of one length either way?"""
+    """Do rows have equal lengths both with and without quoting, so that a reader cannot infer it?"""
     if not dialect.quoting:
         return any(str(cell).startswith('"') for row in table.rows for cell in row)
     text = content.decode(dialect.encoding, "replace")

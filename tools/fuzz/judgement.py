@@ -82,7 +82,7 @@ def compare(case: Case, rows: list[Row]) -> tuple[str, str]:
     except (ValueError, TypeError, AttributeError, IndexError):  # the change made it no table
         return "equal", ""
     if case.allowed == BEGINNING:
-        whole = rows[: max(0, len(rows) - 1)]  # nobody can see that the last row is cut
+        whole = rows[: max(0, len(rows) - 1)]  # a reader cannot know that the last row is cut
         wanted, rows = wanted[: len(whole)], whole
     if rows == wanted:
         return "equal", ""
@@ -90,13 +90,12 @@ def compare(case: Case, rows: list[Row]) -> tuple[str, str]:
         (i for i, (one, other) in enumerate(zip(rows, wanted, strict=False)) if one != other),
         min(len(rows), len(wanted)),
     )
-    return "silent", f"{len(rows)} rows for {len(wanted)}; row {at}: {rows[at : at + 1]} for {wanted[at : at + 1]}"[
-        :400
-    ]
+    detail = f"{len(rows)} rows for {len(wanted)}; row {at}: {rows[at : at + 1]} for {wanted[at : at + 1]}"
+    return "silent", detail[:400]
 
 
 def _is_usable(case: Case) -> bool:
-    """Are there two classes, each row with a text has a label, and no column of numbers as text?"""
+    """Does the table have rows, a label in each of them and, unless these are numbers, two classes?"""
     rows = expected_rows(case.table, case.table.rows)
     labels = {row[-1] for row in rows}
     return bool(rows) and "" not in labels and (case.table.regression or len(labels) > 1)

@@ -7,22 +7,8 @@ from random import Random
 from typing import Any
 
 WORDS = [
-    "good",
-    "bad",
-    "film",
-    "very",
-    "the",
-    "a",
-    "of",
-    "not",
-    "river",
-    "stone",
-    "slow",
-    "plot",
-    "actor",
-    "well",
-    "made",
-]
+    "good", "bad", "film", "very", "the", "a", "of", "not", "river", "stone", "slow", "plot", "actor", "well", "made",
+]  # fmt: skip
 ODD = [
     '"', '""', "'", ",", ";", "|", "\\", '\\"', "#", "=1+1", "é", "ü", "ß", "漢字", "😀", "\u2028", "\x85", "\u200b",
     "\xa0", "ﬁ", "e\u0301", "\ufeff", "\u3000", "…", "“so”", "€", "@", "100%", "1,5", "%", "{}", "[1]", "\x0b", "\x1c",
@@ -36,15 +22,8 @@ LABELS: list[list[Any]] = [
     ["-1", "1"], ["A", "B", "C", "D", "E", "F", "G", "H"], ["01", "1", "2"], ["it's", "isn't"], ["label", "text"],
 ]  # fmt: skip
 TYPED: list[list[Any]] = [
-    [0, 1],
-    [1, 2, 3],
-    [0.0, 1.0],
-    [0.5, 1.5],
-    [True, False],
-    [-1, 0, 1],
-    [1, "1", "b"],
-    [2**40, 1],
-]
+    [0, 1], [1, 2, 3], [0.0, 1.0], [0.5, 1.5], [True, False], [-1, 0, 1], [1, "1", "b"], [2**40, 1],
+]  # fmt: skip
 NAMES = [
     ("text", "label"), ("sentence", "label"), ("Text", "Label"), ("review", "sentiment"), ("Kommentar", "Klasse"),
     ("answer", "verdict"), ("v2", "v1"), ("0", "1"), ("texte", "étiquette"), ("my text", "my label"), ("q", "y"),

@@ -95,8 +95,9 @@ def analyze(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         "similarity": {side: between_places(found) for side, found in sides.items()},
         "versions": provenance.versions(),
         "commit": provenance.commit(),
-        **{key: config[key] for key in ("config_hash",) if key in config},  # whose folder it is
     }
+    if "config_hash" in config:
+        record["config_hash"] = config["config_hash"]  # says whose folder this is if config.yaml is damaged
     if distributed.rank() == 0:
         _write(folder, record, sides)
     distributed.barrier()

@@ -79,13 +79,13 @@ def _save(draft: Path, collection: Collection, batches: int, batch_size: int) ->
 
 
 def _load(draft: Path, collection: Collection, batch_size: int) -> int:
-    """Loads a draft into ``collection`` and returns its number of batches; 0 if they had another size."""
+    """Loads a draft into ``collection`` and returns its number of batches; 0 if it cannot be used."""
     try:
-        kept = load_tensors(draft, "The pass starts over")
+        stored = load_tensors(draft, "The pass starts over")
     except DamagedFileError as error:
         log.warning("%s", error)
         return 0
-    if kept["batch_size"] != batch_size:
+    if stored["batch_size"] != batch_size:
         return 0
-    collection.load_state_dict(kept["snapshots"])
-    return int(kept["batches"])
+    collection.load_state_dict(stored["snapshots"])
+    return int(stored["batches"])

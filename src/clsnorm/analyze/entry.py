@@ -55,7 +55,7 @@ def _analyze_or_launch(config: dict[str, Any], output: Path, processes: int) -> 
     with analysis.claim(config) as finished:
         if finished is not None:
             analysis.require_results(("commit", "sides"))
-            update_joint_page(output)  # the analysis may have been killed before it came to that
+            update_joint_page(output)  # a killed analysis may not have reached this
             log.info("done before%s: %s; force=true analyzes again", provenance.differing(finished["commit"]), output)
         elif processes > 1:
             launch(

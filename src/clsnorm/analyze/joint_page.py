@@ -23,10 +23,10 @@ TEMPLATE = "analyze/templates/joint.html.jinja"
 
 
 def update_joint_page(analysis: Path) -> None:
-    """Writes the page again until it is of all analyses next to ``analysis``, as others may come meanwhile.
+    """Rewrites the page until it covers all analyses next to ``analysis``, since others may finish meanwhile.
 
-    The page names the digest of its analyses and is written last. So a page of these analyses is complete, and left as
-    it is.
+    The page contains a digest of its analyses and is written after its figures. So if the digest matches, nothing is
+    left to do.
 
     Args:
         analysis: Folder of an analysis that this process has claimed.

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 Snapshots = dict[str, Snapshot]
 
 AFTER_LAYERS = ("pooler_pre", "pooler", "z")  # in the order of the forward pass
-PLACES = "places.json"  # which files there must be; earlier versions had no such list
+PLACES = "places.json"  # lists the files; earlier versions did not write it
 
 
 def write_snapshots(folder: Path, snapshots: Snapshots) -> None:

@@ -1,4 +1,4 @@
-"""Reads the ``analysis.json`` of each folder, which may be damaged or a stranger's."""
+"""Reads the ``analysis.json`` of each folder, which may be damaged or come from someone else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXTS = ("data", "model", "note")
 
 
 def read_analyses(folder: Path) -> dict[str, Record]:
-    """Returns the analyses in ``folder`` by the name of their own folders; warns of each that cannot be read."""
+    """Returns the analyses in ``folder`` by the names of their folders; warns of each that cannot be read."""
     found = {}
     for path in sorted(folder.glob("*/analysis.json")):
         try:
@@ -32,15 +32,15 @@ def read_analyses(folder: Path) -> dict[str, Record]:
 
 
 def fault_of(record: Any) -> str:
-    """Returns why ``record`` is not that of an analysis, in a few words; empty if it is one."""
+    """Returns why ``record`` is not the record of an analysis, in a few words; empty if it is one."""
     if not isinstance(record, dict):
-        return "it is no mapping"
+        return "it is not a mapping"
     if missing := [name for name in TEXTS if not isinstance(record.get(name), str)]:
-        return f"its {missing[0]} is no text"
+        return f"its {missing[0]} is not text"
     if not isinstance(record.get("run"), str | None) or not isinstance(record.get("path", ""), str):
-        return "its run or path is no text"
+        return "its run or path is not text"
     if not is_whole(record.get("rows")):
-        return "its rows are no whole number"
+        return "its rows are not a whole number"
     sides = record.get("sides")
     if not isinstance(sides, dict) or "before" not in sides:
         return "it has no numbers from before fine-tuning"
@@ -49,13 +49,13 @@ def fault_of(record: Any) -> str:
 
 def _fault_of_side(places: Any) -> str:
     if not isinstance(places, dict):
-        return "its places are no mapping"
+        return "its places are not a mapping"
     if not any(place.startswith("layer") for place in places):
         return "it has no layers"
     if strange := [place for place in places if place.startswith("layer") and not re.fullmatch(r"layer\d\d", place)]:
         return f"it has a layer {strange[0]!r}"
     fits = all(isinstance(numbers, dict) and all(map(_is_statistic, numbers.values())) for numbers in places.values())
-    return "" if fits else "its statistics are no numbers"
+    return "" if fits else "its statistics are not numbers"
 
 
 def _is_statistic(found: Any) -> bool:

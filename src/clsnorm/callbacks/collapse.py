@@ -23,12 +23,12 @@ class Collapse(Observer):
     """Logs the share of the select split with the most frequent prediction; a collapse is an event.
 
     ``predictions/select/largest_share`` is logged at each validation, exact on any number of devices; not in
-    regression, which has no classes. It is NaN if a prediction is not finite. A validation that is collapsed by
-    `clsnorm.metrics.has_collapsed` is reported as ``majority_collapse``, with its score; ``collapsed`` in the results
-    applies the same rule to the report split at the end. A run may have a few of these events before it has learned
-    anything. So only a lasting collapse can end it (``abort_on``): one in the second half of the training, if the
-    previous validation was collapsed, too. A failed run is one that ends collapsed (Mosbach et al., 2021); after half
-    of the steps it is not merely slow to start.
+    regression, which has no classes. It is NaN if a prediction is not finite. A validation that is collapsed according
+    to `clsnorm.metrics.has_collapsed` is reported as ``majority_collapse``, with its score; ``collapsed`` in the
+    results applies the same rule to the report split at the end. A run may have a few of these events before it has
+    learned anything. So only a lasting collapse can end it (``abort_on``): one in the second half of the training, if
+    the previous validation was collapsed, too. A failed run is one that ends collapsed (Mosbach et al., 2021); after
+    half of the steps it is not merely slow to start.
     """
 
     kinds = ("majority_collapse",)
@@ -50,7 +50,7 @@ class Collapse(Observer):
     @override
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         classes = self.classifier(pl_module).num_outputs
-        # One count of each class, and the last one of the examples without a prediction.
+        # One count per class; the last one counts the examples without a prediction.
         self._counts = None if classes == 1 else torch.zeros(classes + 1, dtype=torch.float64, device="cpu")
 
     @override

@@ -33,9 +33,9 @@ def _report_nowhere(**event: Any) -> None:
 class Observer(Callback):
     """Watches a run without changing it.
 
-    To add one: subclass, log in Lightning's hooks (or in `on_validation_outputs`), put what is logged into `numbers`,
-    export the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry of that name. What
-    else must survive an interruption goes into ``state_dict``; extend that of this class.
+    To add one: subclass, log in Lightning's hooks (or in `on_validation_outputs`), put each logged number into
+    `numbers`, export the class in ``clsnorm.callbacks`` and add ``conf/callbacks/<name>.yaml`` with an entry of that
+    name. For other state that must survive an interruption, extend ``state_dict`` and ``load_state_dict``.
 
     Subclassing wraps each method of the new class in a timer, except those that start with two underscores. So all its
     code is timed: Lightning's hooks, with the passes over data that they start, and hooks of modules and tensors. A

@@ -24,7 +24,7 @@ class Progress(TQDMProgressBar):
 
     @override
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Ends the line of the bar, so that an error is printed on its own."""
+        """Closes the bars, so that an error starts on a new line."""
         for bar in (self._train_progress_bar, self._val_progress_bar, self._test_progress_bar):
             if bar is not None:
                 bar.close()

@@ -22,7 +22,7 @@ from clsnorm.errors import InputError
 
 
 class CheckedLoader(ConfigLoaderImpl):
-    """Hydra's loader, for configurations that may be a stranger's.
+    """Hydra's loader, for configurations that may come from someone else.
 
     Every configuration passes through it, also that of each job of a sweep, in whichever process the job runs.
     """
@@ -45,7 +45,7 @@ class CheckedLoader(ConfigLoaderImpl):
             config = super().load_configuration(config_name, overrides, *arguments, **named)
         except (InputError, HydraException, OmegaConfBaseException, OSError):
             raise
-        except Exception as error:  # Hydra asserts, and takes attributes and keys of what files hold
+        except Exception as error:  # Hydra asserts, and looks up attributes and keys in the content of files
             raise _translated(error, overrides) from error
         check_hydra(config, config_name)
         return config
@@ -80,10 +80,10 @@ class FolderRepository(CachingConfigRepository):
     """The configuration files on a search path; refuses ``pkg://`` paths before Hydra imports the package."""
 
     def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
-        """Looks at each place of the search path.
+        """Checks each place of the search path and opens it.
 
         Raises:
-            InputError: If a place is no folder.
+            InputError: If a place is not a folder.
         """
         _check_places(config_search_path)
         super().initialize_sources(config_search_path)
@@ -102,7 +102,7 @@ def register_resolvers() -> None:
 
 @contextlib.contextmanager
 def checked_composition() -> Iterator[None]:
-    """Makes Hydra compose by `CheckedLoader`.
+    """Makes Hydra compose with `CheckedLoader`.
 
     Hydra has no hook between composing a configuration and building what it names.
     """

@@ -1,4 +1,4 @@
-"""Standard input, output and error of a command, which may be closed, full, or in an encoding without all letters."""
+"""Standard input, output and error of a command, which may be closed, full, or in an encoding that lacks letters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAMES = {"stdin": "r", "stdout": "w", "stderr": "w"}  # in the order of their de
 
 
 def open_missing() -> None:
-    """Opens streams that were closed (``>&-``) as ``/dev/null``; letters that output cannot show become ``?``.
+    """Opens closed streams (``>&-``) as ``/dev/null``; letters that the output's encoding lacks become ``?``.
 
     Otherwise the next file that is opened would take the stream's descriptor, and be printed into.
     """
@@ -31,7 +31,7 @@ def open_missing() -> None:
 
 
 def require_utf8(words: Sequence[str]) -> None:
-    """Starts Python again in UTF-8 mode if its locale knows ASCII only: names of files could not be written.
+    """Starts Python again in UTF-8 mode if its locale is ASCII only, in which not all file names can be written.
 
     Raises:
         InputError: If a word is not UTF-8.

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from clsnorm.errors import InputError
 
-# Of places and job numbers. What a configuration reads is stored in config.yaml and sent to loggers.
+# Folders and job numbers. Whatever a configuration reads is stored in config.yaml and sent to loggers.
 READABLE = (
     "CLSNORM_DATA",
     "CLSNORM_CACHE",
@@ -33,7 +33,7 @@ def environment(name: str, default: Any = _UNSET) -> Any:
     if name not in READABLE:
         raise InputError(
             f"Expected ${{oc.env:...}} to read one of {', '.join(READABLE)}, but got {name!r}. Its value would be "
-            "stored in config.yaml; if it is no secret, type it"
+            "stored in config.yaml; if it is not a secret, type it"
         )
     if name in os.environ:
         return os.environ[name]

@@ -37,7 +37,7 @@ def check_hydra(config: DictConfig, config_name: str | None) -> None:
 
 
 def check_search_path(paths: list[str]) -> None:
-    """Refuses a search path for configuration files that is no folder.
+    """Refuses a search path for configuration files that is not a folder.
 
     Raises:
         InputError: If it is a Python package, which Hydra would import, unless it belongs to Hydra or a plugin.

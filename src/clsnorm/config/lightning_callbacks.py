@@ -1,7 +1,7 @@
 """Lightning's own callbacks: which of them a run may have; imports no torch.
 
 A callback is refused if a run with it would not resume exactly, or if it would change the weights, the batches or the
-end of training unnoticed by the run's records. Subclasses are refused, too.
+end of training without a trace in the run's records. Subclasses are refused, too.
 """
 
 PLACE = "pytorch_lightning.callbacks"

@@ -153,7 +153,7 @@ def check_node(node: Any, place: str) -> None:
 
 
 def _refuse_interpolations(node: Any, place: str) -> None:
-    """Refuses what a stranger's ``config.yaml`` may hold: a run's own is resolved, and building resolves again."""
+    """Refuses interpolations: a run's ``config.yaml`` is resolved, but building would resolve those of a forged one."""
     if isinstance(node, dict):
         for name, value in node.items():
             _refuse_interpolations(value, f"{place}.{name}")

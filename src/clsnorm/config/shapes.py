@@ -27,7 +27,7 @@ def scalar(place: str, value: Any) -> None:
 
 
 def plain(place: str, value: Any) -> None:
-    """Admits a scalar that is no reference to an object, as ``ext://`` is to ``logging.config``."""
+    """Admits a scalar that is not a reference to an object, as ``ext://`` is to ``logging.config``."""
     scalar(place, value)
     if isinstance(value, str) and re.match(r"[a-z]+://", value):
         refuse(place, "a plain value", value)

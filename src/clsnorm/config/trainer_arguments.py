@@ -1,7 +1,8 @@
 """Lightning's Trainer: which of its arguments a configuration may set, and to what; imports no torch.
 
-Each argument works exactly, is set by the run itself, or is refused before training, with the way to get the same. A
-refused one would change the data, the end or the files of a run unnoticed by its records, or break its exact resuming.
+Each argument works exactly, is set by the run itself, or is refused before training, with advice on what to set
+instead. A refused one would change the data, the end or the files of a run without a trace in its records, or the run
+would not resume exactly.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def notes(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def warnings(record: Mapping[str, Any]) -> Iterator[str]:
-    """Yields likely mistakes: a tokenizer that does not suit the text, classes that are probably none."""
+    """Yields likely mistakes: a tokenizer that does not suit the text, classes that are probably mistakes."""
     for split, share in record["unknown_share"].items():
         if share > MANY_UNKNOWN:
             yield (

@@ -158,14 +158,17 @@ def build_data(config: dict[str, Any], tokenizer: Any, *, packed: bool) -> DataM
         seed_order=seeds["order"],
         seed_subset=seeds["subset"],
         seed_noise=seeds["noise"],
-        batches_per_step=config["trainer"]["accumulate_grad_batches"]
-        if "trainer" in config
-        else 1,  # not in an analysis
+        batches_per_step=_batches_per_step(config),
         rank=distributed.rank(),
         world_size=distributed.world_size(),
     )
     _prepare(data)
     return data
+
+
+def _batches_per_step(config: dict[str, Any]) -> int:
+    """Returns how many batches an optimizer step has; an analysis has no trainer, and so no steps."""
+    return config["trainer"]["accumulate_grad_batches"] if "trainer" in config else 1
 
 
 def _prepare(data: DataModule) -> None:

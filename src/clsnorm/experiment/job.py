@@ -17,7 +17,7 @@ from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import REUSED
 
-# Returned for an undefined score, by mode: a sweeper can rank it, and many cannot take None or NaN.
+# Returned for an undefined score, by mode: sweepers can rank it, while many reject None and NaN.
 WORST = {"max": -math.inf, "min": math.inf}
 
 

@@ -100,9 +100,9 @@ def _resume(experiment: Experiment, checkpoint: Path) -> int:
 
 
 def _restart_loggers(experiment: Experiment) -> None:
-    """Has each logger hold what ``metrics.csv`` and ``events.csv`` do."""
+    """Sets the store of each logger to the content of ``metrics.csv`` and ``events.csv``."""
     folder = experiment.folder
-    if distributed.rank() == 0:  # which has just put the two files in order
+    if distributed.rank() == 0:  # which has just dropped later rows of both files
         restart(experiment.loggers, folder.path, logged_before(folder.metrics, folder.events))
 
 

@@ -54,7 +54,7 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
 
 @contextlib.contextmanager
 def _fallback() -> Iterator[Path | None]:
-    """Yields a file outside of the run folder where workers report that they cannot write there, if there is room.
+    """Yields a file outside the run folder where workers report that they cannot write there, or None.
 
     It does not exist until a worker writes it: a killed parent could not remove it.
     """

@@ -46,7 +46,7 @@ class MlflowRun(RunLogger, Logger):
         self._folder, self._config, self._experiment = folder, config, experiment
         self._started: MLFlowLogger | None = None
         self._held: dict[tuple[str, int | None], str] = {}  # what the store holds
-        self._before: set[tuple[str, int | None]] = set()  # of it, what was there when the run started or resumed
+        self._before: set[tuple[str, int | None]] = set()  # the part of it from before this start or resume
 
     @property
     @override

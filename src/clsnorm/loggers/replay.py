@@ -1,4 +1,4 @@
-"""What a resumed run gives its loggers again: all that was logged before its resume point, each step once."""
+"""Replays to the loggers of a resumed run all that was logged before its resume point, each step once."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def logged_before(metrics: Path, events: Path) -> Logged:
 
 
 def restart(loggers: Mapping[str, Logger], folder: Path, logged: Logged) -> None:
-    """Has each logger hold ``logged`` and nothing else, when a run starts or resumes; call it on rank 0.
+    """Sets the store of each logger to ``logged``, when a run starts or resumes; call it on rank 0.
 
-    A `RunLogger` is asked. Another logger, such as Lightning's ``CSVLogger`` or ``TensorBoardLogger``, writes into a
-    new folder, and the one that the run gave it before is removed. If it has no folder, or one that existed before the
-    run, it is left as it is: after an interruption some steps may be in it twice, or missing.
+    A `RunLogger` does this itself. Another logger, such as Lightning's ``CSVLogger`` or ``TensorBoardLogger``, writes
+    into a new folder, and the one that the run gave it before is removed. If it has no folder, or one that existed
+    before the run, it is left as it is: after an interruption some steps may be in it twice, or missing.
 
     Args:
         loggers: By name.

@@ -32,7 +32,7 @@ class RunLogger(abc.ABC):
     def __init__(self, *, folder: Path, config: dict[str, Any]) -> None: ...
 
     def restart(self, logged: Logged) -> None:
-        """Has the store hold ``logged`` and no other step; called when a run starts or resumes, on rank 0.
+        """Sets the store to ``logged``, without other steps; called when a run starts or resumes, on rank 0.
 
         A run may have been killed after it had logged later steps, which it will log again, and before all earlier
         ones were written.

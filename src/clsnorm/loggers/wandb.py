@@ -124,7 +124,7 @@ class WandbRun(RunLogger, WandbLogger):
     @override
     @rank_zero_only
     def restart(self, logged: Logged) -> None:
-        """Writes an offline run again, as W&B cannot continue one; of an online run the server drops what it has."""
+        """Rewrites an offline run, which W&B cannot continue; for an online run, the server drops repeated steps."""
         for path in (self._folder / "wandb").glob(f"offline-run-*-{self.version}"):
             shutil.rmtree(path, ignore_errors=True)
         drawn = [record for record in self._drawn() if record["step"] in logged]

@@ -28,7 +28,7 @@ class Scores:
     The predictions of all processes are gathered and sorted by example id before they reach a metric. So the value is
     that of one process, bit for bit, however the metric would merge states, and also with processes without examples.
 
-    A split has no scores if a prediction is not finite, on any process: metrics would take NaN for class 0.
+    A split has no scores if a prediction is not finite, on any process: metrics would count NaN as class 0.
 
     Args:
         metrics: By name; each is copied, and takes ``(predictions, labels)``.

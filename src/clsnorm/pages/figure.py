@@ -62,7 +62,7 @@ def figure(*, size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]
     from matplotlib.figure import Figure as MatplotlibFigure
 
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # of the PNG file; SVG text needs none
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # in PNG files; SVG stores text without glyphs
         new = MatplotlibFigure(figsize=size, layout="constrained")
         yield new, new.add_subplot()
 
@@ -81,7 +81,7 @@ def title(axes: Axes, text: str) -> None:
 def plain(text: str, *, longest: int = 100) -> str:
     r"""Returns ``text`` so that matplotlib shows it as it is: between two dollar signs it would read formulas.
 
-    Characters that cannot be shown, such as those of control, become question marks. A line is cut after ``longest``
+    Characters that cannot be shown, such as control characters, become question marks. A line is cut after ``longest``
     characters: the axes would have no room.
 
     Example:

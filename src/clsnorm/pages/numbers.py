@@ -10,7 +10,7 @@ UNDEFINED = "–"
 
 
 def number(value: float | None) -> str:
-    """Returns ``value`` with four significant digits; – if it is None, NaN or, in a stranger's file, no number.
+    """Returns ``value`` with four significant digits; – if it is None, NaN or, in someone else's file, not a number.
 
     From 10,000 to ten million it is rounded to a whole number.
 

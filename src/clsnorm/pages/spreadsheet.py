@@ -1,4 +1,4 @@
-"""Tables and file names made of text that may be a stranger's."""
+"""Tables and file names made of untrusted text."""
 
 from __future__ import annotations
 

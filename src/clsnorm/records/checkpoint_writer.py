@@ -15,7 +15,7 @@ class CheckpointWriter(TorchCheckpointIO):
     """Writes and reads checkpoint files for Lightning's trainer.
 
     Lightning's own writer first copies the whole state into memory, then writes it to the folder for temporary files,
-    then moves it: a kill in between leaves a file that nobody removes, and both disks need room.
+    then moves it: a kill in between leaves a file that is never removed, and both disks need room.
 
     Args:
         run: The run's folder, which is not created again if it is gone. Other folders are, for checkpoints of

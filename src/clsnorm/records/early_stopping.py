@@ -68,7 +68,10 @@ class EarlyStopping(Callback):
         known = {LOSS: "min", monitor: mode}
         if self._mode is None and self.monitor not in known:
             refuse(
-                "callbacks.early_stopping.mode", f"max or min for {self.monitor}", None, "Set what its best score is"
+                "callbacks.early_stopping.mode",
+                f"max or min for {self.monitor}",
+                None,
+                "Say which score is the best, the largest or the smallest",
             )
         self._mode = self._mode or known[self.monitor]
 

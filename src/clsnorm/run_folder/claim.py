@@ -1,4 +1,4 @@
-"""Claiming a run's folder: who may write into it, and what becomes of what it holds."""
+"""Claiming a run's folder: who may write into it, and which of its files stay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Claim:
 
     @contextlib.contextmanager
     def hold(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        """Does what `RunFolder.claim` says."""
+        """Implements `RunFolder.claim`."""
         with writing(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
         self._check_no_strangers(config)
@@ -103,7 +103,7 @@ class Claim:
             self._folder.results.unlink()
 
     def _resumes_by_force(self) -> bool:
-        """Whether an unfinished run began with ``force`` itself: then the same command resumes it."""
+        """Did an unfinished run begin with ``force`` itself? Then the same command resumes it."""
         if self._folder.results.exists():
             return False
         with contextlib.suppress(DamagedFileError):
@@ -125,11 +125,9 @@ class Claim:
     def _check_kinds(self) -> None:
         """Refuses a folder in the place of a file, and a file in the place of a folder, before anything is trained."""
         wrong = [path for path in self._folder.files() if path.is_dir()]
-        wrong += (
-            [self._folder.statistics]
-            if self._folder.statistics.exists() and not self._folder.statistics.is_dir()
-            else []
-        )
+        statistics = self._folder.statistics
+        if statistics.exists() and not statistics.is_dir():
+            wrong.append(statistics)
         for path in wrong:
             found, expected = ("folder", "file") if path.is_dir() else ("file", "folder")
             raise DamagedFileError.of(path, f"it is a {found} instead of a {expected}", "Remove it")
@@ -138,7 +136,7 @@ class Claim:
         stored_config.require_same(self._folder.config, config, self._proofs)
 
     def _proofs(self) -> list[str | None]:
-        """Returns the hash of the configuration that each of these files was made with; None where it says nothing."""
+        """Returns the hash of the configuration that each of these files was written for; None if it has none."""
         return [self._proof(path) for path in self._folder.proving_files()]
 
     def _proof(self, path: Path) -> str | None:

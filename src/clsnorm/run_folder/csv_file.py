@@ -1,4 +1,4 @@
-"""CSV files that grow by a row at a time, such as ``metrics.csv``: the format, and what may be wrong with one."""
+"""CSV files that grow by a row at a time, such as ``metrics.csv``: the format, and the faults of damaged ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 @dataclass
 class CsvFile:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         columns: The heading; empty if there is no complete first line.
@@ -39,11 +39,11 @@ def read_csv(path: Path, fault_of: Callable[[Row], str], *, first: str) -> CsvFi
 
     Args:
         path: The file; a missing one is empty.
-        fault_of: What is wrong with a row; empty if nothing is.
+        fault_of: Returns the fault of a row; empty if there is none.
         first: Name of the first column.
 
     Raises:
-        DamagedFileError: If the heading is not one.
+        DamagedFileError: If the first line is not a heading.
     """
     found = CsvFile()
     if not path.exists():
@@ -71,7 +71,7 @@ def read_csv(path: Path, fault_of: Callable[[Row], str], *, first: str) -> CsvFi
 
 def _heading(path: Path, cells: list[str], first: str) -> list[str]:
     if cells[:1] != [first] or len(set(cells)) < len(cells) or any("\ufffd" in cell or "\0" in cell for cell in cells):
-        raise DamagedFileError.of(path, f"its first line is no heading that begins with {first!r}")
+        raise DamagedFileError.of(path, f"its first line is not a heading that begins with {first!r}")
     return cells
 
 
@@ -84,6 +84,12 @@ def sound_rows(path: Path, found: CsvFile) -> list[Row]:
     if found.faults:
         raise DamagedFileError.of(path, found.faults[0], REPAIR)
     return found.rows
+
+
+def fault_of_step(row: Row) -> str:
+    """Returns what is wrong with the cell ``step`` of a row; empty if it is a whole number."""
+    step = row["step"]
+    return "" if step.isascii() and step.isdigit() else f"step {step[:40]!r} is not a whole number"
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

@@ -26,7 +26,7 @@ def write_error(path: Path, error: BaseException, *, parent_reports: bool) -> No
         path: The file.
         error: The exception; interruptions are not errors.
         parent_reports: Whether a parent process reports the error. If so, refused input and full disks are written,
-            too, to the file `FALLBACK` if the folder cannot be written.
+            too; to the file `FALLBACK` if the folder cannot be written.
     """
     if path.exists() or isinstance(error, KeyboardInterrupt | SystemExit):
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import append
-from clsnorm.run_folder.csv_file import CsvFile, Row, csv_line, read_csv, sound_rows, write_csv
+from clsnorm.run_folder.csv_file import CsvFile, Row, csv_line, fault_of_step, read_csv, sound_rows, write_csv
 
 log = logging.getLogger(__name__)
 COLUMNS = ("step", "rank", "kind", "place", "value")
@@ -84,7 +84,4 @@ def _read(path: Path) -> CsvFile:
 
 
 def _fault_of(row: Row) -> str:
-    step = row["step"]
-    if not (step.isascii() and step.isdigit()):
-        return f"step {step[:40]!r} is no whole number"
-    return "" if row["kind"] else "an event without a kind"
+    return fault_of_step(row) or ("" if row["kind"] else "an event without a kind")

@@ -33,7 +33,7 @@ CODE = (
 PRIVATE = re.compile(
     r"secret|token|credential|passw|private|netrc|\.env|\.pem|\.key|(^|[^a-z])keys?([^a-z]|$)", re.IGNORECASE
 )
-LARGEST = 1_000_000  # bytes of a new file that are kept
+LARGEST = 1_000_000  # bytes of a new file that are stored
 
 
 def commit() -> str | None:
@@ -55,8 +55,8 @@ def write_diff(folder: Path, *, step: int = 0) -> None:
     """Writes how this package's source differs from its commit to ``changes.diff``; no file where it does not.
 
     New files of code (`CODE`) that git does not know yet are part of it, as ``git add`` would take them; of those
-    larger than 1 MB only the name is kept, and so it is of new files that are named like a store of keys. What looks
-    like a key within a file, new or not, is left out.
+    larger than 1 MB, or named like a store of keys, only the name is stored. What looks like a key within a file, new
+    or not, is left out.
 
     Args:
         folder: Of a run.

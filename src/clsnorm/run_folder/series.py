@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from clsnorm.errors import DamagedFileError
-from clsnorm.run_folder.csv_file import REPAIR, CsvFile, Row, read_csv, sound_rows, write_csv
+from clsnorm.run_folder.csv_file import REPAIR, CsvFile, Row, fault_of_step, read_csv, sound_rows, write_csv
 
 log = logging.getLogger(__name__)
 STEP = "step"
@@ -34,7 +34,7 @@ def _number(path: Path, cell: str, place: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        raise DamagedFileError.of(path, f"{place}: {cell[:40]!r} is no number", REPAIR) from None
+        raise DamagedFileError.of(path, f"{place}: {cell[:40]!r} is not a number", REPAIR) from None
 
 
 def read_last_row(path: Path) -> dict[str, float]:
@@ -55,7 +55,7 @@ def read_last_row(path: Path) -> dict[str, float]:
         return {}
     cells = next(csv.reader([tail[-1].decode("utf-8", errors="replace")]), [])
     row = dict(zip(columns, cells, strict=False))
-    fault = f"{len(cells)} cells instead of {len(columns)}" if len(cells) != len(columns) else _fault_of(row)
+    fault = f"{len(cells)} cells instead of {len(columns)}" if len(cells) != len(columns) else fault_of_step(row)
     if fault:
         raise DamagedFileError.of(path, f"last line: {fault}", REPAIR)
     return {name: _number(path, cell, f"last line, {name}") for name, cell in row.items() if cell}
@@ -69,14 +69,14 @@ def read_columns(path: Path) -> list[str]:
     """Returns the names in the heading; none if the file does not exist.
 
     Raises:
-        DamagedFileError: If the first line is no heading.
+        DamagedFileError: If the first line is not a heading.
     """
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         first = next(csv.reader(file), [])
     if first and first[0] != STEP:
-        raise DamagedFileError.of(path, f"its first line is no heading that begins with {STEP!r}")
+        raise DamagedFileError.of(path, f"its first line is not a heading that begins with {STEP!r}")
     return first
 
 
@@ -111,9 +111,4 @@ def keep_until(path: Path, step: int) -> None:
 
 
 def _read(path: Path) -> CsvFile:
-    return read_csv(path, _fault_of, first=STEP)
-
-
-def _fault_of(row: Row) -> str:
-    step = row[STEP]
-    return "" if step.isascii() and step.isdigit() else f"step {step[:40]!r} is no whole number"
+    return read_csv(path, fault_of_step, first=STEP)

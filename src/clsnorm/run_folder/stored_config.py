@@ -72,7 +72,7 @@ def repair(path: Path, config: Mapping[str, Any]) -> None:
 
 
 def _names_choices(config: Mapping[str, Any]) -> bool:
-    """Whether the last part of a file is there, which any cut would shorten."""
+    """Is the last part of the file there, which any cut would shorten?"""
     choices = config.get("choices", {"data": "", "model": ""})
     return isinstance(choices, Mapping) and {"data", "model"} <= set(choices)
 

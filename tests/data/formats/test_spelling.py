@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import unicodedata
 from decimal import Decimal
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsnorm.data.formats.spelling import fold, number, same, spell
+from clsnorm.data.formats.spelling import fold, number, place, same, spell
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,9 @@ def test_other_names_have_different_folds(one: str, other: str) -> None:
 def test_the_form_of_unicode_and_spaces_around_a_name_do_not_matter(name: str) -> None:
     for form in ("NFC", "NFD"):
         assert fold(f"\u3000{unicodedata.normalize(form, name)} ") == fold(name)
+
+
+def test_a_label_has_a_place_among_the_stated_ones() -> None:
+    assert [place(label, ["no", "yes"]) for label in (True, "yes", "Yes", 0)] == [1, 1, None, None]
+    for order in itertools.permutations([1.5, "1", False]):
+        assert [order[place(label, order) or 0] for label in (1.5, 1, "no")] == [1.5, "1", False]

@@ -54,7 +54,7 @@ def test_files_of_several_encodings_are_refused(tmp_path: Path) -> None:
             "line 1 has a zero byte. Set data.encoding=utf-32-le, which reads",
         ),
         (b"text,label\ngood,pos\nb\0d,neg\n" + b"a fine film,pos\n" * 9, "line 3 has a zero byte. Delete it, or set"),
-        (bytes(range(256)) * 9 + bytes(900), "line 1 has a zero byte, and there are many: it is no text file"),
+        (bytes(range(256)) * 9 + bytes(900), "line 1 has a zero byte, and there are many: it is not a text file"),
         ("café,1\n".encode() * 40 + b"caf\xe9,1\n", "a, line 41: byte 0xe9 is not utf-8, but most of the file is"),
         ("café,1\n".encode("cp1252"), "a, line 1: byte 0xe9 .*to UTF-8, or set .*data.encoding=cp1252 reads 'café,1'"),
     ],

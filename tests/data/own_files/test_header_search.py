@@ -77,7 +77,7 @@ def test_the_start(above: list[str], options: dict[str, Any], expected: RowStart
         (
             ["a title", *BODY],
             {"header": False},
-            r"Line 1 of a.csv \('a title'\) is no row like the others.*skip_lines=1",
+            r"Line 1 of a.csv \('a title'\) is not a row like the others.*skip_lines=1",
         ),
         (["a title,", *BODY], {"header": False}, "Line 1 of a.csv .*set data.skip_lines=1"),
         (["# a note, 2024", *CODED], {}, "Line 1 of a.csv .*set data.skip_lines=1"),

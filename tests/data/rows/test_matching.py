@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clsnorm.data.formats.spelling import same, spell
-from clsnorm.data.rows.matching import codes, match, place, require_one_word, twice
+from clsnorm.data.rows.matching import codes, match, require_one_word, twice
 from clsnorm.errors import InputError
 
 
@@ -90,9 +89,3 @@ def test_a_value_means_one_word() -> None:
     with pytest.raises(InputError, match="True could mean 'yes', 'true'"):
         require_one_word({"no": 0, "true": 1}, [False, True], ["no", "yes"])  # of another split
     require_one_word({"no": 0, "off": 1}, ["no", "off"], ["no", "off"])
-
-
-def test_a_label_has_a_place_among_the_stated_ones() -> None:
-    assert [place(label, ["no", "yes"]) for label in (True, "yes", "Yes", 0)] == [1, 1, None, None]
-    for order in itertools.permutations([1.5, "1", False]):
-        assert [order[place(label, order) or 0] for label in (1.5, 1, "no")] == [1.5, "1", False]

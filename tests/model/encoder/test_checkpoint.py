@@ -1,4 +1,4 @@
-"""Code that comes with a model is never run, and nobody is asked."""
+"""Code that comes with a model is never run, and no question is asked."""
 
 from __future__ import annotations
 

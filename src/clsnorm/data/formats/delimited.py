@@ -18,7 +18,7 @@ from clsnorm.data.formats.text_lines import open_lines, refuse_empty, without_en
 from clsnorm.errors import InputError, require_switch, require_whole
 
 CURE = "Correct these rows, or check the delimiter, the quoting and skip_lines"
-QUOTES = "Close the quotes, or set quoting=false, or escape=true if a backslash stands before quotes within a cell"
+QUOTES = "Close the quotes, or set quoting=false, or escape=true if a backslash precedes quotes within a cell"
 
 Row = tuple[int, list[str]]  # the line it starts on, and its cells
 
@@ -115,7 +115,7 @@ class Delimited(FileReader):
         again.refuse("Expected one header", "Delete these lines")
 
     def _fits(self, cells: list[str], needed: int, widths: range) -> bool:
-        """Has a row a right number of cells, not counting empty ones at its end?"""
+        """Does a row have the right number of cells, not counting empty ones at its end?"""
         if self.ragged:
             return len(cells) >= needed
         if len(cells) == widths[-1] or self.drop_malformed:
@@ -179,7 +179,7 @@ class Delimited(FileReader):
 
 
 def _same(cells: list[str], header: list[str]) -> bool:
-    """Is a row the header once more?"""
+    """Does a row repeat the header?"""
     return len(header) > 0 and cells[-1].strip() == header[-1].strip() and names_in(cells) == names_in(header)
 
 

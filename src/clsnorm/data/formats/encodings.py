@@ -1,4 +1,4 @@
-"""Bytes that are not UTF-8: a damaged file, or one in an older encoding, and which of them are plausible."""
+"""Bytes that are not UTF-8: is the file damaged, or which older encodings are plausible?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from clsnorm.errors import InputError
 
-DAMAGED = 0.8  # of the bytes above 127, the share in valid sequences from which a file is UTF-8 with damage;
-DAMAGED_WORDS = 0.5  # or this one, if the sequences are letters of one script: those of chance are of many
+DAMAGED = 0.8  # of the bytes above 127, the share in valid sequences from which a file is damaged UTF-8;
+DAMAGED_WORDS = 0.5  # or this share, if these are letters of one script: by chance they would be of many
 OLDER = ["cp1252", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "koi8_r"]
 OLDER += ["cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "latin-1", "mac_roman", "cp850"]
 NAMED = 3  # the most encodings that a message suggests

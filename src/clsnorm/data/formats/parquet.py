@@ -64,9 +64,9 @@ def from_arrow(batch: pa.RecordBatch | pa.Table, columns: Sequence[Column], show
 
 
 def plain_cells(column: pa.Array | pa.ChunkedArray) -> list[Any]:
-    """Returns the cells of a column as one reads them elsewhere.
+    """Returns the cells of a column as other formats would give them.
 
-    Bytes that are UTF-8 become text, since Spark writes text without saying so. A float32 becomes the shortest number
+    Bytes that are UTF-8 become text, since Spark may write text as plain bytes. A float32 becomes the shortest number
     that it can stand for, such as 0.1, not 0.10000000149011612.
     """
     import pyarrow.types as kinds

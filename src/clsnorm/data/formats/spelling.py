@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import numbers
 import unicodedata
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from decimal import Decimal
 from typing import Any
 
-# What YAML, SQL, R and Python write for a value that a text file holds as a word.
+# How YAML, SQL, R and Python write these values in text files.
 TRUTH = {True: {"true", "yes", "on", "t", "y"}, False: {"false", "no", "off", "f", "n"}}
 NOTHING = {"", "null", "none", "~"}
 
@@ -55,6 +55,14 @@ def same(one: Any, other: Any) -> bool:
     if (name := spell(one)) and name == spell(other):
         return True
     return (is_typed(one) or is_typed(other)) and bool(_meanings(one) & _meanings(other))
+
+
+def place(label: Any, stated: Sequence[Any]) -> int | None:
+    """Returns the index of the one of ``stated`` that is spelled like ``label`` or else means the same; or None."""
+    name = spell(label)
+    exact = [i for i, one in enumerate(stated) if name and spell(one) == name]
+    found = exact or [i for i, one in enumerate(stated) if same(one, label)]
+    return found[0] if len(found) == 1 else None
 
 
 def number(text: str) -> float | None:

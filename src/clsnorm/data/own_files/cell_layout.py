@@ -72,7 +72,8 @@ def guess_cells(
         _guess(text, kind, dataclasses.replace(base, delimiter=mark), whole=whole, quoting=quoting, escape=escape)
         for mark in marks
     ]
-    return max(guesses, key=lambda guess: (guess.shares, -_unparsed(guess.rows)))  # of equally good ones, the usual one
+    # Of equally good ones, the usual one.
+    return max(guesses, key=lambda guess: (guess.shares, -_unparsed(guess.rows)))
 
 
 def _guess(text: str, kind: str, base: Delimited, *, whole: bool, quoting: bool | None, escape: bool | None) -> Guess:
@@ -97,9 +98,8 @@ def _quoted(text: str, base: Delimited, *, whole: bool, escape: bool | None) -> 
             reader = dataclasses.replace(base, quoting=True, escape=escapes, skip_spaces=skip)
             rows, fault = rows_of(reader, text, whole=whole)
             guesses.append(Guess(reader=reader, rows=rows, fault=fault))
-    return max(
-        guesses, key=lambda guess: (guess.shares[1], -_unparsed(guess.rows))
-    )  # the plainest of equally good ones
+    # Of equally good ones, the plainest.
+    return max(guesses, key=lambda guess: (guess.shares[1], -_unparsed(guess.rows)))
 
 
 def rows_of(reader: Delimited, text: str, *, whole: bool) -> tuple[list[Row], str]:

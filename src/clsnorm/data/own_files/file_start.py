@@ -86,21 +86,22 @@ def _encoding(beginning: bytes, shown: str) -> str:
 
 
 def _refuse_zeros(beginning: bytes, shown: str) -> None:
-    """Raises InputError for zero bytes: of UTF-16 or UTF-32 without a mark, of no text, or stray ones."""
+    """Raises InputError for zero bytes: of UTF-16 or UTF-32 without a mark, of another format, or stray ones."""
     first = beginning.index(b"\0")
     line = beginning.count(b"\n", 0, first) + 1
     fault = f"Expected text in {shown}, but line {line} has a zero byte"
     if beginning.count(b"\0") > len(beginning) / 10:
         for encoding in WIDE:
             text = codecs.getincrementaldecoder(encoding)("replace").decode(beginning)
-            if (
-                "\n" in text
-                and "\0" not in text
-                and "\ufffd" not in text
-                and sum(map(str.isascii, text)) > len(text) / 2
-            ):
+            if _reads_as_text(text):
                 raise InputError(f"{fault}. Set data.encoding={encoding}, which reads {text[:40].splitlines()[0]!r}")
-        raise InputError(f"{fault}, and there are many: it is no text file. Provide another file")
+        raise InputError(f"{fault}, and there are many: it is not a text file. Provide another file")
     raise InputError(
         f"{fault}. Delete it, or set data.encoding to read it as a character: utf-8, or the file's encoding"
     )
+
+
+def _reads_as_text(text: str) -> bool:
+    """Does decoded text have lines, no invalid characters, and mostly ASCII?"""
+    mostly_ascii = sum(map(str.isascii, text)) > len(text) / 2
+    return "\n" in text and "\0" not in text and "\ufffd" not in text and mostly_ascii

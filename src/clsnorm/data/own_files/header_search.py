@@ -17,7 +17,7 @@ SAMPLE = 1000  # rows that a line is compared with
 FEW = 10  # rows from which a second header is looked for
 SECOND = 1.2  # powers of ten from which the line below the header may be a header, too
 SEARCHED = 20  # lines that may be above the header
-MARKS = ("#", "%", "//", ";", "--", "!")  # with which a comment may begin
+MARKS = ("#", "%", "//", ";", "--", "!")  # that a comment may begin with
 QUOTED = 60  # characters of a line in a message
 
 
@@ -31,12 +31,12 @@ class RowStart:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """The lines of a table, and what is known of its header.
+    """The lines of a table, and what is already known about its header.
 
     Args:
         rows: The rows that are not empty, after ``skip_lines``.
         shown: The file, as messages name it.
-        header: Whether there is a header; None: to be found out. What is stated is not doubted.
+        header: Whether there is a header; None: to be inferred. A stated value is trusted.
         names: Columns that the header must have; then there is one.
         skip_lines: Lines that were skipped so far.
         fixed: Whether the first of ``rows`` must be the header or the first row.
@@ -175,8 +175,8 @@ class Search:
         line = self.rows[0][0]
         if self._is_above(0, width):
             raise InputError(
-                f"Line {line} of {self.shown} ({self._quote(0)}) is no row like the others, which have {width} cells. "
-                f"Correct it, or set data.skip_lines={line} to skip it"
+                f"Line {line} of {self.shown} ({self._quote(0)}) is not a row like the others, which have {width} "
+                f"cells. Correct it, or set data.skip_lines={line} to skip it"
             )
 
     def _refuse_unsure(self) -> NoReturn:

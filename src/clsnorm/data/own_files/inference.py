@@ -40,7 +40,7 @@ class Preview:
 
 @dataclass(frozen=True, kw_only=True)
 class CellOptions:
-    """How a table of cells is read, as far as the user said so; None is inferred.
+    """How a table of cells is read, as far as the user has set it; None is inferred.
 
     Args:
         delimiter: One character.
@@ -68,7 +68,7 @@ def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -
         path: The file.
         kind: Its extension: ``.csv``, ``.tsv`` or ``.txt``.
         encoding: Its encoding.
-        given: What need not be inferred.
+        given: The user's options.
 
     Raises:
         InputError: If no delimiter gives rows with the same number of cells, or if it is not sure where the header or

@@ -1,4 +1,4 @@
-"""Whether the other files of a user begin as the first one, from which the layout was inferred."""
+"""Checks that a user's other files begin like the first one, from which the layout was inferred."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def require_same_start(
         first: The file from which ``reader`` was inferred.
         reader: How all of them are read.
         columns: The columns that are used.
-        given: What the user said.
+        given: The user's options.
     """
     numbers = [column for column in columns if isinstance(column, int)]
     given = dataclasses.replace(given, names=[column for column in columns if isinstance(column, str)])

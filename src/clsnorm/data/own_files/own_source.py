@@ -1,4 +1,4 @@
-"""How a user's files are read: from what the user said, and from the beginnings of the files."""
+"""How a user's files are read, by the user's options and the beginnings of the files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Given:
-    """What the user said about the format; None is inferred.
+    """The user's options for the format; None is inferred.
 
     Args:
         encoding, delimiter, quoting, escape, header, skip_lines, comment, text, label: As in `UserFiles`.
@@ -67,7 +67,7 @@ class Given:
         return [column for column in parts if isinstance(column, str)]
 
     def cells(self) -> CellOptions:
-        """Returns what is known of a table of cells."""
+        """Returns the options for a table of cells."""
         return CellOptions(
             delimiter=self.delimiter,
             quoting=self.quoting,

@@ -175,7 +175,7 @@ class Classes(ClassCoder):
         return [name or shown(label) for name, label in zip(self.names, self._classes, strict=True)]
 
     def _adopt_spellings(self) -> None:
-        """Names each class that has no name yet as most rows of the split spell it."""
+        """Gives each class without a name the spelling of most rows of the split."""
         for at, name in enumerate(self.names):
             rows = {found: count for found, count in self._rows().items() if self._ids.get(found) == at}
             self.names[at] = name or (_most_frequent(rows) if rows else "")

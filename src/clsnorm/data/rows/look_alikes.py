@@ -1,4 +1,4 @@
-"""Classes that are probably none: labels that look the same, and words for a missing label."""
+"""Classes that are probably mistakes: labels that look the same, and words for a missing label."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from clsnorm.data.formats.spelling import fold
 MISSING = {
     "-", "--", "?", ".", "na", "n/a", "nan", "-nan", "none", "null", "nil", "#n/a", "#na", "<na>", "n.a.", "(null)",
 }  # fmt: skip
-UNLABELLED = "-1"  # beside 0, 1 and 2, as in sets with private labels; beside 0 and 1 it may be a class
+UNLABELLED = "-1"  # next to 0, 1 and 2, as in sets with private labels; next to 0 and 1 it may be a class
 
 
 def look_alikes(names: Sequence[str]) -> list[list[str]]:

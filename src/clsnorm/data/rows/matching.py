@@ -10,14 +10,6 @@ from clsnorm.data.formats.spelling import fold, is_typed, number, same, spell
 from clsnorm.errors import InputError
 
 
-def place(label: Any, stated: Sequence[Any]) -> int | None:
-    """Returns the index of the one of ``stated`` that is spelled like ``label`` or else means the same; or None."""
-    name = spell(label)
-    exact = [i for i, one in enumerate(stated) if name and spell(one) == name]
-    alike = exact or [i for i, one in enumerate(stated) if same(one, label)]
-    return alike[0] if len(alike) == 1 else None
-
-
 def twice(stated: Sequence[Any], *, merged: bool = False) -> tuple[Any, Any] | None:
     """Returns the first two of ``stated`` that mean the same, or None; if ``merged``, also two that look the same."""
     names: dict[Any, Any] = {}

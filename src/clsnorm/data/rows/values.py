@@ -18,7 +18,7 @@ class Values(Coder):
     """Numbers to predict, float32.
 
     Raises:
-        InputError: If a label is no finite number in float32, or if float32 cannot tell the numbers apart.
+        InputError: If a label is not a finite number in float32, or if float32 merges different numbers.
     """
 
     dtype = np.float32

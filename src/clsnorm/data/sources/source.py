@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from clsnorm.data.formats.reader import Column, Table
-from clsnorm.data.formats.spelling import same, spell
+from clsnorm.data.formats.spelling import place, spell
 from clsnorm.errors import InputError
 
 LABEL, NO_LABEL = "label ", "no label"  # reasons why a row is left out
@@ -143,10 +143,9 @@ def _renamed(table: Table, names: Mapping[Any, Any]) -> Table:
 
 def _new_label(label: Any, names: Mapping[Any, Any]) -> Any:
     """Returns the value of the key that is spelled like ``label`` or else means the same; or `UNCHANGED`."""
-    name = spell(label)
-    exact = [key for key in names if name and spell(key) == name]
-    alike = exact or [key for key in names if same(key, label)]
-    return names[alike[0]] if len(alike) == 1 else UNCHANGED
+    keys = list(names)
+    at = place(label, keys)
+    return UNCHANGED if at is None else names[keys[at]]
 
 
 def _listed(text: Column | list[Column]) -> list[Column]:

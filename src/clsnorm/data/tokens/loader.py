@@ -65,7 +65,7 @@ def _padded(column: np.ndarray, mask: np.ndarray, fill: int) -> np.ndarray:
 
 
 def _start_worker(number: int) -> None:
-    """Ends a loading process with the run: one that is left behind would hold the run folder's lock for seconds."""
+    """Ends a loading process as soon as its parent is killed, instead of seconds later."""
     die_with_parent()
 
 

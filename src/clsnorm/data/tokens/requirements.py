@@ -1,4 +1,4 @@
-"""What is required of a tokenizer and of its tokens: above all [CLS] first, where the embedding is read."""
+"""Requirements for a tokenizer and its tokens: above all, [CLS] comes first, where the embedding is read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def require_rows_with_cls(tokens: Tokens, rows: np.ndarray, tokenizer: PreTraine
 def cls_id(tokenizer: PreTrainedTokenizerFast) -> int | None:
     """Returns the id of the tokenizer's [CLS], or of its ``<s>`` if it names no [CLS]; None if it has neither."""
     named = tokenizer.bos_token_id if tokenizer.cls_token is None else tokenizer.cls_token_id
-    return None if named == tokenizer.unk_token_id else named  # a name that is no token counts as an unknown word
+    return None if named == tokenizer.unk_token_id else named  # a name that is not a token counts as an unknown word
 
 
 def _name(tokenizer: PreTrainedTokenizerFast) -> str | None:

@@ -22,13 +22,13 @@ ADVICE = "Choose an encoder that begins with [CLS], such as BERT, RoBERTa or DeB
 SHAPED = ("token_ids", "positions", "segment_ids")  # of a batch
 TRIED = 4  # texts that are compared
 LENGTH = 8  # tokens of each
-ROUNDING = 1e-4  # a relative change of [CLS] above it is no float error
+ROUNDING = 1e-4  # a larger relative change of [CLS] is not a rounding error
 
 log = logging.getLogger(__name__)
 
 
 def require_encoder(path: str, architecture: Any) -> None:
-    """Raises InputError if an architecture is no encoder of texts; needs no weights.
+    """Raises InputError if an architecture is not an encoder of texts; needs no weights.
 
     Encoder-decoders, decoders, causal models and models of other inputs are refused.
 
@@ -59,7 +59,7 @@ def _is_causal(architecture: Any) -> bool:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):  # modules without values: nothing is computed
             model = AutoModel.from_config(copy.deepcopy(architecture), trust_remote_code=False)
-    except Exception:  # loading the weights says what is wrong
+    except Exception:  # loading the weights reports the fault
         return False
     return any(getattr(module, "is_causal", False) is True for module in model.modules())
 

@@ -19,7 +19,7 @@ def load_tokenizer(path: str, sha256: str | None = None) -> Any:
         sha256: As in `clsnorm.model.encoder.weights.locate`.
 
     Raises:
-        InputError: If it cannot be loaded (the message says what was tried), if the model is no encoder, or if the
+        InputError: If it cannot be loaded (the message says what was tried), if the model is not an encoder, or if the
             tokenizer has tokens for which the model has no embedding.
     """
     from transformers import AutoTokenizer

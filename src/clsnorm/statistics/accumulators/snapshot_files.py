@@ -80,7 +80,7 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
 def _size(path: Path, name: str, array: np.ndarray) -> int:
     least = 1 if name == "dim" else 0
     if array.ndim or array.dtype.kind not in "iu" or array < least:
-        raise DamagedFileError.of(path, f"{name} is no whole number of at least {least}")
+        raise DamagedFileError.of(path, f"{name} is not a whole number of at least {least}")
     return int(array)
 
 
