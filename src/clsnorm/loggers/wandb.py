@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -130,11 +131,13 @@ class WandbRun(RunLogger, WandbLogger):
         drawn = [record for record in self._drawn() if record["step"] in logged]
         if self._histograms.exists():
             write_text(self._histograms, "".join(json.dumps(record) + "\n" for record in drawn))
+        by_step: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+        for record in drawn:
+            by_step[record["step"]].append(record["bins"])
         for step, numbers in logged.items():
             self.log_metrics(numbers, step)
-            for record in drawn:
-                if record["step"] == step:
-                    self._log_bins(record["bins"], step)
+            for bins in by_step[step]:
+                self._log_bins(bins, step)
 
     def _drawn(self) -> Iterator[dict[str, Any]]:
         """Yields the histograms that were logged before a resume; the last line may have been cut."""
