@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -44,3 +45,9 @@ def test_the_nearest_choice_is_suggested() -> None:
     with pytest.raises(InputError, match=r"one of max, min, but got 'mx'\. Did you mean 'max'\?$"):
         errors.require_choice("data.mode", "mx", ["max", "min"])
     assert errors.did_you_mean("zzz", ["max", "min"]) == ""
+
+
+def test_a_refusal_is_one_line() -> None:
+    error = InputError("Expected a column, but it has: a\n b\r\n, c\u2028d. Choose  one")
+    assert str(error) == "Expected a column, but it has: a b , c d. Choose  one"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)

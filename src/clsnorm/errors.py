@@ -24,7 +24,13 @@ class InputError(ValueError):
     """A mistake of the user, explained in one line: argument, rule, value, what exists, how to fix it.
 
     Entry points print the message without a traceback and exit with status 2. Raise it before training starts.
+
+    Args:
+        message: Its line breaks, such as those in a quoted name, become spaces.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(part.strip() for part in message.splitlines()))
 
 
 class DamagedFileError(InputError):
