@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from clsnorm import files
 from clsnorm.errors import DiskError
-from clsnorm.files import drafting_in, replacing
+from clsnorm.files import drafting_in, is_alive, replacing
 
 
 @pytest.fixture(autouse=True)
@@ -230,3 +232,11 @@ def test_files_reach_the_disk_while_the_run_continues(tmp_path: Path, monkeypatc
     (tmp_path / "draft").write_text("text")
     files.put_in_place(tmp_path / "draft", tmp_path / "x", synced=False)
     assert len(synced) == 2
+
+
+def test_a_process_that_has_ended_is_not_alive() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    assert is_alive(os.getpid())
+    assert is_alive(ended.pid)  # until it is waited for
+    ended.wait()
+    assert not is_alive(ended.pid)

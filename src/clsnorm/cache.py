@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import delete, digest, note_standing, remove_empty, write_sealed
+from clsnorm.files import delete, digest, is_alive, note_standing, remove_empty, write_sealed
 from clsnorm.seals import read_json
 
 RECORD = "record.json"
@@ -105,7 +105,7 @@ class Cache:
     def _remove_abandoned(self) -> None:
         """Removes drafts of processes of this machine that were killed while writing."""
         for draft in self.folder.glob(f"{DRAFT}{_machine()}-*-*"):
-            if not _is_alive(int(draft.name.split("-")[-2])):
+            if not is_alive(int(draft.name.split("-")[-2])):
                 shutil.rmtree(draft, ignore_errors=True)
 
     def _place(self, key: str) -> Path:
@@ -125,13 +125,3 @@ class Cache:
 def _machine() -> str:
     """Returns a name of this machine: a process of another machine that shares the cache cannot be looked up."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # of another user
-        pass
-    return True

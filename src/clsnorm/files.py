@@ -218,6 +218,17 @@ def is_draft(path: Path) -> bool:
     return _ABANDONED.fullmatch(path.name) is not None
 
 
+def is_alive(process: int) -> bool:
+    """Is a process of this machine running? If not, nobody else removes its drafts."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return True
+
+
 def remove_drafts(folder: Path) -> None:
     """Removes drafts of killed writers in ``folder`` and below, hidden folders aside; call it while nobody writes."""
     for place, folders, names in os.walk(folder):

@@ -2,21 +2,12 @@ import copy
 from typing import Any
 
 import pytest
+from trainer_settings import MINIMAL
 
 from clsnorm.config.rules import check_values, require_no_secrets
 from clsnorm.errors import InputError
 
-TRAINER = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "max_epochs": 1,
-    "max_steps": -1,
-    "accumulate_grad_batches": 1,
-    "precision": "32-true",
-    "log_every_n_steps": 1,
-    "gradient_clip_val": 1.0,
-    "val_check_interval": 1.0,
-}
+TRAINER = {**MINIMAL, "gradient_clip_val": 1.0}
 GOOD: dict[str, Any] = {
     "choices": {"data": "sst2", "normalizer": "identity"},
     "seed": 0,

@@ -7,35 +7,25 @@ from typing import Any
 
 import pytest
 import pytorch_lightning as pl
+from trainer_settings import MINIMAL
 
 from clsnorm.config.trainer_arguments import ARGUMENTS, REFUSED, REQUIRED, WORKING, check_trainer
 from clsnorm.errors import InputError
-
-GOOD: dict[str, Any] = {
-    "accelerator": "cpu",
-    "devices": 1,
-    "max_epochs": 1,
-    "max_steps": -1,
-    "accumulate_grad_batches": 1,
-    "precision": "32-true",
-    "log_every_n_steps": 1,
-    "val_check_interval": 1.0,
-}
 
 
 def test_every_argument_of_the_installed_lightning_is_in_one_table() -> None:
     known = set(inspect.signature(pl.Trainer).parameters)
     assert set(ARGUMENTS) == known, "say in trainer_arguments.py what happens to it"
     assert len(REQUIRED) + len(WORKING) + len(REFUSED) == len(known)
-    assert set(GOOD) == set(REQUIRED)
+    assert set(MINIMAL) == set(REQUIRED)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_lightnings_default_of_a_refused_argument_is_admitted(name: str) -> None:
     default = inspect.signature(pl.Trainer).parameters[name].default
     if name not in ("use_distributed_sampler",):  # the run sets it to false
-        check_trainer({**GOOD, name: default})
-    check_trainer({**GOOD, name: None})
+        check_trainer({**MINIMAL, name: default})
+    check_trainer({**MINIMAL, name: None})
 
 
 @pytest.mark.parametrize(
@@ -83,7 +73,7 @@ def test_lightnings_default_of_a_refused_argument_is_admitted(name: str) -> None
 )
 def test_what_would_not_be_exact_is_refused_by_name_with_the_way_out(name: str, value: Any, advice: str) -> None:
     with pytest.raises(InputError, match=rf"`trainer\.{name}` .*got .*{advice}|`trainer\.{name}` .*{advice}.*got"):
-        check_trainer({**GOOD, name: value})
+        check_trainer({**MINIMAL, name: value})
 
 
 def test_every_refusal_is_tried_above() -> None:
@@ -101,15 +91,15 @@ def test_every_refusal_is_tried_above() -> None:
     ],
 )
 def test_what_works_is_admitted(name: str, value: Any) -> None:
-    check_trainer({**GOOD, name: value})
+    check_trainer({**MINIMAL, name: value})
 
 
 def test_a_run_without_any_limit_is_refused() -> None:
     with pytest.raises(InputError, match="limit the run"):
-        check_trainer({**GOOD, "max_epochs": -1})
+        check_trainer({**MINIMAL, "max_epochs": -1})
 
 
 @pytest.mark.parametrize("name", sorted(REQUIRED))
 def test_an_argument_that_the_package_reads_cannot_be_deleted(name: str) -> None:
     with pytest.raises(InputError, match=rf"`trainer\.{name}`.*None"):
-        check_trainer({key: value for key, value in GOOD.items() if key != name})
+        check_trainer({key: value for key, value in MINIMAL.items() if key != name})

@@ -14,6 +14,7 @@ from faults.comparison import Remains, read_remains
 from faults.interposer import Control
 from faults.points import RANDOM, Point, read_points
 
+WORK = "work"  # folder of the trial, below that of all trials
 KILLS = ("kill", "truncate")
 EQUAL, ONE_LINE, WRONG = "equal", "one line", "WRONG"
 
@@ -52,7 +53,7 @@ class Bench:
     """
 
     def __init__(self, command: Command, folder: Path, inputs: Path) -> None:
-        self.command, self.work, self.notes = command, folder / "work", folder / "notes"
+        self.command, self.work, self.notes = command, folder / WORK, folder / "notes"
         self._inputs, self._before = inputs, folder / "before"
         self.expected = Remains({}, frozenset())
         self.notes.mkdir(parents=True, exist_ok=True)
@@ -152,7 +153,7 @@ def _faults_of_first(outcome: forks.Outcome, mode: str) -> list[str]:
 
 def _shortened(line: str) -> str:
     """Leaves out the folders of this machine and names drawn at random."""
-    return RANDOM.sub("*", re.sub(r"/\S*/work/", "", line))[:300]
+    return RANDOM.sub("*", re.sub(rf"/\S*/{WORK}/", "", line))[:300]
 
 
 def faults_of_report(outcome: forks.Outcome) -> list[str]:

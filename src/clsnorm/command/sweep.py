@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError
-from clsnorm.files import note_standing, remove, write_json
+from clsnorm.files import is_alive, note_standing, remove, write_json
 from clsnorm.redaction import redacted_message
 
 log = logging.getLogger(__name__)
@@ -58,18 +58,8 @@ def _remove_abandoned(folder: Path) -> None:
     """Removes the records of commands of this machine that were killed."""
     for records in folder.glob(f".jobs-{platform.node()}-*"):
         process = records.name.split("-")[-2]
-        if process.isdecimal() and not _is_running(int(process)):
+        if process.isdecimal() and not is_alive(int(process)):
             shutil.rmtree(records, ignore_errors=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # of another user
-        return True
-    return True
 
 
 @contextlib.contextmanager
