@@ -15,6 +15,7 @@ from clsnorm.files import digest
 
 WHEEL_PREFIX = "wheel:"
 WEIGHTS_FILE = "model.safetensors"
+MODELS = "models"  # folder below paths.cache of the models that `python -m clsnorm.pretraining` stores
 T = TypeVar("T")
 
 
@@ -161,8 +162,10 @@ def _plain_folder(path: str) -> Path | None:
             )
         return folder
     if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1:
+        trained = ". `python -m clsnorm.pretraining` trains and stores it" if folder.parent.name == MODELS else ""
         raise InputError(
-            f"Expected argument `model.path` to be an existing folder or a hub id, but there is no folder {path!r}"
+            "Expected argument `model.path` to be an existing folder or a hub id, but there is no folder "
+            f"{path!r}{trained}"
         )
     return None
 
