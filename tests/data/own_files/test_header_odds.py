@@ -83,3 +83,8 @@ def test_column_numbers_in_another_order_are_no_sure_row(first: list[str]) -> No
     below = table(40, *(columns if len(first) == 3 else [columns[0], columns[2]]))
     assert -SURE < header_odds(first, below) < SURE
     assert header_odds(["2", *first[1:]], below) <= -SURE  # these are no numbers of columns
+
+
+def test_a_word_above_one_number_does_not_decide() -> None:
+    first, below = ["a very bad film", "NA", "ok"], [["a made bad stone", "a", ""], ["good by all means", "b", "1.5"]]
+    assert header_odds(first, below) < SURE

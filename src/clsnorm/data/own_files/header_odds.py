@@ -105,6 +105,8 @@ def _above_numbers(first: str, cells: Sequence[str]) -> _Odds:
         return _Odds(name=-5.0)
     if first.lower() in MISSING:
         return _Odds(form=-1.0, name=-2.0)
+    if len(cells) == 1:  # one number does not make a column of numbers
+        return _Odds(form=-1.0)
     return _Odds(form=RARE + max(-1.0, -log10(len(cells) + 1)))
 
 
