@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import InputError
 from clsnorm.files import held, is_draft, remove_empty
-from clsnorm.run_folder import lock, stored_config
+from clsnorm.run_folder import file_digests, lock, stored_config
 from clsnorm.run_folder.claim import REPLACED, Claim
 from clsnorm.run_folder.error import read_error, write_error
 from clsnorm.run_folder.events import read_events
@@ -21,6 +22,7 @@ from clsnorm.run_folder.series import Series, read_last_row, read_series
 if TYPE_CHECKING:
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 
 
@@ -125,9 +127,26 @@ class RunFolder:
 
     def read_diffs(self) -> dict[str, str]:
         """Returns the differences of the code from its commit, by file name (``changes.diff``); often none."""
-        return {
-            path.name: path.read_text("utf-8", errors="replace") for path in sorted(self.path.glob("changes*.diff"))
-        }
+        return {path.name: path.read_text("utf-8", errors="replace") for path in self.diffs()}
+
+    def diffs(self) -> list[Path]:
+        """Returns the files of `read_diffs`."""
+        return sorted(self.path.glob("changes*.diff"))
+
+    def changes(self, results: Mapping[str, Any]) -> list[str]:
+        """Returns a sentence for each file that is not what the run wrote, for files that hold no digest themselves.
+
+        Such a file is no reason to refuse a finished run: its results and weights are sealed and checked.
+
+        Args:
+            results: ``results.json``, which has the digests; none in one of an earlier version.
+        """
+        return list(file_digests.changes(self.path, results))
+
+    def warn_of_changes(self, results: Mapping[str, Any]) -> None:
+        """Logs a warning for each of the `changes`."""
+        for change in self.changes(results):
+            log.warning("%s", change)
 
     def snapshots(self) -> dict[str, Path]:
         """Returns the files that `clsnorm.statistics.load` reads, by name, such as ``report_h``."""
