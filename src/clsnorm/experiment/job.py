@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from clsnorm.command.standard_streams import printing
 from clsnorm.command.sweep import REFUSALS, reporting
 from clsnorm.config import check_parts, prepare
+from clsnorm.config.model_folder import check_model_folder
 from clsnorm.launch.devices import count_processes, require_precision
 from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
@@ -58,6 +59,7 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
 
             log_finished(finished, config, folder)
         else:
+            check_model_folder(config["model"])
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)
             require_precision(config["trainer"], prefix="trainer.")
