@@ -15,7 +15,7 @@ from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
-from clsnorm.files import digest, disk_error, sync, write_sealed
+from clsnorm.files import digest, sync, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
 from clsnorm.records.checkpoints import count_events, position, require_sound, table_marks
@@ -34,26 +34,28 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
     """
     experiment = None
     try:
-        experiment = build(config, folder)
-        _train(experiment)
-        results = conclude(experiment)
-        close_loggers(experiment.trainer.loggers, results)
-        if distributed.rank() == 0:
-            sync(folder.selected)  # before the results that count on it
-            write_sealed(folder.results, results | {file_digests.KEY: _file_digests(experiment)})
-            with contextlib.suppress(OSError):  # the run is complete; the same command would try again
-                folder.last.unlink(missing_ok=True)
+        with folder.recording_errors(parent_reports=distributed.is_active()):
+            experiment = build(config, folder)
+            _train(experiment)
+            results = conclude(experiment)
+            close_loggers(experiment.trainer.loggers, results)
+            _write_results(experiment, results)
     except BaseException as error:
-        reported = disk_error(error, folder.path) or error
-        folder.record_error(reported, parent_reports=distributed.is_active())
         with contextlib.suppress(OSError):
             close_loggers(experiment.trainer.loggers if experiment else [], None)
         if isinstance(error, SystemExit):  # what Lightning turns Ctrl-C into
             raise KeyboardInterrupt from error
-        if reported is not error:
-            raise reported from error
         raise
     distributed.barrier()
+
+
+def _write_results(experiment: Experiment, results: dict[str, Any]) -> None:
+    folder = experiment.folder
+    if distributed.rank() == 0:
+        sync(folder.selected)  # before the results that count on it
+        write_sealed(folder.results, results | {file_digests.KEY: _file_digests(experiment)})
+        with contextlib.suppress(OSError):  # the run is complete; the same command would try again
+            folder.last.unlink(missing_ok=True)
 
 
 def _file_digests(experiment: Experiment) -> dict[str, str | None]:

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import held, is_draft, remove_empty
+from clsnorm.files import disk_error, held, is_draft, remove_empty
 from clsnorm.run_folder import file_digests, lock, stored_config
-from clsnorm.run_folder.claim import REPLACED, Claim
 from clsnorm.run_folder.error import read_error, write_error
 from clsnorm.run_folder.events import read_events
 from clsnorm.run_folder.predictions import read_predictions
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
+REPLACED = ".replaced"  # an earlier run, until the one that replaces it is accepted
 
 
 class RunFolder:
@@ -156,18 +156,17 @@ class RunFolder:
         """Writes ``error.json``, as `clsnorm.run_folder.error.write_error` does."""
         write_error(self.error, error, parent_reports=parent_reports)
 
-    def claim(self, config: dict[str, Any]) -> contextlib.AbstractContextManager[dict[str, Any] | None]:
-        """Holds the folder for this process and yields the results if the run has finished, else None.
-
-        With ``config["force"]`` an earlier run's files are set aside first, unless that run also began with ``force``
-        and has not finished. If the work ends with an `InputError` before a checkpoint exists, a new folder is removed
-        again and any other is restored. A finished run on a disk that cannot be written is only read.
-
-        Raises:
-            InputError: If a running process uses the folder, or it holds another configuration or a damaged file.
-            DiskError: If the folder cannot be written.
-        """
-        return Claim(self).hold(config)
+    @contextlib.contextmanager
+    def recording_errors(self, *, parent_reports: bool) -> Iterator[None]:
+        """Writes ``error.json`` if the ``with`` block fails; an error caused by the disk becomes a `DiskError`."""
+        try:
+            yield
+        except BaseException as error:
+            reported = disk_error(error, self.path) or error
+            self.record_error(reported, parent_reports=parent_reports)
+            if reported is not error:
+                raise reported from error
+            raise
 
     @contextlib.contextmanager
     def hold_as_worker(self) -> Iterator[None]:
