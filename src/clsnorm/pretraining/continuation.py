@@ -15,13 +15,13 @@ import torch
 import transformers
 
 from clsnorm.cache import Cache
+from clsnorm.config.model_folder import MODELS
 from clsnorm.data.tokens.loader import BatchLoader, TokenDataset
 from clsnorm.data.tokens.sampling import GlobalBatches
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError
 from clsnorm.files import delete
 from clsnorm.model import load_tokenizer
-from clsnorm.model.encoder.weights import MODELS
 from clsnorm.pretraining.corpus import SimilarLengths, read_corpus
 from clsnorm.pretraining.masked_language_model import MaskedLanguageModel
 from clsnorm.pretraining.recipe import Recipe

@@ -6,14 +6,16 @@ import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clsnorm.cache import Cache
 from clsnorm.config import CONF, instantiate
 from clsnorm.config.choices import resolve_option
 from clsnorm.data import DataModule
-from clsnorm.data.listing import data_sets
+from clsnorm.data.listing import composed
 from clsnorm.data.rows.splits import shuffled
 from clsnorm.data.tokens.sampling import GlobalBatches
 from clsnorm.data.tokens.tokenization import Tokens
@@ -86,7 +88,7 @@ def read_corpus(
     Raises:
         InputError: If a name is no data set, if a named one cannot be read, or if no text is left.
     """
-    options = {name: node for name, _, node in data_sets(CONF)}
+    options = {name: node for name, _, node in composed(CONF, Cache(Path(paths["cache"]) / "listing"))}
     for name in names:
         require_choice("--sets", name, sorted(options))
     parts, left_out = {}, {}
