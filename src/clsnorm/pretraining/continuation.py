@@ -22,6 +22,7 @@ from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError
 from clsnorm.files import delete
 from clsnorm.model import load_tokenizer
+from clsnorm.model.encoder.checkpoint import quiet
 from clsnorm.pretraining.corpus import SimilarLengths, read_corpus
 from clsnorm.pretraining.masked_language_model import MaskedLanguageModel
 from clsnorm.pretraining.recipe import Recipe
@@ -84,7 +85,7 @@ def continue_pretraining(
     }
     if force and found is not None:
         delete(found[0])
-    with cache.draft(name) as (folder, stored):
+    with cache.draft(name) as (folder, stored), quiet():
         module.model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         stored |= record
