@@ -47,8 +47,8 @@ COMMANDS = {
     "force": Command([*SHORT, "force=true"], "runs", before=SHORT),
     "joint": Command([*ANALYZE[:2], "-m", *ANALYZE[2:], "data.max_train_examples=12,20"], "analysis"),
     "ddp": Command([*SEVERAL, "trainer=ddp_cpu"], "runs"),
-    "ddp of four": Command([*SEVERAL, "trainer=ddp_cpu", "trainer.devices=4"], "runs"),
     "fsdp": Command([*SEVERAL, "trainer=fsdp", "trainer.devices=2"], "runs"),
+    "fsdp of four": Command([*SEVERAL, "trainer=fsdp", "trainer.devices=4"], "runs"),
     "ddp analysis": Command([*ANALYZE, "devices=2"], "analysis"),
 }
 

@@ -17,7 +17,7 @@ from faults.trials import Bench, faults_of_report
 COMMANDS = {  # by number of processes
     1: ("run", "sweep", "analysis", "force"),
     2: ("ddp", "fsdp", "ddp analysis"),
-    4: ("ddp of four",),
+    4: ("fsdp of four",),
 }
 AGAIN = 0.4  # probability that the resumed command is killed, too
 PATIENCE = 10.0  # seconds that processes may take to end after their parent was killed
