@@ -20,6 +20,7 @@ from pytorch_lightning.trainer import call
 from runs import rows
 
 from clsnorm.distributed import rank
+from clsnorm.launch.one_machine import die_with_parent
 from clsnorm.launch.worker import join_and_run
 
 TIMES = ("seconds", "_seconds", "examples_per_second", "profile", "peak_memory_mb", "commit", "later_commits", "digest")
@@ -34,6 +35,7 @@ def _start(work: Callable[[], Any]) -> int:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
+        die_with_parent()  # Lightning lets a process survive SIGTERM
         status = 1
         try:
             work()
