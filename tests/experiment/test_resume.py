@@ -92,15 +92,13 @@ def killed(train: Train, workspace: Path) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(("first", "name"), [*enumerate(CONFIGURATIONS)])
-def test_a_run_killed_again_and_again_ends_as_one_that_was_not(
-    killed: Callable[..., int], first: int, name: str
-) -> None:
+def test_a_run_killed_repeatedly_leaves_the_same_files(killed: Callable[..., int], first: int, name: str) -> None:
     assert killed(CONFIGURATIONS[name], lambda moments: moments[3 * first :: 23]) > 2
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_a_run_killed_at_every_hook_ends_as_one_that_was_not(
+def test_a_run_killed_at_each_hook_leaves_the_same_files(
     killed: Callable[..., int], name: str, record_property: Callable[[str, Any], None]
 ) -> None:
     record_property("kills", killed(CONFIGURATIONS[name], kills.last_of_each_hook))
@@ -116,13 +114,13 @@ def test_a_run_killed_at_every_hook_ends_as_one_that_was_not(
         ("fsdp", 4, ["data.max_train_examples=66", "callbacks=none"]),  # a last batch of two rows
     ],
 )
-def test_several_processes_killed_again_and_again_end_as_if_they_were_not(
+def test_several_processes_killed_repeatedly_leave_the_same_files(
     killed: Callable[..., int], monkeypatch: pytest.MonkeyPatch, strategy: str, processes: int, more: list[str]
 ) -> None:
     monkeypatch.setattr(job, "launch", kills.launch)
     monkeypatch.setattr(os, "cpu_count", lambda: processes)
     devices = [f"trainer={strategy}", "trainer.accelerator=cpu", f"trainer.devices={processes}"]
-    assert killed(["normalizer=powernorm", *devices, *more], lambda moments: moments[5::29], processes) > 3
+    assert killed(["normalizer=powernorm", *devices, *more], lambda moments: moments[5::23], processes) > 2
 
 
 def _with_state() -> dict[str, list[str]]:
@@ -140,7 +138,7 @@ def _with_state() -> dict[str, list[str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("overrides", _with_state().values(), ids=_with_state())
-def test_any_normalizer_interrupted_between_resume_points_ends_as_one_that_was_not(
+def test_any_normalizer_interrupted_between_resume_points_leaves_the_same_files(
     train: Train, overrides: list[str]
 ) -> None:
     words = ["data.max_train_examples=72", "trainer.log_every_n_steps=1", "trainer.accumulate_grad_batches=2",
@@ -156,7 +154,7 @@ def test_any_normalizer_interrupted_between_resume_points_ends_as_one_that_was_n
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", ["trainer=default", "trainer=ddp_cpu", "trainer=fsdp"])
-def test_a_command_killed_with_all_its_processes_ends_as_one_that_was_not(
+def test_a_command_killed_with_its_workers_leaves_the_same_files(
     command: Callable[..., Any], workspace: Path, tiny_overrides: list[str], devices: str
 ) -> None:
     words = [*tiny_overrides, *SHORT, *CONFIGURATIONS["steps"], "trainer.accelerator=cpu", devices]

@@ -31,6 +31,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "source": dict,
     "commit": (str, type(None)),
     "metrics": dict,
+    "files": dict,
     "majority": (*NUMBER, type(None)),
     "collapsed": bool,
 }
