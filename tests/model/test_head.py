@@ -122,7 +122,7 @@ def test_matching_measures_and_sets_the_rate(tiny) -> None:
         assert of_identity == pytest.approx(first_step(classifier.head, h, labels, regression=False))
         factor = of_identity / own if matched else 1.0
         assert float(classifier.head_rate) == pytest.approx(factor)
-        optimizer = AdamW(parameter_groups(classifier, head_rate=float(classifier.head_rate)), lr=1e-3)
+        optimizer = AdamW(parameter_groups(classifier, rates=classifier.rates()), lr=1e-3)
         apply_rates(optimizer)
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         assert rates[id(classifier.head.weight)] == pytest.approx(1e-3 * factor)
@@ -186,7 +186,8 @@ def test_matching_the_rate_of_a_step_of_zero_is_refused(tiny) -> None:
 def test_an_optimizer_of_torch_learns_at_the_matched_rate(tiny) -> None:
     classifier = build(tiny, Identity(DIM))
     for kind in (torch.optim.AdamW, AdamW):
-        optimizer = kind(parameter_groups(classifier, head_rate=0.25), lr=1e-3)
+        classifier.head_rate.fill_(0.25)
+        optimizer = kind(parameter_groups(classifier, rates=classifier.rates()), lr=1e-3)
         apply_rates(optimizer)
         rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
         assert all(rates[id(p)] == pytest.approx(0.25e-3) for p in classifier.head.parameters())

@@ -17,6 +17,7 @@ from clsnorm.errors import (
     is_number,
     refuse,
     require_choice,
+    require_positive,
     require_probability,
     require_switch,
     require_whole,
@@ -64,6 +65,9 @@ class Classifier(nn.Module):
         rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
             with the identity. `match` computes the factor, ``head_rate``; `clsnorm.optim.groups.parameter_groups` puts
             it into the head's groups, and `clsnorm.optim.groups.apply_rates` multiplies their learning rate by it.
+        bias_rate: Factor of the learning rate of the head's bias. The common part of the logits, ``W mean(z)``, then
+            moves with a rate of its own: centring without a normalizer.
+        normalizer_rate: Factor of the learning rate of the normalizer's parameters.
         recalibrate_every: A calibrated normalizer is recalibrated every so many epochs, as the encoder moves; None:
             never.
 
@@ -74,7 +78,7 @@ class Classifier(nn.Module):
             normalizer and with the identity; NaN before `match`.
 
     Raises:
-        InputError: If an option is out of range.
+        InputError: If an option is out of range, or a factor belongs to parameters that do not exist.
     """
 
     head_rate: Tensor
@@ -92,6 +96,8 @@ class Classifier(nn.Module):
         init_std: float = 0.02,
         init: str = "drawn",
         rate_matched: bool = False,
+        bias_rate: float = 1.0,
+        normalizer_rate: float = 1.0,
         recalibrate_every: int | None = None,
     ) -> None:
         super().__init__()
@@ -110,6 +116,8 @@ class Classifier(nn.Module):
         normalizer.take_encoder_norm(encoder.final_norm())
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
+        self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
+        _require_rates(self)
         self.register_buffer("head_rate", torch.ones(()))
         self.register_buffer("first_steps", torch.full((2,), float("nan")))
 
@@ -118,6 +126,14 @@ class Classifier(nn.Module):
         h: Tensor = self.encoder(batch).cls
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
+
+    def rates(self) -> dict[str, float]:
+        """Returns the factor of the learning rate of each parameter of head and normalizer, by its name."""
+        of_head = {f"head.{name}": float(self.head_rate) for name, _ in self.head.named_parameters()}
+        if "head.bias" in of_head:
+            of_head["head.bias"] *= self.bias_rate
+        of_normalizer = {f"normalizer.{name}": self.normalizer_rate for name, _ in self.normalizer.named_parameters()}
+        return of_head | of_normalizer
 
     def match(self, batches: Sequence[tuple[Tensor, Tensor]], *, regression: bool) -> None:
         """Sets up the head according to ``init`` and ``rate_matched``, and measures its first step. Collective.
@@ -171,6 +187,23 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
+
+
+def _require_rates(classifier: Classifier) -> None:
+    """Refuses factors of learning rates that are out of range, or of parameters that do not exist."""
+    for name in ("bias_rate", "normalizer_rate"):
+        require_positive(f"classifier.{name}", getattr(classifier, name), advice=f"Set classifier.{name}=1")
+    if classifier.bias_rate != 1 and classifier.head.bias is None:
+        raise InputError(
+            f"Expected a head with a bias for classifier.bias_rate={classifier.bias_rate:g}, but "
+            f"{type(classifier.head).__name__} has none. Use classifier=linear, or set classifier.bias_rate=1"
+        )
+    if classifier.normalizer_rate != 1 and not any(True for _ in classifier.normalizer.parameters()):
+        raise InputError(
+            f"Expected a normalizer that learns for classifier.normalizer_rate={classifier.normalizer_rate:g}, but "
+            f"{type(classifier.normalizer).__name__} has no parameters. Where it exists, set normalizer.affine=true; "
+            "else set classifier.normalizer_rate=1"
+        )
 
 
 def _require_recalibration(every: int | None, normalizer: Normalizer) -> None:

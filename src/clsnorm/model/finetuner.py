@@ -96,7 +96,7 @@ class FineTuner(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds the optimizer over `parameter_groups`, and the schedule over the whole training."""
-        groups = parameter_groups(self.classifier, self._matrices, head_rate=float(self.classifier.head_rate))
+        groups = parameter_groups(self.classifier, self._matrices, rates=self.classifier.rates())
         optimizer = self._optimizer(groups)
         leave_unscaling_to_scaler(optimizer)
         apply_rates(optimizer)
