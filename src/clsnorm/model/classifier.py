@@ -65,6 +65,7 @@ class Classifier(nn.Module):
         rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
             with the identity. `match` computes the factor, ``head_rate``; `clsnorm.optim.groups.parameter_groups` puts
             it into the head's groups, and `clsnorm.optim.groups.apply_rates` multiplies their learning rate by it.
+        absorb_mean: Whether `clsnorm.model.head.absorb_mean` subtracts ``W mean(z)`` from the bias before training.
         bias_rate: Factor of the learning rate of the head's bias. The common part of the logits, ``W mean(z)``, then
             moves with a rate of its own: centring without a normalizer.
         normalizer_rate: Factor of the learning rate of the normalizer's parameters.
@@ -96,6 +97,7 @@ class Classifier(nn.Module):
         init_std: float = 0.02,
         init: str = "drawn",
         rate_matched: bool = False,
+        absorb_mean: bool = False,
         bias_rate: float = 1.0,
         normalizer_rate: float = 1.0,
         recalibrate_every: int | None = None,
@@ -116,6 +118,9 @@ class Classifier(nn.Module):
         normalizer.take_encoder_norm(encoder.final_norm())
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
+        require_switch("classifier.absorb_mean", absorb_mean, advice="Set classifier.absorb_mean=true")
+        _refuse_two_biases(init, absorb_mean=absorb_mean)
+        self.absorbs_mean = absorb_mean
         self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
         _require_rates(self)
         self.register_buffer("head_rate", torch.ones(()))
@@ -187,6 +192,14 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
+
+
+def _refuse_two_biases(init: str, *, absorb_mean: bool) -> None:
+    if absorb_mean and init != "drawn":
+        raise InputError(
+            f"Expected classifier.absorb_mean=false with classifier.init={init}, which sets the bias too. Set "
+            "classifier.init=drawn to absorb the mean"
+        )
 
 
 def _require_rates(classifier: Classifier) -> None:
