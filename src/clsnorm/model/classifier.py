@@ -26,7 +26,7 @@ from clsnorm.errors import (
 )
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import match_function
-from clsnorm.model.head_matching import HeadMatching
+from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
 from clsnorm.normalizers import Normalizer
 
 INITS = ("drawn", "function_matched")
@@ -119,7 +119,7 @@ class Classifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
         self.matching = HeadMatching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
-        self.register_load_state_dict_pre_hook(_rename_rate)
+        self.register_load_state_dict_pre_hook(rename_rate)
         require_switch("classifier.absorb_mean", absorb_mean, advice="Set classifier.absorb_mean=true")
         _refuse_two_biases(init, absorb_mean=absorb_mean)
         self.absorbs_mean = absorb_mean
@@ -155,7 +155,7 @@ class Classifier(nn.Module):
             InputError: The head or the normalizer does not allow what is to be matched.
         """
         own = [(h.cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
-        whole = _pooled(gather_objects(own), batches_per_step)
+        whole = whole_steps(gather_objects(own), batches_per_step)
         before, after = ([(step[side].double(), step[2]) for step in whole] for side in (0, 1))
         of_identity: Any = copy.deepcopy(self.head)  # as drawn: a bias of zero, also if it has absorbed the mean
         if of_identity.bias is not None:
@@ -207,21 +207,6 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
-
-
-def _pooled(parts: Sequence[Sequence[tuple[Tensor, ...]]], per_step: int) -> list[tuple[Tensor, ...]]:
-    """Returns the tensors of each step, from those of each batch on each process."""
-    batches = [tuple(map(torch.cat, zip(*shares, strict=True))) for shares in zip(*parts, strict=True)]
-    steps = [batches[first : first + per_step] for first in range(0, len(batches), per_step)]
-    return [tuple(map(torch.cat, zip(*step, strict=True))) for step in steps]
-
-
-def _rename_rate(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Lets a checkpoint of before `HeadMatching` be loaded: its rate is that of the whole head."""
-    if (rate := state.pop(f"{prefix}head_rate", None)) is not None:
-        state.pop(f"{prefix}first_steps", None)
-        new = {f"{prefix}matching.{name}": value for name, value in module.matching.state_dict().items()}
-        state.update(new | {f"{prefix}matching.rates": rate.expand(2).clone()})
 
 
 def _refuse_two_biases(init: str, *, absorb_mean: bool) -> None:

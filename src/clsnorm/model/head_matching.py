@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -175,3 +175,23 @@ def _noise(head: nn.Module, batches: Batches) -> float:
     if not isinstance(head, nn.Linear):
         return float("nan")
     return dropout_noise(head, torch.cat([z for z, _ in batches]), probability=0.5)
+
+
+def whole_steps(parts: Sequence[Sequence[tuple[Tensor, ...]]], per_step: int) -> list[tuple[Tensor, ...]]:
+    """Returns the tensors of each step, from those of each process's part of each batch.
+
+    Args:
+        parts: For each process, for each batch, the tensors of its examples.
+        per_step: Batches whose gradients are accumulated.
+    """
+    batches = [tuple(map(torch.cat, zip(*shares, strict=True))) for shares in zip(*parts, strict=True)]
+    steps = [batches[first : first + per_step] for first in range(0, len(batches), per_step)]
+    return [tuple(map(torch.cat, zip(*step, strict=True))) for step in steps]
+
+
+def rename_rate(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Hook before a classifier's state is loaded: one of earlier versions has one rate for the whole head."""
+    if (rate := state.pop(f"{prefix}head_rate", None)) is not None:
+        state.pop(f"{prefix}first_steps", None)
+        new = {f"{prefix}matching.{name}": value for name, value in module.matching.state_dict().items()}
+        state.update(new | {f"{prefix}matching.rates": rate.expand(2).clone()})
