@@ -2,7 +2,7 @@
 
     python benchmarks/head_steps.py rotten_tomatoes
     python benchmarks/head_steps.py trec paths.data=FOLDER
-    python benchmarks/head_steps.py rotten_tomatoes optimizer=sgd optimizer.weight_decay=0
+    python benchmarks/head_steps.py rotten_tomatoes optimizer=sgd
 
 On the [CLS] of the first 256 training examples (at most 48 tokens, batches of 32), before training, with the drawn head
 of seed 0: the part of the step that differs between examples, and the part that they share, without the mean over
