@@ -81,7 +81,7 @@ def test_reference_of_rotation(normalized: Callable[..., Tensor], test: Tensor, 
     assert not torch.equal(normalized("rotation"), normalized("rotation", seed=1))
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("alpha", [-2.0, -0.5, 0.0, 0.3, 1.0])
 def test_reference_of_spectrum_matched(
     alpha: float, normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree
 ) -> None:
@@ -92,9 +92,23 @@ def test_reference_of_spectrum_matched(
 
 
 def test_spectrum_matched_preserves_the_total_variance(build: Build, train: Tensor) -> None:
-    for alpha in (0.0, 0.4, 1.0):
+    for alpha in (-2.0, -0.4, 0.0, 0.4, 1.0):
         z = build("spectrum_matched", on=train, dtype=train.dtype, alpha=alpha, keep_variance=True)(train)
         assert np.trace(covariance(z)) == pytest.approx(np.trace(covariance(train)), rel=1e-4)
+
+
+def test_a_dose_below_zero_is_less_isotropic_and_its_condition_is_bounded(build: Build, rows: Rows) -> None:
+    few = rows(4, dtype=torch.float64)  # rank three, so that the floor of the eigenvalues is reached
+    ratios = []
+    for alpha in (1.0, 0.5, 0.0, -0.5, -1.0, -2.0):
+        matrix = build("spectrum_matched", on=few, alpha=alpha, eps=1e-4).as_affine()[0].numpy()
+        assert np.linalg.cond(matrix) == pytest.approx(1e-4 ** (-abs(alpha) / 2), rel=1e-3)
+        eigenvalues = np.linalg.eigvalsh(matrix @ covariance(rows(200)) @ matrix.T)
+        ratios.append(np.sum(eigenvalues) ** 2 / np.sum(eigenvalues**2))
+    assert ratios[2:] == sorted(ratios[2:], reverse=True)
+    for wrong in (-2.1, 1.1):
+        with pytest.raises(InputError, match="`alpha`"):
+            build("spectrum_matched", alpha=wrong)
 
 
 def test_reference_of_center(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:

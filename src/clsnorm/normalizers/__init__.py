@@ -23,7 +23,8 @@ from clsnorm.normalizers.batch_whitening import (
     ShuffledGroupWhitening,
     SwitchableWhitening,
 )
-from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine
+from clsnorm.normalizers.bias import BiasDose
+from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine, CovarianceMap
 from clsnorm.normalizers.controls import Identity, Rotation, Scale, SpectrumMatched
 from clsnorm.normalizers.encoder_norm import LayerNormStrip
 from clsnorm.normalizers.isobn import IsoBN, IsoBNCompat
@@ -51,12 +52,14 @@ __all__ = [
     "BatchNorm",
     "BatchRenorm",
     "BatchWhitening",
+    "BiasDose",
     "Calibrated",
     "CalibratedAffine",
     "Center",
     "CholeskyBatchWhitening",
     "CholeskyWhitening",
     "Clip",
+    "CovarianceMap",
     "DecorrelatedBatchNorm",
     "DynamicTanh",
     "GhostBatchNorm",

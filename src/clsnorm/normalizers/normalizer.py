@@ -120,6 +120,13 @@ class Normalizer(nn.Module, ABC):
             InputError: The normalizer needs a layer norm, and there is none.
         """
 
+    def details(self) -> dict[str, Any]:
+        """Returns facts about the map that ``results.json`` holds as ``normalizer_details``: plain numbers and lists.
+
+        What a normalizer found in the data, for instance: ``dead_dimensions``, ``outlier_dimensions``.
+        """
+        return {}
+
     def take_loss_scale(self, scale: Tensor) -> None:
         """Called before each backward pass under a gradient scaler, with the factor of the loss, ``()``."""
 
