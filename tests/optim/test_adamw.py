@@ -84,7 +84,7 @@ def test_optimizer_options_out_of_range_are_refused(options, message):
 
 @pytest.mark.parametrize("optimizer_class", [AdamW, AdamWUncorrected, torch.optim.SGD])
 def test_the_head_s_rate_is_applied_once_by_any_optimizer(optimizer_class, classifier):
-    optimizer = optimizer_class(parameter_groups(classifier, head_rate=0.25), lr=1.0)
+    optimizer = optimizer_class(parameter_groups(classifier, rates={"head.weight": 0.25, "head.bias": 0.25}), lr=1.0)
     apply_rates(optimizer)
     apply_rates(optimizer)
     rate = rates(optimizer, classifier)

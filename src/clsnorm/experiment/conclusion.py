@@ -26,7 +26,7 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
         chosen = _test(experiment, weights=experiment.folder.selected)
         collapsed_selected = _has_collapsed(experiment, chosen, majority)
     metrics = (
-        _first_steps(experiment)
+        experiment.module.classifier.matching.summary()
         | dict(selected.metrics)
         | chosen
         | {f"last/{key}": value for key, value in at_end.items()}
@@ -39,17 +39,6 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
         "collapsed": collapsed,
         "collapsed_selected": collapsed_selected,
         "steps": steps,
-    }
-
-
-def _first_steps(experiment: Experiment) -> dict[str, float]:
-    """Returns how far a unit step of the head moved the logits at the start, and the factor of its learning rate."""
-    classifier = experiment.module.classifier
-    own, of_identity = classifier.first_steps.tolist()
-    return {
-        "head/first_step": own,
-        "head/first_step_of_identity": of_identity,
-        "head/rate": float(classifier.head_rate),
     }
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from clsnorm.batches import Batch
+from clsnorm.distributed import gather_objects
 from clsnorm.errors import (
     InputError,
     is_number,
@@ -22,7 +24,8 @@ from clsnorm.errors import (
     require_whole,
 )
 from clsnorm.model.encoder.encoder import Encoder
-from clsnorm.model.head import first_step, match_function
+from clsnorm.model.head import match_function
+from clsnorm.model.matching import Matching
 from clsnorm.normalizers import Normalizer
 
 INITS = ("drawn", "function_matched")
@@ -61,24 +64,20 @@ class Classifier(nn.Module):
         init_std: Standard deviation of the head's first weights.
         init: ``drawn``: as above. ``function_matched``: `match` then changes the head so that the first logits are
             those of the identity with the drawn head.
-        rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
-            with the identity. `match` computes the factor, ``head_rate``; `clsnorm.optim.groups.parameter_groups` puts
-            it into the head's groups, and `clsnorm.optim.groups.apply_rates` multiplies their learning rate by it.
+        match_step: ``total``, ``specific`` or ``both``: `match` scales the head's learning rates so that this part of
+            its first step is as large as with the identity. ``none``: they are not scaled.
+        match_noise: Whether `match` sets the probability of dropout so that noise over signal on the logits is that of
+            the identity at ``dropout``. None: only with ``function_matched``.
         recalibrate_every: A calibrated normalizer is recalibrated every so many epochs, as the encoder moves; None:
             never.
 
     Attributes:
         num_outputs: As given.
-        head_rate: Factor of the head's learning rate, ``()``.
-        first_steps: ``(2,)``: how far a unit step moves the logits (`clsnorm.model.head.first_step`), with the
-            normalizer and with the identity; NaN before `match`.
+        matching: What the head shares with the identity's, and its measurements.
 
     Raises:
         InputError: If an option is out of range.
     """
-
-    head_rate: Tensor
-    first_steps: Tensor
 
     def __init__(
         self,
@@ -91,7 +90,8 @@ class Classifier(nn.Module):
         dropout: float = 0.1,
         init_std: float = 0.02,
         init: str = "drawn",
-        rate_matched: bool = False,
+        match_step: str = "none",
+        match_noise: bool | None = None,
         recalibrate_every: int | None = None,
     ) -> None:
         super().__init__()
@@ -99,19 +99,19 @@ class Classifier(nn.Module):
         if not is_number(init_std) or not 0 <= init_std < float("inf"):
             refuse("classifier.init_std", "a number of at least 0", init_std, "Set classifier.init_std=0.02")
         require_choice("classifier.init", init, INITS)
-        require_switch("classifier.rate_matched", rate_matched, advice="Set classifier.rate_matched=true")
+        require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
+        match_noise = init == "function_matched" if match_noise is None else match_noise
         _require_recalibration(recalibrate_every, normalizer)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
-        self.rate_matched = rate_matched
         self.encoder = encoder
         self.normalizer = normalizer
         normalizer.take_encoder_norm(encoder.final_norm())
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
-        self.register_buffer("head_rate", torch.ones(()))
-        self.register_buffer("first_steps", torch.full((2,), float("nan")))
+        self.matching = Matching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
+        self.register_load_state_dict_pre_hook(_rename_rate)
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
@@ -119,33 +119,45 @@ class Classifier(nn.Module):
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
 
-    def match(self, batches: Sequence[tuple[Tensor, Tensor]], *, regression: bool) -> None:
-        """Sets up the head according to ``init`` and ``rate_matched``, and measures its first step. Collective.
+    def match(
+        self,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        *,
+        optimizer: Callable[..., Optimizer],
+        regression: bool,
+        batches_per_step: int = 1,
+    ) -> None:
+        """Sets up the head as its `Matching` says, and measures it. Collective.
 
         Call it once, before training, with a calibrated normalizer. A batch normalizer is measured in the state after
-        its warm-up. First steps are geometric means over the batches, as a single batch is noisy.
+        its warm-up. All processes compute the same numbers, from the embeddings of all.
 
         Args:
-            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches.
+            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches, those of this process.
+            optimizer: Called with parameter groups; its first step is measured.
             regression: Squared error on one output, instead of cross-entropy.
+            batches_per_step: Batches whose gradients are accumulated.
 
         Raises:
-            InputError: The normalizer does not allow ``init=function_matched``, or ``rate_matched``.
+            InputError: The head or the normalizer does not allow what is to be matched.
         """
-        of_identity = [first_step(self.head, h, labels, regression=regression) for h, labels in batches]
+        own = [(h.cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
+        whole = _pooled(gather_objects(own), batches_per_step)
+        before, after = ([(step[side].double(), step[2]) for step in whole] for side in (0, 1))
+        self.matching.fit(self.head, before, after, start=self._start_head, optimizer=optimizer, regression=regression)
+
+    def _start_head(self) -> None:
+        """Changes the drawn head as ``init`` says."""
         if self.init == "function_matched":
             match_function(self.head, self.normalizer)
-        own = [first_step(self.head, self._settled(h), labels, regression=regression) for h, labels in batches]
-        steps = torch.tensor([own, of_identity], dtype=torch.float64).log().mean(1).exp()
-        self.first_steps.copy_(steps)
-        if self.rate_matched:
-            self.head_rate.copy_(steps[1] / steps[0])
-            if not (self.head_rate > 0 and self.head_rate.isfinite()):
-                raise InputError(
-                    "Expected a first step that moves the logits, for classifier.rate_matched=true, but it moves them "
-                    f"by {steps[0]:g} with {type(self.normalizer).__name__}, by {steps[1]:g} with the identity. Set "
-                    "classifier.rate_matched=false"
-                )
+
+    def rates(self) -> dict[str, float]:
+        """Returns factors of learning rates, by parameter, for `clsnorm.optim.groups.parameter_groups`."""
+        return self.matching.factors(self.head)
+
+    def start_training(self) -> None:
+        """Takes the matched probability of dropout. Call it after `match`, or after loading a state."""
+        self.dropout.p = float(self.matching.dropout)
 
     @torch.no_grad()
     def _settled(self, h: Tensor) -> Tensor:
@@ -171,6 +183,21 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
+
+
+def _pooled(parts: Sequence[Sequence[tuple[Tensor, ...]]], per_step: int) -> list[tuple[Tensor, ...]]:
+    """Returns the tensors of each step, from those of each batch on each process."""
+    batches = [tuple(map(torch.cat, zip(*shares, strict=True))) for shares in zip(*parts, strict=True)]
+    steps = [batches[first : first + per_step] for first in range(0, len(batches), per_step)]
+    return [tuple(map(torch.cat, zip(*step, strict=True))) for step in steps]
+
+
+def _rename_rate(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Lets a checkpoint of before `Matching` be loaded: its rate is that of the whole head."""
+    if (rate := state.pop(f"{prefix}head_rate", None)) is not None:
+        state.pop(f"{prefix}first_steps", None)
+        new = {f"{prefix}matching.{name}": value for name, value in module.matching.state_dict().items()}
+        state.update(new | {f"{prefix}matching.rates": rate.expand(2).clone()})
 
 
 def _require_recalibration(every: int | None, normalizer: Normalizer) -> None:

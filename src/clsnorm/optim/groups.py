@@ -1,13 +1,13 @@
 """Parameter groups of a classifier, by part, depth and weight decay, and the learning rate of each.
 
-The head's factor has one path: `parameter_groups` puts it into the head's groups as ``rate``, optimizers pass it on,
-and `apply_rates` multiplies the learning rates.
+Factors of learning rates have one path: `parameter_groups` puts them into the groups as ``rate``, optimizers pass them
+on, and `apply_rates` multiplies the learning rates.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -22,8 +22,10 @@ def matrices(classifier: nn.Module) -> frozenset[str]:
     return frozenset(name for name, parameter in classifier.named_parameters() if parameter.ndim >= 2)
 
 
-def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = None, *, head_rate: float = 1.0) -> Groups:
-    """Splits trainable parameters by part, depth and whether weight decay applies to them.
+def parameter_groups(
+    classifier: nn.Module, decayed: frozenset[str] | None = None, *, rates: Mapping[str, float] | None = None
+) -> Groups:
+    """Splits trainable parameters by part, depth, weight decay and factor of the learning rate.
 
     Biases, norms (all parameters with fewer than two axes) and everything in the normalizer are not decayed: their
     groups have ``weight_decay=0.0``, which all optimizers of torch respect. ``depth`` counts from the output: 0 for
@@ -31,25 +33,26 @@ def parameter_groups(classifier: nn.Module, decayed: frozenset[str] | None = Non
     outside of the layers (final norms, relative position tables, ALBERT's shared layers).
 
     Args:
-        classifier: Module with ``encoder``, ``normalizer`` and ``head``.
+        classifier: Module with ``encoder``, ``normalizer`` and ``head``, or some of them.
         decayed: The value of `matrices`; None: computed now.
-        head_rate: Factor of the head's learning rate: the key ``rate`` of its groups until `apply_rates` multiplies.
+        rates: Factors of the learning rates of single parameters, by name, such as ``head.bias``; 1 for all others.
+            They are the key ``rate`` of groups until `apply_rates` multiplies.
 
     Returns:
         Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` if it is not 1, and ``weight_decay``
         if it is 0.
     """
-    decayed = matrices(classifier) if decayed is None else decayed
+    decayed, rates = matrices(classifier) if decayed is None else decayed, rates or {}
     named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
     layers = count_layers(name for name, _ in named)
-    groups: dict[tuple[str, int, bool], dict[str, Any]] = {}
+    groups: dict[tuple[str, int, bool, float], dict[str, Any]] = {}
     for name, parameter in named:
         part, depth = place(name, layers)
-        decays = name in decayed and part != "normalizer"
+        decays, rate = name in decayed and part != "normalizer", rates.get(name, 1.0)
         label = f"{part}/{depth}/{'decay' if decays else 'no_decay'}"
         group = {"params": [], "name": label, "part": part, "depth": depth} | ({} if decays else {"weight_decay": 0.0})
-        group |= {"rate": head_rate} if part == "head" and head_rate != 1 else {}
-        groups.setdefault((part, depth, decays), group)["params"].append(parameter)
+        group |= {"rate": rate} if rate != 1 else {}
+        groups.setdefault((part, depth, decays, rate), group)["params"].append(parameter)
     return list(groups.values())
 
 
