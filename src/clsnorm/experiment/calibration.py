@@ -40,7 +40,8 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
         cache: Folder of cached calibrations.
         device: Where to compute the embeddings.
     """
-    accumulator_type = classifier.normalizer.calibration
+    normalizer = classifier.calibrated
+    accumulator_type = normalizer.calibration
     if accumulator_type is None:
         return 0.0
     accumulator = accumulator_type(classifier.encoder.dim)
@@ -57,7 +58,7 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
             with store.draft(key) as (folder, record):
                 save_tensors(folder / STATE, accumulator.state_dict())
                 record["seconds"] = seconds
-    classifier.normalizer.calibrate(accumulator)
+    normalizer.calibrate(accumulator)
     return seconds
 
 

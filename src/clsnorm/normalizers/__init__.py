@@ -26,7 +26,7 @@ from clsnorm.normalizers.batch_whitening import (
 from clsnorm.normalizers.bias import BiasDose
 from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine, CovarianceMap
 from clsnorm.normalizers.controls import Identity, Rotation, Scale, SpectrumMatched
-from clsnorm.normalizers.encoder_norm import LayerNormStrip
+from clsnorm.normalizers.encoder_norm import LayerNormRefit, LayerNormStrip
 from clsnorm.normalizers.isobn import IsoBN, IsoBNCompat
 from clsnorm.normalizers.normalizer import Normalizer
 from clsnorm.normalizers.per_sample import DynamicTanh, GroupNorm, L2Norm, LayerNorm, RMSNorm, ScaleNorm
@@ -70,6 +70,7 @@ __all__ = [
     "IterNorm",
     "L2Norm",
     "LayerNorm",
+    "LayerNormRefit",
     "LayerNormStrip",
     "LedoitWolfWhitening",
     "Normalizer",
