@@ -15,7 +15,7 @@ from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_d
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 DIVIDING = sorted(path.stem for path in CONF.glob("*.yaml") if "dead" in OmegaConf.load(path))
-CALIBRATED = [key for key in DIVIDING if key != "ln_strip"]
+CALIBRATED = [key for key in DIVIDING if key not in ("ln_strip", "ln_refit")]  # those two: of the encoder's norm
 Build = Callable[..., Normalizer]
 Rows = Callable[..., Tensor]
 
