@@ -8,7 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from clsnorm.errors import InputError
 from clsnorm.model import Classifier, Encoder
-from clsnorm.model.head import CosineHead, dropout_noise, fold, match_function, visible
+from clsnorm.model.head import CosineHead, absorb_mean, dropout_noise, fold, match_function, visible
 from clsnorm.normalizers import (
     AllButTheTop,
     BatchNorm,
@@ -180,3 +180,32 @@ def test_the_embedding_is_the_output_of_the_final_norm(family: str, tiny, make_b
     h = encoder(make_batch([7])).cls
     torch.testing.assert_close(h[0], seen[-1].reshape(-1, DIM)[0])
     assert family != "bert" or Encoder(tiny(family), tap="pooler").final_norm() is None
+
+
+@pytest.mark.parametrize("kind", [Identity, Center, Standardize, ZCAWhitening, Rotation])
+def test_a_head_that_absorbs_the_mean_starts_as_on_centred_embeddings(kind: type[Normalizer]) -> None:
+    normalizer, head, h = calibrated(kind).eval(), drawn_head(), embeddings(200)
+    head.bias.data.fill_(0.5)
+    z = normalizer(h).double()
+    expected = (z - z.mean(0)) @ head.weight.T.double() + 0.5
+    absorb_mean(head, normalizer, h.double().mean(0))
+    torch.testing.assert_close(head(normalizer(h)).double(), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("head", "normalizer", "message"),
+    [
+        (CosineHead(DIM, 2), Identity(DIM), "a linear head for classifier.absorb_mean=true"),
+        (nn.Linear(DIM, 2, bias=False), Identity(DIM), "a head with a bias for classifier.absorb_mean=true"),
+        (nn.Linear(DIM, 2), LayerNorm(DIM), "LayerNorm is not: .*classifier.absorb_mean=false"),
+        (nn.Linear(DIM, 2), BatchNorm(DIM), "BatchNorm takes its statistics from each training batch"),
+    ],
+)
+def test_a_mean_that_cannot_be_absorbed_is_refused(head: nn.Module, normalizer: Normalizer, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        absorb_mean(head, normalizer, torch.zeros(DIM, dtype=torch.float64))
+
+
+def test_absorbing_the_mean_and_matching_the_function_exclude_each_other(tiny) -> None:
+    with pytest.raises(InputError, match=r"classifier\.absorb_mean=false with classifier\.init=function_matched"):
+        build(tiny, Identity(DIM), init="function_matched", absorb_mean=True)

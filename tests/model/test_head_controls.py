@@ -135,3 +135,17 @@ def test_a_run_of_before_match_step_is_loaded(train: Train) -> None:
     loaded = clsnorm.load_run(run.folder)
     assert loaded.config["classifier"]["match_step"] == "total"
     assert not loaded.classifier.matching.match_noise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", [("trainer=ddp_cpu",), ("trainer=fsdp", "trainer.accelerator=cpu")])
+def test_two_processes_match_as_one(train: Train, trainer: tuple[str, ...]) -> None:
+    steady = ("model.dropout=0.0", "classifier.dropout=0.0", "trainer.max_epochs=1", "data.batch_size=7")
+    steady += ("optimizer.lr=1e-2", "optimizer.eps=1")  # else Adam takes steps on the signs of rounding errors
+    one = train(*MATCHED, *steady)
+    two = train(*MATCHED, *steady, *trainer, "trainer.devices=2", "paths.output=two")
+    numbers, others = metrics(one), metrics(two)
+    for name in (name for name in numbers if name.startswith("head/")):
+        assert others[name] == pytest.approx(numbers[name], rel=1e-3), name
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, rtol=1e-3, atol=1e-5, msg=name)

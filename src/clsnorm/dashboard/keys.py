@@ -171,7 +171,7 @@ KEYS = (
     ),
     Key(
         "events/{kind}",
-        "events/(resumed|recalibrated|non_finite|skipped_step|explosion|vanishing|majority_collapse|saturation)",
+        "events/(resumed|recalibrated|non_finite|skipped_step|explosion|vanishing|majority_collapse|failure|saturation)",
         "count",
         "Number of events of a kind so far; in loggers, not in `metrics.csv`. `events.csv` lists each event.",
     ),

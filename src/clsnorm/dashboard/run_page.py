@@ -11,7 +11,7 @@ from clsnorm.dashboard.curves import Series, draw
 from clsnorm.dashboard.layout import sections_for
 from clsnorm.pages.rendering import write_html
 from clsnorm.run_folder import RunFolder
-from clsnorm.run_folder.results import SHOWN, require
+from clsnorm.run_folder.results import SHOWN, require, shortfall
 
 TEMPLATE = "dashboard/templates/run.html.jinja"
 
@@ -57,7 +57,7 @@ def _state(results: dict[str, Any]) -> str:
         return "diverged"
     if results["status"] == "aborted":
         return f"was ended by {results.get('aborted_by')}"
-    return "collapsed" if results["collapsed"] else ""
+    return shortfall(results)
 
 
 def _sections(series: Mapping[str, Series], *, steps: list[int]) -> list[dict[str, Any]]:

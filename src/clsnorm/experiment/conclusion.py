@@ -8,6 +8,7 @@ from typing import Any
 
 from clsnorm import distributed
 from clsnorm.experiment.assembly import Experiment
+from clsnorm.failure import RULE, Outcome
 from clsnorm.metrics import has_collapsed
 from clsnorm.run_folder import provenance
 from clsnorm.run_folder.results import finite
@@ -22,9 +23,10 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
     majority = experiment.data.majority_score("report")
     at_end = chosen = _test(experiment, quietly=steps != selected.step)
     collapsed = collapsed_selected = _has_collapsed(experiment, at_end, majority)
+    verdict = verdict_selected = _judge(experiment)
     if steps != selected.step:
         chosen = _test(experiment, weights=experiment.folder.selected)
-        collapsed_selected = _has_collapsed(experiment, chosen, majority)
+        collapsed_selected, verdict_selected = _has_collapsed(experiment, chosen, majority), _judge(experiment)
     metrics = (
         experiment.module.classifier.matching.summary()
         | dict(selected.metrics)
@@ -38,6 +40,9 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
         "majority": majority,
         "collapsed": collapsed,
         "collapsed_selected": collapsed_selected,
+        "failed": verdict.failed,
+        "failed_selected": verdict_selected.failed,
+        "failure": {"rule": RULE, "last": verdict.record(), "selected": verdict_selected.record()},
         "steps": steps,
     }
 
@@ -55,6 +60,12 @@ def _has_collapsed(experiment: Experiment, scores: dict[str, float], majority: f
     """Returns whether the last test pass shows a collapsed model."""
     score, share = scores[f"report/{experiment.data.monitor}"], experiment.records.predictions.largest_share
     return has_collapsed(score, majority, mode=experiment.data.mode, largest_share=share)
+
+
+def _judge(experiment: Experiment) -> Outcome:
+    """Returns whether the last test pass shows a failed model, and by which numbers."""
+    data, (values, labels) = experiment.data, experiment.records.predictions.first
+    return data.judge(values, labels)
 
 
 def _ending(experiment: Experiment) -> dict[str, str | None]:

@@ -19,13 +19,14 @@ from clsnorm.errors import (
     is_number,
     refuse,
     require_choice,
+    require_positive,
     require_probability,
     require_switch,
     require_whole,
 )
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import fold_into, match_function
-from clsnorm.model.matching import Matching
+from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
 from clsnorm.normalizers import Identity, Normalizer
 
 INITS = ("drawn", "function_matched", "normalizer_folded")
@@ -69,6 +70,10 @@ class Classifier(nn.Module):
             its first step is as large as with the identity. ``none``: they are not scaled.
         match_noise: Whether `match` sets the probability of dropout so that noise over signal on the logits is that of
             the identity at ``dropout``. None: only with ``function_matched``.
+        absorb_mean: Whether `clsnorm.model.head.absorb_mean` subtracts ``W mean(z)`` from the bias before training.
+        bias_rate: Factor of the learning rate of the head's bias. The common part of the logits, ``W mean(z)``, then
+            moves with a rate of its own: centring without a normalizer.
+        normalizer_rate: Factor of the learning rate of the normalizer's parameters.
         recalibrate_every: A calibrated normalizer is recalibrated every so many epochs, as the encoder moves; None:
             never.
 
@@ -79,7 +84,7 @@ class Classifier(nn.Module):
         matching: What the head shares with the identity's, and its measurements.
 
     Raises:
-        InputError: If an option is out of range.
+        InputError: If an option is out of range, or a factor belongs to parameters that do not exist.
     """
 
     def __init__(
@@ -95,6 +100,9 @@ class Classifier(nn.Module):
         init: str = "drawn",
         match_step: str = "none",
         match_noise: bool | None = None,
+        absorb_mean: bool = False,
+        bias_rate: float = 1.0,
+        normalizer_rate: float = 1.0,
         recalibrate_every: int | None = None,
     ) -> None:
         super().__init__()
@@ -114,8 +122,13 @@ class Classifier(nn.Module):
         self.normalizer = normalizer if self.start is None else Identity(encoder.dim)
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
-        self.matching = Matching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
-        self.register_load_state_dict_pre_hook(_rename_rate)
+        self.matching = HeadMatching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
+        self.register_load_state_dict_pre_hook(rename_rate)
+        require_switch("classifier.absorb_mean", absorb_mean, advice="Set classifier.absorb_mean=true")
+        _refuse_two_biases(init, absorb_mean=absorb_mean)
+        self.absorbs_mean = absorb_mean
+        self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
+        _require_rates(self)
 
     @property
     def calibrated(self) -> Normalizer:
@@ -136,7 +149,7 @@ class Classifier(nn.Module):
         regression: bool,
         batches_per_step: int = 1,
     ) -> None:
-        """Sets up the head as its `Matching` says, and measures it. Collective.
+        """Sets up the head as its `HeadMatching` says, and measures it. Collective.
 
         Call it once, before training, with a calibrated normalizer. A batch normalizer is measured in the state after
         its warm-up. All processes compute the same numbers, from the embeddings of all.
@@ -151,9 +164,14 @@ class Classifier(nn.Module):
             InputError: The head or the normalizer does not allow what is to be matched.
         """
         own = [(self.normalizer.original(h).cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
-        whole = _pooled(gather_objects(own), batches_per_step)
+        whole = whole_steps(gather_objects(own), batches_per_step)
         before, after = ([(step[side].double(), step[2]) for step in whole] for side in (0, 1))
-        self.matching.fit(self.head, before, after, start=self._start_head, optimizer=optimizer, regression=regression)
+        of_identity: Any = copy.deepcopy(self.head)  # as drawn: a bias of zero, also if it has absorbed the mean
+        if of_identity.bias is not None:
+            nn.init.zeros_(of_identity.bias)
+        self._start_head()
+        options: dict[str, Any] = {"optimizer": optimizer, "regression": regression, "rates": self._own_rates()}
+        self.matching.fit((of_identity, before), (self.head, after), **options)
 
     def _start_head(self) -> None:
         """Changes the drawn head as ``init`` says."""
@@ -163,8 +181,14 @@ class Classifier(nn.Module):
             fold_into(self.head, self.start)
 
     def rates(self) -> dict[str, float]:
-        """Returns factors of learning rates, by parameter, for `clsnorm.optim.groups.parameter_groups`."""
-        return self.matching.factors(self.head)
+        """Returns the factor of the learning rate of each parameter of head and normalizer, by its name."""
+        own = self._own_rates()
+        of_head = {name: rate * own.get(name, 1.0) for name, rate in self.matching.factors(self.head).items()}
+        of_normalizer = {f"normalizer.{name}": self.normalizer_rate for name, _ in self.normalizer.named_parameters()}
+        return of_head | of_normalizer
+
+    def _own_rates(self) -> dict[str, float]:
+        return {"head.bias": self.bias_rate}
 
     def start_training(self) -> None:
         """Takes the matched probability of dropout. Call it after `match`, or after loading a state."""
@@ -196,19 +220,29 @@ class Classifier(nn.Module):
         return embeddings
 
 
-def _pooled(parts: Sequence[Sequence[tuple[Tensor, ...]]], per_step: int) -> list[tuple[Tensor, ...]]:
-    """Returns the tensors of each step, from those of each batch on each process."""
-    batches = [tuple(map(torch.cat, zip(*shares, strict=True))) for shares in zip(*parts, strict=True)]
-    steps = [batches[first : first + per_step] for first in range(0, len(batches), per_step)]
-    return [tuple(map(torch.cat, zip(*step, strict=True))) for step in steps]
+def _refuse_two_biases(init: str, *, absorb_mean: bool) -> None:
+    if absorb_mean and init != "drawn":
+        raise InputError(
+            f"Expected classifier.absorb_mean=false with classifier.init={init}, which sets the bias too. Set "
+            "classifier.init=drawn to absorb the mean"
+        )
 
 
-def _rename_rate(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Lets a checkpoint of before `Matching` be loaded: its rate is that of the whole head."""
-    if (rate := state.pop(f"{prefix}head_rate", None)) is not None:
-        state.pop(f"{prefix}first_steps", None)
-        new = {f"{prefix}matching.{name}": value for name, value in module.matching.state_dict().items()}
-        state.update(new | {f"{prefix}matching.rates": rate.expand(2).clone()})
+def _require_rates(classifier: Classifier) -> None:
+    """Refuses factors of learning rates that are out of range, or of parameters that do not exist."""
+    for name in ("bias_rate", "normalizer_rate"):
+        require_positive(f"classifier.{name}", getattr(classifier, name), advice=f"Set classifier.{name}=1")
+    if classifier.bias_rate != 1 and classifier.head.bias is None:
+        raise InputError(
+            f"Expected a head with a bias for classifier.bias_rate={classifier.bias_rate:g}, but "
+            f"{type(classifier.head).__name__} has none. Use classifier=linear, or set classifier.bias_rate=1"
+        )
+    if classifier.normalizer_rate != 1 and not any(True for _ in classifier.normalizer.parameters()):
+        raise InputError(
+            f"Expected a normalizer that learns for classifier.normalizer_rate={classifier.normalizer_rate:g}, but "
+            f"{type(classifier.normalizer).__name__} has no parameters. Where it exists, set normalizer.affine=true; "
+            "else set classifier.normalizer_rate=1"
+        )
 
 
 def _foldable(normalizer: Normalizer) -> Normalizer:

@@ -80,11 +80,39 @@ def fold(head: nn.Module, normalizer: Normalizer) -> nn.Linear:
     return folded
 
 
-def _linear(head: nn.Module, purpose: str) -> nn.Linear:
+@torch.no_grad()
+def absorb_mean(head: nn.Module, normalizer: Normalizer, mean: Tensor) -> None:
+    """Subtracts ``W mean(z)`` from the bias of ``head``: its first outputs are those on centred ``z``.
+
+    With the identity these are the first logits of `clsnorm.normalizers.Center`, while the embeddings, and so the
+    gradients at ``W``, keep their mean.
+
+    Args:
+        head: A linear layer.
+        normalizer: Maps ``h`` to ``z``; affine in evaluation.
+        mean: Mean of ``h``, ``(dim,)``, float64.
+
+    Raises:
+        InputError: ``head`` is not linear, or has no bias; or ``normalizer`` is not affine, or takes its statistics
+            from training batches.
+    """
+    linear = _linear(head, "for classifier.absorb_mean=true", "classifier.absorb_mean=false")
+    matrix, shift = _settled_affine(normalizer, "classifier.absorb_mean=true", "classifier.absorb_mean=false")
+    if linear.bias is None:
+        raise InputError(
+            "Expected a head with a bias for classifier.absorb_mean=true. Leave out classifier.head.bias=false, or set "
+            "classifier.absorb_mean=false"
+        )
+    mean = mean.to(matrix)
+    absorbed = (matrix * mean if matrix.ndim == 1 else matrix @ mean) + shift
+    linear.bias.copy_(linear.bias.double() - linear.weight.double() @ absorbed)
+
+
+def _linear(head: nn.Module, purpose: str, cure: str = "classifier.init=drawn") -> nn.Linear:
     if not isinstance(head, nn.Linear):
         raise InputError(
             f"Expected a linear head {purpose}, but got {type(head).__name__}, which cannot undo or absorb the "
-            "normalizer. Use classifier=linear, or set classifier.init=drawn"
+            f"normalizer. Use classifier=linear, or set {cure}"
         )
     return head
 

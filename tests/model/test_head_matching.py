@@ -16,10 +16,11 @@ from clsnorm.errors import InputError
 from clsnorm.model import Classifier, CosineHead, Encoder
 from clsnorm.model.first_step import first_step
 from clsnorm.model.head import dropout_noise
-from clsnorm.model.matching import Matching
+from clsnorm.model.head_matching import HeadMatching
 from clsnorm.normalizers import (
     BatchNorm,
     BatchRenorm,
+    CalibratedAffine,
     Center,
     Identity,
     IsoBN,
@@ -106,7 +107,7 @@ def test_the_identity_is_its_own_match(tiny) -> None:
 
 
 @pytest.mark.parametrize("kind", [Center, Standardize, ZCAWhitening, Rotation])
-def test_noise_over_signal_of_a_function_matched_head_is_the_identity_s(kind: type[Normalizer], tiny) -> None:
+def test_noise_over_signal_of_a_function_matched_head_is_the_identity_s(kind: type[CalibratedAffine], tiny) -> None:
     identity, classifier = build(tiny, Identity(DIM)), build(tiny, calibrated(kind), init="function_matched")
     found, h = match(classifier), torch.cat([h for h, _ in batches()])
     classifier.start_training()
@@ -179,10 +180,10 @@ def test_parts_that_do_not_move_are_refused(tiny) -> None:
         match(build(tiny, Identity(DIM), match_step="specific"), still)
     with pytest.raises(InputError, match=r"outputs that differ between examples.*match_noise=false"):
         match(build(tiny, Identity(DIM), match_noise=True), still)
-    matching = Matching(DIM, match_step="both", match_noise=False, dropout=0.1)
-    options = {"start": lambda: None, "optimizer": ADAM, "regression": False, "rates": {"head.bias": 3.0}}
+    matching = HeadMatching(DIM, match_step="both", match_noise=False, dropout=0.1)
+    own, options = (nn.Linear(DIM, CLASSES), batches()), {"optimizer": ADAM, "regression": False}
     with pytest.raises(InputError, match=r"no other factor of the bias's learning rate.*got 3"):
-        matching.fit(nn.Linear(DIM, CLASSES), batches(), batches(), **options)
+        matching.fit(own, own, **options, rates={"head.bias": 3.0})
 
 
 def test_a_cosine_head_s_specific_part_is_matched(tiny) -> None:
@@ -190,6 +191,15 @@ def test_a_cosine_head_s_specific_part_is_matched(tiny) -> None:
     assert found["head/specific_step"] == pytest.approx(found["head/specific_step_of_identity"], rel=0.02)  # not linear
     assert not any("noise" in name for name in found)
     assert math.isnan(float(build(tiny, LayerNorm(DIM)).matching.steps[0, 0]))
+
+
+def test_a_rate_of_the_bias_counts_in_the_measured_step(tiny) -> None:
+    normalizer = calibrated(Center)  # whose common step is the bias's
+    plain, fast = match(build(tiny, normalizer)), match(build(tiny, normalizer, bias_rate=50.0))
+    assert fast["head/common_step"] > 2 * plain["head/common_step"]
+    assert fast["head/specific_step"] == plain["head/specific_step"]
+    assert fast["head/common_step_of_identity"] == plain["head/common_step_of_identity"]
+    assert (fast["head/bias_rate"], fast["head/weight_rate"]) == (1, 1)
 
 
 def test_any_optimizer_learns_at_the_matched_rates(tiny) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ STEPS = ("none", "total", "specific", "both")
 ROWS = ("", "_unmatched", "_of_identity")  # of the buffers ``steps`` and ``noise``, as endings of names in the results
 
 
-class Matching(nn.Module):
+class HeadMatching(nn.Module):
     r"""Sets a head's dropout and learning rates so that it starts as with ``normalizer=identity``, and measures both.
 
     Inputs of the head are ``z`` with the normalizer and ``h`` with the identity.
@@ -72,41 +72,36 @@ class Matching(nn.Module):
 
     def fit(
         self,
-        head: nn.Module,
-        before: Batches,
-        after: Batches,
+        of_identity: tuple[nn.Module, Batches],
+        own: tuple[nn.Module, Batches],
         *,
-        start: Callable[[], None],
         optimizer: Callable[..., Optimizer],
         regression: bool,
         rates: Mapping[str, float] | None = None,
     ) -> None:
-        """Measures ``head`` with the identity, sets its first weights, measures it again and matches it.
+        """Measures two heads and matches the second to the first.
 
         Args:
-            head: As drawn.
-            before: Embeddings before the normalizer and labels, in whole batches, one for each step.
-            after: The same batches after the normalizer.
-            start: Sets the first weights of ``head``.
+            of_identity: The head as drawn, and its inputs and labels with the identity in whole batches, one a step.
+            own: The head as it starts, and the same batches after the normalizer.
             optimizer: Called with parameter groups.
             regression: Squared error on one output, instead of cross-entropy.
-            rates: Factors that the head's parameters have already, as in `parameter_groups`.
+            rates: Factors that the parameters of the second head have already, as in `parameter_groups`.
 
         Raises:
-            InputError: The head or the normalizer does not allow what is to be matched.
+            InputError: The head does not allow what is to be matched.
         """
-        rates = dict(rates or {})
+        (head, batches), rates = own, dict(rates or {})
         options: dict[str, Any] = {"optimizer": optimizer, "regression": regression}
         self._require_fitting(head, rates)
-        of_identity, noise_of_identity = first_step(head, before, **options), _noise(head, before)
-        start()
-        self._fit_noise(_noise(head, after), noise_of_identity)
-        own = matched = first_step(head, after, **options, rates=rates)
-        self._fit_rates(own, of_identity, torch.cat([z for z, _ in after]).mean(0))
+        self._fit_noise(_noise(*own), _noise(*of_identity))
+        wanted = first_step(*of_identity, **options)
+        unmatched = matched = first_step(*own, **options, rates=rates)
+        self._fit_rates(unmatched, wanted, torch.cat([z for z, _ in batches]).mean(0))
         if self.match_step != "none":
             factors = {name: factor * rates.get(name, 1.0) for name, factor in self.factors(head).items()}
-            matched = first_step(head, after, **options, rates=factors, shift=self.shift.double().cpu())
-        self.steps.copy_(torch.tensor([matched, own, of_identity]))
+            matched = first_step(*own, **options, rates=factors, shift=self.shift.double().cpu())
+        self.steps.copy_(torch.tensor([matched, unmatched, wanted]))
 
     def factors(self, head: nn.Module) -> dict[str, float]:
         """Returns the factor of the learning rate of each of the head's parameters, by name, such as ``head.bias``."""
@@ -180,3 +175,23 @@ def _noise(head: nn.Module, batches: Batches) -> float:
     if not isinstance(head, nn.Linear):
         return float("nan")
     return dropout_noise(head, torch.cat([z for z, _ in batches]), probability=0.5)
+
+
+def whole_steps(parts: Sequence[Sequence[tuple[Tensor, ...]]], per_step: int) -> list[tuple[Tensor, ...]]:
+    """Returns the tensors of each step, from those of each process's part of each batch.
+
+    Args:
+        parts: For each process, for each batch, the tensors of its examples.
+        per_step: Batches whose gradients are accumulated.
+    """
+    batches = [tuple(map(torch.cat, zip(*shares, strict=True))) for shares in zip(*parts, strict=True)]
+    steps = [batches[first : first + per_step] for first in range(0, len(batches), per_step)]
+    return [tuple(map(torch.cat, zip(*step, strict=True))) for step in steps]
+
+
+def rename_rate(module: Any, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Hook before a classifier's state is loaded: one of earlier versions has one rate for the whole head."""
+    if (rate := state.pop(f"{prefix}head_rate", None)) is not None:
+        state.pop(f"{prefix}first_steps", None)
+        new = {f"{prefix}matching.{name}": value for name, value in module.matching.state_dict().items()}
+        state.update(new | {f"{prefix}matching.rates": rate.expand(2).clone()})
