@@ -32,6 +32,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "source": dict,
     "commit": (str, type(None)),
     "metrics": dict,
+    "files": dict,
     "majority": (*NUMBER, type(None)),
     "collapsed": bool,
     "failed": bool,
