@@ -16,6 +16,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "aborted_by": (str, type(None)),
     "data": str,
     "normalizer": str,
+    "normalizer_details": dict,
     "model": str,
     "seed": int,
     "seeds": dict,
