@@ -22,7 +22,7 @@ ORDER = (
     "statistics", "normalizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
     "experiment",
-    "dashboard", "analyze",
+    "dashboard", "analyze", "ablation",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
 
