@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from clsnorm.gradients import RunSeries, StepVectors, clip_coefficient, clip_summary, step_summary
+from clsnorm.gradients import (
+    Examples,
+    RunGradients,
+    RunSeries,
+    StepVectors,
+    clip_coefficient,
+    clip_summary,
+    step_summary,
+)
 
 
 def test_summary_of_a_growing_norm() -> None:
@@ -71,3 +80,25 @@ def test_series_of_a_run_have_gaps_where_they_have_no_number() -> None:
     assert found["grad/steps/h/max/run/max"] == 7.0
     assert not any("layer01" in name for name in found)
     assert RunSeries().summary() == {}
+
+
+def test_a_run_keeps_examples_and_steps(tmp_path: Path) -> None:
+    norms, steps = torch.tensor([1.0, 3.0, 5.0], dtype=torch.float64), torch.tensor([4, 4, 5])
+    run, again = RunGradients(), RunGradients()
+    again.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []  # nothing to write
+    assert run.add_examples("h", Examples(norms, steps, {})) == {4: 3.0, 5: 5.0}
+    assert run.add_examples("gain_bound", Examples(norms, steps, {}), by_step=False) == {}
+    parts = {4: {"head": 3.0, "total": 5.0}, 5: {"head": 0.1, "total": 0.5}}
+    assert run.add_parameters(parts, clip=1.0) == {4: 5.0, 5: 0.5}
+    again.load_state_dict(run.state_dict())
+    assert again.summary() == run.summary()
+    assert again.summary()["grad/run/h/median"] == 3.0
+    assert again.summary()["grad/steps/clipped_share"] == 0.5
+    again.write(tmp_path)
+    with np.load(tmp_path / "gradient_steps.npz") as file:
+        assert set(file.files) == {"step", "h/max", "h/mean", "parameters/head", "parameters/total", "clip_coefficient"}
+        np.testing.assert_array_equal(file["h/mean"], [2.0, 5.0])
+    by_value = RunGradients()
+    by_value.add_parameters(parts, clip=None)
+    assert "clip_coefficient" not in by_value.series.arrays()

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
@@ -18,17 +17,15 @@ from clsnorm.callbacks.logs import log_directly
 from clsnorm.callbacks.observer import Observer
 from clsnorm.distributed import world_size
 from clsnorm.errors import require_switch, require_whole
-from clsnorm.files import replacing
 from clsnorm.gradients import (
     Examples,
     GradientAlarms,
     GradientWindow,
     ParameterNorms,
-    RunSeries,
+    RunGradients,
     StepVectors,
     TokenGradients,
     bound_at_z,
-    clip_coefficient,
     direction_numbers,
     head_gram,
     head_norms,
@@ -111,8 +108,7 @@ class GradientNorms(Observer):
         require_switch("gradient_norms.updates", updates)
         self._top, self._updates = top, updates
         self._alarms = GradientAlarms(window=window, deviations=deviations, growth=growth, level=level)
-        self._run: dict[str, list[np.ndarray]] = {}
-        self._series = RunSeries()
+        self._run = RunGradients()
         self._saved: dict[str, Any] | None = None
         self._handles: list[Any] = []
 
@@ -122,27 +118,20 @@ class GradientNorms(Observer):
 
     @override
     def summary(self) -> dict[str, float]:
-        run = {
-            f"grad/run/{point}/{name}": value
-            for point, norms in self._run.items()
-            for name, value in norm_numbers(torch.from_numpy(np.concatenate(norms))).items()
-        }
-        return super().summary() | run | self._series.summary()
+        return super().summary() | self._run.summary()
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        norms = {point: torch.from_numpy(np.concatenate(parts)) for point, parts in self._run.items()}
         window = {"examples": self._window.state_dict(), "parameters": self._vectors.state_dict()}
-        states = {"window": window, "alarms": self._alarms.state_dict(), "series": self._series.state_dict()}
-        return super().state_dict() | {"norms": norms, **states}
+        states = {"window": window, "alarms": self._alarms.state_dict(), "run": self._run.state_dict()}
+        return super().state_dict() | states
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self._run = {point: [norms.numpy()] for point, norms in state_dict["norms"].items()}
         self._saved = state_dict["window"]
         self._alarms.load_state_dict(state_dict["alarms"])
-        self._series.load_state_dict(state_dict["series"])
+        self._run.load_state_dict(state_dict["run"])
 
     @override
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -264,44 +253,27 @@ class GradientNorms(Observer):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._steps.remove()
         seen, (vectors,) = self._window.take([self._vectors.packed()])  # steps after the last logged one
-        self._keep(seen)
         self._judge(trainer, seen, vectors)
-        if trainer.is_global_zero and self._run:
-            folder = Path(trainer.default_root_dir) / "statistics"
-            examples = {point: np.concatenate(norms) for point, norms in self._run.items()}
-            for name, arrays in (("gradients", examples), ("gradient_steps", self._series.arrays())):
-                with replacing(folder / f"{name}.npz") as draft:
-                    np.savez(draft, **arrays)  # type: ignore[arg-type]
+        if trainer.is_global_zero:
+            self._run.write(Path(trainer.default_root_dir) / "statistics")
 
     def _judge(self, trainer: pl.Trainer, seen: dict[str, Examples], vectors: Tensor) -> None:
-        """Adds steps to the series of the run and reports their events."""
+        """Adds examples and steps to those of the run and reports their events."""
         events: list[dict[str, Any]] = []
         for point, name in self._names.items():
-            if largest := seen[point].largest():
-                self._series.add(f"{name}/max", largest)
-                self._series.add(f"{name}/mean", seen[point].means())
-                if point in JUDGED:
-                    events += self._alarms.of_examples(f"grad/{name}/max", largest, at_h=point == "h")
+            largest = self._run.add_examples(name, seen[point])
+            if point in JUDGED and largest:
+                events += self._alarms.of_examples(f"grad/{name}/max", largest, at_h=point == "h")
+        self._run.add_examples(BOUND, seen[BOUND], by_step=False)
         parts = {step: self._norms.by_name(norms) for step, norms in self._vectors.take(vectors).items()}
-        for name in [*self._norms.parts, "body", "total"] if parts else ():
-            self._series.add(f"parameters/{name}", {step: norms[name] for step, norms in parts.items()})
-        totals = {step: norms["total"] for step, norms in parts.items()}
-        if trainer.gradient_clip_algorithm != "value" and totals:
-            clip = trainer.gradient_clip_val
-            self._series.add("clip_coefficient", {step: clip_coefficient(n, clip) for step, n in totals.items()})
+        clip = None if trainer.gradient_clip_algorithm == "value" else float(trainer.gradient_clip_val or 0)
+        totals = self._run.add_parameters(parts, clip=clip)
         events += self._alarms.of_parameters("grad/parameters/total", totals)
         for event in sorted(events, key=lambda event: event["step"]):
             self.report(**event)
 
-    def _keep(self, seen: dict[str, Examples]) -> None:
-        """Adds the norms to those of the run."""
-        for point, name in {**self._names, BOUND: BOUND}.items():
-            if len(seen[point].norms):
-                self._run.setdefault(name, []).append(seen[point].norms.numpy())
-
     def _example_numbers(self, seen: dict[str, Examples]) -> dict[str, float]:
         """Returns the logged numbers of a window's examples."""
-        self._keep(seen)
         numbers: dict[str, float] = {}
         for point, name in self._names.items():
             if point in POINTS or len(seen[point].norms):

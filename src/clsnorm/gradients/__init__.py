@@ -6,6 +6,7 @@ from clsnorm.gradients.examples import ExampleGradients, Examples, GradientWindo
 from clsnorm.gradients.explosion import Explosion, Finding, HighLevel
 from clsnorm.gradients.head_gradients import bound_at_z, head_gram, head_norms, residuals
 from clsnorm.gradients.parameters import ParameterNorms, depth_profile, part_names
+from clsnorm.gradients.run_gradients import RunGradients
 from clsnorm.gradients.steps import RunSeries, StepVectors, clip_coefficient, clip_summary, step_summary
 from clsnorm.gradients.summary import direction_numbers, norm_numbers, overlap_numbers
 from clsnorm.gradients.tokens import TokenGradients
@@ -21,6 +22,7 @@ __all__ = [
     "GradientWindow",
     "HighLevel",
     "ParameterNorms",
+    "RunGradients",
     "RunSeries",
     "StepVectors",
     "TokenGradients",

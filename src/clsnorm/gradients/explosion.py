@@ -21,7 +21,7 @@ NORMAL_LOW, NORMAL_LOWER = -0.4307272992954576, -1.3829941271006372  # these qua
 BURST_DEVIATIONS, BURST_FACTOR, PAST_FACTOR = 2.5, 10.0, 100.0
 BURST_SHARE = 12 / 128
 GROWTH_ERRORS, GROWTH_MARGIN = 6.0, 1.5  # in standard errors of the fitted growth
-MOST_MEMORY = 0.8  # a trend correlates neighbours, too
+MOST_MEMORY = 0.8  # a curved trend correlates neighbours, too
 SMALLEST = 1e-300  # below the square of any positive float32; zeros have no logarithm
 
 
@@ -201,11 +201,13 @@ def rise_of(means: Sequence[float], noise: float) -> tuple[float, float]:
 
 
 def _autocorrelation(values: Iterable[float]) -> float:
-    """Returns the correlation of neighbours; 0 if all values are equal."""
-    centred = np.fromiter(values, dtype=np.float64)
-    centred -= centred.mean()
-    square = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / square if square else 0.0
+    """Returns the correlation of neighbours around a fitted line; 0 if all values are on it."""
+    rest = np.fromiter(values, dtype=np.float64)
+    places = np.arange(len(rest)) - (len(rest) - 1) / 2
+    rest -= rest.mean()
+    rest -= places * (places @ rest) / (places @ places)
+    square = float(rest @ rest)
+    return float(rest[1:] @ rest[:-1]) / square if square else 0.0
 
 
 def _quantile(ordered: list[float], share: float) -> float:
