@@ -74,13 +74,13 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plo
 def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> plotting.Drawn:
     """Draws eigenvalues of the covariance over their mean, largest first, both axes logarithmic.
 
-    The dashed line is the expectation for ``count`` draws from an isotropic normal distribution: quantiles of the
-    Marchenko-Pastur law.
+    The dashed line is the expectation for ``count`` draws from an isotropic normal distribution around their mean:
+    quantiles of the Marchenko-Pastur law.
     """
     with plotting.figure() as (figure, axes):
         dim = len(next(iter(eigenvalues.values())))
         at = np.arange(1, dim + 1)
-        null = isotropic_eigenvalues(dim, count)
+        null = isotropic_eigenvalues(dim, count - 1)
         axes.plot(at, np.where(null > 0, null, np.nan), color=GREY, linestyle="--", label="isotropic")
         for colour, (label, values) in zip(plotting.colours(len(eigenvalues)), eigenvalues.items(), strict=True):
             ordered = np.sort(values)[::-1]

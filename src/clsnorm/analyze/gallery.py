@@ -59,7 +59,9 @@ def _of_last_layers(sides: Sides, subtitle: str) -> dict[str, Drawn]:
 def _between_places(found: dict[str, Any], title: str) -> Drawn:
     labels = [place_label(name) for name in found["places"]]
     values = np.array(found["cka"])
-    return drawings.draw_table(values, labels, labels, unit="unbiased linear CKA", title=title, across="place", low=0.0)
+    return drawings.draw_table(
+        values, labels, labels, unit="linear CKA by unbiased HSIC", title=title, across="place", low=0.0
+    )
 
 
 def _finite(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
