@@ -9,7 +9,7 @@ from typing import Any
 
 from clsnorm.analyze.comparison import MEASURES
 from clsnorm.analyze.headlines import MEANINGS
-from clsnorm.dashboard.null_text import null_text, verdict
+from clsnorm.dashboard.null_text import chance_text, null_text, verdict
 from clsnorm.pages.figure import Drawn
 from clsnorm.pages.rendering import write_html
 
@@ -75,5 +75,5 @@ def _table(record: dict[str, Any], place: str) -> dict[str, Any]:
 def _statistic(name: str, sides: list[Mapping[str, Any]]) -> dict[str, Any]:
     found = [values[name] for values in sides]
     nulls = dict.fromkeys(null_text(pair) for pair in found)  # usually the same for both sides
-    pairs = [{"value": pair["value"], "verdict": verdict(pair)} for pair in found]
+    pairs = [{"value": pair["value"], "verdict": verdict(pair), "chance": chance_text(pair)} for pair in found]
     return {"name": name, "pairs": pairs, "null": "; ".join(nulls), "meaning": MEANINGS[name]}

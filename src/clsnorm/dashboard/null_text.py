@@ -34,3 +34,14 @@ def verdict(found: Mapping[str, Any]) -> str:
     if low is None or high is None:  # an infinite end is stored as null
         return ""
     return compared(as_float(found["value"]), as_float(low), as_float(high))
+
+
+def chance_text(found: Mapping[str, Any]) -> str:
+    """Returns the probabilities of such a value or a smaller or larger one; empty if they are not known.
+
+    Example:
+        >>> chance_text({"p_below": 0.08, "p_above": 0.9225})
+        'P(≤) 0.08, P(≥) 0.9225'
+    """
+    below, above = found.get("p_below"), found.get("p_above")
+    return "" if below is None or above is None else f"P(≤) {number(below)}, P(≥) {number(above)}"

@@ -83,9 +83,11 @@ def test_a_class_without_rows_does_not_change_the_null() -> None:
 
 def test_two_classes_are_always_a_simplex() -> None:
     rows, labels = embeddings()
-    found = describe(filled(rows, labels % 2))
+    found = describe(filled(rows, labels % 2), intervals=True)
     assert math.isnan(found["classes/nc2_norms"].value)
     assert math.isnan(found["classes/nc2_angles"].value)
+    assert found["classes/nc2_norms"].low is found["classes/nc2_angles"].low is found["classes/nc2_angles"].null is None
+    assert found["classes/nc1"].low < found["classes/nc1"].null < found["classes/nc1"].high
     assert found["classes/nc1"].value > 0
 
 

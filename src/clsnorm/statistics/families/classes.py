@@ -23,11 +23,16 @@ SHRINKAGE = 0.01  # of the scatter within classes in classes/separability
 PAPYAN = "Papyan, Han and Donoho, 2020 (arXiv:2008.08186)"
 
 
-def permuted(number: Callable[[RandomLabels, Snapshot], Tensor]) -> Callable[[Snapshot], NullDistribution]:
-    """Returns the distribution of a number of `RandomLabels`; undefined where all rows or too few labels are equal."""
+def permuted(
+    number: Callable[[RandomLabels, Snapshot], Tensor], *, least: int = 2
+) -> Callable[[Snapshot], NullDistribution]:
+    """Returns the distribution of a number of `RandomLabels`.
+
+    Undefined if all rows are equal, each row has a class of its own, or there are fewer than ``least`` classes.
+    """
 
     def distribution(s: Snapshot) -> NullDistribution:
-        varies = float(s.covariance.trace()) > 0 and 2 <= s.between.number < s.count
+        varies = float(s.covariance.trace()) > 0 and least <= s.between.number < s.count
         return Simulated(number(s.random_labels, s) if varies else [math.nan])
 
     return distribution
@@ -125,7 +130,10 @@ def nc1(s: Snapshot) -> float:
 
 
 @statistic(
-    "classes/nc2_norms", unit="ratio", source=PAPYAN, distribution=permuted(lambda labels, s: labels.nc2_norms())
+    "classes/nc2_norms",
+    unit="ratio",
+    source=PAPYAN,
+    distribution=permuted(lambda labels, s: labels.nc2_norms(), least=3),
 )
 def nc2_norms(s: Snapshot) -> float:
     """Coefficient of variation of the centred class means' norms: 0 if they are equinorm; needs three classes.
@@ -137,7 +145,10 @@ def nc2_norms(s: Snapshot) -> float:
 
 
 @statistic(
-    "classes/nc2_angles", unit="cosine", source=PAPYAN, distribution=permuted(lambda labels, s: labels.nc2_angles())
+    "classes/nc2_angles",
+    unit="cosine",
+    source=PAPYAN,
+    distribution=permuted(lambda labels, s: labels.nc2_angles(), least=3),
 )
 def nc2_angles(s: Snapshot) -> float:
     """Mean |cos + 1/(C-1)| over pairs of centred class means: 0 if they form a simplex; needs three classes.
