@@ -17,9 +17,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 # modules outside packages.
 ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
-    "distributed", "batches", "lightning_internals", "metrics",
+    "distributed", "batches", "lightning_internals", "metrics", "failure",
     "config", "run_folder", "launch", "command", "pages",
-    "statistics", "normalizers", "optim", "model", "gradients", "data",
+    "statistics", "normalizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
     "experiment",
     "dashboard", "analyze",

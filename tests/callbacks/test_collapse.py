@@ -30,14 +30,15 @@ def ending(run: SimpleNamespace) -> tuple[str, str | None, int]:
 def test_a_lasting_collapse_ends_training_on_request(train: Train) -> None:
     run = train(*ABORTING, "trainer.max_steps=6")
     assert ending(run) == ("aborted", "majority_collapse", 3)  # half of the training
-    assert [int(event["step"]) for event in events(run)] == [0, 1, 2]  # all are reported
+    for kind in ("majority_collapse", "failure"):  # all are reported
+        assert [int(event["step"]) for event in events(run) if event["kind"] == kind] == [0, 1, 2]
     assert ending(train(*STILL, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
 def test_an_event_after_the_last_step_does_not_count_as_an_abort(train: Train) -> None:
     run = train(*ABORTING, "trainer.max_steps=2")  # the second collapse lasts, and all steps are taken
     assert ending(run) == ("completed", None, 2)
-    assert len(events(run)) == 2
+    assert [event["kind"] for event in events(run)] == ["majority_collapse", "failure"] * 2
 
 
 def test_a_collapse_after_divergence_does_not_count_as_an_abort(train: Train) -> None:
@@ -70,10 +71,27 @@ def test_a_collapse_of_one_validation_does_not_end_training(train: Train, monkey
     assert ending(train(*ABORTING, "trainer.max_steps=6")) == ("completed", None, 6)
 
 
-def test_the_length_of_a_collapse_survives_an_interruption(train: Train) -> None:
+@pytest.mark.parametrize("kind", ["majority_collapse", "failure"])
+def test_the_length_of_a_collapse_survives_an_interruption(train: Train, kind: str) -> None:
+    aborting = (*STILL, f"abort_on=[{kind}]", "trainer.max_steps=8")
     with crashing_before(3):
-        train(*ABORTING, "trainer.max_steps=8")
-    assert ending(train(*ABORTING, "trainer.max_steps=8")) == ("aborted", "majority_collapse", 4)
+        train(*aborting)
+    assert ending(train(*aborting)) == ("aborted", kind, 4)
+
+
+def test_a_score_near_the_majority_s_is_a_collapse_by_the_old_rule_only(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clsnorm.callbacks import collapse
+
+    monkeypatch.setattr(collapse, "has_collapsed", lambda *scores, **options: True)
+    run = train("callbacks=collapse", "classifier.init_std=1", "trainer.val_check_interval=1", "trainer.max_steps=2")
+    assert {event["kind"] for event in events(run)} == {"majority_collapse"}
+    found = results(run)
+    share = found["failure"]["last"]["answer_share"]
+    assert found["failed"] == (share >= 0.99)
+    assert found["failure"]["last"]["score"] == found["metrics"]["last/report/accuracy"]
+    assert found["failure"]["last"]["majority"] == found["majority"]
 
 
 def test_a_run_with_one_answer_to_all_examples_reports_a_collapse(train: Train) -> None:
@@ -82,6 +100,9 @@ def test_a_run_with_one_answer_to_all_examples_reports_a_collapse(train: Train) 
     assert found["metrics"]["predictions/select/largest_share"] == 1.0
     assert found["collapsed"]
     assert found["collapsed_selected"]
-    (event,) = events(run)
-    assert (event["kind"], event["place"]) == ("majority_collapse", "select/accuracy")
-    assert float(event["value"]) == found["metrics"]["select/accuracy"]
+    for event, kind in zip(events(run), ("majority_collapse", "failure"), strict=True):
+        assert (event["kind"], event["place"]) == (kind, "select/accuracy")
+        assert float(event["value"]) == found["metrics"]["select/accuracy"]
+    assert found["failed"]
+    assert found["failed_selected"]
+    assert found["failure"]["selected"]["answer_share"] == 1.0

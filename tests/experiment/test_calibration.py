@@ -96,3 +96,21 @@ def test_a_damaged_cache_is_replaced(train: Train, passes: list[int], workspace:
         assert all(torch.equal(first[key], again[key]) for key in first)
         assert path.read_bytes() == sound
     assert len(passes) == 4
+
+
+def test_the_head_absorbs_the_mean_of_the_training_split(train: Train, passes: list[int]) -> None:
+    start = ("trainer.max_epochs=1", "optimizer.lr=1e-30", "callbacks=none", "classifier.init_std=0.5")
+    plain, absorbing = train(*start), train(*start, "classifier.absorb_mean=true")
+    assert len(passes) == 1
+    train(*start, "classifier.absorb_mean=true", "normalizer=center")  # needs the same statistics
+    assert len(passes) == 1
+    moments = next(plain.folder.parent.parent.rglob("calibrations")).rglob("state.pt")
+    state = torch.load(next(moments), weights_only=True)
+    heads = [torch.load(run.folder / "selected.ckpt", weights_only=True)["state_dict"] for run in (plain, absorbing)]
+    (weight, other), (before, after) = (
+        [head[f"classifier.head.{name}"].double() for head in heads] for name in ("weight", "bias")
+    )
+    assert torch.equal(weight, other)
+    mean = state["shift"] + state["sum"] / state["count"]
+    torch.testing.assert_close(after, before - weight @ mean, atol=1e-5, rtol=1e-5)
+    assert after.abs().max() > 0.1

@@ -1,9 +1,12 @@
+import functools
+
 import pytest
 import torch
 
 from clsnorm.errors import InputError
 from clsnorm.model.classifier import Classifier
 from clsnorm.model.encoder.encoder import Encoder
+from clsnorm.model.head import CosineHead
 from clsnorm.normalizers import Identity, LayerNorm
 
 
@@ -43,3 +46,29 @@ def test_options_out_of_range_are_refused(tiny):
     for options, name in (({"dropout": 1.0}, "dropout"), ({"init_std": -1.0}, "init_std")):
         with pytest.raises(InputError, match=rf"classifier\.{name}"):
             Classifier(Encoder(tiny("bert")), Identity(24), num_outputs=2, seed_init=0, **options)
+
+
+def test_bias_and_normalizer_learn_at_rates_of_their_own(tiny):
+    options = {"num_outputs": 2, "seed_init": 0, "bias_rate": 8.0, "normalizer_rate": 100.0}
+    classifier = Classifier(Encoder(tiny("bert")), LayerNorm(24, affine=True), **options)
+    classifier.matching.rates.fill_(0.5)
+    assert classifier.rates() == {
+        "head.weight": 0.5, "head.bias": 4.0, "normalizer.weight": 100.0, "normalizer.bias": 100.0,
+    }  # fmt: skip
+    assert classifier.rates().keys() <= dict(classifier.named_parameters()).keys()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bias_rate": 0.0}, r"classifier\.bias_rate` to be a positive number"),
+        ({"normalizer_rate": float("inf")}, r"classifier\.normalizer_rate"),
+        ({"bias_rate": 2.0, "head": functools.partial(torch.nn.Linear, bias=False)}, "head with a bias"),
+        ({"bias_rate": 2.0, "head": CosineHead}, "CosineHead has none"),
+        ({"normalizer_rate": 2.0}, "Identity has no parameters"),
+    ],
+)
+def test_a_rate_without_its_parameter_is_refused(tiny, options, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        Classifier(Encoder(tiny("bert")), Identity(24), num_outputs=2, seed_init=0, **options)
+    assert "\n" not in str(refusal.value)

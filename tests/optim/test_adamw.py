@@ -83,13 +83,13 @@ def test_optimizer_options_out_of_range_are_refused(options, message):
 
 
 @pytest.mark.parametrize("optimizer_class", [AdamW, AdamWUncorrected, torch.optim.SGD])
-def test_the_head_s_rate_is_applied_once_by_any_optimizer(optimizer_class, classifier):
-    optimizer = optimizer_class(parameter_groups(classifier, head_rate=0.25), lr=1.0)
+def test_a_parameter_s_own_rate_is_applied_once_by_any_optimizer(optimizer_class, classifier):
+    own = {"head.weight": 0.25, "head.bias": 2.0, "normalizer.weight": 8.0}
+    optimizer = optimizer_class(parameter_groups(classifier, rates=own), lr=1.0)
     apply_rates(optimizer)
     apply_rates(optimizer)
     rate = rates(optimizer, classifier)
-    assert rate["head.weight"] == rate["head.bias"] == 0.25
-    assert {value for name, value in rate.items() if not name.startswith("head.")} == {1.0}
+    assert {name: value for name, value in rate.items() if value != 1.0} == own
 
 
 def test_each_adam_has_its_own_eps():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ ALIASES = {  # names that people may type for options whose names here are not s
     "zca": "normalizer=zca_whitening",
     "zca_whiten": "normalizer=zca_whitening",
 }
+RENAMED = {"classifier.rate_matched": "classifier.match_step=total"}  # options of earlier versions
 OWN = {"data": "data=files data.train={}", "model": "model=any model.path={}"}  # how to use one's own files
 OF_OVERRIDES = ("experiment", "sweep")  # groups whose files override values of other groups
 QUOTING = """Quote a value with special characters twice, as in 'data.delimiter=";"', or use a word for it"""
@@ -161,8 +162,9 @@ def _from_parent(full_key: str, parent: Any) -> str:
 def _no_such_key(key: str, place: str, keys: list[str]) -> str:
     known = [key for key in keys if key not in ("defaults", "hydra")]
     full_key, holder = (f"{place}.{key}", f"`{place}`") if place else (key, "The configuration")
+    near = f" It is now {RENAMED[full_key]}." if full_key in RENAMED else did_you_mean(key, known)
     return (
-        f"Expected an argument that exists, but got `{full_key}`.{did_you_mean(key, known)} "
+        f"Expected an argument that exists, but got `{full_key}`.{near} "
         f"{holder} has {', '.join(known) or 'none: it is a value'}"
     )
 
@@ -187,6 +189,26 @@ def resolve_option(group: str, node: Mapping[str, Any], paths: Mapping[str, str]
 def default_paths() -> dict[str, str]:
     """Returns the default folders, with environment variables resolved: ``data``, ``cache``, ``output``, ..."""
     paths: Any = OmegaConf.to_container(OmegaConf.load(CONF / "paths" / "default.yaml"), resolve=True)
+    return paths
+
+
+def paths_given(words: Sequence[str]) -> dict[str, str]:
+    """Returns `default_paths` with those that ``words``, each ``paths.KEY=FOLDER``, replace.
+
+    Raises:
+        InputError: If a key does not exist, or the folder of data sets is none.
+    """
+    paths = default_paths()
+    for word in words:
+        key, _, value = word.partition("=")
+        if not key.startswith("paths.") or key.removeprefix("paths.") not in paths:
+            known = [f"paths.{name}" for name in paths]
+            raise InputError(f"Expected {', '.join(known)}, but got {key!r}.{did_you_mean(key, known)}")
+        paths[key.removeprefix("paths.")] = value
+        if key == "paths.data" and not Path(value).expanduser().is_dir():
+            raise InputError(
+                f"Expected paths.data to be a folder, but {value} is not. Give the folder of published data sets"
+            )
     return paths
 
 

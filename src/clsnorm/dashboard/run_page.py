@@ -12,7 +12,7 @@ from clsnorm.dashboard.layout import sections_for
 from clsnorm.dashboard.run_nulls import noise_intervals, null_rows
 from clsnorm.pages.rendering import write_html
 from clsnorm.run_folder import RunFolder
-from clsnorm.run_folder.results import SHOWN, require
+from clsnorm.run_folder.results import SHOWN, require, shortfall
 
 TEMPLATE = "dashboard/templates/run.html.jinja"
 
@@ -28,6 +28,7 @@ def write_page(folder: Path) -> Path:
     run = RunFolder(folder)
     results, series, events = run.require_results(), run.read_series(), run.read_events()
     require(results, run.results, SHOWN)
+    run.warn_of_changes(results)
     return write_html(
         folder / "dashboard.html" if os.access(folder, os.W_OK) else Path(f"{folder.resolve().name}.html"),
         TEMPLATE,
@@ -35,6 +36,7 @@ def write_page(folder: Path) -> Path:
         subtitle=f"{results['model']}, seed {results['seed']}, {results['steps']} steps",
         headline=_headline(results),
         state=_state(results),
+        changes=run.changes(results),
         sections=_sections(series, noise_intervals(folder, series), steps=[int(row["step"]) for row in events]),
         nulls=null_rows(folder, results["metrics"]),
         events=events,
@@ -59,7 +61,7 @@ def _state(results: dict[str, Any]) -> str:
         return "diverged"
     if results["status"] == "aborted":
         return f"was ended by {results.get('aborted_by')}"
-    return "collapsed" if results["collapsed"] else ""
+    return shortfall(results)
 
 
 def _sections(

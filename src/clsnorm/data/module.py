@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
+from torch import Tensor
 from torchmetrics import Metric
 
 from clsnorm.data.facts import Batching, Facts, Scoring
@@ -22,6 +23,7 @@ from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.sampling import GlobalBatches
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError, require_whole
+from clsnorm.failure import Outcome, judge
 from clsnorm.metrics import build_metrics, majority_score
 
 if TYPE_CHECKING:
@@ -225,6 +227,15 @@ class DataModule(pl.LightningDataModule):
         """Global batches of a training epoch."""
         return -(-self.train_size // self.batch_size)
 
+    @property
+    def splits(self) -> list[str]:
+        """All splits, train first."""
+        return list(self._tokens)
+
+    def tokens_of(self, split: str) -> Tokens:
+        """Returns the tokens of the rows of ``split``, in the order of the data."""
+        return self._tokens[split].take(self._used[split])
+
     def labels_of(self, split: str) -> np.ndarray:
         """Returns the class ids or values of ``split``, in the order of the data."""
         return np.asarray(self._tokens[split].labels[self._used[split]])
@@ -246,6 +257,18 @@ class DataModule(pl.LightningDataModule):
             constant=self.majority(),
             num_outputs=self.num_outputs,
             regression=self.regression,
+        )
+
+    def judge(self, values: Tensor, labels: Tensor) -> Outcome:
+        """Returns whether the predictions on all rows of a split show a failed model: `clsnorm.failure.judge`."""
+        return judge(
+            self.metrics[self.monitor],
+            values,
+            labels,
+            constant=self.majority(),
+            num_outputs=self.num_outputs,
+            regression=self.regression,
+            mode=self.mode,
         )
 
     def resume_at(self, epoch: int, start: int) -> None:

@@ -14,20 +14,24 @@ from tqdm import tqdm
 from clsnorm import distributed
 from clsnorm.cache import Cache, cache_key
 from clsnorm.errors import DamagedFileError
+from clsnorm.model.head import absorb_mean
+from clsnorm.statistics import Moments
 from clsnorm.tensor_files import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
-    from clsnorm.model import Classifier
+    from clsnorm.model import Classifier, FineTuner
     from clsnorm.statistics import Accumulator
 
-MATCHED_EXAMPLES = 256  # on which a head's first step is measured
+MATCHED_EXAMPLES = 256  # on which a head is measured
 FORMAT = 3  # raise it when the state of an accumulator changes its meaning, so that older entries are not used
 STATE = "state.pt"
 
 
 def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: torch.device | str) -> float:
-    """Calibrates the classifier's normalizer if it asks for it and returns the seconds that this costs.
+    """Calibrates normalizer and head as far as they need it, and returns the seconds that this costs.
+
+    The head needs it with ``absorb_mean``: then the mean over the training split is subtracted through its bias.
 
     Dropout is off; each training example is seen once, on one of the ranks; accumulators add up in float64. The state
     of the accumulator is cached under a hash of everything it depends on: the encoder's weights and tap, the training
@@ -40,36 +44,48 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
         cache: Folder of cached calibrations.
         device: Where to compute the embeddings.
     """
-    accumulator_type = classifier.normalizer.calibration
-    if accumulator_type is None:
-        return 0.0
-    accumulator = accumulator_type(classifier.encoder.dim)
+    seconds, normalizer = 0.0, classifier.calibrated
+    if normalizer.calibration is not None:
+        accumulator, seconds = _filled(normalizer.calibration, classifier, data, cache, device)
+        normalizer.calibrate(accumulator)
+    if classifier.absorbs_mean:
+        moments, more = _filled(Moments, classifier, data, cache, device)
+        absorb_mean(classifier.head, normalizer, moments.mean)
+        seconds += more if normalizer.calibration is not Moments else 0.0
+    return seconds
+
+
+def _filled(
+    kind: type[Accumulator], classifier: Classifier, data: DataModule, cache: Path, device: torch.device | str
+) -> tuple[Any, float]:
+    """Returns an accumulator of the training split, from the cache if possible, and the seconds that it cost."""
+    accumulator = kind(classifier.encoder.dim)
     store, key = Cache(cache), _key(classifier, data, accumulator)
     cached = distributed.broadcast_object(_load(store, key) if distributed.rank() == 0 else None)
     if cached is not None:
         state, seconds = cached
         accumulator.load_state_dict(state)
-    else:
-        started = time.perf_counter()
-        accumulate(accumulator, classifier, data, device)
-        seconds = time.perf_counter() - started
-        if distributed.rank() == 0:
-            with store.draft(key) as (folder, record):
-                save_tensors(folder / STATE, accumulator.state_dict())
-                record["seconds"] = seconds
-    classifier.normalizer.calibrate(accumulator)
-    return seconds
+        return accumulator, seconds
+    started = time.perf_counter()
+    accumulate(accumulator, classifier, data, device)
+    seconds = time.perf_counter() - started
+    if distributed.rank() == 0:
+        with store.draft(key) as (folder, record):
+            save_tensors(folder / STATE, accumulator.state_dict())
+            record["seconds"] = seconds
+    return accumulator, seconds
 
 
-def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str) -> None:
-    """Sets up the classifier's head and measures its first step, on the first batches of training.
+def match_head(module: FineTuner, data: DataModule, *, device: torch.device | str, batches_per_step: int) -> None:
+    """Sets up the classifier's head and measures it, on the first batches of training.
 
     Args:
-        classifier: With a calibrated normalizer; left in the mode, and on the device, in which it came.
+        module: Its classifier has a calibrated normalizer; left in the mode, and on the device, in which it came.
         data: Prepared data.
         device: Where to compute the embeddings.
+        batches_per_step: Batches whose gradients are accumulated.
     """
-    seen, batches = 0, []
+    classifier, seen, batches = module.classifier, 0, []
     with _at(classifier, device):
         with classifier.evaluating():
             for batch in data.train_dataloader():
@@ -77,7 +93,9 @@ def match_head(classifier: Classifier, data: DataModule, *, device: torch.device
                 seen += batch.global_size
                 if seen >= MATCHED_EXAMPLES:
                     break
-        classifier.match(batches, regression=data.regression)
+        classifier.match(
+            batches, optimizer=module.optimizer, regression=data.regression, batches_per_step=batches_per_step
+        )
 
 
 def _load(cache: Cache, key: str) -> tuple[dict[str, Any], float] | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from clsnorm import distributed
 from clsnorm.experiment.assembly import Experiment
+from clsnorm.failure import RULE, Outcome
 from clsnorm.metrics import has_collapsed
 from clsnorm.run_folder import provenance
 from clsnorm.run_folder.results import finite
@@ -22,11 +23,12 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
     majority = experiment.data.majority_score("report")
     at_end = chosen = _test(experiment, quietly=steps != selected.step)
     collapsed = collapsed_selected = _has_collapsed(experiment, at_end, majority)
+    verdict = verdict_selected = _judge(experiment)
     if steps != selected.step:
         chosen = _test(experiment, weights=experiment.folder.selected)
-        collapsed_selected = _has_collapsed(experiment, chosen, majority)
+        collapsed_selected, verdict_selected = _has_collapsed(experiment, chosen, majority), _judge(experiment)
     metrics = (
-        _first_steps(experiment)
+        experiment.module.classifier.matching.summary()
         | dict(selected.metrics)
         | chosen
         | {f"last/{key}": value for key, value in at_end.items()}
@@ -38,18 +40,10 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
         "majority": majority,
         "collapsed": collapsed,
         "collapsed_selected": collapsed_selected,
+        "failed": verdict.failed,
+        "failed_selected": verdict_selected.failed,
+        "failure": {"rule": RULE, "last": verdict.record(), "selected": verdict_selected.record()},
         "steps": steps,
-    }
-
-
-def _first_steps(experiment: Experiment) -> dict[str, float]:
-    """Returns how far a unit step of the head moved the logits at the start, and the factor of its learning rate."""
-    classifier = experiment.module.classifier
-    own, of_identity = classifier.first_steps.tolist()
-    return {
-        "head/first_step": own,
-        "head/first_step_of_identity": of_identity,
-        "head/rate": float(classifier.head_rate),
     }
 
 
@@ -68,6 +62,12 @@ def _has_collapsed(experiment: Experiment, scores: dict[str, float], majority: f
     return has_collapsed(score, majority, mode=experiment.data.mode, largest_share=share)
 
 
+def _judge(experiment: Experiment) -> Outcome:
+    """Returns whether the last test pass shows a failed model, and by which numbers."""
+    data, (values, labels) = experiment.data, experiment.records.predictions.first
+    return data.judge(values, labels)
+
+
 def _ending(experiment: Experiment) -> dict[str, str | None]:
     """Returns how training ended."""
     diverged, aborted_by = experiment.records.divergence.step >= 0, experiment.records.abort.by
@@ -80,6 +80,7 @@ def _results(experiment: Experiment) -> dict[str, Any]:
     return {
         **_ending(experiment),
         **{key: config["choices"][key] for key in ("data", "normalizer", "model")},
+        "normalizer_details": experiment.module.classifier.calibrated.details(),
         "seed": config["seed"],
         "seeds": config["seeds"],
         "config_hash": config["config_hash"],

@@ -13,7 +13,7 @@ from clsnorm.errors import InputError
 
 log = logging.getLogger(__name__)
 Logged = dict[int, dict[str, float]]  # numbers by step
-SUMMARY = ("status", "collapsed", "majority", "selected_step", "examples_per_second")  # of the results, with metrics
+SUMMARY = ("status", "failed", "collapsed", "majority", "selected_step", "examples_per_second")  # with metrics
 
 
 class RunLogger(abc.ABC):

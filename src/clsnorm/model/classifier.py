@@ -10,22 +10,26 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from clsnorm.batches import Batch
+from clsnorm.distributed import gather_objects
 from clsnorm.errors import (
     InputError,
     is_number,
     refuse,
     require_choice,
+    require_positive,
     require_probability,
     require_switch,
     require_whole,
 )
 from clsnorm.model.encoder.encoder import Encoder
-from clsnorm.model.head import first_step, match_function
-from clsnorm.normalizers import Normalizer
+from clsnorm.model.head import fold_into, match_function
+from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
+from clsnorm.normalizers import Identity, Normalizer
 
-INITS = ("drawn", "function_matched")
+INITS = ("drawn", "function_matched", "normalizer_folded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,25 +64,28 @@ class Classifier(nn.Module):
         dropout: Probability of dropout between normalizer and head.
         init_std: Standard deviation of the head's first weights.
         init: ``drawn``: as above. ``function_matched``: `match` then changes the head so that the first logits are
-            those of the identity with the drawn head.
-        rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
-            with the identity. `match` computes the factor, ``head_rate``; `clsnorm.optim.groups.parameter_groups` puts
-            it into the head's groups, and `clsnorm.optim.groups.apply_rates` multiplies their learning rate by it.
+            those of the identity with the drawn head. ``normalizer_folded``: `match` folds the normalizer into the
+            drawn head, so that the first logits are those of ``drawn``, but training has no normalizer.
+        match_step: ``total``, ``specific`` or ``both``: `match` scales the head's learning rates so that this part of
+            its first step is as large as with the identity. ``none``: they are not scaled.
+        match_noise: Whether `match` sets the probability of dropout so that noise over signal on the logits is that of
+            the identity at ``dropout``. None: only with ``function_matched``.
+        absorb_mean: Whether `clsnorm.model.head.absorb_mean` subtracts ``W mean(z)`` from the bias before training.
+        bias_rate: Factor of the learning rate of the head's bias. The common part of the logits, ``W mean(z)``, then
+            moves with a rate of its own: centring without a normalizer.
+        normalizer_rate: Factor of the learning rate of the normalizer's parameters.
         recalibrate_every: A calibrated normalizer is recalibrated every so many epochs, as the encoder moves; None:
             never.
 
     Attributes:
         num_outputs: As given.
-        head_rate: Factor of the head's learning rate, ``()``.
-        first_steps: ``(2,)``: how far a unit step moves the logits (`clsnorm.model.head.first_step`), with the
-            normalizer and with the identity; NaN before `match`.
+        normalizer: As given; the identity with ``normalizer_folded``.
+        start: With ``normalizer_folded``, the given normalizer; else None.
+        matching: What the head shares with the identity's, and its measurements.
 
     Raises:
-        InputError: If an option is out of range.
+        InputError: If an option is out of range, or a factor belongs to parameters that do not exist.
     """
-
-    head_rate: Tensor
-    first_steps: Tensor
 
     def __init__(
         self,
@@ -91,7 +98,11 @@ class Classifier(nn.Module):
         dropout: float = 0.1,
         init_std: float = 0.02,
         init: str = "drawn",
-        rate_matched: bool = False,
+        match_step: str = "none",
+        match_noise: bool | None = None,
+        absorb_mean: bool = False,
+        bias_rate: float = 1.0,
+        normalizer_rate: float = 1.0,
         recalibrate_every: int | None = None,
     ) -> None:
         super().__init__()
@@ -99,19 +110,30 @@ class Classifier(nn.Module):
         if not is_number(init_std) or not 0 <= init_std < float("inf"):
             refuse("classifier.init_std", "a number of at least 0", init_std, "Set classifier.init_std=0.02")
         require_choice("classifier.init", init, INITS)
-        require_switch("classifier.rate_matched", rate_matched, advice="Set classifier.rate_matched=true")
-        _require_recalibration(recalibrate_every, normalizer)
+        require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
+        match_noise = init == "function_matched" if match_noise is None else match_noise
+        _require_recalibration(recalibrate_every, normalizer, init)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
-        self.rate_matched = rate_matched
         self.encoder = encoder
-        self.normalizer = normalizer
         normalizer.take_encoder_norm(encoder.final_norm())
+        self.start = _foldable(normalizer) if init == "normalizer_folded" else None
+        self.normalizer = normalizer if self.start is None else Identity(encoder.dim)
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
-        self.register_buffer("head_rate", torch.ones(()))
-        self.register_buffer("first_steps", torch.full((2,), float("nan")))
+        self.matching = HeadMatching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
+        self.register_load_state_dict_pre_hook(rename_rate)
+        require_switch("classifier.absorb_mean", absorb_mean, advice="Set classifier.absorb_mean=true")
+        _refuse_two_biases(init, absorb_mean=absorb_mean)
+        self.absorbs_mean = absorb_mean
+        self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
+        _require_rates(self)
+
+    @property
+    def calibrated(self) -> Normalizer:
+        """The normalizer that calibration fits: `start` if there is one, else `normalizer`."""
+        return self.normalizer if self.start is None else self.start
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
@@ -119,33 +141,58 @@ class Classifier(nn.Module):
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
 
-    def match(self, batches: Sequence[tuple[Tensor, Tensor]], *, regression: bool) -> None:
-        """Sets up the head according to ``init`` and ``rate_matched``, and measures its first step. Collective.
+    def match(
+        self,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        *,
+        optimizer: Callable[..., Optimizer],
+        regression: bool,
+        batches_per_step: int = 1,
+    ) -> None:
+        """Sets up the head as its `HeadMatching` says, and measures it. Collective.
 
         Call it once, before training, with a calibrated normalizer. A batch normalizer is measured in the state after
-        its warm-up. First steps are geometric means over the batches, as a single batch is noisy.
+        its warm-up. All processes compute the same numbers, from the embeddings of all.
 
         Args:
-            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches.
+            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches, those of this process.
+            optimizer: Called with parameter groups; its first step is measured.
             regression: Squared error on one output, instead of cross-entropy.
+            batches_per_step: Batches whose gradients are accumulated.
 
         Raises:
-            InputError: The normalizer does not allow ``init=function_matched``, or ``rate_matched``.
+            InputError: The head or the normalizer does not allow what is to be matched.
         """
-        of_identity = [first_step(self.head, h, labels, regression=regression) for h, labels in batches]
+        own = [(self.normalizer.original(h).cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
+        whole = whole_steps(gather_objects(own), batches_per_step)
+        before, after = ([(step[side].double(), step[2]) for step in whole] for side in (0, 1))
+        of_identity: Any = copy.deepcopy(self.head)  # as drawn: a bias of zero, also if it has absorbed the mean
+        if of_identity.bias is not None:
+            nn.init.zeros_(of_identity.bias)
+        self._start_head()
+        options: dict[str, Any] = {"optimizer": optimizer, "regression": regression, "rates": self._own_rates()}
+        self.matching.fit((of_identity, before), (self.head, after), **options)
+
+    def _start_head(self) -> None:
+        """Changes the drawn head as ``init`` says."""
         if self.init == "function_matched":
             match_function(self.head, self.normalizer)
-        own = [first_step(self.head, self._settled(h), labels, regression=regression) for h, labels in batches]
-        steps = torch.tensor([own, of_identity], dtype=torch.float64).log().mean(1).exp()
-        self.first_steps.copy_(steps)
-        if self.rate_matched:
-            self.head_rate.copy_(steps[1] / steps[0])
-            if not (self.head_rate > 0 and self.head_rate.isfinite()):
-                raise InputError(
-                    "Expected a first step that moves the logits, for classifier.rate_matched=true, but it moves them "
-                    f"by {steps[0]:g} with {type(self.normalizer).__name__}, by {steps[1]:g} with the identity. Set "
-                    "classifier.rate_matched=false"
-                )
+        elif self.start is not None:
+            fold_into(self.head, self.start)
+
+    def rates(self) -> dict[str, float]:
+        """Returns the factor of the learning rate of each parameter of head and normalizer, by its name."""
+        own = self._own_rates()
+        of_head = {name: rate * own.get(name, 1.0) for name, rate in self.matching.factors(self.head).items()}
+        of_normalizer = {f"normalizer.{name}": self.normalizer_rate for name, _ in self.normalizer.named_parameters()}
+        return of_head | of_normalizer
+
+    def _own_rates(self) -> dict[str, float]:
+        return {"head.bias": self.bias_rate}
+
+    def start_training(self) -> None:
+        """Takes the matched probability of dropout. Call it after `match`, or after loading a state."""
+        self.dropout.p = float(self.matching.dropout)
 
     @torch.no_grad()
     def _settled(self, h: Tensor) -> Tensor:
@@ -173,13 +220,57 @@ class Classifier(nn.Module):
         return embeddings
 
 
-def _require_recalibration(every: int | None, normalizer: Normalizer) -> None:
+def _refuse_two_biases(init: str, *, absorb_mean: bool) -> None:
+    if absorb_mean and init != "drawn":
+        raise InputError(
+            f"Expected classifier.absorb_mean=false with classifier.init={init}, which sets the bias too. Set "
+            "classifier.init=drawn to absorb the mean"
+        )
+
+
+def _require_rates(classifier: Classifier) -> None:
+    """Refuses factors of learning rates that are out of range, or of parameters that do not exist."""
+    for name in ("bias_rate", "normalizer_rate"):
+        require_positive(f"classifier.{name}", getattr(classifier, name), advice=f"Set classifier.{name}=1")
+    if classifier.bias_rate != 1 and classifier.head.bias is None:
+        raise InputError(
+            f"Expected a head with a bias for classifier.bias_rate={classifier.bias_rate:g}, but "
+            f"{type(classifier.head).__name__} has none. Use classifier=linear, or set classifier.bias_rate=1"
+        )
+    if classifier.normalizer_rate != 1 and not any(True for _ in classifier.normalizer.parameters()):
+        raise InputError(
+            f"Expected a normalizer that learns for classifier.normalizer_rate={classifier.normalizer_rate:g}, but "
+            f"{type(classifier.normalizer).__name__} has no parameters. Where it exists, set normalizer.affine=true; "
+            "else set classifier.normalizer_rate=1"
+        )
+
+
+def _foldable(normalizer: Normalizer) -> Normalizer:
+    """Returns a normalizer that can be used at the start alone, or refuses one that trains or changes the encoder."""
+    if normalizer.changes_encoder or any(True for _ in normalizer.parameters()):
+        what = "changes the encoder" if normalizer.changes_encoder else "has parameters to train"
+        raise InputError(
+            f"Expected a normalizer that ends with its calibration for classifier.init=normalizer_folded, but "
+            f"{type(normalizer).__name__} {what}. Set classifier.init=drawn"
+        )
+    return normalizer
+
+
+def _require_recalibration(every: int | None, normalizer: Normalizer, init: str) -> None:
     advice = "It counts epochs: set classifier.recalibrate_every=1"
     require_whole("classifier.recalibrate_every", every, least=1, or_null=True, advice=advice)
-    if every is not None and normalizer.calibration is None:
+    if every is None:
+        return
+    name = type(normalizer).__name__
+    reasons = {
+        f"{name} needs no calibration": normalizer.calibration is None,
+        f"{name} changes the encoder, once, before training": normalizer.changes_encoder,
+        f"classifier.init={init} uses {name} only before training": init == "normalizer_folded",
+    }
+    if reason := next((reason for reason, holds in reasons.items() if holds), None):
         raise InputError(
-            f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but "
-            f"{type(normalizer).__name__} needs no calibration. Set classifier.recalibrate_every=null"
+            f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but {reason}. "
+            "Set classifier.recalibrate_every=null"
         )
 
 

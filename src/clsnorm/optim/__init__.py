@@ -2,5 +2,6 @@
 
 from clsnorm.optim.adamw import AdamW, AdamWUncorrected
 from clsnorm.optim.schedules import Constant, Cosine, Linear
+from clsnorm.optim.sgd import SGD
 
-__all__ = ["AdamW", "AdamWUncorrected", "Constant", "Cosine", "Linear"]
+__all__ = ["SGD", "AdamW", "AdamWUncorrected", "Constant", "Cosine", "Linear"]

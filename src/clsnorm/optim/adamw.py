@@ -10,16 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from clsnorm.errors import require_fraction, require_positive
 from clsnorm.optim.groups import Groups, arrange
 
 
 class LayerwiseAdam(torch.optim.Optimizer):
-    r"""Base of the Adams here: learning rates by depth.
-
-    A group at ``depth`` k learns at :math:`\text{lr} \cdot \text{layer\_decay}^k`: the head at the full rate, the last
-    of L layers at ``layer_decay`` times that rate, the embeddings at ``layer_decay`` to the power of L + 1 times it
-    (Howard and Ruder, 2018).
+    """Base of the Adams here: learning rates by depth, see `clsnorm.optim.groups.arrange`.
 
     A new one sets ``default_eps`` and implements `start`.
 
@@ -49,10 +44,6 @@ class LayerwiseAdam(torch.optim.Optimizer):
         layer_decay: float = 1.0,
         head_lr_factor: float = 1.0,
     ) -> None:
-        require_positive("optimizer.lr", lr, advice="A usual rate is 2e-5")
-        advice = "Set optimizer.layer_decay=1 for the same rate in all layers"
-        require_fraction("optimizer.layer_decay", layer_decay, meaning="a factor", advice=advice)
-        require_positive("optimizer.head_lr_factor", head_lr_factor, advice="Set optimizer.head_lr_factor=1")
         eps = self.default_eps if eps is None else eps
         options = {"lr": lr, "betas": (betas[0], betas[1]), "eps": eps, "weight_decay": weight_decay}
         self.start(arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor), options)

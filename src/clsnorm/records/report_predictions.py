@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
@@ -32,12 +33,14 @@ class Predictions(Callback):
 
     Attributes:
         largest_share: See `clsnorm.metrics.largest_share`; of the first part in the last pass; NaN in regression.
+        first: Values, ``(n, C)`` or ``(n,)``, and labels of the first part in the last pass, by example id.
     """
 
     def __init__(self, path: Path, *, regression: bool, parts: list[str]) -> None:
         self._path, self._regression, self._parts = path, regression, parts
         self._frames: list[pd.DataFrame] = []
         self.largest_share = math.nan
+        self.first = (torch.empty(0), torch.empty(0))
 
     @override
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -68,14 +71,19 @@ class Predictions(Callback):
         import pandas as pd
 
         mine = pd.concat(self._frames, ignore_index=True)
-        everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True)
+        everyone = pd.concat(distributed.gather_objects(mine), ignore_index=True).sort_values(["part", "example_id"])
+        first = everyone[everyone["part"] == self._parts[0]]
+        values = first.filter(regex=r"^(p\d+|value)$").to_numpy()
+        self.first = (
+            torch.tensor(values[:, 0] if self._regression else values),
+            torch.tensor(first["label"].to_numpy()),
+        )
         if not self._regression:
-            first = everyone[everyone["part"] == self._parts[0]].filter(regex=r"^p\d+$").to_numpy()
-            undefined = int(np.isnan(first).any(1).sum())
-            self.largest_share = largest_share(np.bincount(first.argmax(1)), undefined=undefined)
+            undefined = int(np.isnan(values).any(1).sum())
+            self.largest_share = largest_share(np.bincount(values.argmax(1)), undefined=undefined)
         if trainer.is_global_zero:
             with replacing(self._path) as draft:
-                everyone.sort_values(["part", "example_id"]).to_parquet(draft, index=False)
+                everyone.to_parquet(draft, index=False)
 
     def _columns(self, values: np.ndarray) -> list[str]:
         return ["value"] if self._regression else [f"p{index}" for index in range(values.shape[1])]

@@ -16,6 +16,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "aborted_by": (str, type(None)),
     "data": str,
     "normalizer": str,
+    "normalizer_details": dict,
     "model": str,
     "seed": int,
     "seeds": dict,
@@ -31,8 +32,11 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "source": dict,
     "commit": (str, type(None)),
     "metrics": dict,
+    "files": dict,
     "majority": (*NUMBER, type(None)),
     "collapsed": bool,
+    "failed": bool,
+    "failure": dict,
 }
 SHOWN = (  # without these a finished run cannot be shown
     "status", "data", "normalizer", "model", "seed", "monitor", "train_examples", "selected_step", "steps",
@@ -73,6 +77,15 @@ def require(results: Mapping[str, Any], path: Path, names: Iterable[str], advice
 
 def _has_type(value: object, types: type | tuple[type, ...]) -> bool:
     return isinstance(value, types) and not (isinstance(value, bool) and types is not bool)
+
+
+def shortfall(results: Mapping[str, Any]) -> str:
+    """Returns what is wrong with a run's scores, in a word; empty if nothing is.
+
+    ``failed``, or, for a run of an older version that did not record it, ``collapsed``.
+    """
+    name = "failed" if "failed" in results else "collapsed"
+    return name if results[name] else ""
 
 
 def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

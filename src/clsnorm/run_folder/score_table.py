@@ -6,6 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from clsnorm.run_folder.results import shortfall
+
 NOT_MEASURED = "–"
 BIAS = {
     "centred_share": "mean in mean square",
@@ -32,8 +34,8 @@ def print_table(results: dict[str, Any], folder: Path) -> None:
     if profile := results.get("profile"):
         in_steps, in_all = (sum(cost[key] for cost in profile.values()) for key in ("step_share", "share"))
         table.add_row("observers in steps and in all, of training time", "", "", f"{in_steps:.1%}, {in_all:.1%}")
-    if results["status"] != "completed" or results["collapsed"]:
-        table.add_row("status", "", "", results["status"] if results["status"] != "completed" else "collapsed")
+    if state := shortfall(results) if results["status"] == "completed" else results["status"]:
+        table.add_row("status", "", "", state)
     console = Console()
     with contextlib.suppress(SystemExit):  # what rich raises if a pipe is closed, as by `| head`
         console.print(table)
