@@ -215,7 +215,8 @@ KEYS = (
         "grad/{point}/signal_to_noise",
         f"grad/{GRADIENTS}/signal_to_noise",
         "ratio",
-        "Squared norm of the mean gradient over the total variance, unbiased: 0 on average for random directions.",
+        "Squared norm of the mean gradient, estimated without bias, over the total variance: about 0 for random "
+        "directions.",
     ),
     Key(
         "grad/{point}/noise_scale",
