@@ -155,6 +155,13 @@ KEYS = (
         "Share of the values of [CLS] where the pooler's tanh or the normalizer is flat, so no gradient passes.",
     ),
     Key(
+        "z/train_eval_gap",
+        "z/train_eval_gap",
+        "ratio",
+        "Root mean square of the difference between the normalizer's output in training and that in evaluation, on the "
+        "examples of a logged step, relative to the latter; only for normalizers with batch statistics.",
+    ),
+    Key(
         "events/{kind}",
         "events/(resumed|recalibrated|non_finite|skipped_step|explosion|vanishing|majority_collapse|failure|saturation)",
         "count",

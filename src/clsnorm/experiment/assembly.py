@@ -122,6 +122,7 @@ def load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
 
 def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> Classifier:
     normalizer = instantiate(config["normalizer"], "normalizer", encoder.dim)
+    normalizer.take_batch_size(config["data"]["batch_size"])
     seed = config["seeds"]["init"]
     return instantiate(config["classifier"], "classifier", encoder, normalizer, num_outputs=num_outputs, seed_init=seed)
 

@@ -120,6 +120,9 @@ class Normalizer(nn.Module, ABC):
             InputError: The normalizer needs a layer norm, and there is none.
         """
 
+    def take_batch_size(self, size: int) -> None:
+        """Called when a classifier is built, with the examples of a training batch over all processes."""
+
     def take_loss_scale(self, scale: Tensor) -> None:
         """Called before each backward pass under a gradient scaler, with the factor of the loss, ``()``."""
 
