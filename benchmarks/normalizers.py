@@ -161,11 +161,15 @@ def embedded() -> None:
     with classifier.evaluating():
         batches = [(classifier.embed(batch), batch.labels) for batch in experiment.data.train_dataloader()]
     h = torch.cat([embeddings for embeddings, _ in batches])
-    print("| normalizer | largest change of a logit by folding | first step | over the identity's |\n|---|---|---|---|")
+    print(
+        "| normalizer | largest change of a logit by folding | first step | over the identity's | specific | common |"
+    )
+    print("|---|---|---|---|---|---|")
     for key in KEYS:
         classifier.normalizer = build(key, h.shape[1], h, norm=classifier.encoder.final_norm())
-        classifier.match(batches, regression=False)
-        own, of_identity = classifier.first_steps.tolist()
+        classifier.match(batches, optimizer=experiment.module.optimizer, regression=False)
+        found = classifier.matching.summary()
+        own, of_identity = found["head/total_step"], found["head/total_step_of_identity"]
         print(f"| `{key}` | {folded(classifier, batches, h)} | {own:.3g} | {own / of_identity:.3g} |", flush=True)
 
 

@@ -50,7 +50,7 @@ RUNS: dict[str, list[str]] = {
         *TINY,
         "normalizer=zca_whitening",
         "classifier.init=function_matched",
-        "classifier.rate_matched=true",
+        "classifier.match_step=both",
         "classifier.recalibrate_every=1",
         "callbacks.cls_statistics.layers=true",
     ],

@@ -38,8 +38,6 @@ def require_equal(run: SimpleNamespace, other: SimpleNamespace) -> None:
         for name in (name for name in yours if name.startswith(NUMBERS)):
             assert float(mine[name]) == pytest.approx(float(yours[name]), rel=2e-3, abs=2e-5), (mine["step"], name)
     for name, weight in runs.weights(other).items():
-        if name.endswith("first_steps"):  # measured on single batches, before training
-            continue
         torch.testing.assert_close(runs.weights(run)[name], weight, rtol=1e-4, atol=2e-6)
 
 

@@ -21,7 +21,7 @@ Train = Callable[..., SimpleNamespace]
 SHORT = ("data.max_train_examples=64", "callbacks=none")
 
 
-MATCHED = ("normalizer=zca_whitening", "classifier.init=function_matched", "classifier.rate_matched=true", *SHORT)
+MATCHED = ("normalizer=zca_whitening", "classifier.init=function_matched", "classifier.match_step=both", *SHORT)
 
 
 @pytest.mark.parametrize("batch", [5, 8, 11])
@@ -34,7 +34,7 @@ def test_a_matched_and_recalibrated_run_resumes_bit_equal(train: Train, batch: i
         train(*overrides)
     resumed = train(*overrides)
     assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
-    assert metrics(resumed)["head/rate"] == numbers["head/rate"] != 1
+    assert metrics(resumed)["head/weight_rate"] == numbers["head/weight_rate"] != 1
 
 
 def test_recalibration_follows_the_encoder(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

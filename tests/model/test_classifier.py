@@ -51,7 +51,7 @@ def test_options_out_of_range_are_refused(tiny):
 def test_bias_and_normalizer_learn_at_rates_of_their_own(tiny):
     options = {"num_outputs": 2, "seed_init": 0, "bias_rate": 8.0, "normalizer_rate": 100.0}
     classifier = Classifier(Encoder(tiny("bert")), LayerNorm(24, affine=True), **options)
-    classifier.head_rate.fill_(0.5)
+    classifier.matching.rates.fill_(0.5)
     assert classifier.rates() == {
         "head.weight": 0.5, "head.bias": 4.0, "normalizer.weight": 100.0, "normalizer.bias": 100.0,
     }  # fmt: skip

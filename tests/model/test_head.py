@@ -1,53 +1,28 @@
-"""Function-matched heads, the size of the first step, and the learning rate that matches it."""
-
-from functools import partial
+"""Function-matched and folded heads, dropout noise on outputs, the cosine head."""
 
 import pytest
 import torch
+from head_inputs import CLASSES, DIM, calibrated, embeddings
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from clsnorm.errors import InputError
 from clsnorm.model import Classifier, Encoder
-from clsnorm.model.head import CosineHead, absorb_mean, first_step, fold, match_function
+from clsnorm.model.head import CosineHead, absorb_mean, dropout_noise, fold, match_function, visible
 from clsnorm.normalizers import (
     AllButTheTop,
     BatchNorm,
-    BatchRenorm,
-    CalibratedAffine,
     Center,
     Identity,
     IsoBN,
-    IsoBNCompat,
     LayerNorm,
     LedoitWolfWhitening,
     Normalizer,
     PCAWhitening,
-    PowerNorm,
     Rotation,
     Standardize,
     ZCAWhitening,
 )
-from clsnorm.optim import AdamW
-from clsnorm.optim.groups import apply_rates, parameter_groups
-
-DIM, CLASSES = 24, 3
-
-
-def embeddings(count: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    mixing = torch.randn(DIM, DIM, generator=torch.Generator().manual_seed(9)) / DIM**0.5
-    mixing[:, 0] *= 10
-    return torch.randn(count, DIM, generator=generator) @ mixing + torch.linspace(-2, 2, DIM)
-
-
-def calibrated(kind: type[Normalizer]) -> Normalizer:
-    normalizer = kind(DIM)
-    if isinstance(normalizer, CalibratedAffine):
-        accumulator = normalizer.calibration(DIM)
-        accumulator.update(embeddings(200))
-        normalizer.calibrate(accumulator)
-    return normalizer
 
 
 def drawn_head() -> nn.Linear:
@@ -86,112 +61,8 @@ def test_a_normalizer_that_cannot_be_matched_is_refused(kind: type[Normalizer], 
     assert torch.equal(head.weight, before)
 
 
-@pytest.mark.parametrize("regression", [False, True])
-def test_the_first_step_equals_adam_s(regression: bool) -> None:
-    head, z = drawn_head(), embeddings(40)
-    labels = torch.arange(40) % CLASSES
-    if regression:
-        head, labels = nn.Linear(DIM, 1), labels.float()
-    before, size = head(z).detach(), first_step(head, z, labels, regression=regression)
-    loss = F.mse_loss(head(z)[:, 0], labels) if regression else F.cross_entropy(head(z), labels)
-    loss.backward()
-    rate = 1e-3
-    torch.optim.Adam(head.parameters(), lr=rate, eps=0).step()
-    assert size == pytest.approx(float(((head(z) - before) ** 2).mean().sqrt().detach()) / rate, rel=1e-3)
-
-
-def test_first_step_grows_with_the_embeddings_and_adds_the_mean_up() -> None:
-    # If all embeddings are equal, each class moves by their 1-norm (plus one for the bias).
-    same = embeddings(1).expand(9, DIM)
-    assert first_step(drawn_head(), same, torch.arange(9) % 2, regression=False) == pytest.approx(
-        1 + float(same[0].abs().sum()), rel=1e-5
-    )
-
-
 def build(tiny: object, normalizer: Normalizer, **options: object) -> Classifier:
     return Classifier(Encoder(tiny("bert")), normalizer, num_outputs=CLASSES, seed_init=0, **options)
-
-
-def test_matching_measures_and_sets_the_rate(tiny) -> None:
-    h, labels = embeddings(40, seed=2), torch.arange(40) % CLASSES
-    for matched in (False, True):
-        classifier = build(tiny, calibrated(ZCAWhitening), rate_matched=matched)
-        classifier.match([(h, labels)], regression=False)
-        own, of_identity = classifier.first_steps.tolist()
-        assert own == pytest.approx(first_step(classifier.head, classifier.normalizer(h), labels, regression=False))
-        assert of_identity == pytest.approx(first_step(classifier.head, h, labels, regression=False))
-        factor = of_identity / own if matched else 1.0
-        assert float(classifier.head_rate) == pytest.approx(factor)
-        optimizer = AdamW(parameter_groups(classifier, rates=classifier.rates()), lr=1e-3)
-        apply_rates(optimizer)
-        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        assert rates[id(classifier.head.weight)] == pytest.approx(1e-3 * factor)
-        assert rates[id(next(classifier.encoder.parameters()))] == 1e-3
-    identity = build(tiny, Identity(DIM), rate_matched=True)
-    identity.match([(h, labels)], regression=False)
-    assert float(identity.head_rate) == 1
-
-
-def test_a_rate_matched_step_moves_the_logits_as_far_as_identity_does(tiny) -> None:
-    h, labels = embeddings(40, seed=2), torch.arange(40) % CLASSES
-    moved = {}
-    for kind in (Identity, ZCAWhitening, Standardize):
-        classifier = build(tiny, calibrated(kind), init="function_matched", rate_matched=True)
-        classifier.match([(h, labels)], regression=False)
-        z, head = classifier.normalizer(h), classifier.head
-        before = head(z).detach()
-        F.cross_entropy(head(z), labels).backward()
-        torch.optim.Adam(head.parameters(), lr=1e-3 * float(classifier.head_rate), eps=0).step()
-        moved[kind] = float(((head(z).detach() - before) ** 2).mean().sqrt())
-    assert moved[ZCAWhitening] == pytest.approx(moved[Identity], rel=1e-2)
-    assert moved[Standardize] == pytest.approx(moved[Identity], rel=1e-2)
-
-
-def test_matching_does_not_change_running_statistics(tiny) -> None:
-    classifier = build(tiny, BatchNorm(DIM))
-    classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
-    assert int(classifier.normalizer.num_batches_tracked) == 0
-    assert classifier.first_steps.isfinite().all()
-
-
-@pytest.mark.parametrize("kind", [IsoBN, IsoBNCompat, BatchRenorm, PowerNorm])
-def test_a_warm_up_is_over_where_the_step_is_measured(kind: type[Normalizer], tiny) -> None:
-    h, labels, trained = 4 * embeddings(40), torch.arange(40) % CLASSES, kind(DIM)
-    for _ in range(400):  # of the same batch: running statistics are those of it
-        z = trained(h).detach()
-    classifier = build(tiny, kind(DIM), rate_matched=True)
-    classifier.match([(h, labels)], regression=False)
-    own = first_step(classifier.head, z, labels, regression=False)
-    assert float(classifier.first_steps[0]) == pytest.approx(own, rel=1e-3)
-    assert abs(float(classifier.head_rate) - 1) > 0.05
-
-
-def test_the_step_is_measured_over_several_batches(tiny) -> None:
-    batches = [(embeddings(20, seed), torch.arange(20) % CLASSES) for seed in range(3)]
-    each = []
-    for chosen in ([0], [1], [2], [0, 1, 2]):
-        classifier = build(tiny, calibrated(ZCAWhitening), rate_matched=True)
-        classifier.match([batches[i] for i in chosen], regression=False)
-        each.append(float(classifier.head_rate))
-    assert each[3] == pytest.approx((each[0] * each[1] * each[2]) ** (1 / 3), rel=1e-5)
-    assert max(each) > 1.01 * min(each)
-
-
-def test_matching_the_rate_of_a_step_of_zero_is_refused(tiny) -> None:
-    classifier = build(tiny, Identity(DIM), rate_matched=True, head=partial(nn.Linear, bias=False))
-    with pytest.raises(InputError, match=r"a first step that moves the logits.*rate_matched=false"):
-        classifier.match([(torch.zeros(4, DIM), torch.arange(4) % CLASSES)], regression=False)
-
-
-def test_an_optimizer_of_torch_learns_at_the_matched_rate(tiny) -> None:
-    classifier = build(tiny, Identity(DIM))
-    for kind in (torch.optim.AdamW, AdamW):
-        classifier.head_rate.fill_(0.25)
-        optimizer = kind(parameter_groups(classifier, rates=classifier.rates()), lr=1e-3)
-        apply_rates(optimizer)
-        rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-        assert all(rates[id(p)] == pytest.approx(0.25e-3) for p in classifier.head.parameters())
-        assert all(rates[id(p)] == pytest.approx(1e-3) for p in classifier.encoder.parameters())
 
 
 def bert_like(count: int, dim: int, seed: int) -> Tensor:
@@ -242,7 +113,8 @@ def test_a_head_without_bias_is_matched_and_folded_where_it_can_be() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rate_matched": "maybe"}, r"rate_matched` to be true or false, but got 'maybe'"),
+        ({"match_step": "maybe"}, r"match_step` to be one of none, total, specific, both, but got 'maybe'"),
+        ({"match_noise": "maybe"}, r"match_noise` to be true, false or null, but got 'maybe'"),
         ({"init": None}, r"init` to be one of .*, but got None"),
         ({"recalibrate_every": 1.5}, r"recalibrate_every` to be null or a whole number of at least 1, but got 1\.5"),
         ({"recalibrate_every": True}, r"recalibrate_every` to be null or a whole number of at least 1, but got True"),
@@ -262,18 +134,11 @@ def test_cosine_head_is_the_scaled_cosine() -> None:
     assert head(torch.zeros(1, DIM)).tolist() == [[0.0] * CLASSES]
 
 
-def test_cosine_head_starts_from_the_weights_of_the_linear_one_and_learns(tiny) -> None:
+def test_cosine_head_starts_from_the_weights_of_the_linear_one(tiny) -> None:
     state = torch.random.get_rng_state()
     classifier, linear = build(tiny, LayerNorm(DIM), head=CosineHead), build(tiny, LayerNorm(DIM))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert torch.equal(classifier.head.weight, linear.head.weight)
-    z, labels = classifier.normalizer(embeddings(40)).detach(), torch.arange(40) % CLASSES
-    classifier.match([(embeddings(40), labels)], regression=False)
-    before = classifier.head(z).detach()
-    F.cross_entropy(classifier.head(z), labels).backward()
-    torch.optim.Adam(classifier.head.parameters(), lr=1e-6, eps=0).step()
-    moved = float((classifier.head(z).detach() - before).square().mean().sqrt()) / 1e-6
-    assert float(classifier.first_steps[0]) == pytest.approx(moved, rel=0.02)  # float32 differences of small steps
 
 
 def test_uses_that_a_cosine_head_does_not_support_are_refused(tiny) -> None:
@@ -281,9 +146,21 @@ def test_uses_that_a_cosine_head_does_not_support_are_refused(tiny) -> None:
         CosineHead(DIM, 1)
     with pytest.raises(InputError, match=r"classifier\.head\.scale.*-1"):
         CosineHead(DIM, 2, scale=-1)
-    classifier = build(tiny, calibrated(ZCAWhitening), head=CosineHead, init="function_matched")
     with pytest.raises(InputError, match=r"linear head.*CosineHead"):
-        classifier.match([(embeddings(40), torch.arange(40) % CLASSES)], regression=False)
+        match_function(CosineHead(DIM, 2), calibrated(ZCAWhitening))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+def test_dropout_noise_is_that_of_dropout(classes: int) -> None:
+    torch.manual_seed(0)
+    head, z, probability = nn.Linear(DIM, classes), embeddings(40), 0.2
+    size = dropout_noise(head, z, probability=probability)
+    with torch.no_grad():
+        clean = visible(head(z))
+        noise = torch.stack([visible(head(F.dropout(z, probability))) - clean for _ in range(4000)])
+        measured = noise.square().mean().sqrt() / (clean - clean.mean(0)).square().mean().sqrt()
+    assert size == pytest.approx(float(measured), rel=0.02)
+    assert size == pytest.approx(dropout_noise(head, z, probability=0.5) / 2)  # sqrt(p / (1 - p)) is 1/2 at 0.2
 
 
 def test_a_wrong_init_is_refused(tiny) -> None:

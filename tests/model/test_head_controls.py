@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from runs import metrics
+import torch
+from runs import crashing_before, metrics, weights
 
+import clsnorm
 from clsnorm.errors import InputError
 from clsnorm.model import FineTuner
 
 Train = Callable[..., SimpleNamespace]
 SHORT = ("data.max_train_examples=64", "callbacks=none")
-MATCHED = ("normalizer=zca_whitening", "classifier.init=function_matched", "classifier.rate_matched=true", *SHORT)
+MATCHED = ("normalizer=zca_whitening", "classifier.init=function_matched", "classifier.match_step=both", *SHORT)
 
 
-def test_first_steps_are_in_the_results(train: Train) -> None:
+PARTS = ("specific", "common")
+
+
+def test_measurements_are_in_the_results(train: Train) -> None:
     identity, plain, matched = (metrics(train(*o)) for o in (SHORT, ("normalizer=zca_whitening", *SHORT), MATCHED))
-    assert identity["head/first_step"] == identity["head/first_step_of_identity"] > 0
-    assert identity["head/rate"] == plain["head/rate"] == 1
-    assert plain["head/first_step_of_identity"] == identity["head/first_step"]
-    assert matched["head/first_step"] * matched["head/rate"] == pytest.approx(identity["head/first_step"], rel=1e-5)
+    for part in (*PARTS, "total"):
+        own = identity[f"head/{part}_step"]
+        assert own == identity[f"head/{part}_step_unmatched"] == identity[f"head/{part}_step_of_identity"] > 0
+        assert plain[f"head/{part}_step_of_identity"] == matched[f"head/{part}_step_of_identity"] == own
+        assert plain[f"head/{part}_step"] == plain[f"head/{part}_step_unmatched"] != own
+    for part in PARTS:
+        assert matched[f"head/{part}_step"] == pytest.approx(identity[f"head/{part}_step"], rel=1e-4)
+    assert {identity["head/weight_rate"], identity["head/bias_rate"], plain["head/weight_rate"]} == {1}
+    assert identity["head/dropout"] == plain["head/dropout"] == pytest.approx(0.1)
+    assert matched["head/noise_over_signal"] == pytest.approx(identity["head/noise_over_signal"], rel=1e-4)
+    assert matched["head/dropout"] != pytest.approx(0.1, rel=0.01)
 
 
 def first_losses(train: Train, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> float:
@@ -56,21 +69,83 @@ def test_a_refused_match_leaves_nothing_behind(train: Train, workspace: Path) ->
     assert not list(workspace.glob("runs/*"))
 
 
-def test_an_optimizer_of_torch_is_given_the_matched_rate(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, float]] = []
+def test_a_run_s_optimizer_has_the_matched_rates(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[dict[str, float], list[float]]] = []
     original = FineTuner.configure_optimizers
 
     def configure(self: Any) -> Any:
         configured = original(self)
-        rates = {id(p): group["initial_lr"] for group in configured["optimizer"].param_groups for p in group["params"]}
-        head, encoder = self.classifier.head.weight, next(self.classifier.encoder.parameters())
-        seen.append({"factor": rates[id(head)] / rates[id(encoder)], "rate": float(self.classifier.head_rate)})
+        of = {id(p): group["initial_lr"] for group in configured["optimizer"].param_groups for p in group["params"]}
+        base, head = of[id(next(self.classifier.encoder.parameters()))], self.classifier.head
+        rates = {"weight": of[id(head.weight)] / base, "bias": of[id(head.bias)] / base}
+        seen.append((rates, self.classifier.matching.rates.tolist()))
         return configured
 
     monkeypatch.setattr(FineTuner, "configure_optimizers", configure)
     options = ("~optimizer.layer_decay", "~optimizer.head_lr_factor", "optimizer._target_=torch.optim.AdamW")
     for chosen in ((), options):
         train(*MATCHED, *chosen)
-    for numbers in seen:
-        assert numbers["factor"] == pytest.approx(numbers["rate"])
-        assert numbers["rate"] != 1
+    for rates, wanted in seen:
+        assert [rates["weight"], rates["bias"]] == pytest.approx(wanted)
+        assert rates["weight"] != 1 != rates["bias"]
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_a_matched_run_resumes_bit_equal(train: Train, batch: int) -> None:
+    overrides = (*MATCHED, "trainer.max_epochs=2", "checkpoint_every=1")
+    whole = train(*overrides)
+    expected, numbers = weights(whole), metrics(whole)
+    shutil.rmtree(whole.folder)
+    with crashing_before(batch):
+        train(*overrides)
+    resumed = train(*overrides)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(resumed).items())
+    assert metrics(resumed) == numbers
+
+
+def test_training_uses_the_matched_dropout(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    original = FineTuner.training_step
+
+    def step(self: Any, *arguments: Any) -> Any:
+        seen.append(self.classifier.dropout.p)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(FineTuner, "training_step", step)
+    wanted = metrics(train(*MATCHED))["head/dropout"]
+    assert seen == pytest.approx([wanted] * len(seen))
+    assert seen
+
+
+def test_the_old_name_is_refused_with_the_new_one(command: Callable[..., Any]) -> None:
+    done = command("classifier.rate_matched=true")
+    assert done.returncode == 2
+    assert "`classifier.rate_matched`. It is now classifier.match_step=total" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_run_of_before_match_step_is_loaded(train: Train) -> None:
+    run = train("normalizer=layernorm", *SHORT)
+    config = run.folder / "config.yaml"
+    text = config.read_text()
+    old = text.replace("  match_step: none\n", "  rate_matched: true\n").replace("  match_noise: null\n", "")
+    assert "match_step" not in old
+    assert "match_noise" not in old
+    config.write_text(old)
+    loaded = clsnorm.load_run(run.folder)
+    assert loaded.config["classifier"]["match_step"] == "total"
+    assert not loaded.classifier.matching.match_noise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", [("trainer=ddp_cpu",), ("trainer=fsdp", "trainer.accelerator=cpu")])
+def test_two_processes_match_as_one(train: Train, trainer: tuple[str, ...]) -> None:
+    steady = ("model.dropout=0.0", "classifier.dropout=0.0", "trainer.max_epochs=1", "data.batch_size=7")
+    steady += ("optimizer.lr=1e-2", "optimizer.eps=1")  # else Adam takes steps on the signs of rounding errors
+    one = train(*MATCHED, *steady)
+    two = train(*MATCHED, *steady, *trainer, "trainer.devices=2", "paths.output=two")
+    numbers, others = metrics(one), metrics(two)
+    for name in (name for name in numbers if name.startswith("head/")):
+        assert others[name] == pytest.approx(numbers[name], rel=1e-3), name
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(two)[name], value, rtol=1e-3, atol=1e-5, msg=name)

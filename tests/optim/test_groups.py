@@ -35,3 +35,13 @@ def test_layers_are_counted_by_the_names_of_their_parameters(classifier):
     assert count_layers(names) == 3
     layers = [name for name, _ in classifier.named_modules() if is_layer(name)]
     assert layers == [f"encoder.model.encoder.layer.{number}" for number in range(3)]
+
+
+def test_single_parameters_get_rates_of_their_own(classifier):
+    rates = {"head.bias": 3.0, "normalizer.weight": 0.5}
+    groups = parameter_groups(classifier, rates=rates)
+    assert sum(len(group["params"]) for group in groups) == len(list(classifier.parameters()))
+    factor = {id(p): group.get("rate", 1.0) for group in groups for p in group["params"]}
+    assert {name: factor[id(p)] for name, p in classifier.named_parameters()} == {
+        name: rates.get(name, 1.0) for name, _ in classifier.named_parameters()
+    }

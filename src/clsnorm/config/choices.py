@@ -27,6 +27,7 @@ ALIASES = {  # names that people may type for options whose names here are not s
     "zca": "normalizer=zca_whitening",
     "zca_whiten": "normalizer=zca_whitening",
 }
+RENAMED = {"classifier.rate_matched": "classifier.match_step=total"}  # options of earlier versions
 OWN = {"data": "data=files data.train={}", "model": "model=any model.path={}"}  # how to use one's own files
 OF_OVERRIDES = ("experiment", "sweep")  # groups whose files override values of other groups
 QUOTING = """Quote a value with special characters twice, as in 'data.delimiter=";"', or use a word for it"""
@@ -161,8 +162,9 @@ def _from_parent(full_key: str, parent: Any) -> str:
 def _no_such_key(key: str, place: str, keys: list[str]) -> str:
     known = [key for key in keys if key not in ("defaults", "hydra")]
     full_key, holder = (f"{place}.{key}", f"`{place}`") if place else (key, "The configuration")
+    near = f" It is now {RENAMED[full_key]}." if full_key in RENAMED else did_you_mean(key, known)
     return (
-        f"Expected an argument that exists, but got `{full_key}`.{did_you_mean(key, known)} "
+        f"Expected an argument that exists, but got `{full_key}`.{near} "
         f"{holder} has {', '.join(known) or 'none: it is a value'}"
     )
 

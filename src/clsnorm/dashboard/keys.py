@@ -136,17 +136,32 @@ KEYS = (
         "Share of the select split that gets the most frequent prediction; 1 if all examples get the same one.",
     ),
     Key(
-        "head/{first_step,first_step_of_identity}",
-        "head/first_step(_of_identity)?",
+        "head/{part}_step{,_unmatched,_of_identity}",
+        "head/(total|specific|common)_step(_unmatched|_of_identity)?",
         "logits",
-        "How far the first sign-like step of unit size moves the logits of a fresh head, with the normalizer and "
-        "without; only in `results.json`.",
+        "How far the optimizer's first step moves the logits of a fresh head, over the learning rate: all of it, the "
+        "part that differs between examples, the part that they share; as in this run, before `classifier.match_step`, "
+        "with the identity. Only in `results.json`.",
     ),
     Key(
-        "head/rate",
-        "head/rate",
+        "head/{weight,bias}_rate",
+        "head/(weight|bias)_rate",
         "ratio",
-        "Factor on the head's learning rate; 1 unless `classifier.rate_matched` is true.",
+        "Factors on the head's learning rate, of its weight and its bias; 1 if `classifier.match_step` is `none`.",
+    ),
+    Key(
+        "head/noise_over_signal{,_unmatched,_of_identity}",
+        "head/noise_over_signal(_unmatched|_of_identity)?",
+        "ratio",
+        "Standard deviation of the logits over dropout masks, over that between examples, of a fresh linear head; as "
+        "in this run, before `classifier.match_noise`, with the identity.",
+    ),
+    Key(
+        "head/dropout",
+        "head/dropout",
+        "share",
+        "Probability of dropout between normalizer and head; `classifier.dropout` unless `classifier.match_noise` is "
+        "true.",
     ),
     Key(
         "saturation/select/{part}",

@@ -20,10 +20,10 @@ from clsnorm.tensor_files import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
-    from clsnorm.model import Classifier
+    from clsnorm.model import Classifier, FineTuner
     from clsnorm.statistics import Accumulator
 
-MATCHED_EXAMPLES = 256  # on which a head's first step is measured
+MATCHED_EXAMPLES = 256  # on which a head is measured
 FORMAT = 3  # raise it when the state of an accumulator changes its meaning, so that older entries are not used
 STATE = "state.pt"
 
@@ -76,15 +76,16 @@ def _filled(
     return accumulator, seconds
 
 
-def match_head(classifier: Classifier, data: DataModule, *, device: torch.device | str) -> None:
-    """Sets up the classifier's head and measures its first step, on the first batches of training.
+def match_head(module: FineTuner, data: DataModule, *, device: torch.device | str, batches_per_step: int) -> None:
+    """Sets up the classifier's head and measures it, on the first batches of training.
 
     Args:
-        classifier: With a calibrated normalizer; left in the mode, and on the device, in which it came.
+        module: Its classifier has a calibrated normalizer; left in the mode, and on the device, in which it came.
         data: Prepared data.
         device: Where to compute the embeddings.
+        batches_per_step: Batches whose gradients are accumulated.
     """
-    seen, batches = 0, []
+    classifier, seen, batches = module.classifier, 0, []
     with _at(classifier, device):
         with classifier.evaluating():
             for batch in data.train_dataloader():
@@ -92,7 +93,9 @@ def match_head(classifier: Classifier, data: DataModule, *, device: torch.device
                 seen += batch.global_size
                 if seen >= MATCHED_EXAMPLES:
                     break
-        classifier.match(batches, regression=data.regression)
+        classifier.match(
+            batches, optimizer=module.optimizer, regression=data.regression, batches_per_step=batches_per_step
+        )
 
 
 def _load(cache: Cache, key: str) -> tuple[dict[str, Any], float] | None:

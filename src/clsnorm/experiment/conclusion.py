@@ -28,7 +28,7 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
         chosen = _test(experiment, weights=experiment.folder.selected)
         collapsed_selected, verdict_selected = _has_collapsed(experiment, chosen, majority), _judge(experiment)
     metrics = (
-        _first_steps(experiment)
+        experiment.module.classifier.matching.summary()
         | dict(selected.metrics)
         | chosen
         | {f"last/{key}": value for key, value in at_end.items()}
@@ -44,17 +44,6 @@ def conclude(experiment: Experiment) -> dict[str, Any]:
         "failed_selected": verdict_selected.failed,
         "failure": {"rule": RULE, "last": verdict.record(), "selected": verdict_selected.record()},
         "steps": steps,
-    }
-
-
-def _first_steps(experiment: Experiment) -> dict[str, float]:
-    """Returns how far a unit step of the head moved the logits at the start, and the factor of its learning rate."""
-    classifier = experiment.module.classifier
-    own, of_identity = classifier.first_steps.tolist()
-    return {
-        "head/first_step": own,
-        "head/first_step_of_identity": of_identity,
-        "head/rate": float(classifier.head_rate),
     }
 
 

@@ -47,6 +47,7 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
     run = RunFolder(Path(folder))
     results = run.require_results(LOADED)
     config = run.require_config()
+    _rename_options(config)
     for name in SEEDS:
         require_whole(f"seeds.{name}", config["seeds"].get(name), least=0, most=2**32 - 1, advice=f"See {run.config}")
     for group in ("data", "model"):
@@ -54,6 +55,13 @@ def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise DamagedFileError.of(run.config, f"it does not name the choice of {group}")
     require_whole("num_outputs", results["num_outputs"], least=1, most=MOST_OUTPUTS, advice=f"See {run.results}")
     return config, results
+
+
+def _rename_options(config: dict[str, Any]) -> None:
+    """Gives the options of a run of before their names of today."""
+    if (matched := config["classifier"].pop("rate_matched", None)) is not None:
+        config["classifier"].setdefault("match_step", "total" if matched is True else "none")
+        config["classifier"].setdefault("match_noise", False)
 
 
 def load_run(folder: str | Path) -> LoadedRun:

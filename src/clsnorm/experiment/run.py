@@ -80,7 +80,8 @@ def _start(experiment: Experiment) -> int:
     device = experiment.trainer.strategy.root_device
     cache = Path(experiment.config["paths"]["cache"]).expanduser() / "calibrations"
     records.stopwatch.calibrate(lambda: calibrate(classifier, data, cache=cache, device=device))
-    match_head(classifier, data, device=device)
+    accumulated = experiment.config["trainer"]["accumulate_grad_batches"]
+    match_head(experiment.module, data, device=device, batches_per_step=accumulated)
     return 0
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from clsnorm.batches import Batch
+from clsnorm.distributed import gather_objects
 from clsnorm.errors import (
     InputError,
     is_number,
@@ -23,7 +25,8 @@ from clsnorm.errors import (
     require_whole,
 )
 from clsnorm.model.encoder.encoder import Encoder
-from clsnorm.model.head import first_step, match_function
+from clsnorm.model.head import match_function
+from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
 from clsnorm.normalizers import Normalizer
 
 INITS = ("drawn", "function_matched")
@@ -62,9 +65,10 @@ class Classifier(nn.Module):
         init_std: Standard deviation of the head's first weights.
         init: ``drawn``: as above. ``function_matched``: `match` then changes the head so that the first logits are
             those of the identity with the drawn head.
-        rate_matched: Whether the head's learning rate is scaled so that its first step moves the logits as far as
-            with the identity. `match` computes the factor, ``head_rate``; `clsnorm.optim.groups.parameter_groups` puts
-            it into the head's groups, and `clsnorm.optim.groups.apply_rates` multiplies their learning rate by it.
+        match_step: ``total``, ``specific`` or ``both``: `match` scales the head's learning rates so that this part of
+            its first step is as large as with the identity. ``none``: they are not scaled.
+        match_noise: Whether `match` sets the probability of dropout so that noise over signal on the logits is that of
+            the identity at ``dropout``. None: only with ``function_matched``.
         absorb_mean: Whether `clsnorm.model.head.absorb_mean` subtracts ``W mean(z)`` from the bias before training.
         bias_rate: Factor of the learning rate of the head's bias. The common part of the logits, ``W mean(z)``, then
             moves with a rate of its own: centring without a normalizer.
@@ -74,16 +78,11 @@ class Classifier(nn.Module):
 
     Attributes:
         num_outputs: As given.
-        head_rate: Factor of the head's learning rate, ``()``.
-        first_steps: ``(2,)``: how far a unit step moves the logits (`clsnorm.model.head.first_step`), with the
-            normalizer and with the identity; NaN before `match`.
+        matching: What the head shares with the identity's, and its measurements.
 
     Raises:
         InputError: If an option is out of range, or a factor belongs to parameters that do not exist.
     """
-
-    head_rate: Tensor
-    first_steps: Tensor
 
     def __init__(
         self,
@@ -96,7 +95,8 @@ class Classifier(nn.Module):
         dropout: float = 0.1,
         init_std: float = 0.02,
         init: str = "drawn",
-        rate_matched: bool = False,
+        match_step: str = "none",
+        match_noise: bool | None = None,
         absorb_mean: bool = False,
         bias_rate: float = 1.0,
         normalizer_rate: float = 1.0,
@@ -107,24 +107,24 @@ class Classifier(nn.Module):
         if not is_number(init_std) or not 0 <= init_std < float("inf"):
             refuse("classifier.init_std", "a number of at least 0", init_std, "Set classifier.init_std=0.02")
         require_choice("classifier.init", init, INITS)
-        require_switch("classifier.rate_matched", rate_matched, advice="Set classifier.rate_matched=true")
+        require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
+        match_noise = init == "function_matched" if match_noise is None else match_noise
         _require_recalibration(recalibrate_every, normalizer)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
-        self.rate_matched = rate_matched
         self.encoder = encoder
         self.normalizer = normalizer
         normalizer.take_encoder_norm(encoder.final_norm())
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
+        self.matching = HeadMatching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
+        self.register_load_state_dict_pre_hook(rename_rate)
         require_switch("classifier.absorb_mean", absorb_mean, advice="Set classifier.absorb_mean=true")
         _refuse_two_biases(init, absorb_mean=absorb_mean)
         self.absorbs_mean = absorb_mean
         self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
         _require_rates(self)
-        self.register_buffer("head_rate", torch.ones(()))
-        self.register_buffer("first_steps", torch.full((2,), float("nan")))
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
@@ -132,41 +132,56 @@ class Classifier(nn.Module):
         z = self.normalizer(h)
         return Output(h, z, self.head(self.dropout(z)))
 
+    def match(
+        self,
+        batches: Sequence[tuple[Tensor, Tensor]],
+        *,
+        optimizer: Callable[..., Optimizer],
+        regression: bool,
+        batches_per_step: int = 1,
+    ) -> None:
+        """Sets up the head as its `HeadMatching` says, and measures it. Collective.
+
+        Call it once, before training, with a calibrated normalizer. A batch normalizer is measured in the state after
+        its warm-up. All processes compute the same numbers, from the embeddings of all.
+
+        Args:
+            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches, those of this process.
+            optimizer: Called with parameter groups; its first step is measured.
+            regression: Squared error on one output, instead of cross-entropy.
+            batches_per_step: Batches whose gradients are accumulated.
+
+        Raises:
+            InputError: The head or the normalizer does not allow what is to be matched.
+        """
+        own = [(h.cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
+        whole = whole_steps(gather_objects(own), batches_per_step)
+        before, after = ([(step[side].double(), step[2]) for step in whole] for side in (0, 1))
+        of_identity: Any = copy.deepcopy(self.head)  # as drawn: a bias of zero, also if it has absorbed the mean
+        if of_identity.bias is not None:
+            nn.init.zeros_(of_identity.bias)
+        self._start_head()
+        options: dict[str, Any] = {"optimizer": optimizer, "regression": regression, "rates": self._own_rates()}
+        self.matching.fit((of_identity, before), (self.head, after), **options)
+
+    def _start_head(self) -> None:
+        """Changes the drawn head as ``init`` says."""
+        if self.init == "function_matched":
+            match_function(self.head, self.normalizer)
+
     def rates(self) -> dict[str, float]:
         """Returns the factor of the learning rate of each parameter of head and normalizer, by its name."""
-        of_head = {f"head.{name}": float(self.head_rate) for name, _ in self.head.named_parameters()}
-        if "head.bias" in of_head:
-            of_head["head.bias"] *= self.bias_rate
+        own = self._own_rates()
+        of_head = {name: rate * own.get(name, 1.0) for name, rate in self.matching.factors(self.head).items()}
         of_normalizer = {f"normalizer.{name}": self.normalizer_rate for name, _ in self.normalizer.named_parameters()}
         return of_head | of_normalizer
 
-    def match(self, batches: Sequence[tuple[Tensor, Tensor]], *, regression: bool) -> None:
-        """Sets up the head according to ``init`` and ``rate_matched``, and measures its first step. Collective.
+    def _own_rates(self) -> dict[str, float]:
+        return {"head.bias": self.bias_rate}
 
-        Call it once, before training, with a calibrated normalizer. A batch normalizer is measured in the state after
-        its warm-up. First steps are geometric means over the batches, as a single batch is noisy.
-
-        Args:
-            batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches.
-            regression: Squared error on one output, instead of cross-entropy.
-
-        Raises:
-            InputError: The normalizer does not allow ``init=function_matched``, or ``rate_matched``.
-        """
-        of_identity = [first_step(self.head, h, labels, regression=regression) for h, labels in batches]
-        if self.init == "function_matched":
-            match_function(self.head, self.normalizer)
-        own = [first_step(self.head, self._settled(h), labels, regression=regression) for h, labels in batches]
-        steps = torch.tensor([own, of_identity], dtype=torch.float64).log().mean(1).exp()
-        self.first_steps.copy_(steps)
-        if self.rate_matched:
-            self.head_rate.copy_(steps[1] / steps[0])
-            if not (self.head_rate > 0 and self.head_rate.isfinite()):
-                raise InputError(
-                    "Expected a first step that moves the logits, for classifier.rate_matched=true, but it moves them "
-                    f"by {steps[0]:g} with {type(self.normalizer).__name__}, by {steps[1]:g} with the identity. Set "
-                    "classifier.rate_matched=false"
-                )
+    def start_training(self) -> None:
+        """Takes the matched probability of dropout. Call it after `match`, or after loading a state."""
+        self.dropout.p = float(self.matching.dropout)
 
     @torch.no_grad()
     def _settled(self, h: Tensor) -> Tensor:

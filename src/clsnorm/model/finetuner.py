@@ -75,7 +75,7 @@ class FineTuner(pl.LightningModule):
         self.regression = regression
         self._select = Scores(metrics)
         self._reports = {name: Scores(metrics) for name in report_names}
-        self._optimizer = optimizer
+        self.optimizer = optimizer
         self._scheduler = scheduler
         self._seed_dropout = seed_dropout
         self._step_losses: list[Tensor] = []  # sum over this process's examples, of each batch of the open step
@@ -97,12 +97,16 @@ class FineTuner(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Builds the optimizer over `parameter_groups`, and the schedule over the whole training."""
         groups = parameter_groups(self.classifier, self._matrices, rates=self.classifier.rates())
-        optimizer = self._optimizer(groups)
+        optimizer = self.optimizer(groups)
         leave_unscaling_to_scaler(optimizer)
         apply_rates(optimizer)
+        self.classifier.matching.attach(optimizer, self.classifier.head)
         steps = self.trainer.estimated_stepping_batches
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        self.classifier.start_training()  # after a resume point was loaded, with any strategy
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         key = [self._seed_dropout, self.trainer.fit_loop.total_batch_idx, rank()]

@@ -1,7 +1,7 @@
-"""The cosine head, and controls of a head: its initial function, and its first step in function space.
+"""The cosine head, folding a normalizer into a head, and controls of a head: its initial function, its dropout noise.
 
-A normalizer changes the head's inputs, and with them two things that have nothing to do with geometry: the function
-that the randomly drawn head computes, and how far one step of the optimizer moves that function.
+A normalizer changes the head's inputs, and with them things that have nothing to do with geometry: the function that
+the randomly drawn head computes, the noise that dropout adds to it, and how far one step of the optimizer moves it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from clsnorm.distributed import all_reduce_sum
 from clsnorm.errors import InputError, require_positive
-from clsnorm.model.scores import example_losses
 from clsnorm.normalizers import Normalizer
 
 LARGEST_CONDITION = 1e6  # condition number of a matrix by whose inverse float32 weights can be multiplied
@@ -161,27 +159,29 @@ def match_function(head: nn.Module, normalizer: Normalizer) -> None:
     linear.weight.copy_(weight)
 
 
-def first_step(head: nn.Module, z: Tensor, labels: Tensor, *, regression: bool) -> float:
-    """Returns how far one sign-like step of unit size moves the head's outputs on the examples of that step.
+@torch.no_grad()
+def dropout_noise(head: nn.Linear, z: Tensor, *, probability: float) -> float:
+    r"""Returns the noise that dropout before ``head`` puts on its outputs, over the outputs' signal.
 
-    ``sqrt(mean_(n, c) (J sign(G))_nc^2)``, ``G`` the gradient of the mean loss at the head's parameters and ``J`` the
-    derivative of its outputs by them; with a linear head, ``J sign(G)`` is ``sign(G_W) z_n + sign(G_b)``. This is
-    Adam's first step, in units of the learning rate. Collective: over the examples of all processes.
+    With :math:`\tilde W` and :math:`\tilde f` the weights and outputs without their mean over classes, which softmax
+    does not see (with one output: as they are), it is
+
+    .. math:: \sqrt{\frac{p}{1 - p} \cdot \frac{\text{mean}_{n, c} \sum_j \tilde W_{cj}^2 z_{nj}^2}
+        {\text{mean}_c \text{Var}_n \tilde f_c(z_n)}}:
+
+    the standard deviation over dropout masks, exactly, over that of clean outputs between examples.
 
     Args:
-        head: Maps embeddings to outputs.
-        z: Its inputs on this process, ``(n, d)``.
-        labels: Their labels, ``(n,)``.
-        regression: Squared error on one output, instead of cross-entropy.
+        head: A linear layer.
+        z: Its inputs, ``(n, d)``.
+        probability: Of dropout, :math:`p`.
     """
-    parameters = {name: p.detach().requires_grad_() for name, p in head.named_parameters()}
-    given = list(parameters.values())
-    outputs = torch.func.functional_call(head, parameters, (z.detach(),))
-    loss = example_losses(outputs, labels, regression=regression).sum()
-    signs = [all_reduce_sum(gradient).sign() for gradient in torch.autograd.grad(loss, given, retain_graph=True)]
-    # J s is the derivative of (J^T v) . s by v: two backward passes, and no need for forward-mode rules.
-    v = torch.zeros_like(outputs, requires_grad=True)
-    pulled = torch.autograd.grad(outputs, given, v, create_graph=True)
-    moved = torch.autograd.grad(pulled, v, signs)[0].double()
-    sums = all_reduce_sum(torch.stack([(moved**2).sum(), moved.new_tensor(moved.numel())]))
-    return float((sums[0] / sums[1]).sqrt())
+    z, weight = z.detach().to("cpu", torch.float64), visible(head.weight.detach().to("cpu", torch.float64).T)
+    noise = (z**2 @ weight**2).mean()
+    signal = (z @ weight).var(0, correction=0).mean()
+    return float((probability / (1 - probability) * noise / signal).sqrt())
+
+
+def visible(outputs: Tensor) -> Tensor:
+    """Returns what a softmax sees of outputs ``(..., C)``: the mean over classes taken out; one output is unchanged."""
+    return outputs - outputs.mean(-1, keepdim=True) if outputs.shape[-1] > 1 else outputs

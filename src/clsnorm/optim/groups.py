@@ -35,7 +35,7 @@ def parameter_groups(
     outside of the layers (final norms, relative position tables, ALBERT's shared layers).
 
     Args:
-        classifier: Module with ``encoder``, ``normalizer`` and ``head``.
+        classifier: Module with ``encoder``, ``normalizer`` and ``head``, or some of them.
         decayed: The value of `matrices`; None: computed now.
         rates: Factors of the learning rates of single parameters, by name; 1 for those not named. A factor is the key
             ``rate`` of a group until `apply_rates` multiplies.
@@ -44,7 +44,7 @@ def parameter_groups(
         Groups with the keys ``params``, ``name``, ``part``, ``depth``, ``rate`` if it is not 1, and ``weight_decay``
         if it is 0.
     """
-    decayed = matrices(classifier) if decayed is None else decayed
+    decayed, rates = matrices(classifier) if decayed is None else decayed, rates or {}
     named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
     layers = count_layers(name for name, _ in named)
     groups: dict[tuple[str, int, bool, float], dict[str, Any]] = {}
