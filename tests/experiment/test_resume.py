@@ -84,15 +84,13 @@ def killed(train: Train, workspace: Path) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(("first", "name"), [*enumerate(CONFIGURATIONS)])
-def test_a_run_killed_again_and_again_ends_as_one_that_was_not(
-    killed: Callable[..., int], first: int, name: str
-) -> None:
+def test_a_run_killed_repeatedly_leaves_the_same_files(killed: Callable[..., int], first: int, name: str) -> None:
     assert killed(CONFIGURATIONS[name], lambda moments: moments[3 * first :: 23]) > 3
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_a_run_killed_at_every_hook_ends_as_one_that_was_not(
+def test_a_run_killed_at_each_hook_leaves_the_same_files(
     killed: Callable[..., int], name: str, record_property: Callable[[str, Any], None]
 ) -> None:
     record_property("kills", killed(CONFIGURATIONS[name], kills.last_of_each_hook))
@@ -100,7 +98,7 @@ def test_a_run_killed_at_every_hook_ends_as_one_that_was_not(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("devices", ["trainer=default", "trainer=ddp_cpu"])
-def test_a_command_killed_with_all_its_processes_ends_as_one_that_was_not(
+def test_a_command_killed_with_its_workers_leaves_the_same_files(
     command: Callable[..., Any], workspace: Path, tiny_overrides: list[str], devices: str
 ) -> None:
     words = [*tiny_overrides, *SHORT, *CONFIGURATIONS["steps"], "trainer.accelerator=cpu", devices]

@@ -17,7 +17,20 @@ import torch
 from pytorch_lightning.trainer import call
 from runs import rows
 
-TIMES = ("seconds", "_seconds", "examples_per_second", "profile", "peak_memory_mb", "commit", "later_commits", "digest")
+from clsnorm.run_folder import RunFolder
+
+# Not compared; `files` holds the sha256 of metrics.csv, where times are logged, and of the events of each resume.
+TIMES = (
+    "seconds",
+    "_seconds",
+    "examples_per_second",
+    "profile",
+    "peak_memory_mb",
+    "commit",
+    "later_commits",
+    "digest",
+    "files",
+)
 
 
 def fork(work: Callable[[], Any]) -> int:
@@ -117,6 +130,7 @@ def contents(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"files": sorted(name for name in files if not name.startswith("changes"))}
     results = json.loads((folder / "results.json").read_text())
     found["results"] = {key: value for key, value in results.items() if not key.endswith(TIMES)}
+    found["changes"] = RunFolder(folder).changes(results)
     found["predictions"] = (folder / "predictions.parquet").read_bytes()
     found["weights"] = {
         name: tensor.numpy().tobytes()
