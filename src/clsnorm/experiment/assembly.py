@@ -92,8 +92,10 @@ def _build_module(
     optimizer: Callable[..., Any],
     scheduler: Callable[..., Any],
 ) -> FineTuner:
+    regularizer = instantiate(config["regularizer"], "regularizer", encoder.dim)
     return FineTuner(
         _assemble(config, encoder, num_outputs=data.num_outputs),
+        regularizer=regularizer,
         regression=data.regression,
         metrics=data.metrics,
         report_names=data.report_names,

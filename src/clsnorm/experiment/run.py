@@ -140,6 +140,13 @@ def _check_batches(experiment: Experiment) -> None:
             f"{data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. Set "
             "data.drop_last=true, or choose another data.batch_size or data.max_train_examples"
         )
+    if smallest < experiment.module.regularizer.min_batch_size:
+        raise InputError(
+            f"regularizer={experiment.config['choices']['regularizer']} needs at least "
+            f"{experiment.module.regularizer.min_batch_size} examples in each training batch, but {data.train_size} "
+            f"examples in batches of {data.batch_size} leave one of {smallest}. Set data.drop_last=true, or choose "
+            "another data.batch_size"
+        )
     if normalizer.mixes_batch and smallest < FEW_ROWS and distributed.rank() == 0:
         log.warning(
             "normalizer=%s takes statistics of each training batch, and the smallest has %d examples: they are noise, "
