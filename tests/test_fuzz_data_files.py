@@ -13,9 +13,9 @@ import fuzz.judgement as judgement
 import fuzz_data_files
 import pytest
 from fuzz.cases import GIVEN, STATED, WELL_FORMED, draw
-from fuzz.dialects import random_file, read
+from fuzz.dialects import Dialect, random_file, read
 from fuzz.judgement import WRONG, expected_rows
-from fuzz.mutations import MUTATIONS
+from fuzz.mutations import MUTATIONS, REFERENCE
 from fuzz.outcomes import Counts
 from fuzz_data_files import fuzz
 
@@ -50,6 +50,29 @@ def test_other_libraries_read_what_was_written(number: int) -> None:
 def test_a_case_can_be_drawn_again() -> None:
     assert [draw(3, n) == draw(3, n) for n in range(20)] == [True] * 20
     assert draw(3, 0).content != draw(4, 0).content
+
+
+def test_a_lone_carriage_return_is_a_character_without_quoting() -> None:
+    content = b"a \rb\tx\r\nc\ty\r\n"
+    dialect = Dialect(".tsv", "\t", header=False, end="\r\n")
+    assert read(dialect, content, ["", ""]) == [["a \rb", "x"], ["c", "y"]]
+
+
+def test_a_file_that_is_utf_8_by_chance_is_judged_as_utf_8() -> None:
+    """Case 97590 of seed 0 is written in Windows-1252, and all its bytes are valid UTF-8."""
+    case = draw(0, 97590)
+    assert (case.dialect.encoding, case.allowed) == ("utf-8", REFERENCE)
+    assert any("\u07c0" in str(cell) for row in case.reference or [] for cell in row)
+
+
+def test_a_well_formed_file_with_a_row_like_its_header_may_be_refused(tmp_path: Path) -> None:
+    """Case 83846 of seed 0: nobody can tell whether the row is a second header."""
+    case = draw(0, 83846)
+    path = tmp_path / f"a{case.suffix}"
+    path.write_bytes(case.content)
+    outcome, message = judgement.judge(case, path, tmp_path)
+    assert (outcome, case.table.names in case.table.rows) == ("refused", True)
+    assert "Delete these lines; or, if they are rows, set header=false" in message
 
 
 @pytest.mark.parametrize("name", MUTATIONS)

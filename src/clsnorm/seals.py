@@ -19,6 +19,8 @@ from clsnorm.errors import DamagedFileError
 
 MARK = b"\nclsnorm sha256 "
 SIZE = len(MARK) + 64 + 1
+NOTE = b"\nclsnorm note "
+LONGEST_NOTE = 1 << 12
 KEY = "digest"  # of a JSON file
 PARQUET, ZIP = b"PAR1", b"PK\x03\x04"
 ZIP_END, ZIP_END_SIZE = b"PK\x05\x06", 22  # the last record of a zip archive, which may end with a comment
@@ -33,6 +35,8 @@ class Hash(Protocol):
     """The part of `hashlib`'s hashes that is used here."""
 
     def hexdigest(self) -> str: ...
+
+    def update(self, data: bytes, /) -> None: ...
 
 
 def footer(hashed: Hash) -> bytes:
@@ -49,6 +53,34 @@ def seal(path: Path) -> None:
         added = footer(hashlib.file_digest(_at(file, 0), "sha256"))
         rest = _at(file, place).read()
         _at(file, place).write(added + rest)
+
+
+def write_note(path: Path, hashed: Hash, note: dict[str, Any]) -> None:
+    """Adds plain values to a sealed zip archive, before its seal, without hashing the file again.
+
+    Args:
+        path: A draft: this is not atomic.
+        hashed: The sha256 of the file without its seal.
+        note: A few values.
+    """
+    text = NOTE + json.dumps(note).encode()
+    hashed.update(text)
+    with path.open("r+b") as file:
+        file.seek(-SIZE, 2)
+        file.write(text + footer(hashed))
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """Returns what `write_note` added to a file, which must have been verified; an empty dict if nothing was."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        tail = _at(file, max(0, size - LONGEST_NOTE)).read().removesuffix(_seal_at(file, size - SIZE))
+    _, mark, text = tail.rpartition(NOTE)
+    try:
+        found = json.loads(text) if mark else {}
+    except ValueError:
+        found = {}
+    return found if isinstance(found, dict) else {}
 
 
 def verify(path: Path, advice: str = "") -> None:

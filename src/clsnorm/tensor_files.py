@@ -11,7 +11,7 @@ import torch
 
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import replacing, writing
-from clsnorm.seals import footer, verify
+from clsnorm.seals import Hash, footer, verify
 
 
 class HashedFile:
@@ -41,8 +41,11 @@ class HashedFile:
         self._file.flush()
 
 
-def write_tensors(path: Path, state: Any) -> None:
+def write_tensors(path: Path, state: Any) -> Hash:
     """Writes ``state`` to ``path``, sealed but not atomically: for drafts.
+
+    Returns:
+        The sha256 that the seal holds, with which `clsnorm.seals.write_note` can add to the file.
 
     Raises:
         DiskError: If the file cannot be written; nothing is left of it.
@@ -50,20 +53,22 @@ def write_tensors(path: Path, state: Any) -> None:
     with writing(path):
         try:
             with path.open("wb") as file:
-                _save(state, HashedFile(file))
+                return _save(state, HashedFile(file))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
 
 
-def _save(state: Any, file: HashedFile) -> None:
+def _save(state: Any, file: HashedFile) -> Hash:
     try:
         torch.save(state, file)  # type: ignore[arg-type]  # needs no other methods
     except RuntimeError:
         if file.error is not None:
             raise file.error from None
         raise
-    file.write(footer(file.hash))
+    hashed = file.hash.copy()
+    file.write(footer(hashed))
+    return hashed
 
 
 def save_tensors(path: Path, state: Any) -> None:

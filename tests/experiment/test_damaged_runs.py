@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,9 +16,10 @@ import torch
 from runs import crashing_before, logged_steps, rows, weights
 
 import clsnorm
+from clsnorm.dashboard.run_page import write_page
 from clsnorm.errors import DamagedFileError, DiskError, InputError
 from clsnorm.model import FineTuner
-from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder import RunFolder, file_digests
 
 Train = Callable[..., SimpleNamespace]
 RECIPE = (
@@ -65,6 +67,7 @@ HARMLESS: dict[str, Callable[[RunFolder], Any]] = {
     "results cut": lambda run: run.results.write_text('{"status":'),
     "drafts": lambda run: [path.write_text("x") for path in run.checkpoint_drafts()],
 }
+LOST_ROWS = f"was damaged before the run ended: rows were lost or changed. {file_digests.CURE}"
 LOST = ("last flipped", "last cut", "selected flipped", "selected missing")
 
 
@@ -158,3 +161,46 @@ def test_a_deleted_folder_ends_the_run_and_is_not_created_again(train: Train, mo
             train(*RECIPE)
     assert not deleted[0].exists()
     assert train(*RECIPE).folder == deleted[0]
+
+
+def change_a_digit(path: Path) -> str:
+    """Changes the last digit of a file, that of a configuration's hash aside, and returns the content before."""
+    content = path.read_text()
+    values = content.partition("config_hash")[0]
+    place = max(place for place, character in enumerate(values) if character.isdigit())
+    path.write_text(content[:place] + str((int(content[place]) + 1) % 10) + content[place + 1 :])
+    return content
+
+
+def test_a_changed_digit_in_text_files_of_a_finished_run_is_named(
+    train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = train(*RECIPE, "abort_on=[]")
+    folder = RunFolder(run.folder)
+    results = folder.require_results()
+    assert {"metrics.csv", "events.csv", "config.yaml"} <= set(results["files"])
+    assert folder.changes(results) == []
+    for path in (folder.metrics, folder.config):
+        content, name = change_a_digit(path), re.escape(str(path))
+        found = rf"{name} is not what the run wrote \(its sha256 differs\)\. "
+        for show in (lambda: clsnorm.load_run(run.folder), lambda: train(*RECIPE, "abort_on=[]")):
+            caplog.clear()
+            show()
+            assert any(re.match(found, message) for message in caplog.messages), path
+        assert re.search(rf'class="warning">{found}', write_page(run.folder).read_text())
+        path.write_text(content)
+    assert "is not what the run wrote" not in write_page(run.folder).read_text()
+
+
+def test_a_changed_digit_in_the_tables_of_an_interrupted_run_is_named(
+    train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole, run = interrupted(train)
+    folder = RunFolder(run.folder)
+    change_a_digit(folder.metrics)  # the last row before the resume point, which is logged after its state is saved
+    train(*RECIPE)
+    assert any("metrics.csv: its rows before step 5 are not those that were written" in m for m in caplog.messages)
+    results = folder.require_results()
+    assert results["files"]["metrics.csv"] is None
+    assert folder.changes(results) == [f"{folder.metrics} {LOST_ROWS}"]
+    assert results["metrics"] == RunFolder(whole.folder).require_results()["metrics"]

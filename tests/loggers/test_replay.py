@@ -91,7 +91,7 @@ LOGGERS = {
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "mlflow")) for name in LOGGERS]
 )
-def test_a_killed_run_is_logged_as_one_that_was_not(
+def test_a_killed_run_logs_the_same_as_an_undisturbed_one(
     train: Train, workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # which MLflow sets when another store was read

@@ -1,5 +1,6 @@
 """Controls and calibrated normalizers against scikit-learn, scipy, or numpy written from the formula another way."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from clsnorm.errors import InputError
 from clsnorm.normalizers import Normalizer
+from clsnorm.statistics import Moments
 
 Build = Callable[..., Normalizer]
 Rows = Callable[..., Tensor]
@@ -81,7 +83,7 @@ def test_reference_of_rotation(normalized: Callable[..., Tensor], test: Tensor, 
     assert not torch.equal(normalized("rotation"), normalized("rotation", seed=1))
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("alpha", [-2.0, -0.5, 0.0, 0.3, 1.0])
 def test_reference_of_spectrum_matched(
     alpha: float, normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree
 ) -> None:
@@ -92,9 +94,23 @@ def test_reference_of_spectrum_matched(
 
 
 def test_spectrum_matched_preserves_the_total_variance(build: Build, train: Tensor) -> None:
-    for alpha in (0.0, 0.4, 1.0):
+    for alpha in (-2.0, -0.4, 0.0, 0.4, 1.0):
         z = build("spectrum_matched", on=train, dtype=train.dtype, alpha=alpha, keep_variance=True)(train)
         assert np.trace(covariance(z)) == pytest.approx(np.trace(covariance(train)), rel=1e-4)
+
+
+def test_a_dose_below_zero_is_less_isotropic_and_its_condition_is_bounded(build: Build, rows: Rows) -> None:
+    few = rows(4, dtype=torch.float64)  # rank three, so that the floor of the eigenvalues is reached
+    ratios = []
+    for alpha in (1.0, 0.5, 0.0, -0.5, -1.0, -2.0):
+        matrix = build("spectrum_matched", on=few, alpha=alpha, eps=1e-4).as_affine()[0].numpy()
+        assert np.linalg.cond(matrix) == pytest.approx(1e-4 ** (-abs(alpha) / 2), rel=1e-3)
+        eigenvalues = np.linalg.eigvalsh(matrix @ covariance(rows(200)) @ matrix.T)
+        ratios.append(np.sum(eigenvalues) ** 2 / np.sum(eigenvalues**2))
+    assert ratios[2:] == sorted(ratios[2:], reverse=True)
+    for wrong in (-2.1, 1.1):
+        with pytest.raises(InputError, match="`alpha`"):
+            build("spectrum_matched", alpha=wrong)
 
 
 def test_reference_of_center(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:
@@ -152,6 +168,55 @@ def test_reference_of_ln_strip(build: Build, rows: Rows, dtype: torch.dtype, agr
     normalizer.take_encoder_norm(norm)
     before = rows(30, dtype=dtype)
     agree(normalizer(norm(before)), F.layer_norm(before.double(), (6,)), tolerance=1e-4)
+
+
+def refit(build: Build, train: Tensor, dtype: torch.dtype) -> tuple[Normalizer, nn.LayerNorm, nn.LayerNorm]:
+    """Returns a calibrated `LayerNormRefit`, the layer norm that it changed, and that norm as it was."""
+    norm = nn.LayerNorm(6).to(dtype)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([0.8, -0.5, 2.0, 0.1, 1.0, 1e-9]))
+        norm.bias.copy_(torch.linspace(-1, 1, 6))
+    before = copy.deepcopy(norm)
+    normalizer = build("ln_refit", dtype=dtype)
+    normalizer.take_encoder_norm(norm)
+    moments = Moments(6)
+    moments.update(norm(train).detach())
+    normalizer.calibrate(moments)
+    return normalizer, norm, before
+
+
+def test_reference_of_ln_refit(build: Build, train: Tensor, test: Tensor, dtype: torch.dtype, agree: Agree) -> None:
+    """`LayerNormRefit` changes the norm so that its outputs are standardized, but for a dead dimension."""
+    normalizer, norm, before = refit(build, train, dtype)
+    old, fresh = wide(before(train).detach()), wide(before(test).detach())
+    scale = old.std(0)
+    scale[5] = 1
+    z = normalizer(norm(test)).detach()
+    agree(z, (fresh - old.mean(0)) / scale)
+    assert normalizer.details()["dead_dimensions"] == [5]
+    agree(normalizer.original(z), fresh)
+    matrix, shift = normalizer.start_affine()
+    agree(z, fresh * matrix.numpy() + shift.numpy())
+    assert normalizer(z) is z or torch.equal(normalizer(z), z)
+    moments = Moments(6)
+    moments.update(norm(train).detach())
+    assert normalizer.staleness(moments) == pytest.approx({"shift": 0, "stretch": 0}, abs=1e-4)
+
+
+def test_ln_refit_leaves_trainable_parameters_and_is_calibrated_once(build: Build, train: Tensor) -> None:
+    normalizer, norm, _ = refit(build, train.float(), torch.float32)
+    normalizer(norm(train.float())).square().sum().backward()
+    assert float(norm.weight.grad.abs().max()) > 0
+    assert not list(normalizer.parameters())
+    moments = Moments(6)
+    moments.update(norm(train.float()).detach())
+    values = norm.weight.detach().clone()
+    with pytest.raises(InputError, match="one calibration of normalizer=ln_refit"):
+        normalizer.calibrate(moments)
+    assert torch.equal(norm.weight, values)
+    for wrong in (None, nn.LayerNorm(7), nn.LayerNorm(6, bias=False)):
+        with pytest.raises(InputError, match="normalizer=ln_refit"):
+            build("ln_refit").take_encoder_norm(wrong)
 
 
 def test_reference_of_pca_whiten(normalized: Callable[..., Tensor], train: Tensor, test: Tensor, agree: Agree) -> None:

@@ -17,6 +17,8 @@ from scripted_fit import At, Validated, fit, outputs
 from clsnorm.lightning_internals import step_number
 from clsnorm.records import ResumePoint, SelectedWeights
 from clsnorm.records.checkpoints import count_events, data_fingerprint, position
+from clsnorm.run_folder.events import Events
+from clsnorm.run_folder.table_digest import TableDigest
 
 STEPS = [outputs()] * 8
 SCORES = (0.2, 0.5, 0.5, 0.1)  # after 2, 4, 6 and 8 steps
@@ -40,7 +42,11 @@ def interrupted(*callbacks: Callback, **options: Any) -> None:
 
 
 def resume_point(path: Path, *, every: int = 3, commit: str = "first") -> ResumePoint:
-    return ResumePoint(path, every=every, data="abc", events=["one", "two"], commit=commit)
+    events = Events(path.with_name("events.csv"))
+    events.keep_first(0)
+    for kind in ("one", "two"):
+        events.add(step=0, kind=kind)
+    return ResumePoint(path, every=every, data="abc", events=events, metrics=TableDigest(), commit=commit)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_run_that_stopped_early_is_complete(train: Train) -> None:
     ],
     ids=["each epoch", "within epochs", "within steps", "every second epoch", "loss"],
 )
-def test_a_run_killed_anywhere_ends_as_one_that_was_not(train: Train, cadence: list[str]) -> None:
+def test_a_run_killed_anywhere_leaves_the_same_files(train: Train, cadence: list[str]) -> None:
     from clsnorm.experiment import run as experiment
 
     options = (*STUCK, *cadence)

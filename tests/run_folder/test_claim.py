@@ -36,7 +36,7 @@ def test_drafts_of_killed_writers_are_removed_by_the_holder_of_the_lock(run: Run
     drafts = [run.path / ".last.ckpt", run.path / ".selected.ckpt", run.statistics / f"{DRAFT}0a.npz"]
     for draft in drafts:
         draft.touch()
-    with run.claim(CONFIG):
+    with Claim(run).hold(CONFIG):
         assert not any(draft.exists() for draft in drafts)
         drafts[0].touch()
         with pytest.raises(InputError, match="is running in it"):
@@ -90,7 +90,7 @@ def test_a_finished_run_on_a_read_only_disk_is_shown(run: RunFolder, monkeypatch
 
 def test_a_folder_deleted_while_held_is_not_created_again(run: RunFolder) -> None:
     def work() -> None:
-        with run.claim(CONFIG):
+        with Claim(run).hold(CONFIG):
             shutil.rmtree(run.path)
             write_text(run.metrics, "step\n")
 

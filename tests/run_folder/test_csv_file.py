@@ -8,6 +8,7 @@ import pytest
 
 from clsnorm.errors import DamagedFileError
 from clsnorm.run_folder.csv_file import CsvFile, csv_line, read_csv, sound_rows, write_csv
+from clsnorm.run_folder.table_digest import TableDigest
 
 ROWS = [{"step": "0", 'name, with "quotes"': "a,b"}, {"step": "1", 'name, with "quotes"': ""}]
 COLUMNS = ["step", 'name, with "quotes"']
@@ -20,7 +21,7 @@ def read(path: Path) -> CsvFile:
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     assert read(path) == CsvFile()
-    write_csv(path, COLUMNS, [ROWS[0], {"step": "1"}])
+    write_csv(path, COLUMNS, [ROWS[0], {"step": "1"}], TableDigest())
     found = read(path)
     assert (found.columns, found.rows, found.places, found.faults) == (COLUMNS, ROWS, [0, 1], [])
     with path.open("a", newline="") as file:

@@ -9,6 +9,7 @@ import pytest
 
 from clsnorm.errors import InputError
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.claim import Claim
 
 CONFIG = {"config_hash": "a", "force": False}
 
@@ -16,7 +17,7 @@ CONFIG = {"config_hash": "a", "force": False}
 def test_refusal_of_input_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
     folder = RunFolder(tmp_path / "out" / "of" / "runs" / "one")
-    with pytest.raises(InputError, match="typo"), folder.claim(CONFIG):
+    with pytest.raises(InputError, match="typo"), Claim(folder).hold(CONFIG):
         raise InputError("typo")
     assert list(tmp_path.iterdir()) == [tmp_path / "other"]
 
@@ -24,7 +25,7 @@ def test_refusal_of_input_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_refusal_never_removes_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(InputError), RunFolder(Path("runs/one").absolute()).claim(CONFIG):
+    with pytest.raises(InputError), Claim(RunFolder(Path("runs/one").absolute())).hold(CONFIG):
         raise InputError("typo")
     assert list(tmp_path.iterdir()) == [tmp_path / "here"]
     assert not list(Path.cwd().iterdir())
@@ -32,9 +33,9 @@ def test_refusal_never_removes_the_working_directory(tmp_path: Path, monkeypatch
 
 def test_a_refusal_does_not_change_an_older_run(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
-    with folder.claim(CONFIG):
+    with Claim(folder).hold(CONFIG):
         (folder.path / "last.ckpt").write_text("state")
-    with pytest.raises(InputError), folder.claim(CONFIG):
+    with pytest.raises(InputError), Claim(folder).hold(CONFIG):
         raise InputError("typo")
     assert folder.last.read_text() == "state"
 
@@ -43,7 +44,7 @@ def test_files_survive_a_crash(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
 
     def work() -> None:
-        with folder.claim(CONFIG):
+        with Claim(folder).hold(CONFIG):
             (folder.path / "last.ckpt").write_text("state")
             raise ZeroDivisionError
 
@@ -54,19 +55,19 @@ def test_files_survive_a_crash(tmp_path: Path) -> None:
 
 def test_results_of_a_finished_run_are_returned(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
-    with folder.claim(CONFIG) as results:
+    with Claim(folder).hold(CONFIG) as results:
         assert results is None
         folder.results.write_text(json.dumps({"status": "completed"}))
-    with folder.claim(CONFIG) as results:
+    with Claim(folder).hold(CONFIG) as results:
         assert results == {"status": "completed"}
 
 
 def test_force_starts_over(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
-    with folder.claim(CONFIG):
+    with Claim(folder).hold(CONFIG):
         folder.results.write_text("{}")
         folder.statistics.mkdir()
-    with folder.claim({**CONFIG, "force": True}) as results:
+    with Claim(folder).hold({**CONFIG, "force": True}) as results:
         assert results is None
         assert not folder.statistics.exists()
 
@@ -76,7 +77,7 @@ def test_force_restarts_an_interrupted_run_only_once(tmp_path: Path) -> None:
 
     def interrupted(config: dict) -> bool:
         """Whether there was a checkpoint to resume from."""
-        with contextlib.suppress(KeyboardInterrupt), folder.claim(config):
+        with contextlib.suppress(KeyboardInterrupt), Claim(folder).hold(config):
             found = folder.last.exists()
             folder.last.write_text("state")
             raise KeyboardInterrupt
@@ -84,9 +85,9 @@ def test_force_restarts_an_interrupted_run_only_once(tmp_path: Path) -> None:
 
     assert [interrupted(CONFIG), interrupted(CONFIG)] == [False, True]
     assert [interrupted(forced), interrupted(forced)] == [False, True]
-    with folder.claim(forced):
+    with Claim(folder).hold(forced):
         folder.results.write_text("{}")
-    with folder.claim(forced) as results:
+    with Claim(folder).hold(forced) as results:
         assert results is None
 
 
@@ -99,11 +100,11 @@ def test_a_crash_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_refused_forced_run_restores_the_finished_one(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
-    with folder.claim(CONFIG):
+    with Claim(folder).hold(CONFIG):
         folder.results.write_text('{"status": "completed"}')
         folder.selected.write_text("weights")
         folder.statistics.mkdir()
-    with pytest.raises(InputError), folder.claim({**CONFIG, "force": True}):
+    with pytest.raises(InputError), Claim(folder).hold({**CONFIG, "force": True}):
         raise InputError("typo")
     assert folder.read_results() == {"status": "completed"}
     assert folder.selected.read_text() == "weights"
@@ -114,7 +115,7 @@ def test_a_refusal_after_training_has_begun_keeps_the_checkpoint(tmp_path: Path)
     folder = RunFolder(tmp_path / "one")
 
     def work() -> None:
-        with folder.claim(CONFIG):
+        with Claim(folder).hold(CONFIG):
             folder.last.write_text("state")
             raise InputError("late")
 
@@ -125,12 +126,12 @@ def test_a_refusal_after_training_has_begun_keeps_the_checkpoint(tmp_path: Path)
 
 def test_other_configuration_is_refused_untouched(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "one")
-    with folder.claim(CONFIG):
+    with Claim(folder).hold(CONFIG):
         pass
     before = folder.config.read_text()
     with (
         pytest.raises(InputError, match="configuration b, but it holds a"),
-        folder.claim({**CONFIG, "config_hash": "b"}),
+        Claim(folder).hold({**CONFIG, "config_hash": "b"}),
     ):
         pytest.fail("claimed a folder of another configuration")
     assert folder.config.read_text() == before
@@ -138,7 +139,7 @@ def test_other_configuration_is_refused_untouched(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_refused_untouched(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("dear")
-    with pytest.raises(InputError, match="thesis"), RunFolder(tmp_path).claim({**CONFIG, "force": True}):
+    with pytest.raises(InputError, match="thesis"), Claim(RunFolder(tmp_path)).hold({**CONFIG, "force": True}):
         pytest.fail("claimed a folder of somebody else")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
@@ -147,6 +148,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.claim import Claim
 folder = RunFolder(Path(sys.argv[1]))
 with {claim}:
     print("held", flush=True)
@@ -154,7 +156,9 @@ with {claim}:
 """
 
 
-@pytest.mark.parametrize("claim", ["folder.claim({'config_hash': 'a', 'force': False})", "folder.hold_as_worker()"])
+@pytest.mark.parametrize(
+    "claim", ["Claim(folder).hold({'config_hash': 'a', 'force': False})", "folder.hold_as_worker()"]
+)
 def test_folder_in_use_is_refused(tmp_path: Path, claim: str) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD.format(claim=claim), str(tmp_path)], stdout=subprocess.PIPE, text=True
@@ -162,12 +166,15 @@ def test_folder_in_use_is_refused(tmp_path: Path, claim: str) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match=f"process {holder.pid} is running"), RunFolder(tmp_path).claim(CONFIG):
+        with (
+            pytest.raises(InputError, match=f"process {holder.pid} is running"),
+            Claim(RunFolder(tmp_path)).hold(CONFIG),
+        ):
             pytest.fail("claimed a folder in use")
     finally:
         holder.kill()
         holder.wait()
-    with RunFolder(tmp_path).claim(CONFIG) as results:  # a killed process holds no lock
+    with Claim(RunFolder(tmp_path)).hold(CONFIG) as results:  # a killed process holds no lock
         assert results is None
 
 
@@ -175,7 +182,7 @@ def test_a_fork_does_not_hold_the_lock(tmp_path: Path) -> None:
     """Processes that load data may outlive a killed run."""
     reader, writer = os.pipe()
     started, start = os.pipe()
-    with RunFolder(tmp_path).claim(CONFIG):
+    with Claim(RunFolder(tmp_path)).hold(CONFIG):
         child = os.fork()
         if child == 0:
             os.close(writer)
@@ -183,7 +190,7 @@ def test_a_fork_does_not_hold_the_lock(tmp_path: Path) -> None:
             os.read(reader, 1)  # until the test closes the pipe
             os._exit(0)
         assert os.read(started, 1) == b"!"
-    with RunFolder(tmp_path).claim(CONFIG) as results:
+    with Claim(RunFolder(tmp_path)).hold(CONFIG) as results:
         assert results is None
     os.close(writer)
     assert os.waitpid(child, 0)[1] == 0

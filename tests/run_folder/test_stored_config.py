@@ -11,6 +11,7 @@ import pytest
 from clsnorm.errors import DamagedFileError, InputError
 from clsnorm.files import write_sealed
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.claim import Claim
 from clsnorm.run_folder.stored_config import read_config, require_parts, write_config
 from clsnorm.tensor_files import save_tensors
 
@@ -31,7 +32,7 @@ DAMAGE: dict[str, Callable[[Path], Any]] = {
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     folder = RunFolder(tmp_path / "one")
-    with folder.claim(CONFIG):
+    with Claim(folder).hold(CONFIG):
         pass
     return folder
 
@@ -59,7 +60,7 @@ def test_a_damaged_file_is_written_again_if_another_proves_the_configuration(
         save_tensors(run.last, {"callbacks": {"ResumePoint": {"config_hash": "abc"}}})
     elif proof == "results.json":
         write_sealed(run.results, {"config_hash": "abc"})
-    with run.claim(CONFIG):
+    with Claim(run).hold(CONFIG):
         pass
     assert read_config(run.config) == CONFIG
 
@@ -73,21 +74,21 @@ def test_otherwise_the_folder_is_refused_untouched(run: RunFolder, proof: str) -
         run.last.write_bytes(run.last.read_bytes()[:-300])
     before = run.last.read_bytes()
     expected = "holds another" if proof == "another" else "replace the file by the line `config_hash: abc`"
-    with pytest.raises(InputError, match=expected), run.claim(CONFIG):
+    with pytest.raises(InputError, match=expected), Claim(run).hold(CONFIG):
         pytest.fail("claimed")
     assert run.last.read_bytes() == before
     if proof != "another":  # the advice works
         run.config.write_text("config_hash: abc")
-        with run.claim(CONFIG):
+        with Claim(run).hold(CONFIG):
             assert read_config(run.config) == CONFIG
 
 
 def test_a_missing_file_is_written_again_if_another_proves_the_configuration(run: RunFolder) -> None:
     save_tensors(run.last, {"callbacks": {"ResumePoint": {"config_hash": "abc"}}})
     run.config.unlink()
-    with pytest.raises(InputError, match=r"no config\.yaml"), run.claim({**CONFIG, "config_hash": "other"}):
+    with pytest.raises(InputError, match=r"no config\.yaml"), Claim(run).hold({**CONFIG, "config_hash": "other"}):
         pytest.fail("claimed")
-    with run.claim(CONFIG):
+    with Claim(run).hold(CONFIG):
         assert read_config(run.config) == CONFIG
 
 
@@ -95,8 +96,8 @@ def test_an_edit_by_hand_is_no_damage(run: RunFolder) -> None:
     run.config.write_text(run.config.read_text().replace("seed: 3", "seed: 4"))
     assert run.read_config()["seed"] == 4
     write_sealed(run.results, {"config_hash": "abc"})
-    with run.claim(CONFIG):
+    with Claim(run).hold(CONFIG):
         assert run.read_config()["seed"] == 4
     run.results.unlink()
-    with run.claim(CONFIG):  # training needs the whole configuration that was requested
+    with Claim(run).hold(CONFIG):  # training needs the whole configuration that was requested
         assert run.read_config()["seed"] == 3

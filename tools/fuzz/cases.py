@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -62,6 +62,8 @@ def draw(seed: int, number: int) -> Case:
         changed, content, allowed = MUTATIONS[change](rng, dialect, table, content)
         suffix = changed.suffix
     mode = rng.choice([GIVEN, GIVEN, FORMAT_INFERRED, ALL_INFERRED])
+    if mode != GIVEN and dialect.delimited and _reads_as_utf8(dialect, content):
+        dialect, allowed = replace(dialect, encoding="utf-8"), REFERENCE
     reference = None
     with contextlib.suppress(Exception):  # pandas raises many kinds of errors for a changed file
         reference = read(dialect, content, table.names)
@@ -72,6 +74,15 @@ def draw(seed: int, number: int) -> Case:
         change = STATED
         stated = stated_labels(rng, [row[table.label] for row in table.rows])
     return Case(number, change, mode, dialect, table, content, suffix, allowed, reference, stated)
+
+
+def _reads_as_utf8(dialect: Dialect, content: bytes) -> bool:
+    """Is a file valid as UTF-8, by chance, that was written otherwise? Nobody can see that, and UTF-8 is the rule."""
+    if dialect.encoding not in ("cp1252", "latin-1") or content.isascii():
+        return False
+    with contextlib.suppress(UnicodeDecodeError):
+        return bool(content.decode("utf-8"))
+    return False
 
 
 def _ambiguous(dialect: Dialect, suffix: str, table: RandomTable, content: bytes) -> bool:

@@ -162,17 +162,19 @@ def read(dialect: Dialect, content: bytes, names: Sequence[str]) -> list[list[An
     if not dialect.delimited:
         lines = content.decode(dialect.encoding).split("\n")
         return [[json.loads(line)[name] for name in names] for line in lines if line.strip()]
+    text = content.decode(dialect.encoding)
+    if not dialect.quoting:  # a lone \\r is a character of a cell
+        text = text.replace("\r\n", "\n")
     with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # for rows that are too long
         frame = pd.read_csv(
-            io.BytesIO(content),
+            io.StringIO(text, newline=""),
             sep=dialect.delimiter,
             quoting=csv.QUOTE_MINIMAL if dialect.quoting else csv.QUOTE_NONE,
             header=0 if dialect.header else None,
-            encoding=dialect.encoding,
             dtype=str,
             keep_default_na=False,
             na_filter=False,
             index_col=False,
-            lineterminator=None if dialect.quoting or dialect.end == "\r\n" else "\n",
+            lineterminator=None if dialect.quoting else "\n",
         )
     return frame.to_numpy(object).tolist()

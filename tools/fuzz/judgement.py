@@ -95,9 +95,14 @@ def compare(case: Case, rows: list[Row]) -> tuple[str, str]:
 
 
 def _is_usable(case: Case) -> bool:
-    """Does the table have rows, a label in each of them and, unless these are numbers, two classes?"""
+    """Does the table have rows, a label in each of them and, unless these are numbers, two classes?
+
+    A row that equals the header cannot be told from a second header, as in files that were put one after the other.
+    """
     rows = expected_rows(case.table, case.table.rows)
     labels = {row[-1] for row in rows}
+    if case.dialect.header and case.table.names in case.table.rows:
+        return False
     return bool(rows) and "" not in labels and (case.table.regression or len(labels) > 1)
 
 

@@ -21,7 +21,7 @@ from clsnorm.analyze.table import as_csv
 from clsnorm.data import DataModule
 from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.experiment.loaded import load_run
-from clsnorm.files import disk_error, write_sealed, write_text
+from clsnorm.files import write_sealed, write_text
 from clsnorm.model import Classifier, has_pooler
 from clsnorm.model.places import head_input
 from clsnorm.pages.figure import write_drawn
@@ -52,14 +52,8 @@ class AnalysisFolder(RunFolder):
 
 def execute(config: dict[str, Any], folder: Path) -> None:
     """Runs `analyze`, on one process or as one of several workers; writes ``error.json`` if it fails."""
-    try:
+    with AnalysisFolder(folder).recording_errors(parent_reports=distributed.is_active()):
         analyze(config, folder)
-    except BaseException as error:
-        reported = disk_error(error, folder) or error
-        AnalysisFolder(folder).record_error(reported, parent_reports=distributed.is_active())
-        if reported is not error:
-            raise reported from error
-        raise
 
 
 def work(folder: Path) -> None:

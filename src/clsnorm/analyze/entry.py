@@ -50,9 +50,10 @@ def _analyze_or_launch(config: dict[str, Any], output: Path, processes: int) -> 
     from clsnorm.analyze.analysis import AnalysisFolder, execute
     from clsnorm.analyze.joint_page import update_joint_page
     from clsnorm.run_folder import provenance
+    from clsnorm.run_folder.claim import Claim
 
     analysis = AnalysisFolder(output)
-    with analysis.claim(config) as finished:
+    with Claim(analysis).hold(config) as finished:
         if finished is not None:
             analysis.require_results(("commit", "sides"))
             update_joint_page(output)  # a killed analysis may not have reached this

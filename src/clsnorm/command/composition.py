@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from hydra._internal import hydra as hydra_internals
@@ -12,12 +13,14 @@ from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.config import choices, environment, names
 from clsnorm.config.hydra_node import check_hydra, check_search_path
 from clsnorm.config.rules import require_no_secrets
+from clsnorm.config.yaml_aliases import require_bounded
 from clsnorm.errors import InputError
 
 
@@ -87,6 +90,18 @@ class FolderRepository(CachingConfigRepository):
         """
         _check_places(config_search_path)
         super().initialize_sources(config_search_path)
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """Reads a file of a place of the search path.
+
+        Raises:
+            InputError: If its aliases expand without bounds.
+        """
+        for source in self.get_sources():
+            path = Path(source.path, config_path.removesuffix(".yaml") + ".yaml")
+            if path.is_file():
+                require_bounded(path)
+        return super().load_config(config_path)
 
 
 def _check_places(search_path: ConfigSearchPath) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from clsnorm.config.roles import check_groups, locate
+from clsnorm.config.source_rules import check_source_rules
 from clsnorm.config.source_types import source_misfits
 from clsnorm.config.trainer_arguments import ACCELERATORS, PRECISIONS, Rule, check_trainer, require_devices
 from clsnorm.errors import InputError, did_you_mean, refuse, require_choice, require_switch, require_whole
@@ -26,17 +27,19 @@ def check_values(config: dict[str, Any], primary: str = "train") -> None:
     """
     for key, rule in RULES[primary].items():
         rule(key, _select(config, key))
-    _check_types(config, "")
+    _check_arguments(config, "")
     if primary == "train":
         check_trainer(config["trainer"])
 
 
-def _check_types(node: Any, place: str) -> None:
+def _check_arguments(node: Any, place: str) -> None:
+    """Checks types and ranges of the arguments of all classes that are named."""
     if isinstance(node, dict):
         for name, wanted in source_misfits(node.get("_target_"), node):
             refuse(f"{place}{name}", wanted, node[name])
+        check_source_rules(node.get("_target_"), node)
         for name, value in node.items():
-            _check_types(value, f"{place}{name}.")
+            _check_arguments(value, f"{place}{name}.")
 
 
 def require_no_secrets(value: Any, place: str = "") -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from clsnorm.config.types import WORDS, fits, rule_of
 
+Definition = ast.ClassDef | ast.FunctionDef | ast.Assign
 PACKAGE = Path(__file__).parents[1]
 KNOWN = {hint.__name__: hint for hint in WORDS if hint is not type(None)} | {
     "None": None,
@@ -38,10 +39,9 @@ def _arguments(target: str) -> dict[str, tuple[Any, Any]]:
 
     Empty if the class is not found in this package.
     """
-    found = _class_of(*target.rpartition(".")[::2])
-    if found is None:
+    module, kind = definition(*target.rpartition(".")[::2]) or ("", None)
+    if not isinstance(kind, ast.ClassDef):
         return {}
-    module, kind = found
     own: dict[str, tuple[Any, Any]] = {}
     for node in kind.body:
         if isinstance(node, ast.FunctionDef) and node.name == "__init__":
@@ -60,20 +60,35 @@ def _annotated(given: ast.arguments) -> Iterator[tuple[str, tuple[Any, Any]]]:
             yield argument.arg, (_hint(argument.annotation), _literal(default))
 
 
-def _class_of(module: str, name: str, hops: int = 4) -> tuple[str, ast.ClassDef] | None:
-    """Returns the class and the module that defines it; ``module`` may import it from another one of this package."""
+@cache
+def definition(module: str, name: str, hops: int = 4) -> tuple[str, Definition] | None:
+    """Returns the module that defines a name, and the definition; ``module`` may import it from another one.
+
+    None if it is not a class, a function or a constant of this package.
+    """
+    found = _names_in(module).get(name)
+    if isinstance(found, ast.ImportFrom):
+        original = next(alias.name for alias in found.names if (alias.asname or alias.name) == name)
+        return definition(str(found.module), original, hops - 1) if hops else None
+    return None if found is None else (module, found)
+
+
+@cache
+def _names_in(module: str) -> dict[str, Definition | ast.ImportFrom]:
+    """Returns what a module of this package defines or imports."""
     place = PACKAGE.joinpath(*module.split(".")[1:])
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
-    if not module.startswith("clsnorm") or not path.is_file() or not hops:
-        return None
+    if module.split(".")[0] != "clsnorm" or not path.is_file():
+        return {}
+    found: dict[str, Definition | ast.ImportFrom] = {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            return module, node
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    return _class_of(str(node.module), alias.name, hops - 1)
-    return None
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            found[node.name] = node
+        elif isinstance(node, ast.ImportFrom):
+            found |= dict.fromkeys([alias.asname or alias.name for alias in node.names], node)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id] = node
+    return found
 
 
 def _hint(annotation: ast.expr) -> Any:

@@ -27,6 +27,7 @@ def write_page(folder: Path) -> Path:
     run = RunFolder(folder)
     results, series, events = run.require_results(), run.read_series(), run.read_events()
     require(results, run.results, SHOWN)
+    run.warn_of_changes(results)
     return write_html(
         folder / "dashboard.html" if os.access(folder, os.W_OK) else Path(f"{folder.resolve().name}.html"),
         TEMPLATE,
@@ -34,6 +35,7 @@ def write_page(folder: Path) -> Path:
         subtitle=f"{results['model']}, seed {results['seed']}, {results['steps']} steps",
         headline=_headline(results),
         state=_state(results),
+        changes=run.changes(results),
         sections=_sections(series, steps=[int(row["step"]) for row in events]),
         events=events,
         metrics=sorted(results["metrics"].items()),

@@ -44,14 +44,14 @@ def calibrate(classifier: Classifier, data: DataModule, *, cache: Path, device: 
         cache: Folder of cached calibrations.
         device: Where to compute the embeddings.
     """
-    seconds = 0.0
-    if classifier.normalizer.calibration is not None:
-        accumulator, seconds = _filled(classifier.normalizer.calibration, classifier, data, cache, device)
-        classifier.normalizer.calibrate(accumulator)
+    seconds, normalizer = 0.0, classifier.calibrated
+    if normalizer.calibration is not None:
+        accumulator, seconds = _filled(normalizer.calibration, classifier, data, cache, device)
+        normalizer.calibrate(accumulator)
     if classifier.absorbs_mean:
         moments, more = _filled(Moments, classifier, data, cache, device)
-        absorb_mean(classifier.head, classifier.normalizer, moments.mean)
-        seconds += more if classifier.normalizer.calibration is not Moments else 0.0
+        absorb_mean(classifier.head, normalizer, moments.mean)
+        seconds += more if normalizer.calibration is not Moments else 0.0
     return seconds
 
 

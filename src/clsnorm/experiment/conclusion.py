@@ -80,6 +80,7 @@ def _results(experiment: Experiment) -> dict[str, Any]:
     return {
         **_ending(experiment),
         **{key: config["choices"][key] for key in ("data", "normalizer", "model")},
+        "normalizer_details": experiment.module.classifier.calibrated.details(),
         "seed": config["seed"],
         "seeds": config["seeds"],
         "config_hash": config["config_hash"],

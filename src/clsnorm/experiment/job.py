@@ -12,9 +12,11 @@ from omegaconf import DictConfig
 from clsnorm.command.standard_streams import printing
 from clsnorm.command.sweep import REFUSALS, reporting
 from clsnorm.config import check_parts, prepare
+from clsnorm.config.model_folder import check_model_folder
 from clsnorm.launch.devices import count_processes, require_precision
 from clsnorm.launch.one_machine import launch
 from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder.claim import Claim
 from clsnorm.run_folder.results import REUSED
 
 # Returned for an undefined score, by mode: sweepers can rank it, while many reject None and NaN.
@@ -51,13 +53,14 @@ def run(config: DictConfig) -> float:
 
 def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
-    with folder.claim(config) as finished:
+    with Claim(folder).hold(config) as finished:
         if finished is not None:
             folder.require_results(REUSED)
             from clsnorm.experiment.reuse import log_finished
 
             log_finished(finished, config, folder)
         else:
+            check_model_folder(config["model"])
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)
             require_precision(config["trainer"], prefix="trainer.")

@@ -79,6 +79,7 @@ def load_run(folder: str | Path) -> LoadedRun:
         run.classifier, run.results["metrics"]
     """
     config, results = read_run(folder)
+    RunFolder(Path(folder)).warn_of_changes(results)
     classifier, tokenizer = build_classifier(config, num_outputs=results["num_outputs"])
     _load_weights(classifier, RunFolder(Path(folder)).selected)
     return LoadedRun(config, results, classifier.eval(), tokenizer)

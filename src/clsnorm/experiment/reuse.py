@@ -49,4 +49,5 @@ def log_finished(results: Mapping[str, Any], config: Mapping[str, Any], folder: 
     changed = has_changed(config["data"], results["source"])
     differs += f", on other rows than data={results['data']} has now: its files have changed" if changed else ""
     write = log.warning if changed else log.info
+    folder.warn_of_changes(results)
     write("finished before%s: %s; force=true runs it again", differs, folder.path)

@@ -15,11 +15,11 @@ from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
-from clsnorm.files import disk_error, sync, write_sealed
+from clsnorm.files import digest, sync, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
-from clsnorm.records.checkpoints import count_events, position, require_sound
-from clsnorm.run_folder import RunFolder, provenance
+from clsnorm.records.checkpoints import count_events, position, require_sound, table_marks
+from clsnorm.run_folder import RunFolder, file_digests, provenance, stored_config
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for code that calls it directly
@@ -34,26 +34,39 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
     """
     experiment = None
     try:
-        experiment = build(config, folder)
-        _train(experiment)
-        results = conclude(experiment)
-        close_loggers(experiment.trainer.loggers, results)
-        if distributed.rank() == 0:
-            sync(folder.selected)  # before the results that count on it
-            write_sealed(folder.results, results)
-            with contextlib.suppress(OSError):  # the run is complete; the same command would try again
-                folder.last.unlink(missing_ok=True)
+        with folder.recording_errors(parent_reports=distributed.is_active()):
+            experiment = build(config, folder)
+            _train(experiment)
+            results = conclude(experiment)
+            close_loggers(experiment.trainer.loggers, results)
+            _write_results(experiment, results)
     except BaseException as error:
-        reported = disk_error(error, folder.path) or error
-        folder.record_error(reported, parent_reports=distributed.is_active())
         with contextlib.suppress(OSError):
             close_loggers(experiment.trainer.loggers if experiment else [], None)
         if isinstance(error, SystemExit):  # what Lightning turns Ctrl-C into
             raise KeyboardInterrupt from error
-        if reported is not error:
-            raise reported from error
         raise
     distributed.barrier()
+
+
+def _write_results(experiment: Experiment, results: dict[str, Any]) -> None:
+    folder = experiment.folder
+    if distributed.rank() == 0:
+        sync(folder.selected)  # before the results that count on it
+        write_sealed(folder.results, results | {file_digests.KEY: _file_digests(experiment)})
+        with contextlib.suppress(OSError):  # the run is complete; the same command would try again
+            folder.last.unlink(missing_ok=True)
+
+
+def _file_digests(experiment: Experiment) -> dict[str, str | None]:
+    """Returns the sha256 of each file without a seal: of what was written, not of what is on the disk now."""
+    folder, records = experiment.folder, experiment.records
+    tables = {folder.metrics: records.metrics_csv.digest, folder.events: records.events.digest}
+    return {
+        **{path.name: table.mark()["sha256"] for path, table in tables.items()},
+        folder.config.name: stored_config.sha256(experiment.config),
+        **{path.name: digest(path) for path in folder.diffs()},
+    }
 
 
 def _train(experiment: Experiment) -> None:
@@ -90,9 +103,10 @@ def _resume(experiment: Experiment, checkpoint: Path) -> int:
     require_same_data(checkpoint, data)
     epoch, start, step = position(checkpoint, batches_per_epoch=data.steps_per_epoch)
     data.resume_at(epoch, start)
-    records.metrics_csv.keep_until(step)
+    metrics, events = table_marks(checkpoint)
+    records.metrics_csv.keep_until(step, metrics)
     if distributed.rank() == 0:
-        records.events.keep_first(count_events(checkpoint))
+        records.events.keep_first(count_events(checkpoint), events)
     _restart_loggers(experiment)
     if distributed.rank() == 0:
         records.events.add(step=step, kind="resumed")

@@ -68,7 +68,7 @@ def build_records(
     Raises:
         InputError: If ``abort_on`` names an event that no callback reports.
     """
-    events, stopwatch = Events(folder.events), start.stopwatch
+    metrics, events, stopwatch = MetricsCsv(folder.metrics), Events(folder.events), start.stopwatch
     abort = Abort(config["abort_on"], _known_kinds(observers))
     report = EventReport(events, abort)
     for observer in observers.values():
@@ -83,12 +83,13 @@ def build_records(
         every=config["checkpoint_every"],
         data=data.fingerprint,
         events=events,
+        metrics=metrics.digest,
         commit=start.commit,
         config_hash=config["config_hash"],
     )
     first = [stopwatch, HeapTrim(), divergence, skipped, abort, predictions, profile]
     return RunRecords(
-        MetricsCsv(folder.metrics),
+        metrics,
         events,
         stopwatch,
         start.memory,

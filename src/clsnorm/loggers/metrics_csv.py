@@ -8,8 +8,9 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from typing_extensions import override
 
 from clsnorm.files import append, writing
-from clsnorm.run_folder.csv_file import csv_line, write_csv
+from clsnorm.run_folder.csv_file import csv_line, differs, write_csv
 from clsnorm.run_folder.series import keep_until, read_columns, read_rows
+from clsnorm.run_folder.table_digest import Mark, TableDigest
 
 
 class MetricsCsv(Logger):
@@ -19,12 +20,16 @@ class MetricsCsv(Logger):
 
     Args:
         path: The CSV file.
+
+    Attributes:
+        digest: Of what was written to the file.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self._path = path
         self._row: dict[str, Any] = {}
+        self.digest = TableDigest()
         self._begun = False
         self._written: tuple[int, dict[str, Any]] | None = None  # where the last row starts in the file, and the row
 
@@ -63,10 +68,13 @@ class MetricsCsv(Logger):
         columns = read_columns(self._path)
         if missing := [name for name in row if name not in columns]:
             rows = read_rows(self._path)
+            self.digest.intact &= not (self._begun and differs(columns, rows, self.digest.mark()))
             columns += missing
-            write_csv(self._path, columns, rows)
+            write_csv(self._path, columns, rows, self.digest)
         self._begun = True
-        self._written = (append(self._path, csv_line([row.get(name, "") for name in columns])), row)
+        line = csv_line([row.get(name, "") for name in columns])
+        self._written = (append(self._path, line), row)
+        self.digest.add(line)
 
     def _take_back(self) -> None:
         """Removes the last row from the file, so that later numbers of its step join it."""
@@ -75,6 +83,7 @@ class MetricsCsv(Logger):
         self._written = None
         with writing(self._path), self._path.open("r+b") as file:
             file.truncate(start)
+        self.digest.take_back()
 
     @override
     @rank_zero_only
@@ -82,7 +91,10 @@ class MetricsCsv(Logger):
         self.save()
 
     @rank_zero_only
-    def keep_until(self, step: int) -> None:
-        """Starts the file, or drops the rows of ``step`` and later: a resumed run will log them again."""
-        keep_until(self._path, step)
+    def keep_until(self, step: int, mark: Mark | None = None) -> None:
+        """Starts the file, or drops the rows of ``step`` and later: a resumed run will log them again.
+
+        Earlier rows that differ from ``mark``, that of the resume point, are warned of.
+        """
+        keep_until(self._path, step, self.digest, mark)
         self._begun = self._path.exists()

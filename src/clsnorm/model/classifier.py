@@ -25,11 +25,11 @@ from clsnorm.errors import (
     require_whole,
 )
 from clsnorm.model.encoder.encoder import Encoder
-from clsnorm.model.head import match_function
+from clsnorm.model.head import fold_into, match_function
 from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
-from clsnorm.normalizers import Normalizer
+from clsnorm.normalizers import Identity, Normalizer
 
-INITS = ("drawn", "function_matched")
+INITS = ("drawn", "function_matched", "normalizer_folded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ class Classifier(nn.Module):
         dropout: Probability of dropout between normalizer and head.
         init_std: Standard deviation of the head's first weights.
         init: ``drawn``: as above. ``function_matched``: `match` then changes the head so that the first logits are
-            those of the identity with the drawn head.
+            those of the identity with the drawn head. ``normalizer_folded``: `match` folds the normalizer into the
+            drawn head, so that the first logits are those of ``drawn``, but training has no normalizer.
         match_step: ``total``, ``specific`` or ``both``: `match` scales the head's learning rates so that this part of
             its first step is as large as with the identity. ``none``: they are not scaled.
         match_noise: Whether `match` sets the probability of dropout so that noise over signal on the logits is that of
@@ -78,6 +79,8 @@ class Classifier(nn.Module):
 
     Attributes:
         num_outputs: As given.
+        normalizer: As given; the identity with ``normalizer_folded``.
+        start: With ``normalizer_folded``, the given normalizer; else None.
         matching: What the head shares with the identity's, and its measurements.
 
     Raises:
@@ -109,13 +112,14 @@ class Classifier(nn.Module):
         require_choice("classifier.init", init, INITS)
         require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
         match_noise = init == "function_matched" if match_noise is None else match_noise
-        _require_recalibration(recalibrate_every, normalizer)
+        _require_recalibration(recalibrate_every, normalizer, init)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
         self.encoder = encoder
-        self.normalizer = normalizer
         normalizer.take_encoder_norm(encoder.final_norm())
+        self.start = _foldable(normalizer) if init == "normalizer_folded" else None
+        self.normalizer = normalizer if self.start is None else Identity(encoder.dim)
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
         self.matching = HeadMatching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
@@ -125,6 +129,11 @@ class Classifier(nn.Module):
         self.absorbs_mean = absorb_mean
         self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
         _require_rates(self)
+
+    @property
+    def calibrated(self) -> Normalizer:
+        """The normalizer that calibration fits: `start` if there is one, else `normalizer`."""
+        return self.normalizer if self.start is None else self.start
 
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
@@ -154,7 +163,7 @@ class Classifier(nn.Module):
         Raises:
             InputError: The head or the normalizer does not allow what is to be matched.
         """
-        own = [(h.cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
+        own = [(self.normalizer.original(h).cpu(), self._settled(h).cpu(), labels.cpu()) for h, labels in batches]
         whole = whole_steps(gather_objects(own), batches_per_step)
         before, after = ([(step[side].double(), step[2]) for step in whole] for side in (0, 1))
         of_identity: Any = copy.deepcopy(self.head)  # as drawn: a bias of zero, also if it has absorbed the mean
@@ -168,6 +177,8 @@ class Classifier(nn.Module):
         """Changes the drawn head as ``init`` says."""
         if self.init == "function_matched":
             match_function(self.head, self.normalizer)
+        elif self.start is not None:
+            fold_into(self.head, self.start)
 
     def rates(self) -> dict[str, float]:
         """Returns the factor of the learning rate of each parameter of head and normalizer, by its name."""
@@ -234,13 +245,32 @@ def _require_rates(classifier: Classifier) -> None:
         )
 
 
-def _require_recalibration(every: int | None, normalizer: Normalizer) -> None:
+def _foldable(normalizer: Normalizer) -> Normalizer:
+    """Returns a normalizer that can be used at the start alone, or refuses one that trains or changes the encoder."""
+    if normalizer.changes_encoder or any(True for _ in normalizer.parameters()):
+        what = "changes the encoder" if normalizer.changes_encoder else "has parameters to train"
+        raise InputError(
+            f"Expected a normalizer that ends with its calibration for classifier.init=normalizer_folded, but "
+            f"{type(normalizer).__name__} {what}. Set classifier.init=drawn"
+        )
+    return normalizer
+
+
+def _require_recalibration(every: int | None, normalizer: Normalizer, init: str) -> None:
     advice = "It counts epochs: set classifier.recalibrate_every=1"
     require_whole("classifier.recalibrate_every", every, least=1, or_null=True, advice=advice)
-    if every is not None and normalizer.calibration is None:
+    if every is None:
+        return
+    name = type(normalizer).__name__
+    reasons = {
+        f"{name} needs no calibration": normalizer.calibration is None,
+        f"{name} changes the encoder, once, before training": normalizer.changes_encoder,
+        f"classifier.init={init} uses {name} only before training": init == "normalizer_folded",
+    }
+    if reason := next((reason for reason, holds in reasons.items() if holds), None):
         raise InputError(
-            f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but "
-            f"{type(normalizer).__name__} needs no calibration. Set classifier.recalibrate_every=null"
+            f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but {reason}. "
+            "Set classifier.recalibrate_every=null"
         )
 
 

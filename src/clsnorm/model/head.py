@@ -118,8 +118,8 @@ def _linear(head: nn.Module, purpose: str, cure: str = "classifier.init=drawn") 
 
 
 def _settled_affine(normalizer: Normalizer, purpose: str, cure: str) -> tuple[Tensor, Tensor]:
-    """Returns ``(A, c)`` of a normalizer, or refuses one that is not affine or not settled before training."""
-    affine = normalizer.as_affine()
+    """Returns ``(A, c)`` at the start, or refuses a normalizer that is not affine or not settled before training."""
+    affine = normalizer.start_affine()
     if affine is None or normalizer.mixes_batch:
         reason = f"is not: it {normalizer.bends}" if affine is None else "takes its statistics from each training batch"
         raise InputError(
@@ -127,6 +127,30 @@ def _settled_affine(normalizer: Normalizer, purpose: str, cure: str) -> tuple[Te
             f"{type(normalizer).__name__} {reason}. Set {cure}"
         )
     return affine
+
+
+@torch.no_grad()
+def fold_into(head: nn.Module, normalizer: Normalizer) -> None:
+    """Changes ``head`` so that without ``normalizer`` it computes what it did after it: ``W A``, ``b + W c``.
+
+    The inverse of `match_function`. A run that starts so and trains without the normalizer has its start, but not its
+    path.
+
+    Raises:
+        InputError: ``head`` is not linear, or lacks the bias to hold a shift; or ``normalizer`` is not affine, or takes
+            its statistics from training batches.
+    """
+    linear = _linear(head, "for classifier.init=normalizer_folded")
+    _, shift = _settled_affine(normalizer, "classifier.init=normalizer_folded", "classifier.init=drawn")
+    if linear.bias is None and shift.any():
+        raise InputError(
+            f"Expected a head with a bias for classifier.init=normalizer_folded, for {type(normalizer).__name__} "
+            "shifts the embeddings. Leave out classifier.head.bias=false, or set classifier.init=drawn"
+        )
+    folded = fold(linear, normalizer)
+    linear.weight.copy_(folded.weight)
+    if linear.bias is not None:
+        linear.bias.copy_(folded.bias)
 
 
 @torch.no_grad()

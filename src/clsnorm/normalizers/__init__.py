@@ -23,9 +23,10 @@ from clsnorm.normalizers.batch_whitening import (
     ShuffledGroupWhitening,
     SwitchableWhitening,
 )
-from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine
+from clsnorm.normalizers.bias import BiasDose
+from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine, CovarianceMap
 from clsnorm.normalizers.controls import Identity, Rotation, Scale, SpectrumMatched
-from clsnorm.normalizers.encoder_norm import LayerNormStrip
+from clsnorm.normalizers.encoder_norm import LayerNormRefit, LayerNormStrip
 from clsnorm.normalizers.isobn import IsoBN, IsoBNCompat
 from clsnorm.normalizers.normalizer import Normalizer
 from clsnorm.normalizers.per_sample import DynamicTanh, GroupNorm, L2Norm, LayerNorm, RMSNorm, ScaleNorm
@@ -51,12 +52,14 @@ __all__ = [
     "BatchNorm",
     "BatchRenorm",
     "BatchWhitening",
+    "BiasDose",
     "Calibrated",
     "CalibratedAffine",
     "Center",
     "CholeskyBatchWhitening",
     "CholeskyWhitening",
     "Clip",
+    "CovarianceMap",
     "DecorrelatedBatchNorm",
     "DynamicTanh",
     "GhostBatchNorm",
@@ -67,6 +70,7 @@ __all__ = [
     "IterNorm",
     "L2Norm",
     "LayerNorm",
+    "LayerNormRefit",
     "LayerNormStrip",
     "LedoitWolfWhitening",
     "Normalizer",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from clsnorm.errors import InputError
 from clsnorm.normalizers.batch_statistics import statistics_dtype
+from clsnorm.normalizers.dead_dimensions import dead_dimensions, require_dead_share
 from clsnorm.normalizers.normalizer import Normalizer
 from clsnorm.statistics import Moments, Quantiles
 
@@ -17,24 +18,49 @@ class Calibrated(Normalizer):
 
     The buffer ``examples`` counts the examples they were calibrated on; 0 means not calibrated. The buffers
     ``calibrated_center`` and ``calibrated_spread``, both ``(dim,)``, hold centre and spread of those examples for
-    `staleness`.
+    `staleness`. The buffer ``dead``, ``(dim,)``, says which dimensions the map leaves unscaled, by the rule of
+    `dead_dimensions`.
+
+    Args:
+        dim: Dimensions of an embedding.
+        dead: Share of the median spread up to which a dimension is dead; None for a map that divides by no spread.
+
+    Raises:
+        InputError: ``dead`` is not between 0 and 0.5.
     """
 
     calibration: ClassVar[type[Moments] | type[Quantiles]]
     examples: Tensor
     calibrated_center: Tensor
     calibrated_spread: Tensor
+    dead: Tensor
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, dead: float | None = None) -> None:
         super().__init__(dim)
+        if dead is not None:
+            require_dead_share(dead)
+        self.dead_share = dead
         self.register_buffer("examples", torch.zeros((), dtype=torch.int64))
         self.register_buffer("calibrated_center", torch.zeros(dim, dtype=torch.float32))
         self.register_buffer("calibrated_spread", torch.zeros(dim, dtype=torch.float32))
+        self.register_buffer("dead", torch.zeros(dim, dtype=torch.bool))
         self._known_calibrated = False
 
     @abstractmethod
     def take(self, accumulator: Any) -> None:
         """Computes the map from an ``accumulator``, already checked, and stores it in buffers."""
+
+    def find_dead(self, accumulator: Any) -> Tensor:
+        """Returns which dimensions of a checked ``accumulator`` are dead, ``(dim,)``, bool."""
+        center, spread = self.measure(accumulator)
+        if self.dead_share is None:
+            return torch.zeros_like(spread, dtype=torch.bool)
+        return dead_dimensions(center, spread, share=self.dead_share)
+
+    def measure(self, accumulator: Any) -> tuple[Tensor, Tensor]:
+        """Returns the centre and the spread, both ``(dim,)``, by which a dimension counts as dead."""
+        center, spread = accumulator.center_and_spread()
+        return center, spread
 
     def calibrate(self, accumulator: Any) -> None:
         """Computes the map from the accumulator and freezes it.
@@ -53,6 +79,7 @@ class Calibrated(Normalizer):
             )
         if not accumulator.is_finite():
             raise InputError("Expected finite embeddings to calibrate on, but they hold NaN or infinity")
+        self.dead.copy_(self.find_dead(accumulator))
         self.take(accumulator)
         center, spread = accumulator.center_and_spread()
         self.calibrated_center.copy_(center)
@@ -65,7 +92,8 @@ class Calibrated(Normalizer):
         ``shift`` is ``sqrt(mean(((m - m_0) / s_0)^2))``, in calibrated standard deviations; ``stretch`` is
         ``sqrt(mean(ln(s / s_0)^2))``, 0.7 if spreads have doubled or halved. Both are 0 if nothing moved, and NaN if
         nothing varied. ``m`` and ``s`` are mean and standard deviation, or median and interquartile range. A dimension
-        varied if ``s_0`` is larger than the float32 resolution of its ``m_0`` and of the largest ``s_0``.
+        varied if it is not dead and ``s_0`` is larger than the float32 resolution of its ``m_0`` and of the largest
+        ``s_0``.
 
         Args:
             accumulator: Filled with current embeddings; of the class that `calibrate` took.
@@ -74,12 +102,20 @@ class Calibrated(Normalizer):
         center, spread = (part.cpu().double() for part in accumulator.center_and_spread())
         old_center, old_spread = self.calibrated_center.cpu().double(), self.calibrated_spread.cpu().double()
         varied = old_spread > torch.finfo(torch.float32).eps * old_spread.max().maximum(old_center.abs())
+        varied &= ~self.dead.cpu()
         shift = ((center - old_center) / old_spread)[varied]
         stretch = (spread.clamp(min=torch.finfo(torch.float32).tiny) / old_spread)[varied].log()
         return {"shift": float((shift**2).mean().sqrt()), "stretch": float((stretch**2).mean().sqrt())}
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def details(self) -> dict[str, Any]:
+        """Returns on how many examples it was calibrated, and which dimensions are dead if the map leaves them out."""
+        dead = self.dead.nonzero().flatten().tolist()
+        return {"examples": int(self.examples)} | ({} if self.dead_share is None else {"dead_dimensions": dead})
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Before the rule existed, no dimension was left out, and nothing was stored.
+        state_dict.setdefault(f"{prefix}dead", torch.zeros_like(self.dead))
+        super()._load_from_state_dict(state_dict, prefix, *args)
         self._known_calibrated = False  # read the new buffer
 
     def require_calibration(self) -> None:
@@ -112,8 +148,8 @@ class CalibratedAffine(Calibrated):
     gain: Tensor
     calibrated_covariance: Tensor | None
 
-    def __init__(self, dim: int, *, diagonal: bool) -> None:
-        super().__init__(dim)
+    def __init__(self, dim: int, *, diagonal: bool, dead: float | None = None) -> None:
+        super().__init__(dim, dead=dead)
         self.register_buffer("gain", torch.ones((), dtype=torch.float32))
         self.register_buffer("location", torch.zeros(dim, dtype=torch.float32))
         transform = torch.ones(dim, dtype=torch.float32)
@@ -166,7 +202,44 @@ class CalibratedAffine(Calibrated):
         """The largest singular value of ``A``; always attained."""
         return self.gain.to(h.dtype)
 
+    def details(self) -> dict[str, Any]:
+        """Returns what `Calibrated.details` does, and ``gain``, the largest singular value of ``A``."""
+        return super().details() | {"gain": float(self.gain)}
+
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         self.require_calibration()
         location, transform = self.location.double(), self.transform.double()
         return transform, -(transform * location if transform.ndim == 1 else transform @ location)
+
+
+class CovarianceMap(CalibratedAffine):
+    """Base of ``z = A (h - mu)`` with a matrix ``A`` computed from the covariance of the dimensions that are not dead.
+
+    A dead dimension is centred, and neither scaled nor mixed with others: its row and column of ``A`` are those of the
+    identity. If all are dead, so is ``A``.
+
+    Attributes:
+        ordered: Whether the coordinates of ``z`` are axes in order rather than dimensions; dead dimensions then come
+            last.
+    """
+
+    ordered: ClassVar[bool] = False
+
+    def __init__(self, dim: int, *, dead: float) -> None:
+        super().__init__(dim, diagonal=False, dead=dead)
+
+    @abstractmethod
+    def compute_matrix(self, covariance: Tensor, accumulator: Any) -> Tensor:
+        """Returns ``A`` of the living dimensions, in the shape of their ``covariance``, both float64 on the CPU."""
+
+    def compute_transform(self, accumulator: Any) -> Tensor:
+        dead = self.dead.cpu()
+        living = ~dead
+        transform = torch.eye(self.dim, dtype=torch.float64)
+        if not living.any():
+            return transform
+        found = self.compute_matrix(accumulator.covariance.cpu()[living][:, living], accumulator)
+        rows = torch.cat([living.nonzero(), dead.nonzero()]).flatten()  # where each row of the sorted matrix goes
+        block = torch.block_diag(found, transform[dead][:, dead])
+        columns = torch.zeros_like(block).index_copy(1, rows, block)
+        return columns if self.ordered else torch.zeros_like(block).index_copy(0, rows, columns)

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.errors import require_between, require_switch, require_whole
-from clsnorm.normalizers.calibrated import CalibratedAffine
+from clsnorm.normalizers.calibrated import CalibratedAffine, CovarianceMap
+from clsnorm.normalizers.dead_dimensions import DEAD
 from clsnorm.normalizers.matrices import spectral_power
 from clsnorm.normalizers.normalizer import Normalizer, require_floor
-from clsnorm.normalizers.whitening import varying_covariance
 from clsnorm.statistics import Moments
 
 
@@ -103,23 +103,29 @@ class Rotation(Normalizer):
         return f"seed={self.seed}"
 
 
-class SpectrumMatched(CalibratedAffine):
+class SpectrumMatched(CovarianceMap):
     """``z = S^(-alpha/2) (h - mu)``: the covariance of ``z`` is ``S^(1 - alpha)``, a chosen dose of isotropy.
 
-    ``alpha = 0`` is `Center`, ``alpha = 1`` is `ZCAWhitening`. With ``center=False`` the mean is not subtracted but
-    multiplied by the matrix, and ``alpha = 0`` is the identity. As ``alpha`` grows, total variance changes along with
-    shape; ``keep_variance=True`` keeps the trace of the covariance, so that only the shape changes.
+    ``alpha = 0`` is `Center`, ``alpha = 1`` is `ZCAWhitening`, and ``alpha < 0`` goes the other way: at ``-1`` the
+    covariance is ``S^2``, and the ratio of any two eigenvalues is squared. Principal axes stay. With ``center=False``
+    the mean is not subtracted but multiplied by the matrix, and ``alpha = 0`` is the identity. The total variance
+    changes along with the shape; ``keep_variance=True`` multiplies by one number such that the trace of the covariance
+    is unchanged, and only the shape changes: use it to compare doses.
+
+    Eigenvalues are raised to at least ``eps`` times the largest, so on the dimensions that are not dead the condition
+    number of the matrix is at most ``eps^(-|alpha|/2)``: 316 for 1 and -1 at the default, 100,000 for -2.
 
     Args:
         dim: Dimensions of an embedding.
-        alpha: Dose, from 0 to 1.
+        alpha: Dose, from -2 to 1: above 0 more isotropic than ``h``, below 0 less.
         center: Whether to subtract the mean.
         keep_variance: Whether to rescale so that the total variance is unchanged.
         eps: Floor of the eigenvalues, relative to the largest.
+        dead: Share of the median standard deviation up to which a dimension is dead.
 
     Raises:
-        InputError: ``alpha`` is not between 0 and 1, ``eps`` not above 0 and at most 1, or ``center`` or
-            ``keep_variance`` neither true nor false.
+        InputError: ``alpha`` is not between -2 and 1, ``eps`` not above 0 and at most 1, ``dead`` not between 0 and
+            0.5, or ``center`` or ``keep_variance`` neither true nor false.
     """
 
     def __init__(
@@ -130,9 +136,10 @@ class SpectrumMatched(CalibratedAffine):
         center: bool = True,
         keep_variance: bool = False,
         eps: float = 1e-5,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, diagonal=False)
-        require_between("alpha", alpha, 0, 1, advice="Give for example normalizer.alpha=0.5")
+        super().__init__(dim, dead=dead)
+        require_between("alpha", alpha, -2, 1, advice="Give normalizer.alpha=0.5, or -0.5 for less isotropy")
         require_switch("center", center, advice="Give normalizer.center=true")
         require_switch("keep_variance", keep_variance, advice="Give normalizer.keep_variance=true")
         require_floor("eps", eps)
@@ -144,8 +151,7 @@ class SpectrumMatched(CalibratedAffine):
     def compute_location(self, accumulator: Moments) -> Tensor:
         return accumulator.mean if self.center else torch.zeros_like(accumulator.mean)
 
-    def compute_transform(self, accumulator: Moments) -> Tensor:
-        covariance = varying_covariance(accumulator).cpu()
+    def compute_matrix(self, covariance: Tensor, accumulator: Moments) -> Tensor:
         transform = spectral_power(covariance, -self.alpha / 2, eps=self.eps)
         after = (transform @ covariance @ transform.T).trace()
         if self.keep_variance and after > 0:
@@ -153,4 +159,5 @@ class SpectrumMatched(CalibratedAffine):
         return transform
 
     def extra_repr(self) -> str:
-        return f"alpha={self.alpha}, center={self.center}, keep_variance={self.keep_variance}, eps={self.eps}"
+        options = f"alpha={self.alpha}, center={self.center}, keep_variance={self.keep_variance}"
+        return f"{options}, eps={self.eps}, dead={self.dead_share}"

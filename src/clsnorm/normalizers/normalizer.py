@@ -27,6 +27,8 @@ class Normalizer(nn.Module, ABC):
             losses. Equal to ``mixes_batch`` unless a class sets it, because its statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
         reduces: Which statistics of a batch are summed over processes in training, in words; empty if none.
+        changes_encoder: Whether `calibrate` changes the encoder's last layer norm, instead of mapping its output: only
+            once, before training.
         bends: Why the map is not affine in evaluation, in words that follow "it"; empty if `as_affine` returns a map.
 
     Args:
@@ -41,6 +43,7 @@ class Normalizer(nn.Module, ABC):
     mixes_gradients: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1
     reduces: ClassVar[str] = ""
+    changes_encoder: ClassVar[bool] = False
     bends: ClassVar[str] = ""
     weight: nn.Parameter | None
     bias: nn.Parameter | None
@@ -120,6 +123,13 @@ class Normalizer(nn.Module, ABC):
             InputError: The normalizer needs a layer norm, and there is none.
         """
 
+    def details(self) -> dict[str, Any]:
+        """Returns facts about the map that ``results.json`` holds as ``normalizer_details``: plain numbers and lists.
+
+        What a normalizer found in the data, for instance: ``dead_dimensions``, ``outlier_dimensions``.
+        """
+        return {}
+
     def take_loss_scale(self, scale: Tensor) -> None:
         """Called before each backward pass under a gradient scaler, with the factor of the loss, ``()``."""
 
@@ -139,6 +149,17 @@ class Normalizer(nn.Module, ABC):
         normalizer then equals the layer with weight ``W A`` and bias ``b + W c`` before it: `clsnorm.model.fold`.
         """
         return None
+
+    def original(self, h: Tensor) -> Tensor:
+        """Returns the embeddings of the encoder as loaded for its embeddings ``h`` at the start, ``(B, dim)``.
+
+        They differ only if the calibration changes the encoder. ``z`` at the start is that of `start_affine` on them.
+        """
+        return h
+
+    def start_affine(self) -> tuple[Tensor, Tensor] | None:
+        """Returns `as_affine` of the map from the embeddings of the encoder as loaded, `original`, to ``z``."""
+        return self.as_affine()
 
     def apply_affine(self, z: Tensor) -> Tensor:
         """Returns ``z * weight + bias``, as far as these parameters exist, in the type of ``z``."""

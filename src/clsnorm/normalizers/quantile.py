@@ -5,6 +5,7 @@ from torch import Tensor
 
 from clsnorm.errors import require_between, require_whole
 from clsnorm.normalizers.calibrated import Calibrated
+from clsnorm.normalizers.dead_dimensions import DEAD
 from clsnorm.normalizers.normalizer import require_quantiles
 from clsnorm.statistics import Quantiles
 
@@ -62,28 +63,35 @@ class QuantileToNormal(Calibrated):
     constant and its gradient zero; at a value that several quantiles share, ``F`` is the middle of its jump. As
     scikit-learn's ``QuantileTransformer(output_distribution="normal")``, whose ``tail`` is 1e-7: gradients in the tails
     are then up to two million times steeper than in the middle. The gradient is steep, too, between quantiles that
-    nearly coincide; at a distance ``w``, rounding gives it a relative error of about ``eps |h| / w``.
+    nearly coincide; at a distance ``w``, rounding gives it a relative error of about ``eps |h| / w``. A dimension is
+    dead (`dead_dimensions`) by the distance of its largest value from its smallest; then ``z_i = h_i - median_i``.
 
     Args:
         dim: Dimensions of an embedding.
         points: Quantiles, equally spaced from 0 to 1.
         tail: Smallest value of ``F``, and distance of its largest from 1.
+        dead: Share of the median range up to which a dimension is dead.
 
     Raises:
-        InputError: ``points`` is not a whole number of at least 2, or ``tail`` not between 1e-7 and 0.25.
+        InputError: ``points`` is not a whole number of at least 2, ``tail`` not between 1e-7 and 0.25, or ``dead`` not
+            between 0 and 0.5.
     """
 
     bends = "bends each value by the training split's distribution"
     calibration = Quantiles
     grid: Tensor
 
-    def __init__(self, dim: int, *, points: int = 1000, tail: float = 1e-3) -> None:
-        super().__init__(dim)
+    def __init__(self, dim: int, *, points: int = 1000, tail: float = 1e-3, dead: float = DEAD) -> None:
+        super().__init__(dim, dead=dead)
         require_whole("points", points, least=2, advice="Give for example normalizer.points=1000")
         require_between("tail", tail, 1e-7, 0.25, advice="Give for example normalizer.tail=1e-3")
         self.points = points
         self.tail = tail
         self.register_buffer("grid", torch.zeros(dim, points, dtype=torch.float32))
+
+    def measure(self, accumulator: Quantiles) -> tuple[Tensor, Tensor]:
+        low, median, high = accumulator.at([0.0, 0.5, 1.0])
+        return median, high - low
 
     def take(self, accumulator: Quantiles) -> None:
         self.grid.copy_(accumulator.at([i / (self.points - 1) for i in range(self.points)]).T)
@@ -91,7 +99,8 @@ class QuantileToNormal(Calibrated):
     def normalize(self, h: Tensor) -> Tensor:
         self.require_calibration()
         share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
-        return torch.special.ndtri(share.clamp(self.tail, 1 - self.tail))
+        z = torch.special.ndtri(share.clamp(self.tail, 1 - self.tail))
+        return torch.where(self.dead, h - self.calibrated_center.to(h.dtype), z)
 
     def largest_gain(self, h: Tensor) -> Tensor:
         """``max_i F'(h_i) / phi(z_i)``, ``phi`` the Gaussian density; always attained."""
@@ -104,7 +113,7 @@ class QuantileToNormal(Calibrated):
     def saturated(self, h: Tensor) -> Tensor:
         """Returns which values lie in the tails, where ``z`` is constant."""
         share = self._share(h.T.contiguous(), self.grid.to(h.dtype)).T
-        return (share < self.tail) | (share > 1 - self.tail)
+        return ((share < self.tail) | (share > 1 - self.tail)) & ~self.dead
 
     def _share(self, h: Tensor, grid: Tensor) -> Tensor:
         """Returns ``F(h)``, ``(dim, batch)``."""
@@ -113,10 +122,11 @@ class QuantileToNormal(Calibrated):
         left = (above - 1).clamp(0, self.points - 2)
         start, end = grid.gather(1, left), grid.gather(1, left + 1)
         width = end - start
-        inside = ((h - start) / torch.where(width > 0, width, 1.0)).clamp(0, 1)
+        usable = (width > 0) & ~self.dead[:, None]
+        inside = ((h - start) / torch.where(usable, width, 1.0)).clamp(0, 1)
         several = above - below > 1  # the value equals more than one quantile
         rank = torch.where(several, (below + above - 1).to(h.dtype) / 2, left + inside)
         return rank / (self.points - 1)
 
     def extra_repr(self) -> str:
-        return f"points={self.points}, tail={self.tail}"
+        return f"points={self.points}, tail={self.tail}, dead={self.dead_share}"

@@ -1,14 +1,16 @@
 """Calibrated affine normalizers of each dimension on its own: ``z = a * (h - location)``."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from clsnorm.errors import is_whole, refuse, require_positive
 from clsnorm.normalizers.calibrated import CalibratedAffine
+from clsnorm.normalizers.dead_dimensions import DEAD
 from clsnorm.normalizers.matrices import floored
 from clsnorm.normalizers.normalizer import require_floor, require_quantiles
+from clsnorm.normalizers.outlier_rule import OutlierRule
 from clsnorm.statistics import Moments, Quantiles
 
 
@@ -22,81 +24,98 @@ class Center(CalibratedAffine):
         return torch.ones_like(accumulator.mean)
 
 
-class Standardize(CalibratedAffine):
-    """``z = (h - mu) / s`` in each dimension, ``s`` the standard deviation over the training split (divisor ``n``).
+class _Rescaling(CalibratedAffine):
+    """Base of maps that divide each dimension by its spread, but for dead dimensions."""
 
-    A dimension that hardly varies would be blown up, so ``s`` is raised to at least ``eps`` times the largest ``s``. If
-    no dimension varies (a single row, equal rows), ``z = h - mu``. Used against rogue dimensions by Timkey & van
-    Schijndel (2021).
-
-    Args:
-        dim: Dimensions of an embedding.
-        eps: Floor of ``s``, relative to its largest value; the gains of two dimensions differ by at most ``1/eps``.
-
-    Raises:
-        InputError: ``eps`` is not above 0 and at most 1.
-    """
-
-    def __init__(self, dim: int, *, eps: float = 1e-4) -> None:
-        super().__init__(dim, diagonal=True)
+    def __init__(self, dim: int, *, eps: float, dead: float) -> None:
+        super().__init__(dim, diagonal=True, dead=dead)
         require_floor("eps", eps)
         self.eps = eps
 
+    def divided_by(self, spread: Tensor) -> Tensor:
+        """Returns the factors ``1 / max(spread, eps max spread)``, ``(dim,)``, and 1 for dead dimensions."""
+        dead = self.dead.to(spread.device)
+        return torch.where(dead, 1.0, floored(torch.where(dead, 0.0, spread), self.eps).reciprocal())
+
+
+class Standardize(_Rescaling):
+    """``z = (h - mu) / s`` in each dimension, ``s`` the standard deviation over the training split (divisor ``n``).
+
+    A dimension that hardly varies would be blown up: if it is dead (`dead_dimensions`), ``z_i = h_i - mu_i``; of the
+    others, ``s`` is raised to at least ``eps`` times the largest ``s``. So if no dimension varies (a single row, equal
+    rows), ``z = h - mu``. Used against rogue dimensions by Timkey & van Schijndel (2021).
+
+    Args:
+        dim: Dimensions of an embedding.
+        eps: Floor of ``s``, relative to its largest value; the gains of two living dimensions differ by at most
+            ``1/eps``.
+        dead: Share of the median ``s`` up to which a dimension is dead.
+
+    Raises:
+        InputError: ``eps`` is not above 0 and at most 1, or ``dead`` not between 0 and 0.5.
+    """
+
+    def __init__(self, dim: int, *, eps: float = 1e-4, dead: float = DEAD) -> None:
+        super().__init__(dim, eps=eps, dead=dead)
+
     def compute_transform(self, accumulator: Moments) -> Tensor:
-        deviation = torch.where(varies(accumulator), accumulator.variance.sqrt(), 0.0)
-        return floored(deviation, self.eps).reciprocal()
+        return self.divided_by(accumulator.variance.sqrt())
 
     def extra_repr(self) -> str:
-        return f"eps={self.eps}"
+        return f"eps={self.eps}, dead={self.dead_share}"
 
 
-class Robust(CalibratedAffine):
+class Robust(_Rescaling):
     """``z = (h - median) / (q_high - q_low)`` in each dimension, quantiles over the training split.
 
     A standardization that outliers among the examples do not affect. With the default quartiles the divisor is the
-    interquartile range, as in scikit-learn's ``RobustScaler``. A range of zero, as in a dimension whose values are
-    mostly equal, is raised to ``eps`` times the largest range; if all are zero, ``z = h - median``.
+    interquartile range, as in scikit-learn's ``RobustScaler``. A dimension whose range is zero, as its values are
+    mostly equal, or otherwise dead (`dead_dimensions`) is not scaled: ``z_i = h_i - median_i``. Other ranges are raised
+    to at least ``eps`` times the largest.
 
     Args:
         dim: Dimensions of an embedding.
         low: Lower quantile of the range, from 0 to 0.5.
         high: Upper quantile of the range, from 0.5 to 1.
         eps: Floor of a dimension's range, relative to the largest one.
+        dead: Share of the median range up to which a dimension is dead.
 
     Raises:
-        InputError: ``low`` is not between 0 and 0.5, ``high`` not between 0.5 and 1, both are 0.5, or ``eps`` is not
-            above 0 and at most 1.
+        InputError: ``low`` is not between 0 and 0.5, ``high`` not between 0.5 and 1, both are 0.5, ``eps`` is not
+            above 0 and at most 1, or ``dead`` not between 0 and 0.5.
     """
 
     calibration = Quantiles
 
-    def __init__(self, dim: int, *, low: float = 0.25, high: float = 0.75, eps: float = 1e-4) -> None:
-        super().__init__(dim, diagonal=True)
+    def __init__(
+        self, dim: int, *, low: float = 0.25, high: float = 0.75, eps: float = 1e-4, dead: float = DEAD
+    ) -> None:
+        super().__init__(dim, eps=eps, dead=dead)
         require_quantiles(low, high)
-        require_floor("eps", eps)
         self.low = low
         self.high = high
-        self.eps = eps
+
+    def measure(self, accumulator: Quantiles) -> tuple[Tensor, Tensor]:
+        low, median, high = accumulator.at([self.low, 0.5, self.high])
+        return median, high - low
 
     def compute_location(self, accumulator: Quantiles) -> Tensor:
         return accumulator.at([0.5])[0]
 
     def compute_transform(self, accumulator: Quantiles) -> Tensor:
         low, high = accumulator.at([self.low, self.high])
-        return floored(high - low, self.eps).reciprocal()
+        return self.divided_by(high - low)
 
     def extra_repr(self) -> str:
-        return f"low={self.low}, high={self.high}, eps={self.eps}"
+        return f"low={self.low}, high={self.high}, eps={self.eps}, dead={self.dead_share}"
 
 
 class OutlierZero(CalibratedAffine):
     """``z = m * h``, where ``m_i`` is 0 for outlier dimensions and 1 for the others.
 
-    An outlier dimension is one whose mean over the training split is more than ``mean_deviations`` standard deviations
-    away from the average mean (Kovaleva et al. 2021, arXiv:2105.06990), or whose variance is more than
-    ``variance_ratio`` times the average variance (Rudman et al. 2023, arXiv:2310.17715). Both papers found that such
-    dimensions carry much of what a fine-tuned model knows: the map throws information away, and its rank shows that.
-    Setting them to their mean instead of 0 would only add a constant, which the head's bias can learn.
+    Outlier dimensions are those of `OutlierRule`. The papers that define them found that such dimensions carry much of
+    what a fine-tuned model knows: the map throws information away, and its rank shows that. Setting them to their mean
+    instead of 0 would only add a constant, which the head's bias can learn.
 
     Args:
         dim: Dimensions of an embedding.
@@ -117,40 +136,17 @@ class OutlierZero(CalibratedAffine):
         dims: Sequence[int] | None = None,
     ) -> None:
         super().__init__(dim, diagonal=True)
-        require_positive("mean_deviations", mean_deviations, advice="Give normalizer.mean_deviations=3")
-        require_positive("variance_ratio", variance_ratio, advice="Give normalizer.variance_ratio=5")
-        self.mean_deviations = mean_deviations
-        self.variance_ratio = variance_ratio
-        self.dims = None if dims is None else list(dims)
-        if self.dims and not _are_dimensions(self.dims, dim):
-            rule = f"a list of different dimensions from 0 to {dim - 1}"
-            refuse("dims", rule, self.dims, "Give null to look for the outliers")
+        self.rule = OutlierRule(dim, mean_deviations=mean_deviations, variance_ratio=variance_ratio, dims=dims)
 
     def compute_location(self, accumulator: Moments) -> Tensor:
         return torch.zeros_like(accumulator.mean)
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
-        mean, variance = accumulator.mean, accumulator.variance
-        if self.dims is not None:
-            kept = torch.ones_like(mean)
-            kept[self.dims] = 0.0
-            return kept
-        far = (mean - mean.mean()).abs() > self.mean_deviations * mean.std(correction=0)
-        wide = variance > self.variance_ratio * variance.mean()
-        return torch.where(far | wide, 0.0, 1.0).to(mean.dtype)
+        return torch.where(self.rule.find(accumulator), 0.0, 1.0).to(accumulator.mean.dtype)
+
+    def details(self) -> dict[str, Any]:
+        """Returns also the dimensions that are set to zero."""
+        return super().details() | {"outlier_dimensions": (self.transform == 0).nonzero().flatten().tolist()}
 
     def extra_repr(self) -> str:
-        return f"mean_deviations={self.mean_deviations}, variance_ratio={self.variance_ratio}, dims={self.dims}"
-
-
-def _are_dimensions(given: Sequence[object], dim: int) -> bool:
-    """Returns whether ``given`` are whole numbers from 0 to ``dim - 1``, each once."""
-    return all(is_whole(i) and 0 <= i < dim for i in given) and len({*given}) == len(given)  # type: ignore[operator]
-
-
-def varies(moments: Moments) -> Tensor:
-    """Returns which dimensions vary by more than the float32 resolution of their mean, ``(dim,)``, bool.
-
-    Less is rounding noise of the embeddings; if taken for a signal, it would be blown up to unit size.
-    """
-    return moments.variance.sqrt() > torch.finfo(torch.float32).eps * moments.mean.abs()
+        return str(self.rule)

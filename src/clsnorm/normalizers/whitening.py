@@ -1,10 +1,11 @@
 """Whitenings calibrated on the training split: ``z = A (h - mu)`` such that the covariance of ``z`` is the identity.
 
 All ``A`` with ``A S A^T = I`` are equally white and differ by a rotation; Kessy, Lewin & Strimmer 2018
-(arXiv:1512.00809) say which is best for which purpose. Eigenvalues of the covariance ``S`` (divisor ``n``) are raised
-to at least ``eps`` times the largest, so directions without variance, of which there are many if ``n <= dim``, are
-scaled by at most ``1/sqrt(eps)`` times the factor of the leading direction. If nothing varies (a single row, equal
-rows), the map is at most a rotation of ``h - mu``.
+(arXiv:1512.00809) say which is best for which purpose. Dead dimensions (`dead_dimensions`) are left out: centred, not
+scaled, and not mixed with others. Eigenvalues of the covariance ``S`` (divisor ``n``) of the rest are raised to at
+least ``eps`` times the largest, so directions without variance, of which there are many if ``n <= dim``, are scaled by
+at most ``1/sqrt(eps)`` times the factor of the leading direction. If nothing varies (a single row, equal rows), the map
+is ``h - mu``.
 """
 
 from abc import abstractmethod
@@ -14,40 +15,41 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from clsnorm.errors import require_positive, require_switch, require_whole
-from clsnorm.normalizers.calibrated import CalibratedAffine
+from clsnorm.normalizers.calibrated import CalibratedAffine, CovarianceMap
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions
 from clsnorm.normalizers.matrices import floored, principal_axes, shrunk, spectral_power
 from clsnorm.normalizers.normalizer import require_floor
-from clsnorm.normalizers.scaling import varies
 from clsnorm.statistics import Moments, RadialMoments
 
 SHORTEST = 1e-6  # the smallest length to divide by
 
 
-class Whitening(CalibratedAffine):
+class Whitening(CovarianceMap):
     """Base of whitenings: a subclass implements `whitener`.
 
     Args:
         dim: Dimensions of an embedding.
         eps: Floor of the eigenvalues, relative to the largest.
+        dead: Share of the median standard deviation up to which a dimension is dead.
 
     Raises:
-        InputError: ``eps`` is not above 0 and at most 1.
+        InputError: ``eps`` is not above 0 and at most 1, or ``dead`` not between 0 and 0.5.
     """
 
-    def __init__(self, dim: int, *, eps: float = 1e-5) -> None:
-        super().__init__(dim, diagonal=False)
+    def __init__(self, dim: int, *, eps: float = 1e-5, dead: float = DEAD) -> None:
+        super().__init__(dim, dead=dead)
         require_floor("eps", eps)
         self.eps = eps
 
     @abstractmethod
     def whitener(self, covariance: Tensor) -> Tensor:
-        """Returns ``A``, ``(dim, dim)``, float64, on the CPU."""
+        """Returns ``A`` of the living dimensions, in the shape of their ``covariance``, both float64 on the CPU."""
 
-    def compute_transform(self, accumulator: Moments) -> Tensor:
-        return self.whitener(varying_covariance(accumulator).cpu())
+    def compute_matrix(self, covariance: Tensor, accumulator: Moments) -> Tensor:
+        return self.whitener(covariance)
 
     def extra_repr(self) -> str:
-        return f"eps={self.eps}"
+        return f"eps={self.eps}, dead={self.dead_share}"
 
 
 class ZCAWhitening(Whitening):
@@ -67,6 +69,8 @@ class PCAWhitening(Whitening):
     scikit-learn's ``PCA(whiten=True)``, which divides by ``n - 1``. The sign of each axis makes its largest entry
     positive. Options as in `Whitening`.
     """
+
+    ordered = True
 
     def whitener(self, covariance: Tensor) -> Tensor:
         eigenvalues, axes = principal_axes(covariance)
@@ -88,7 +92,7 @@ class _CorrelationWhitening(Whitening):
     """Base of whitenings of the standardized embedding: ``A = B V^(-1/2)``, ``V`` the variances.
 
     Standard deviations are raised to at least ``sqrt(eps)`` times the largest, then eigenvalues of the correlation to
-    at least ``eps`` times the largest. Dimensions that do not vary count as uncorrelated.
+    at least ``eps`` times the largest.
     """
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -99,7 +103,7 @@ class _CorrelationWhitening(Whitening):
 
     @abstractmethod
     def whitener_of_standardized(self, correlation: Tensor) -> Tensor:
-        """Returns ``B``, ``(dim, dim)``, with ``B P B^T = I``."""
+        """Returns ``B``, in the shape of the correlation ``P``, with ``B P B^T = I``."""
 
 
 class ZCACorrelation(_CorrelationWhitening):
@@ -120,12 +124,14 @@ class PCACorrelation(_CorrelationWhitening):
     Principal axes of the standardized embedding, with signs as in `PCAWhitening`. Options as in `Whitening`.
     """
 
+    ordered = True
+
     def whitener_of_standardized(self, correlation: Tensor) -> Tensor:
         eigenvalues, axes = principal_axes(correlation)
         return floored(eigenvalues, self.eps).rsqrt()[:, None] * axes.T
 
 
-class SoftZCA(CalibratedAffine):
+class SoftZCA(CovarianceMap):
     """``z = U (L + eps l I)^(-1/2) U^T (h - mu)``, ``S = U L U^T``, ``l`` the average eigenvalue.
 
     Whitens large directions and leaves those far below ``eps l`` unchanged, up to a common factor: ``eps`` toward 0
@@ -135,23 +141,24 @@ class SoftZCA(CalibratedAffine):
     Args:
         dim: Dimensions of an embedding.
         eps: Added to the eigenvalues, as a multiple of their average.
+        dead: Share of the median standard deviation up to which a dimension is dead.
 
     Raises:
-        InputError: ``eps`` is not positive.
+        InputError: ``eps`` is not positive, or ``dead`` not between 0 and 0.5.
     """
 
-    def __init__(self, dim: int, *, eps: float = 0.1) -> None:
-        super().__init__(dim, diagonal=False)
+    def __init__(self, dim: int, *, eps: float = 0.1, dead: float = DEAD) -> None:
+        super().__init__(dim, dead=dead)
         require_positive("eps", eps, advice="Give for example normalizer.eps=0.1")
         self.eps = eps
 
-    def compute_transform(self, accumulator: Moments) -> Tensor:
+    def compute_matrix(self, covariance: Tensor, accumulator: Moments) -> Tensor:
         # (1 + eps) shrunk(S, r) = S + eps l I for r = eps / (1 + eps)
-        covariance = (1 + self.eps) * shrunk(varying_covariance(accumulator).cpu(), self.eps / (1 + self.eps))
-        return spectral_power(covariance, -0.5, eps=torch.finfo(torch.float64).eps)
+        raised = (1 + self.eps) * shrunk(covariance, self.eps / (1 + self.eps))
+        return spectral_power(raised, -0.5, eps=torch.finfo(torch.float64).eps)
 
     def extra_repr(self) -> str:
-        return f"eps={self.eps}"
+        return f"eps={self.eps}, dead={self.dead_share}"
 
 
 class OASWhitening(Whitening):
@@ -163,15 +170,14 @@ class OASWhitening(Whitening):
     `Whitening`.
     """
 
-    def compute_transform(self, accumulator: Moments) -> Tensor:
-        covariance = varying_covariance(accumulator).cpu()
+    def compute_matrix(self, covariance: Tensor, accumulator: Moments) -> Tensor:
         return self.whitener(shrunk(covariance, self.rate(covariance, accumulator)))
 
     def rate(self, covariance: Tensor, accumulator: Moments) -> float:
         """Returns ``r``, between 0 and 1."""
         square, average = float((covariance**2).mean()), float(covariance.diagonal().mean())
         numerator = square + average**2
-        denominator = (accumulator.count + 1) * (square - average**2 / self.dim)
+        denominator = (accumulator.count + 1) * (square - average**2 / len(covariance))
         return 1.0 if denominator <= 0 else min(1.0, numerator / denominator)
 
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -191,7 +197,7 @@ class LedoitWolfWhitening(OASWhitening):
     def rate(self, covariance: Tensor, accumulator: Moments) -> float:
         assert isinstance(accumulator, RadialMoments)
         average = covariance.diagonal().mean()
-        distance = float((covariance**2).sum() - self.dim * average**2)
+        distance = float((covariance**2).sum() - len(covariance) * average**2)
         noise = (accumulator.fourth_radius - float((covariance**2).sum())) / accumulator.count
         return 1.0 if distance <= 0 else min(max(noise, 0.0), distance) / distance
 
@@ -216,7 +222,7 @@ class AllButTheTop(CalibratedAffine):
         self.components = min(max(1, dim // 100), dim - 1) if components is None else components
 
     def compute_transform(self, accumulator: Moments) -> Tensor:
-        _, axes = principal_axes(varying_covariance(accumulator))
+        _, axes = principal_axes(_varying_covariance(accumulator))
         removed = axes[:, : self.components]
         return torch.eye(self.dim, dtype=axes.dtype) - removed @ removed.T
 
@@ -236,25 +242,28 @@ class TruncatedWhitening(PCAWhitening):
         components: ``k``; None: a third of the dimensions, at least one.
         unit: Whether to divide by the length.
         eps: Floor of the eigenvalues, relative to the largest.
+        dead: Share of the median standard deviation up to which a dimension is dead; such coordinates come last.
 
     Raises:
-        InputError: ``components`` is not a whole number from 1 to ``dim``, ``eps`` not above 0 and at most 1, or
-            ``unit`` neither true nor false.
+        InputError: ``components`` is not a whole number from 1 to ``dim``, ``eps`` not above 0 and at most 1, ``dead``
+            not between 0 and 0.5, or ``unit`` neither true nor false.
     """
 
     bends = "divides each embedding by its own length"
 
-    def __init__(self, dim: int, *, components: int | None = None, unit: bool = True, eps: float = 1e-5) -> None:
-        super().__init__(dim, eps=eps)
+    def __init__(
+        self, dim: int, *, components: int | None = None, unit: bool = True, eps: float = 1e-5, dead: float = DEAD
+    ) -> None:
+        super().__init__(dim, eps=eps, dead=dead)
         advice = "Give for example normalizer.components=1"
         require_whole("components", components, least=1, most=dim, or_null=True, advice=advice)
         self.components = max(1, dim // 3) if components is None else components
         require_switch("unit", unit, advice="Give normalizer.unit=true")
         self.unit = unit
 
-    def whitener(self, covariance: Tensor) -> Tensor:
+    def compute_transform(self, accumulator: Moments) -> Tensor:
         kept = torch.arange(self.dim) < self.components
-        return super().whitener(covariance) * kept[:, None]
+        return super().compute_transform(accumulator) * kept[:, None]
 
     def normalize(self, h: Tensor) -> Tensor:
         z = super().normalize(h)
@@ -270,10 +279,10 @@ class TruncatedWhitening(PCAWhitening):
         return None if self.unit else affine
 
     def extra_repr(self) -> str:
-        return f"components={self.components}, unit={self.unit}, eps={self.eps}"
+        return f"components={self.components}, unit={self.unit}, {super().extra_repr()}"
 
 
-def varying_covariance(moments: Moments) -> Tensor:
+def _varying_covariance(moments: Moments) -> Tensor:
     """Returns the covariance, ``(d, d)``, with zeros for dimensions that vary by no more than rounding noise."""
-    kept = varies(moments)
-    return torch.where(kept[:, None] & kept, moments.covariance, 0.0)
+    varies = ~dead_dimensions(*moments.center_and_spread(), share=0.0)
+    return torch.where(varies[:, None] & varies, moments.covariance, 0.0)

@@ -8,6 +8,8 @@ from typing import Any
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from typing_extensions import override
 
+from clsnorm.files import writing
+from clsnorm.seals import Hash, write_note
 from clsnorm.tensor_files import load_tensors, write_tensors
 
 
@@ -25,6 +27,7 @@ class CheckpointWriter(TorchCheckpointIO):
     def __init__(self, run: Path) -> None:
         super().__init__()
         self._run = run
+        self._written: tuple[Path, Hash] | None = None
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -32,7 +35,18 @@ class CheckpointWriter(TorchCheckpointIO):
         path = Path(path)
         if path.parent != self._run and self._run.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
-        write_tensors(path, checkpoint)
+        self._written = (path, write_tensors(path, checkpoint))
+
+    def add_note(self, path: Path, note: dict[str, Any]) -> None:
+        """Adds a few plain values to the file that was written last; `clsnorm.seals.read_note` reads them.
+
+        Raises:
+            DiskError: If it cannot be written.
+        """
+        written, self._written = self._written, None
+        if written is not None and written[0] == path:
+            with writing(path):
+                write_note(path, written[1], note)
 
     @override
     def load_checkpoint(self, path: str | Path, map_location: Any = None, weights_only: bool | None = None) -> Any:

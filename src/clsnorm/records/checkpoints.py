@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,14 @@ from typing_extensions import override
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import put_in_place, sync_meanwhile, writing
 from clsnorm.lightning_internals import ends_step, is_ending, validation_is_due
+from clsnorm.records.checkpoint_writer import CheckpointWriter
+from clsnorm.run_folder.events import Events
+from clsnorm.run_folder.table_digest import Mark, TableDigest, as_mark
+from clsnorm.seals import read_note
 from clsnorm.tensor_files import load_tensors
 
 log = logging.getLogger(__name__)
+METRICS_MARK = "metrics"
 START_OVER = "Delete it to start the run over: the training so far is lost"
 
 
@@ -93,7 +97,9 @@ class ResumePoint(Checkpoint):
         path: Checkpoint file.
         every: Optimizer steps between two resume points.
         data: Fingerprint of the data, stored in the file: a run may resume on no other data.
-        events: The events so far; their number is stored in the file, as later ones will be seen again.
+        events: The events so far; their number is stored in the file, as later ones will be seen again, and their
+            digest.
+        metrics: The numbers logged so far; their digest is stored in the file.
         config_hash: Of the run's configuration, stored in the file: names the run if config.yaml is damaged.
         commit: Git commit of the running code.
 
@@ -102,17 +108,26 @@ class ResumePoint(Checkpoint):
     """
 
     def __init__(
-        self, path: Path, *, every: int, data: str, events: Sized, commit: str | None, config_hash: str | None = None
+        self,
+        path: Path,
+        *,
+        every: int,
+        data: str,
+        events: Events,
+        metrics: TableDigest,
+        commit: str | None,
+        config_hash: str | None = None,
     ) -> None:
         self.path, self.every, self.data, self.events, self.commits = path, every, data, events, [commit]
-        self.config_hash = config_hash
+        self.metrics, self.config_hash = metrics, config_hash
         self._saved_at = 0
         self._waiting = False
         self._trainer: dict[str, Any] = {}  # what Lightning does not store of the trainer itself
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        own = {"data": self.data, "events": len(self.events), "commits": self.commits}
+        events = {"events": len(self.events), "events_mark": self.events.digest.mark()}
+        own = {"data": self.data, **events, "commits": self.commits}
         return own | {"config_hash": self.config_hash, "trainer": self._trainer}
 
     @override
@@ -187,10 +202,15 @@ class ResumePoint(Checkpoint):
             return
         for logger in trainer.loggers:
             logger.save()
+        self._mark_metrics(trainer.strategy.checkpoint_io)  # only now are all rows before it written
         _put_in_place(trainer, self.path)
         if trainer.is_global_zero:  # the rows first: a resumed run counts on them
             sync_meanwhile([*self.path.parent.glob("*.csv"), self.path, self.path.parent])
         self._waiting = False
+
+    def _mark_metrics(self, writer: object) -> None:
+        if isinstance(writer, CheckpointWriter):
+            writer.add_note(_draft(self.path), {METRICS_MARK: self.metrics.mark()})
 
 
 def save_atomically(trainer: pl.Trainer, path: Path, *, weights_only: bool) -> None:
@@ -258,6 +278,12 @@ def data_fingerprint(checkpoint: Path) -> str | None:
 def count_events(checkpoint: Path) -> int:
     """Returns how many events there were when a `ResumePoint` file was saved; 0 in a file of an older version."""
     return int(_own_state(checkpoint).get("events", 0))
+
+
+def table_marks(checkpoint: Path) -> tuple[Mark | None, Mark | None]:
+    """Returns the marks of the rows of ``metrics.csv`` and ``events.csv``; None in a file of an older version."""
+    events = _own_state(checkpoint).get("events_mark")  # verifies the file
+    return as_mark(read_note(checkpoint).get(METRICS_MARK)), as_mark(events)
 
 
 def _own_state(checkpoint: Path) -> dict[str, Any]:

@@ -8,17 +8,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clsnorm.errors import DamagedFileError, DiskError, InputError
 from clsnorm.files import delete, held, remove, remove_drafts, writing
 from clsnorm.run_folder import lock, stored_config
-
-if TYPE_CHECKING:
-    from clsnorm.run_folder.folder import RunFolder
+from clsnorm.run_folder.folder import REPLACED, RunFolder
 
 log = logging.getLogger(__name__)
-REPLACED = ".replaced"  # an earlier run, until the one that replaces it is accepted
 
 
 class Claim:
@@ -33,7 +30,16 @@ class Claim:
 
     @contextlib.contextmanager
     def hold(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
-        """Implements `RunFolder.claim`."""
+        """Holds the folder for this process and yields the results if the run has finished, else None.
+
+        With ``config["force"]`` an earlier run's files are set aside first, unless that run also began with ``force``
+        and has not finished. If the work ends with an `InputError` before a checkpoint exists, a new folder is removed
+        again and any other is restored. A finished run on a disk that cannot be written is only read.
+
+        Raises:
+            InputError: If a running process uses the folder, or it holds another configuration or a damaged file.
+            DiskError: If the folder cannot be written.
+        """
         with writing(self._path):
             self._path.mkdir(parents=True, exist_ok=True)
         self._check_no_strangers(config)

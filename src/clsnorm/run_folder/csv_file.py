@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import write_text
+from clsnorm.run_folder.table_digest import Mark, TableDigest
 
 Row = dict[str, str]
+CHANGED_ROWS = "its rows {} are not those that were written; scores are not affected"
 REPAIR = "Delete that line, or restore the file from a copy"
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
@@ -92,10 +95,28 @@ def fault_of_step(row: Row) -> str:
     return "" if step.isascii() and step.isdigit() else f"step {step[:40]!r} is not a whole number"
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Replaces the file; a row's missing cells are left empty."""
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row], digest: TableDigest) -> None:
+    """Replaces the file, and begins its digest; a row's missing cells are left empty."""
+    text = as_text(columns, rows)
+    write_text(path, text)
+    digest.begin(text, columns=len(columns))
+
+
+def as_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
+    """Returns the text of a file."""
     cells = ([row.get(name) or "" for name in columns] for row in rows)
-    write_text(path, "".join(map(csv_line, [columns, *cells])))
+    return "".join(map(csv_line, [columns, *cells]))
+
+
+def differs(columns: Sequence[str], rows: Iterable[Row], mark: Mark | None) -> bool:
+    """Returns whether ``rows`` are not those that a resume point has marked; False if it has no mark.
+
+    Columns that were added since then are not looked at: these rows have no cells there.
+    """
+    if mark is None:
+        return False
+    text = as_text(columns[: mark["columns"]], rows)
+    return hashlib.sha256(text.encode()).hexdigest() != mark["sha256"]
 
 
 def csv_line(cells: Sequence[object]) -> str:

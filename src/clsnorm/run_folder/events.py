@@ -9,7 +9,18 @@ from typing import Any
 
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import append
-from clsnorm.run_folder.csv_file import CsvFile, Row, csv_line, fault_of_step, read_csv, sound_rows, write_csv
+from clsnorm.run_folder.csv_file import (
+    CHANGED_ROWS,
+    CsvFile,
+    Row,
+    csv_line,
+    differs,
+    fault_of_step,
+    read_csv,
+    sound_rows,
+    write_csv,
+)
+from clsnorm.run_folder.table_digest import Mark, TableDigest
 
 log = logging.getLogger(__name__)
 COLUMNS = ("step", "rank", "kind", "place", "value")
@@ -27,22 +38,24 @@ class Events:
         path: The CSV file; created with its heading when the run starts.
 
     Attributes:
+        digest: Of what was written to the file.
         loggers: Loggers that also get the number of events of a kind so far, as ``events/{kind}``.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.loggers: list[Any] = []
+        self.digest = TableDigest()
         self._counts: Counter[str] = Counter()
 
     def __len__(self) -> int:
         """Number of rows, on the process that adds them."""
         return self._counts.total()
 
-    def keep_first(self, count: int) -> None:
+    def keep_first(self, count: int, mark: Mark | None = None) -> None:
         """Starts the file, or drops the rows after the first ``count``.
 
-        Damaged rows are dropped with a warning, and if some are missing, that is logged, too.
+        Damaged rows are dropped with a warning; if some are missing or differ from ``mark``, that is logged, too.
         """
         try:
             found = _read(self.path)
@@ -52,8 +65,12 @@ class Events:
         rows = [row for row, place in zip(found.rows, found.places, strict=True) if place < count]
         if len(rows) < count:
             log.warning("%s: %d of %d events before the resume point are lost", self.path, count - len(rows), count)
+            self.digest.intact = False
+        elif differs(found.columns or COLUMNS, rows, mark):
+            log.warning("%s: %s", self.path, CHANGED_ROWS.format("before the resume point"))
+            self.digest.intact = False
         self._counts = Counter(row["kind"] for row in rows)
-        write_csv(self.path, COLUMNS, rows)
+        write_csv(self.path, COLUMNS, rows, self.digest)
 
     def add(self, *, step: int, kind: str, place: str = "", value: float | str = "", rank: int | str = "") -> None:
         """Adds a row; call it on one process.
@@ -61,7 +78,9 @@ class Events:
         Raises:
             DiskError: If the file is gone, or cannot be written.
         """
-        append(self.path, csv_line([step, rank, kind, place, value]))
+        line = csv_line([step, rank, kind, place, value])
+        append(self.path, line)
+        self.digest.add(line)
         self._counts[kind] += 1
         for logger in self.loggers:
             logger.log_metrics({f"events/{kind}": float(self._counts[kind])}, step=step)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import held, is_draft, remove_empty
-from clsnorm.run_folder import lock, stored_config
-from clsnorm.run_folder.claim import REPLACED, Claim
+from clsnorm.files import disk_error, held, is_draft, remove_empty
+from clsnorm.run_folder import file_digests, lock, stored_config
 from clsnorm.run_folder.error import read_error, write_error
 from clsnorm.run_folder.events import read_events
 from clsnorm.run_folder.predictions import read_predictions
@@ -21,7 +21,9 @@ from clsnorm.run_folder.series import Series, read_last_row, read_series
 if TYPE_CHECKING:
     import pyarrow as pa
 
+log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
+REPLACED = ".replaced"  # an earlier run, until the one that replaces it is accepted
 
 
 class RunFolder:
@@ -125,9 +127,26 @@ class RunFolder:
 
     def read_diffs(self) -> dict[str, str]:
         """Returns the differences of the code from its commit, by file name (``changes.diff``); often none."""
-        return {
-            path.name: path.read_text("utf-8", errors="replace") for path in sorted(self.path.glob("changes*.diff"))
-        }
+        return {path.name: path.read_text("utf-8", errors="replace") for path in self.diffs()}
+
+    def diffs(self) -> list[Path]:
+        """Returns the files of `read_diffs`."""
+        return sorted(self.path.glob("changes*.diff"))
+
+    def changes(self, results: Mapping[str, Any]) -> list[str]:
+        """Returns a sentence for each file that is not what the run wrote, for files that hold no digest themselves.
+
+        Such a file is no reason to refuse a finished run: its results and weights are sealed and checked.
+
+        Args:
+            results: ``results.json``, which has the digests; none in one of an earlier version.
+        """
+        return list(file_digests.changes(self.path, results))
+
+    def warn_of_changes(self, results: Mapping[str, Any]) -> None:
+        """Logs a warning for each of the `changes`."""
+        for change in self.changes(results):
+            log.warning("%s", change)
 
     def snapshots(self) -> dict[str, Path]:
         """Returns the files that `clsnorm.statistics.load` reads, by name, such as ``report_h``."""
@@ -137,18 +156,17 @@ class RunFolder:
         """Writes ``error.json``, as `clsnorm.run_folder.error.write_error` does."""
         write_error(self.error, error, parent_reports=parent_reports)
 
-    def claim(self, config: dict[str, Any]) -> contextlib.AbstractContextManager[dict[str, Any] | None]:
-        """Holds the folder for this process and yields the results if the run has finished, else None.
-
-        With ``config["force"]`` an earlier run's files are set aside first, unless that run also began with ``force``
-        and has not finished. If the work ends with an `InputError` before a checkpoint exists, a new folder is removed
-        again and any other is restored. A finished run on a disk that cannot be written is only read.
-
-        Raises:
-            InputError: If a running process uses the folder, or it holds another configuration or a damaged file.
-            DiskError: If the folder cannot be written.
-        """
-        return Claim(self).hold(config)
+    @contextlib.contextmanager
+    def recording_errors(self, *, parent_reports: bool) -> Iterator[None]:
+        """Writes ``error.json`` if the ``with`` block fails; an error caused by the disk becomes a `DiskError`."""
+        try:
+            yield
+        except BaseException as error:
+            reported = disk_error(error, self.path) or error
+            self.record_error(reported, parent_reports=parent_reports)
+            if reported is not error:
+                raise reported from error
+            raise
 
     @contextlib.contextmanager
     def hold_as_worker(self) -> Iterator[None]:

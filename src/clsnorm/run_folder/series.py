@@ -7,7 +7,18 @@ import logging
 from pathlib import Path
 
 from clsnorm.errors import DamagedFileError
-from clsnorm.run_folder.csv_file import REPAIR, CsvFile, Row, fault_of_step, read_csv, sound_rows, write_csv
+from clsnorm.run_folder.csv_file import (
+    CHANGED_ROWS,
+    REPAIR,
+    CsvFile,
+    Row,
+    differs,
+    fault_of_step,
+    read_csv,
+    sound_rows,
+    write_csv,
+)
+from clsnorm.run_folder.table_digest import Mark, TableDigest
 
 log = logging.getLogger(__name__)
 STEP = "step"
@@ -89,13 +100,20 @@ def read_rows(path: Path) -> list[Row]:
     return sound_rows(path, _read(path))
 
 
-def keep_until(path: Path, step: int) -> None:
+def keep_until(path: Path, step: int, digest: TableDigest, mark: Mark | None = None) -> None:
     """Starts the file, or drops the rows of ``step`` and later, which a resumed run will log again.
 
     Damaged rows, such as one that was cut when a machine lost power, are dropped with a warning.
+
+    Args:
+        path: The file.
+        step: The resume point.
+        digest: Of the file; from now on, of the rows that stay.
+        mark: What the resume point stores of the rows before it; if they differ, a warning says so.
     """
     if step and not path.exists():
         log.warning("%s is missing: what the run logged before step %d is lost", path, step)
+        digest.intact = False
         return
     try:
         found = _read(path)
@@ -107,7 +125,10 @@ def keep_until(path: Path, step: int) -> None:
     if found.faults:
         log.warning("%s: dropped damaged rows: %s", path, "; ".join(found.faults[:5]))
     rows = [row for row in found.rows if int(row[STEP]) < step]
-    write_csv(path, found.columns or [STEP], rows)
+    if differs(found.columns or [STEP], rows, mark):
+        log.warning("%s: %s", path, CHANGED_ROWS.format(f"before step {step}"))
+        digest.intact = False
+    write_csv(path, found.columns or [STEP], rows, digest)
 
 
 def _read(path: Path) -> CsvFile:

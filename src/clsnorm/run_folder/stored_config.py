@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,18 @@ def require_parts(config: Mapping[str, Any], path: Path) -> None:
 
 def write_config(path: Path, config: Mapping[str, Any]) -> None:
     """Writes a resolved configuration."""
+    write_text(path, _as_text(config))
+
+
+def sha256(config: Mapping[str, Any]) -> str:
+    """Returns the sha256 of the file that `write_config` writes."""
+    return hashlib.sha256(_as_text(config).encode()).hexdigest()
+
+
+def _as_text(config: Mapping[str, Any]) -> str:
     from omegaconf import OmegaConf
 
-    write_text(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    return OmegaConf.to_yaml(OmegaConf.create(dict(config)))
 
 
 def repair(path: Path, config: Mapping[str, Any]) -> None:

@@ -35,3 +35,12 @@ def test_roles_by_content() -> None:
     for more, what in (({"again": texts}, "text"), ({"group": ["x", "y"] * 10}, "label")):
         with pytest.raises(InputError, match=rf"Cannot tell which column of a is the {what}: .*kind \(a\).*Set data."):
             infer_roles(columns | more, "a", text=None, label=None)
+
+
+def test_dates_are_no_texts() -> None:
+    dates = [f"2024-01-{day:02d} 10:00" for day in range(1, 21)]
+    columns = {"when": dates, "note": ["fine", "bad"] * 10, "say": [f"so {day}" for day in range(20)]}
+    with pytest.raises(InputError, match="which column of a is the text"):
+        infer_roles(columns, "a", text=None, label="note")
+    columns["say"] = [f"a rather long text {day}" for day in range(20)]
+    assert infer_roles(columns, "a", text=None, label="note").text == ["say"]

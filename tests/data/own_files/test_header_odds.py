@@ -66,8 +66,25 @@ def test_a_row_like_the_others_is_none(rows: int, first: list[str], columns: lis
         (["a fine film it is", "five"], [texts(1000), ["1", "2", "5"]]),
         (["violin", "rare"], [WORDS, ["a", "b", "c"]]),
         (["text", "a"], [texts(1000), ["a", "b"]]),
+        (["1", "0"], [["1", "2", "3"], texts(1000, short=0.1)]),
+        (["1", "0"], [["-1", "1"], [*texts(8), "0"]]),
+        (["1", "", "day", "0"], [["a", "b"], [""], ["2024-01-01", "2024-01-02"], [*texts(8), "42"]]),
         (["viola", "rare"], [WORDS, ["a", "b", "c"]]),
     ],
 )
 def test_one_value_that_occurs_once_decides_nothing(rows: int, first: list[str], columns: list[list[str]]) -> None:
     assert header_odds(first, table(rows, *columns)) < SURE
+
+
+@pytest.mark.parametrize("first", [["1", "0"], ["1", "day", "0"]])
+def test_column_numbers_in_another_order_are_no_sure_row(first: list[str]) -> None:
+    """A text may be ``0``, and its class ``1``; or someone has sorted the columns that pandas has numbered."""
+    columns = [["1", "2"], ["2024-01-01", "2024-01-02", "2024-02-01"], [*texts(8), "0", "42"]]
+    below = table(40, *(columns if len(first) == 3 else [columns[0], columns[2]]))
+    assert -SURE < header_odds(first, below) < SURE
+    assert header_odds(["2", *first[1:]], below) <= -SURE  # these are no numbers of columns
+
+
+def test_a_word_above_one_number_does_not_decide() -> None:
+    first, below = ["a very bad film", "NA", "ok"], [["a made bad stone", "a", ""], ["good by all means", "b", "1.5"]]
+    assert header_odds(first, below) < SURE

@@ -40,6 +40,10 @@ def search(lines: list[str], *, skip_lines: int = 0, **options: Any) -> Search:
         (["one,other", "text,label", "# c, d"], {"header": True}, RowStart(0, header=True)),
         (["a title, or not", RARE], {"skip_lines": 1, "header": True}, RowStart(1, header=True)),
         ([], {}, RowStart(0, header=False)),
+        (["text,label"], {"labels": ["neg", "pos"]}, RowStart(0, header=True)),
+        (["text,label"], {"labels": ["label"], "header": True}, RowStart(0, header=True)),
+        (["text,label"], {"labels": ["label"], "names": ["text"]}, RowStart(0, header=True)),
+        (["0,1"], {"labels": [0, 1]}, RowStart(0, header=True)),
         (["#joy and market remarks,pos"], {}, RowStart(0, header=False)),
     ],
 )
@@ -87,6 +91,16 @@ def test_the_start(above: list[str], options: dict[str, Any], expected: RowStart
             ["# a note", "text,label", *BODY, "# a note,b"],
             {},
             r"whether line 43 of a.csv .*Set data.comment='#' to skip all lines that begin so, or data.skip_lines=1",
+        ),
+        (
+            ["# made by a tool, 2024", "1,0", *[",".join(line.split(",")[::-1]) for line in CODED]],
+            {},
+            "whether line 1 of",
+        ),
+        (
+            ["text,label", *BODY],
+            {"labels": ["label", "pos", "neg"]},
+            r"whether line 1 of a.csv \('text', 'label'\) is the",
         ),
         ([*BODY[:3], "one,other", *BODY], {"names": ["one", "other"]}, "line 1 .* or line 4 .*: 0 or 3"),
     ],

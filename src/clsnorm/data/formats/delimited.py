@@ -18,6 +18,7 @@ from clsnorm.data.formats.text_lines import open_lines, refuse_empty, without_en
 from clsnorm.errors import InputError, require_switch, require_whole
 
 CURE = "Correct these rows, or check the delimiter, the quoting and skip_lines"
+REPEATED = "Delete these lines; or, if they are rows, set header=false, skip_lines, and columns by number"
 QUOTES = "Close the quotes, or set quoting=false, or escape=true if a backslash precedes quotes within a cell"
 
 Row = tuple[int, list[str]]  # the line it starts on, and its cells
@@ -112,7 +113,7 @@ class Delimited(FileReader):
         require_rows(found, shown)
         rule = f"{needed} cells or more" if self.ragged else f"{widths[-1]} cells"
         faults.refuse(f"Expected {rule} per row", CURE)
-        again.refuse("Expected one header", "Delete these lines")
+        again.refuse("Expected one header", REPEATED)
 
     def _fits(self, cells: list[str], needed: int, widths: range) -> bool:
         """Does a row have the right number of cells, not counting empty ones at its end?"""

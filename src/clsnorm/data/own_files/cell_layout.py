@@ -20,6 +20,9 @@ ABOVE = 20  # lines above the rows, such as titles, that may have other numbers 
 ENCLOSED = re.compile(r'"[^"]*"')  # a cell in quotes
 DOUBLED = re.compile(r'"(?:[^"]*"")+[^"]*"')  # that contains doubled ones
 ESCAPED = re.compile(r'"(?:[^"]*\\")+[^"]*"')  # or such with a backslash before them
+BROKEN = re.compile(r'"[^"]*\r[^"]*"')  # or a line end of old Macs, which is why a writer puts quotes around it
+UNCLOSED = "unexpected end"  # of the file, in messages of `csv`
+UNEVEN = "rows have different numbers of cells if quotes enclose cells, and the same number if they do not"
 MOST_ENCLOSED = {".csv": 0.5}  # share of a column's cells in quotes from which quotes must be understood
 
 
@@ -30,7 +33,7 @@ class Guess:
     Args:
         reader: Reads the rows; its ``header`` is False.
         rows: The rows that are not empty.
-        fault: Why quotes do not enclose cells, though most cells have quotes around them; empty: they do, or have not.
+        fault: Why it is not sure whether quotes enclose cells; empty: it is.
     """
 
     reader: Delimited
@@ -55,9 +58,12 @@ def guess_cells(
     """Returns the best guess for the first lines of a table.
 
     The delimiter is the one with which most rows have the same number of cells, at least two. In CSV, quotes enclose
-    cells, unless only without quoting all rows have the same number of cells. In other files they do not, unless only
-    quoting gives the same number, enclosed cells contain doubled or escaped quotes, or all cells of a column are
-    enclosed. A backslash escapes quotes, and spaces after delimiters do not count, if only then quotes enclose cells.
+    cells, unless they cannot. In other files they do not, unless only quoting gives the same number, enclosed
+    cells contain doubled or escaped quotes or a carriage return, or all cells of a column are enclosed. A backslash
+    escapes quotes, and spaces after delimiters do not count, if only then quotes enclose cells.
+
+    It is a fault if the quotes of a cell are not closed, but those of other cells are, or, in CSV, if quotes can
+    enclose cells, but only without quoting all rows have the same number of cells.
 
     Args:
         text: The first lines.
@@ -83,23 +89,40 @@ def _guess(text: str, kind: str, base: Delimited, *, whole: bool, quoting: bool 
     quoted = _quoted(text, base, whole=whole, escape=escape)
     if quoting or _means_quotes(plain.rows, quoted.rows, kind):
         return quoted
-    fault = quoted.fault if not quoted.rows and _has_enclosed(plain.rows, MOST_ENCLOSED.get(kind, SOUND)) else ""
-    return dataclasses.replace(plain, fault=fault)
+    return dataclasses.replace(plain, fault=_fault(text, plain, quoted, kind))
+
+
+def _fault(text: str, plain: Guess, quoted: Guess, kind: str) -> str:
+    """Returns why quotes may enclose cells, although the rows are better without quoting; empty: they do not."""
+    if quoted.rows:
+        spans = any(cell[:1] == '"' and not ENCLOSED.fullmatch(cell) for _, cells in plain.rows for cell in cells)
+        return UNEVEN if kind == ".csv" and spans and not _is_even(quoted.rows) else ""
+    most = _has_enclosed(plain.rows, MOST_ENCLOSED.get(kind, SOUND))
+    cut = UNCLOSED in quoted.fault and (
+        _needs_quotes(plain.rows) or (kind == ".csv" and _has_cell_in_quotes(text, plain))
+    )
+    return quoted.fault if most or cut else ""
+
+
+def _has_cell_in_quotes(text: str, guess: Guess) -> bool:
+    """Is there a cell in quotes, which may contain delimiters and line ends?"""
+    delimiter = re.escape(guess.reader.delimiter)
+    return re.search(rf'(?:^|[{delimiter}\r\n])"(?:[^"]|"")*"(?:[{delimiter}\r\n]|$)', text) is not None
 
 
 def _quoted(text: str, base: Delimited, *, whole: bool, escape: bool | None) -> Guess:
     """Returns the rows with quoting; no rows if quotes do not enclose cells or are not closed."""
     delimiter = re.escape(base.delimiter)
     spaced = (False, True) if re.search(rf'{delimiter} +"', text) else (False,)
-    escaped = (False, True) if re.search(rf'\\["\\{delimiter}]', text) else (False,)
+    escaped = (False, True) if '\\"' in text else (False,)  # before a delimiter, it may be the end of a text
     guesses = []
     for escapes in escaped if escape is None else (escape,):
         for skip in spaced:
             reader = dataclasses.replace(base, quoting=True, escape=escapes, skip_spaces=skip)
             rows, fault = rows_of(reader, text, whole=whole)
             guesses.append(Guess(reader=reader, rows=rows, fault=fault))
-    # Of equally good ones, the plainest.
-    return max(guesses, key=lambda guess: (guess.shares[1], -_unparsed(guess.rows)))
+    # Of equally good ones, the plainest; of impossible ones, one that is possible but for its end.
+    return max(guesses, key=lambda guess: (guess.shares[1], -_unparsed(guess.rows), UNCLOSED in guess.fault))
 
 
 def rows_of(reader: Delimited, text: str, *, whole: bool) -> tuple[list[Row], str]:
@@ -109,7 +132,7 @@ def rows_of(reader: Delimited, text: str, *, whole: bool) -> tuple[list[Row], st
     try:
         rows.extend(row for row in reader.parse(io.StringIO(text, newline=newline)) if not is_blank(row[1]))
     except csv.Error as error:
-        cut = not whole and "unexpected end" in str(error) and rows and rows[-1][0] > SOUND * text.count("\n")
+        cut = not whole and UNCLOSED in str(error) and rows and rows[-1][0] > SOUND * text.count("\n")
         return (rows, "") if cut else ([], str(error))  # the last row of a beginning may be half a row
     return rows, ""
 
@@ -132,7 +155,13 @@ def _means_quotes(plain: Sequence[Row], quoted: Sequence[Row], kind: str) -> boo
         return False
     if kind == ".csv" or _has_enclosed(plain, 1.0):
         return True
-    return any(DOUBLED.fullmatch(cell) or ESCAPED.fullmatch(cell) for _, cells in plain for cell in cells)
+    return _needs_quotes(plain)
+
+
+def _needs_quotes(rows: Sequence[Row]) -> bool:
+    """Does a cell in quotes contain what a writer puts into quotes: quotes, doubled or escaped, or a line end?"""
+    kinds = (DOUBLED, ESCAPED, BROKEN)
+    return any(kind.fullmatch(cell) for _, cells in rows for cell in cells if cell[:1] == '"' for kind in kinds)
 
 
 def _has_enclosed(rows: Sequence[Row], share: float) -> bool:

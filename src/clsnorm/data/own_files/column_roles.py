@@ -130,6 +130,6 @@ def _has_labels(cells: Sequence[Any]) -> bool:
 
 def _has_texts(cells: Sequence[Any]) -> bool:
     texts = [cell for cell in cells if isinstance(cell, str)]
-    if not texts or all(cell.replace(".", "").isdecimal() for cell in texts):
-        return False
+    if not any(any(map(str.isalpha, cell)) for cell in texts):
+        return False  # numbers, dates
     return len(set(texts)) > FEW * len(cells) and mean(map(len, texts)) >= SHORT

@@ -39,7 +39,8 @@ def header_odds(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
     As a row, each cell must have the form of its column, and these likelihoods multiply; its classes must occur, which
     counts once, since a rare text often has a rare class. As a header, each cell must be a likely name; names resemble
     each other, so the least likely one counts. A value never seen below is rare, but never rarer than 1 in 100: rare
-    values exist. So one odd value does not decide, unless it is a usual name, or a word above numbers.
+    values exist. So one odd value does not decide, unless it is a usual name, or a word above numbers. Column
+    numbers above texts decide nothing, unless they are in order: they may be a text and its class, too.
 
     Args:
         first: The cells of the row.
@@ -49,7 +50,8 @@ def header_odds(first: Sequence[str], below: Sequence[Sequence[str]]) -> float:
         return 9.0
     odds = [_cell_odds(cleaned(cell), [row[at].strip() for row in below]) for at, cell in enumerate(first)] or [_Odds()]
     as_row = min(cell.seen for cell in odds) + sum(cell.form for cell in odds)
-    return min(cell.name for cell in odds) - as_row
+    found = min(cell.name for cell in odds) - as_row
+    return max(found, 0.0) if _is_numbered(first, below) else found
 
 
 def _is_counted(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
@@ -60,6 +62,15 @@ def _is_counted(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     if len(names) < 2 or counted != [str(at) for at in range(len(counted))] or any(map(is_number, names[:start])):
         return False
     return any(_is_text([row[at].strip() for row in below]) for at in range(start, len(names)))
+
+
+def _is_numbered(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Are there the numbers 0, 1, ... in any order, one of them above texts?"""
+    names = [cleaned(cell) for cell in first]
+    numbers = {name: at for at, name in enumerate(names) if name.isdecimal()}
+    if len(numbers) < 2 or {*numbers} != set(map(str, range(len(numbers)))):
+        return False
+    return any(_is_text([row[at].strip() for row in below]) for at in numbers.values())
 
 
 def _is_text(cells: Sequence[str]) -> bool:
@@ -94,6 +105,8 @@ def _above_numbers(first: str, cells: Sequence[str]) -> _Odds:
         return _Odds(name=-5.0)
     if first.lower() in MISSING:
         return _Odds(form=-1.0, name=-2.0)
+    if len(cells) == 1:  # one number does not make a column of numbers
+        return _Odds(form=-1.0)
     return _Odds(form=RARE + max(-1.0, -log10(len(cells) + 1)))
 
 

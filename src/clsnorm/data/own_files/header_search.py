@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from clsnorm.data.formats.delimited import Row
+from clsnorm.data.formats.spelling import spell
 from clsnorm.data.formats.table_header import cleaned
 from clsnorm.data.own_files.column_roles import LABELS, is_known
 from clsnorm.data.own_files.header_odds import SURE, header_odds
+from clsnorm.data.rows.texts import is_number
 from clsnorm.errors import InputError
 
 SAMPLE = 1000  # rows that a line is compared with
@@ -38,6 +40,7 @@ class Search:
         shown: The file, as messages name it.
         header: Whether there is a header; None: to be inferred. A stated value is trusted.
         names: Columns that the header must have; then there is one.
+        labels: Names of classes; a line that holds one, other than a number, may be a row.
         skip_lines: Lines that were skipped so far.
         fixed: Whether the first of ``rows`` must be the header or the first row.
         lenient: Whether a first line that may be a header or a row is a row, since another file has shown the layout.
@@ -49,6 +52,7 @@ class Search:
     names: Sequence[str]
     skip_lines: int
     fixed: bool
+    labels: Sequence[Any] = ()
     lenient: bool = False
 
     def start(self) -> RowStart:
@@ -60,12 +64,19 @@ class Search:
             self._require_no_comments(1 if at is None else at + 1, width)
             self._require_one(at, width)
         if at is not None:
+            if self._may_be_row(at):
+                self._refuse_unsure(at)
             return RowStart(self._lines_above(at), header=True)
         if self.header is None and not self.lenient and self._odds(0, width) > -SURE:
-            self._refuse_unsure()
+            self._refuse_unsure(0)
         if not self.fixed:
             self._require_row(width)
         return RowStart(self.skip_lines, header=False)
+
+    def _may_be_row(self, at: int) -> bool:
+        """Does a header that was inferred hold the name of a class?"""
+        cells = {name for name in map(cleaned, self.rows[at][1]) if name and not is_number(name)}
+        return self.header is None and not self.names and bool(cells & {*map(spell, self.labels)})
 
     def _lines_above(self, at: int) -> int:
         return self.rows[at][0] - 1 if at else self.skip_lines
@@ -91,14 +102,14 @@ class Search:
         return len(self.rows[at][1]) >= width and not any(self.rows[at][1][width:])
 
     def _is_header(self, at: int, width: int) -> bool:
-        """Is this line likelier a header than a row, and no comment above the header?"""
+        """Is this line likelier a header than a row, and no comment above what may be the header?"""
         if not self._fits(at, width) or self._odds(at, width) < SURE:
             return False
         if not self._is_marked(at):
             return True
         following = range(at + 1, min(at + SEARCHED, len(self.rows)))
         plain = next((line for line in following if self._fits(line, width) and not self._is_marked(line)), None)
-        return plain is None or not self._is_header(plain, width)
+        return plain is None or self._odds(plain, width) < 0
 
     def _is_marked(self, at: int) -> bool:
         return self.rows[at][1][0].lstrip().startswith(MARKS)
@@ -179,10 +190,10 @@ class Search:
                 f"cells. Correct it, or set data.skip_lines={line} to skip it"
             )
 
-    def _refuse_unsure(self) -> NoReturn:
-        line = self.rows[0][0]
+    def _refuse_unsure(self, at: int) -> NoReturn:
+        line = self.rows[at][0]
         raise InputError(
-            f"Cannot tell whether line {line} of {self.shown} ({self._quote(0)}) is the header or a row. Set "
+            f"Cannot tell whether line {line} of {self.shown} ({self._quote(at)}) is the header or a row. Set "
             f"data.header=true or data.header=false, or data.skip_lines={line} if it is neither"
         )
 

@@ -17,7 +17,7 @@ from clsnorm.data.formats.parquet import ParquetFile, open_parquet, plain_cells
 from clsnorm.data.formats.reader import Column, Reader
 from clsnorm.data.formats.table_header import names_in
 from clsnorm.data.formats.text_lines import line_end, refuse_empty
-from clsnorm.data.own_files.cell_layout import PREFERRED, SOUND, Guess, guess_cells
+from clsnorm.data.own_files.cell_layout import PREFERRED, SOUND, UNEVEN, Guess, guess_cells
 from clsnorm.data.own_files.file_start import first_lines
 from clsnorm.data.own_files.header_search import SAMPLE, Search
 from clsnorm.errors import InputError
@@ -50,6 +50,7 @@ class CellOptions:
         skip_lines: Lines above the header or the first row.
         comment: The start of lines to skip; None: there are none.
         names: Columns that the header must have; then there is one.
+        labels: Names of classes, which are no usual names of columns; empty: unknown.
     """
 
     delimiter: str | None = None
@@ -59,6 +60,7 @@ class CellOptions:
     skip_lines: int | None = None
     comment: str | None = None
     names: Sequence[str] = ()
+    labels: Sequence[Any] = ()
 
 
 def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -> Preview:
@@ -86,6 +88,7 @@ def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -
         shown=str(path),
         header=given.header,
         names=given.names,
+        labels=given.labels,
         skip_lines=skipped,
         fixed=given.skip_lines is not None,
     ).start()
@@ -119,9 +122,11 @@ def _require_sound(best: Guess, path: Path, marks: str) -> None:
         raise InputError(f"{path}, {best.fault}. {QUOTES}")
     if not best.rows:
         refuse_empty(str(path))
+    if best.fault == UNEVEN:
+        raise InputError(f"Cannot tell whether quotes enclose cells in {path}: {UNEVEN}. Set data.quoting")
     if best.fault:
         raise InputError(
-            f"Expected closed quotes in {path}, where most cells are in quotes, but {best.fault}. Correct this line, "
+            f"Expected closed quotes in {path}, where other cells are in quotes, but {best.fault}. Correct this line, "
             "or set data.quoting=false to read quotes as ordinary characters"
         )
     if len(marks) > 1 and best.shares[0] < (SOUND / 2 if best.reader.delimiter == marks[0] else SOUND):

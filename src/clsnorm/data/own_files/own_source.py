@@ -29,7 +29,7 @@ class Given:
     """The user's options for the format; None is inferred.
 
     Args:
-        encoding, delimiter, quoting, escape, header, skip_lines, comment, text, label: As in `UserFiles`.
+        encoding, delimiter, quoting, escape, header, skip_lines, comment, text, label, labels: As in `UserFiles`.
 
     Raises:
         InputError: If one of them is out of range, or if columns are named and ``header`` is False.
@@ -44,6 +44,7 @@ class Given:
     comment: str | None
     text: Sequence[Column | list[Column]] | None
     label: Column | None
+    labels: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("quoting", "escape", "header"):
@@ -76,6 +77,7 @@ class Given:
             skip_lines=self.skip_lines,
             comment=self.comment,
             names=self.names,
+            labels=self.labels or (),
         )
 
 

