@@ -287,3 +287,14 @@ def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
     with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
         train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "size", "warned"), [("isobn", 1, True), ("isobn", 2, False), ("center", 1, False)]
+)
+def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
+    train: Train, caplog: pytest.LogCaptureFixture, normalizer: str, size: int, warned: bool
+) -> None:
+    short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
+    train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
+    assert ("this run is that of normalizer=identity" in caplog.text) is warned

@@ -122,7 +122,7 @@ def _restart_loggers(experiment: Experiment) -> None:
 
 
 def _check_batches(experiment: Experiment) -> None:
-    """Refuses batches too small for the normalizer, and steps and validations that would never come."""
+    """Refuses, or warns of, batches too small for the normalizer; refuses steps and validations that never come."""
     needed, data = experiment.module.classifier.normalizer.min_batch_size, experiment.data
     trainer = experiment.config["trainer"]
     _require_within_epoch("accumulate_grad_batches", trainer, data, "An optimizer step ends with its epoch")
@@ -133,6 +133,15 @@ def _check_batches(experiment: Experiment) -> None:
             f"normalizer={experiment.config['choices']['normalizer']} needs at least {needed} examples in each "
             f"training batch, but {data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. "
             "Choose another data.batch_size or data.max_train_examples"
+        )
+    largest, idle = min(data.batch_size, data.train_size), experiment.module.classifier.normalizer.idle_below
+    if largest < idle and distributed.rank() == 0:
+        log.warning(
+            "normalizer=%s learns nothing from batches of fewer than %d examples, and all have %d: this run is that of "
+            "normalizer=identity",
+            experiment.config["choices"]["normalizer"],
+            idle,
+            largest,
         )
 
 
