@@ -14,8 +14,8 @@ compared with the same class calibrated and run in float64 on the same input; an
 condition numbers 1e0 to 1e12 and n/d from 0.1 to 100. The column of a half type includes its own rounding, 4e-3.
 
 ``embedded``: on the [CLS] of the quick start's 1,000 training examples before training, the largest change of a logit
-by folding, and the head's first step from batches of 32: all of it, and each part over the identity's. A normalizer
-with running statistics has been trained on these batches once.
+by folding, and the head's first step as a geometric mean over batches of 32. A normalizer with running statistics has
+been trained on these batches once.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ def embedded() -> None:
     for key in KEYS:
         classifier.normalizer = build(key, h.shape[1], h, norm=classifier.encoder.final_norm())
         classifier.match(batches, optimizer=experiment.module.optimizer, regression=False)
-        own, _, of_identity = classifier.matching.steps.tolist()
-        shares = " | ".join(f"{mine / its:.3g}" for mine, its in zip(own, of_identity, strict=True))
-        print(f"| `{key}` | {folded(classifier, batches, h)} | {own[0]:.3g} | {shares} |", flush=True)
+        found = classifier.matching.summary()
+        own, of_identity = found["head/total_step"], found["head/total_step_of_identity"]
+        print(f"| `{key}` | {folded(classifier, batches, h)} | {own:.3g} | {own / of_identity:.3g} |", flush=True)
 
 
 @torch.no_grad()

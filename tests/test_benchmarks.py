@@ -56,3 +56,16 @@ def test_run_folders_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, r
     count, seconds = module.measure(tmp_path)
     assert count == 3
     assert seconds > 0
+
+
+@pytest.mark.slow
+def test_the_parts_of_a_head_s_step_are_those_of_the_page(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    """On real [CLS]: a matched step is within 5 % of the identity's, in both parts, by numpy."""
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    head_steps = importlib.import_module("head_steps")
+    page = (root / "docs/normalizers/evidence.md").read_text(encoding="utf-8").partition("## Matching the head")[2]
+    for key, shares, _ in head_steps.measure("rotten_tomatoes", keys=["center", "l2norm", "rotation", "batchnorm"]):
+        cells = next(line for line in page.splitlines() if line.startswith(f"| `{key}` |")).split("|")[2:5]
+        printed = [[float(share) for share in cell.split(",")] for cell in cells]
+        assert np.abs(np.array(shares) - printed).max() < 0.01, key
+        assert np.abs(shares[2] - 1).max() < 0.05, key

@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from faults import campaign, interposer, trials
+from faults import campaign, interposer, night, trials
 from faults.commands import COMMANDS
 from faults.comparison import Remains
 from faults.forks import Outcome
@@ -201,6 +202,11 @@ def test_differences_are_strays_losses_and_values() -> None:
 def test_the_page_names_every_command_and_mode(root: Path) -> None:
     page = (root / "docs" / "reliability.md").read_text()
     assert [name for name in (*COMMANDS, *interposer.MODES) if f"`{name}`" not in page] == []
+
+
+def test_the_night_kills_every_command_of_several_processes() -> None:
+    several = {name for name, command in COMMANDS.items() if re.search("=ddp|devices=", " ".join(command.words))}
+    assert several == {name for count, names in night.COMMANDS.items() if count > 1 for name in names}
 
 
 OPERATIONS = {"open", "write", "fsync", "rename", "unlink", "mkdir", "rmdir", "truncate"}

@@ -113,7 +113,7 @@ def main() -> int:
     single.add_argument("--number", type=int, required=True)
     random_kills = commands.add_parser("night", help="kill commands at random moments")
     random_kills.add_argument("--kills", type=int, default=500)
-    random_kills.add_argument("--processes", default="1,2", help="of the commands: 1, 2 or 1,2")
+    random_kills.add_argument("--processes", default="1,2", help="of the commands: some of 1, 2 and 4")
     random_kills.add_argument("--seed", type=int, default=0, help="of the moments")
     random_kills.add_argument("--forks", action="store_true", help="skip the imports of commands on one process")
     for each in (listed, single):

@@ -37,3 +37,8 @@ def test_hub_ids_and_other_classes_are_not_looked_for() -> None:
     assert model_folder("google-bert/bert-base-uncased") is None
     check_model_folder({"_target_": "mine.Encoder", "path": "/gone"})
     check_model_folder({"_target_": ENCODER})
+
+
+def test_a_model_that_a_command_trains_is_named_with_it() -> None:
+    with pytest.raises(InputError, match=r"no folder '/gone/models/x'\. `python -m clsnorm\.pretraining` trains"):
+        model_folder("/gone/models/x")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ import torch
 from pytorch_lightning.trainer import call
 from runs import rows
 
+from clsnorm.distributed import rank
+from clsnorm.launch.one_machine import die_with_parent
+from clsnorm.launch.worker import join_and_run
 from clsnorm.run_folder import RunFolder
 
 # Not compared; `files` holds the sha256 of metrics.csv, where times are logged, and of the events of each resume.
@@ -35,9 +40,14 @@ TIMES = (
 
 def fork(work: Callable[[], Any]) -> int:
     """Runs ``work`` in a fork of this process and returns its exit status; minus the signal if one killed it."""
+    return _wait(_start(work))
+
+
+def _start(work: Callable[[], Any]) -> int:
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
+        die_with_parent()  # Lightning lets a process survive SIGTERM
         status = 1
         try:
             work()
@@ -46,13 +56,33 @@ def fork(work: Callable[[], Any]) -> int:
             traceback.print_exc()
         finally:
             os._exit(status)
+    return child
+
+
+def _wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None:
+    """Does what `clsnorm.launch.one_machine.launch` does, with forks as workers: they import nothing again."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+
+    def worker(number: str) -> None:
+        os.environ |= {"RANK": number, "LOCAL_RANK": number, "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "forks"}
+        os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        join_and_run(folder, accelerator, task)
+
+    children = [_start(partial(worker, str(number))) for number in range(processes)]
+    assert [_wait(child) for child in children] == [0] * processes
 
 
 def _at_hooks(visit: Callable[[str], None]) -> None:
     """Calls ``visit`` before each hook of Lightning, for the rest of the process, with a name of that moment.
 
-    A run that is resumed at an earlier moment reaches a moment of the same name.
+    A run that is resumed at an earlier moment reaches a moment of the same name. Of several processes, each calls it.
     """
     original = call._call_callback_hooks
     passes = [0]
@@ -72,9 +102,14 @@ def moments_of(work: Callable[[], Any], record: Path) -> list[str]:
 
     def recorded() -> None:
         names: dict[str, None] = {}
-        _at_hooks(names.setdefault)
+
+        def visit(name: str) -> None:
+            if name not in names and rank() == 0:
+                names[name] = None
+                record.write_text(json.dumps([*names]))
+
+        _at_hooks(visit)
         work()
-        record.write_text(json.dumps([*names]))
 
     assert fork(recorded) == 0
     found: list[str] = json.loads(record.read_text())
@@ -87,14 +122,18 @@ def last_of_each_hook(moments: list[str]) -> list[str]:
     return sorted(last.values(), key=moments.index)
 
 
-def killed_at(work: Callable[[], Any], moment: str) -> bool:
-    """Runs ``work`` in a fork that is killed at ``moment``, and returns whether it came to that."""
+def killed_at(work: Callable[[], Any], moment: str, *, of: int = 0) -> bool:
+    """Runs ``work`` in a fork and returns whether it was killed at ``moment``.
+
+    Several processes are killed together when the one of rank ``of`` comes to that moment.
+    """
 
     def visit(name: str) -> None:
-        if name == moment:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if name == moment and rank() == of:
+            os.killpg(0, signal.SIGKILL)
 
     def doomed() -> None:
+        os.setpgrp()
         _at_hooks(visit)
         work()
 

@@ -39,13 +39,16 @@ class Command:
 RUN = [*TRAIN, "normalizer=standardize", "callbacks=[default,gradient_norms]", "trainer.max_epochs=2",
        "checkpoint_every=2"]  # fmt: skip
 SHORT = [*TRAIN, "callbacks=cls_statistics", "trainer.max_epochs=1"]
+SEVERAL = [*SHORT, "normalizer=batchnorm", "checkpoint_every=1"]
 COMMANDS = {
     "run": Command(RUN, "runs"),
     "analysis": Command(ANALYZE, "analysis"),
     "sweep": Command([SHORT[0], "-m", *SHORT[1:], "normalizer=identity,standardize"], "multirun"),
     "force": Command([*SHORT, "force=true"], "runs", before=SHORT),
     "joint": Command([*ANALYZE[:2], "-m", *ANALYZE[2:], "data.max_train_examples=12,20"], "analysis"),
-    "ddp": Command([*SHORT, "normalizer=batchnorm", "trainer=ddp_cpu", "checkpoint_every=1"], "runs"),
+    "ddp": Command([*SEVERAL, "trainer=ddp_cpu"], "runs"),
+    "fsdp": Command([*SEVERAL, "trainer=fsdp", "trainer.devices=2"], "runs"),
+    "fsdp of four": Command([*SEVERAL, "trainer=fsdp", "trainer.devices=4"], "runs"),
     "ddp analysis": Command([*ANALYZE, "devices=2"], "analysis"),
 }
 

@@ -14,7 +14,11 @@ from pathlib import Path
 from faults import forks
 from faults.trials import Bench, faults_of_report
 
-COMMANDS = {1: ("run", "sweep", "analysis", "force"), 2: ("ddp", "ddp analysis")}  # by number of processes
+COMMANDS = {  # by number of processes
+    1: ("run", "sweep", "analysis", "force"),
+    2: ("ddp", "fsdp", "ddp analysis"),
+    4: ("fsdp of four",),
+}
 AGAIN = 0.4  # probability that the resumed command is killed, too
 PATIENCE = 10.0  # seconds that processes may take to end after their parent was killed
 

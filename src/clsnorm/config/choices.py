@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +189,26 @@ def resolve_option(group: str, node: Mapping[str, Any], paths: Mapping[str, str]
 def default_paths() -> dict[str, str]:
     """Returns the default folders, with environment variables resolved: ``data``, ``cache``, ``output``, ..."""
     paths: Any = OmegaConf.to_container(OmegaConf.load(CONF / "paths" / "default.yaml"), resolve=True)
+    return paths
+
+
+def paths_given(words: Sequence[str]) -> dict[str, str]:
+    """Returns `default_paths` with those that ``words``, each ``paths.KEY=FOLDER``, replace.
+
+    Raises:
+        InputError: If a key does not exist, or the folder of data sets is none.
+    """
+    paths = default_paths()
+    for word in words:
+        key, _, value = word.partition("=")
+        if not key.startswith("paths.") or key.removeprefix("paths.") not in paths:
+            known = [f"paths.{name}" for name in paths]
+            raise InputError(f"Expected {', '.join(known)}, but got {key!r}.{did_you_mean(key, known)}")
+        paths[key.removeprefix("paths.")] = value
+        if key == "paths.data" and not Path(value).expanduser().is_dir():
+            raise InputError(
+                f"Expected paths.data to be a folder, but {value} is not. Give the folder of published data sets"
+            )
     return paths
 
 

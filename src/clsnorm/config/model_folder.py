@@ -10,6 +10,7 @@ from typing import Any
 from clsnorm.errors import InputError
 
 WHEEL_PREFIX = "wheel:"
+MODELS = "models"  # folder below paths.cache of the models that `python -m clsnorm.pretraining` stores
 
 
 def check_model_folder(model: Mapping[str, Any]) -> None:
@@ -63,7 +64,9 @@ def _plain_folder(path: str) -> Path | None:
             )
         return folder
     if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1:
+        trained = ". `python -m clsnorm.pretraining` trains and stores it" if folder.parent.name == MODELS else ""
         raise InputError(
-            f"Expected argument `model.path` to be an existing folder or a hub id, but there is no folder {path!r}"
+            "Expected argument `model.path` to be an existing folder or a hub id, but there is no folder "
+            f"{path!r}{trained}"
         )
     return None

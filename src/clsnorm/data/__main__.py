@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from clsnorm.command.status import run_command
-from clsnorm.config.choices import CONF, default_paths
+from clsnorm.config.choices import CONF, paths_given
 from clsnorm.data.listing import listing, without_places
 from clsnorm.data.notes import notes_on_rows
-from clsnorm.errors import InputError, did_you_mean
+from clsnorm.errors import InputError
 
 NONE = "–"
 WIDTH = 200  # where the output goes to a file or a pipe
@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> None:
         raise InputError(
             f"Expected at most one data set, but got {', '.join(names)}. Give one name, or none to list all"
         )
-    paths = _paths([word for word in given.words if "=" in word])
+    paths = paths_given([word for word in given.words if "=" in word])
     found = listing(CONF, paths, only=names[0] if names else None)
     console = Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
     if given.found:
@@ -56,21 +56,6 @@ def main(words: Sequence[str]) -> None:
         console.print(overview(found))
         if not Path(paths["data"]).expanduser().is_dir():
             console.print(f"The folder {paths['data']} does not exist: set paths.data=FOLDER or CLSNORM_DATA=FOLDER")
-
-
-def _paths(overrides: Sequence[str]) -> dict[str, str]:
-    paths = default_paths()
-    for word in overrides:
-        key, _, value = word.partition("=")
-        if not key.startswith("paths.") or key.removeprefix("paths.") not in paths:
-            known = [f"paths.{name}" for name in paths]
-            raise InputError(f"Expected {', '.join(known)}, but got {key!r}.{did_you_mean(key, known)}")
-        paths[key.removeprefix("paths.")] = value
-        if key == "paths.data" and not Path(value).expanduser().is_dir():
-            raise InputError(
-                f"Expected paths.data to be a folder, but {value} is not. Give the folder of published data sets"
-            )
-    return paths
 
 
 def overview(found: Iterable[dict[str, Any]]) -> Table:

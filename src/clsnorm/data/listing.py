@@ -42,7 +42,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
         InputError: If no data set is named ``only``.
     """
     cache = Cache(Path(paths["cache"]) / "listing")
-    found = {key: (asks, node) for key, asks, node in _composed(conf, cache)}
+    found = {key: (asks, node) for key, asks, node in composed(conf, cache)}
     if only is not None and only not in found:
         raise InputError(
             f"Expected the name of a data set, but got {only!r}.{did_you_mean(only.lower(), found)} "
@@ -54,7 +54,7 @@ def listing(conf: Path, paths: Mapping[str, str], *, only: str | None = None) ->
         yield {"name": key, "asks": asks, **facts, **_rows(node, paths, cache)}
 
 
-def _composed(conf: Path, cache: Cache) -> list[tuple[str, str, dict[str, Any]]]:
+def composed(conf: Path, cache: Cache) -> list[tuple[str, str, dict[str, Any]]]:
     """Returns `data_sets`, from the cache unless a file has changed: composing all of them takes seconds."""
     files = {str(path.relative_to(conf)): digest(path) for path in sorted((conf / "data").rglob("*.yaml"))}
     return _cached(cache, {"files": files}, lambda: {"sets": list(data_sets(conf))})["sets"]

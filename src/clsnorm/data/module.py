@@ -227,6 +227,15 @@ class DataModule(pl.LightningDataModule):
         """Global batches of a training epoch."""
         return -(-self.train_size // self.batch_size)
 
+    @property
+    def splits(self) -> list[str]:
+        """All splits, train first."""
+        return list(self._tokens)
+
+    def tokens_of(self, split: str) -> Tokens:
+        """Returns the tokens of the rows of ``split``, in the order of the data."""
+        return self._tokens[split].take(self._used[split])
+
     def labels_of(self, split: str) -> np.ndarray:
         """Returns the class ids or values of ``split``, in the order of the data."""
         return np.asarray(self._tokens[split].labels[self._used[split]])

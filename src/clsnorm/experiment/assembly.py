@@ -22,6 +22,8 @@ from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import CheckpointWriter, EarlyStopping
 from clsnorm.run_folder import RunFolder
 
+SEARCHING_DDP, REARRANGING_DDP = (f"ddp_find_unused_parameters_{search}" for search in ("true", "false"))
+
 
 @dataclass
 class Experiment:
@@ -184,11 +186,22 @@ def _prepare(data: DataModule) -> None:
     data.prepare()
 
 
+def reproducible_strategy(strategy: Any, world_size: int) -> Any:
+    """Returns a strategy whose sums over processes have the same order in each step, also after a resume.
+
+    After the first backward pass of a process, DDP rearranges the buckets in which it adds gradients, and so the order
+    of the sums: the first step of a resumed run would differ in rounding. It does not do so if it searches for unused
+    parameters in each step. Two numbers have only one sum, so two processes do not need this.
+    """
+    return SEARCHING_DDP if world_size > 2 and strategy in ("auto", "ddp", REARRANGING_DDP) else strategy
+
+
 def _build_trainer(
     config: dict[str, Any], folder: RunFolder, *, loggers: list[Logger], callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
-    node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
+    strategy = reproducible_strategy(config["trainer"]["strategy"], distributed.world_size())
+    node = {**config["trainer"], "strategy": strategy, "devices": distributed.world_size(), "_partial_": True}
     trainer: pl.Trainer = instantiate(
         node,
         "trainer",

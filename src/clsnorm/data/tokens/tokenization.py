@@ -50,6 +50,28 @@ class Tokens:
         """Maps the files of `write` into memory without copying them."""
         return cls(**{column.name: _map(folder, column.name) for column in fields(cls)})
 
+    @classmethod
+    def join(cls, parts: Sequence[Tokens]) -> Tokens:
+        """Returns the rows of all ``parts``, one part after the other."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("token_ids", "segment_ids", "truncated", "labels", "example_ids")
+        }
+        lengths = np.concatenate([[0], *(np.diff(part.offsets) for part in parts)])
+        return cls(**columns, offsets=np.cumsum(lengths))
+
+    def take(self, rows: np.ndarray) -> Tokens:
+        """Returns only ``rows``, in their order."""
+        at, _, lengths = self.locate(rows)
+        return Tokens(
+            token_ids=np.asarray(self.token_ids[at]),
+            segment_ids=np.asarray(self.segment_ids[at]),
+            offsets=np.concatenate([[0], np.cumsum(lengths)]),
+            truncated=self.truncated[rows],
+            labels=self.labels[rows],
+            example_ids=self.example_ids[rows],
+        )
+
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Returns where the tokens of ``rows`` are, row after row.
 

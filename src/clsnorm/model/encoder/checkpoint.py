@@ -97,7 +97,7 @@ def load_model(path: str, location: str, architecture: Any, tap: str, attention:
             **options,
         )
 
-    with _quiet(), torch.random.fork_rng(devices=[]):  # weights are created on the CPU
+    with quiet(), torch.random.fork_rng(devices=[]):  # weights are created on the CPU
         model, info = fetch(path, location, "model", load)
     _check_missing(path, architecture, sorted(info["missing_keys"]))
     return model
@@ -154,7 +154,7 @@ def digest_of(encoder: nn.Module, tap: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Switches off transformers' progress bars and its report on missing weights in a ``with`` block."""
     from transformers.utils import logging as hf_logging
 
