@@ -94,8 +94,10 @@ def _build_module(
     optimizer: Callable[..., Any],
     scheduler: Callable[..., Any],
 ) -> FineTuner:
+    regularizer = instantiate(config["regularizer"], "regularizer", encoder.dim)
     return FineTuner(
         _assemble(config, encoder, num_outputs=data.num_outputs),
+        regularizer=regularizer,
         regression=data.regression,
         metrics=data.metrics,
         report_names=data.report_names,
@@ -124,6 +126,7 @@ def load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
 
 def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> Classifier:
     normalizer = instantiate(config["normalizer"], "normalizer", encoder.dim)
+    normalizer.take_batch_size(config["data"]["batch_size"])
     seed = config["seeds"]["init"]
     return instantiate(config["classifier"], "classifier", encoder, normalizer, num_outputs=num_outputs, seed_init=seed)
 

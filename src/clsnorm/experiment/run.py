@@ -21,6 +21,8 @@ from clsnorm.loggers.replay import logged_before, restart
 from clsnorm.records.checkpoints import count_events, position, require_sound, table_marks
 from clsnorm.run_folder import RunFolder, file_digests, provenance, stored_config
 
+FEW_ROWS = 8  # a batch normalizer's statistics of fewer examples deserve a warning
+
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for code that calls it directly
 warnings.filterwarnings("ignore", message=".*LeafSpec", module="pytorch_lightning")  # Lightning's own
@@ -123,25 +125,39 @@ def _restart_loggers(experiment: Experiment) -> None:
 
 def _check_batches(experiment: Experiment) -> None:
     """Refuses, or warns of, batches too small for the normalizer; refuses steps and validations that never come."""
-    needed, data = experiment.module.classifier.normalizer.min_batch_size, experiment.data
-    trainer = experiment.config["trainer"]
+    normalizer, data, trainer = experiment.module.classifier.normalizer, experiment.data, experiment.config["trainer"]
+    if not data.steps_per_epoch:
+        raise InputError(
+            f"Expected data.batch_size of at most {data.train_size}, the training examples, with data.drop_last=true, "
+            f"but got {data.batch_size}: no batch would be left. Set data.drop_last=false or a smaller data.batch_size"
+        )
     _require_within_epoch("accumulate_grad_batches", trainer, data, "An optimizer step ends with its epoch")
     _require_within_epoch("val_check_interval", trainer, data, "A share of an epoch, such as 0.5, fits any data set")
-    smallest = data.train_size % data.batch_size or min(data.batch_size, data.train_size)
-    if smallest < needed:
+    smallest, name = data.smallest_batch, experiment.config["choices"]["normalizer"]
+    if smallest < normalizer.min_batch_size:
         raise InputError(
-            f"normalizer={experiment.config['choices']['normalizer']} needs at least {needed} examples in each "
-            f"training batch, but {data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. "
-            "Choose another data.batch_size or data.max_train_examples"
+            f"normalizer={name} needs at least {normalizer.min_batch_size} examples in each training batch, but "
+            f"{data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. Set "
+            "data.drop_last=true, or choose another data.batch_size or data.max_train_examples"
         )
-    largest, idle = min(data.batch_size, data.train_size), experiment.module.classifier.normalizer.idle_below
-    if largest < idle and distributed.rank() == 0:
+    if smallest < experiment.module.regularizer.min_batch_size:
+        raise InputError(
+            f"regularizer={experiment.config['choices']['regularizer']} needs at least "
+            f"{experiment.module.regularizer.min_batch_size} examples in each training batch, but {data.train_size} "
+            f"examples in batches of {data.batch_size} leave one of {smallest}. Set data.drop_last=true, or choose "
+            "another data.batch_size"
+        )
+    if normalizer.mixes_batch and smallest < FEW_ROWS and distributed.rank() == 0:
         log.warning(
-            "normalizer=%s learns nothing from batches of fewer than %d examples, and all have %d: this run is that of "
-            "normalizer=identity",
-            experiment.config["choices"]["normalizer"],
-            idle,
-            largest,
+            "normalizer=%s takes statistics of each training batch, and the smallest has %d examples: they are noise, "
+            "and move the running statistics. Set data.drop_last=true, or a larger data.batch_size",
+            *(name, smallest),
+        )
+    if min(data.batch_size, data.train_size) < normalizer.idle_below and distributed.rank() == 0:
+        log.warning(
+            "normalizer=%s learns nothing from batches of fewer than %d examples, and none has more: this run is that "
+            "of normalizer=identity",
+            *(name, normalizer.idle_below),
         )
 
 

@@ -125,6 +125,9 @@ class Normalizer(nn.Module, ABC):
             InputError: The normalizer needs a layer norm, and there is none.
         """
 
+    def take_batch_size(self, size: int) -> None:
+        """Called when a classifier is built, with the examples of a training batch over all processes."""
+
     def details(self) -> dict[str, Any]:
         """Returns facts about the map that ``results.json`` holds as ``normalizer_details``: plain numbers and lists.
 
