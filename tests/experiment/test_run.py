@@ -289,20 +289,6 @@ def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
     assert not Path("runs").exists()
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize(
-    ("normalizer", "size", "warned"), [("isobn", 1, True), ("isobn", 2, False), ("center", 1, False)]
-)
-def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
-    train: Train, caplog: pytest.LogCaptureFixture, normalizer: str, size: int, warned: bool
-) -> None:
-    short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
-    train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
-    assert ("this run is that of normalizer=identity" in caplog.text) is warned
-
-
-=======
->>>>>>> main
 def test_without_the_last_batch_a_batch_normalizer_trains_on_whole_batches(
     train: Train, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -333,8 +319,6 @@ def test_dropping_every_batch_is_refused(train: Train) -> None:
     with pytest.raises(InputError, match=r"data\.batch_size of at most 8, the training examples, with data\.drop_last"):
         train("data.batch_size=16", "data.max_train_examples=8", "data.drop_last=true")
     assert not Path("runs").exists()
-<<<<<<< HEAD
-=======
 
 
 @pytest.mark.parametrize(
@@ -346,4 +330,3 @@ def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
     short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
     train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
     assert ("this run is that of normalizer=identity" in caplog.text) is warned
->>>>>>> main
