@@ -172,6 +172,20 @@ KEYS = (
         "Share of the values of [CLS] where the pooler's tanh or the normalizer is flat, so no gradient passes.",
     ),
     Key(
+        "train/{regularizer,regularizer_scaled}",
+        "train/regularizer(_scaled)?",
+        "see page",
+        "Term of the [regularizer](regularizers.md), the mean over the batches of the optimizer step weighted by their "
+        "examples, without and with its weight. `train/loss` does not include it.",
+    ),
+    Key(
+        "z/train_eval_gap",
+        "z/train_eval_gap",
+        "ratio",
+        "Root mean square of the difference between the normalizer's output in training and that in evaluation, on the "
+        "examples of a logged step, relative to the latter; only for normalizers with batch statistics.",
+    ),
+    Key(
         "events/{kind}",
         "events/(resumed|recalibrated|non_finite|skipped_step|explosion|spike|vanishing|majority_collapse|failure|"
         "saturation)",
@@ -215,7 +229,8 @@ KEYS = (
         "grad/{point}/signal_to_noise",
         f"grad/{GRADIENTS}/signal_to_noise",
         "ratio",
-        "Squared norm of the mean gradient over the total variance, unbiased: 0 on average for random directions.",
+        "Squared norm of the mean gradient, estimated without bias, over the total variance: about 0 for random "
+        "directions.",
     ),
     Key(
         "grad/{point}/noise_scale",

@@ -65,6 +65,7 @@ SECTIONS = (
             Panel("Loss on the select split", ("select/loss",), "nats"),
             Panel("Scores on the select split", ("select/[!l]*", "select/l[!o]*"), "score"),
             Panel("Share of the most frequent prediction", ("predictions/select/largest_share",), "share"),
+            Panel("Normalizer: training against evaluation", ("z/train_eval_gap",), "ratio"),
         ),
     ),
     Section(
