@@ -14,6 +14,7 @@ Calibrated normalizers are calibrated on the first 2,000 examples.
 
 from __future__ import annotations
 
+import copy
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ from composed import resolved
 
 from clsnorm.experiment.assembly import build as build_run
 from clsnorm.model import Classifier
+from clsnorm.normalizers import LayerNormRefit, Normalizer
 from clsnorm.run_folder import RunFolder
 from normalizers import KEYS, build
 
@@ -61,6 +63,11 @@ def parts(classifier: Classifier, batches: list[tuple[Array, Array]], *, signs: 
     return np.sqrt(np.mean(squares, axis=0))
 
 
+def seen_by(normalizer: Normalizer, rows: torch.Tensor) -> torch.Tensor:
+    """Returns the encoder's embeddings after the normalizer was calibrated; one of them changes the encoder then."""
+    return (rows - normalizer.mean) / normalizer.deviation if isinstance(normalizer, LayerNormRefit) else rows
+
+
 def measure(data: str, *words: str, keys: Sequence[str] = KEYS) -> Iterator[tuple[str, list[Array], list[float]]]:
     """Yields each normalizer with both parts by each rule, over the identity's, and the two factors of the last."""
     config = resolved([f"data={data}", "data.max_length=48", "data.batch_size=32", "callbacks=none", *words])
@@ -71,12 +78,13 @@ def measure(data: str, *words: str, keys: Sequence[str] = KEYS) -> Iterator[tupl
     h, batches = torch.cat([rows for rows, _ in whole]), whole[: SEEN // 32]
     encoder, identity = experiment.module.classifier.encoder, None
     for key in ["identity", *(key for key in keys if key != "identity")]:
-        normalizer, shares = build(key, h.shape[1], h, norm=encoder.final_norm()), []
+        normalizer, shares = build(key, h.shape[1], h, norm=copy.deepcopy(encoder.final_norm())), []
+        own = [(seen_by(normalizer, rows), labels) for rows, labels in batches]
         for rule in RULES:
             options: dict[str, Any] = {"num_outputs": experiment.data.num_outputs, "seed_init": 0, "match_step": rule}
             classifier = Classifier(encoder, normalizer, **options)
-            classifier.match(batches, optimizer=experiment.module.optimizer, regression=False)
-            z = [(classifier._settled(rows).double().numpy(), labels.numpy()) for rows, labels in batches]
+            classifier.match(own, optimizer=experiment.module.optimizer, regression=False)
+            z = [(classifier._settled(rows).double().numpy(), labels.numpy()) for rows, labels in own]
             found = parts(classifier, z, signs=signs)
             identity = found if identity is None else identity
             shares.append(found / identity)

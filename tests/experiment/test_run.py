@@ -319,3 +319,14 @@ def test_dropping_every_batch_is_refused(train: Train) -> None:
     with pytest.raises(InputError, match=r"data\.batch_size of at most 8, the training examples, with data\.drop_last"):
         train("data.batch_size=16", "data.max_train_examples=8", "data.drop_last=true")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "size", "warned"), [("isobn", 1, True), ("isobn", 2, False), ("center", 1, False)]
+)
+def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
+    train: Train, caplog: pytest.LogCaptureFixture, normalizer: str, size: int, warned: bool
+) -> None:
+    short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
+    train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
+    assert ("this run is that of normalizer=identity" in caplog.text) is warned

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm import distributed
-from clsnorm.data import DataModule
-from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import Experiment, build
+from clsnorm.experiment.batch_sizes import check_batch_sizes
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
@@ -20,8 +19,6 @@ from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
 from clsnorm.records.checkpoints import count_events, position, require_sound, table_marks
 from clsnorm.run_folder import RunFolder, file_digests, provenance, stored_config
-
-FEW_ROWS = 8  # a batch normalizer's statistics of fewer examples deserve a warning
 
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for code that calls it directly
@@ -73,7 +70,7 @@ def _file_digests(experiment: Experiment) -> dict[str, str | None]:
 
 def _train(experiment: Experiment) -> None:
     folder, data, records = experiment.folder, experiment.data, experiment.records
-    _check_batches(experiment)
+    check_batch_sizes(experiment.config, experiment.data, experiment.module)
     resume = folder.last if folder.last.exists() else None
     step = _start(experiment) if resume is None else _resume(experiment, resume)
     if distributed.rank() == 0:
@@ -121,44 +118,3 @@ def _restart_loggers(experiment: Experiment) -> None:
     folder = experiment.folder
     if distributed.rank() == 0:  # which has just dropped later rows of both files
         restart(experiment.loggers, folder.path, logged_before(folder.metrics, folder.events))
-
-
-def _check_batches(experiment: Experiment) -> None:
-    """Refuses batches too small for the normalizer, and steps and validations that would never come."""
-    normalizer, data, trainer = experiment.module.classifier.normalizer, experiment.data, experiment.config["trainer"]
-    if not data.steps_per_epoch:
-        raise InputError(
-            f"Expected data.batch_size of at most {data.train_size}, the training examples, with data.drop_last=true, "
-            f"but got {data.batch_size}: no batch would be left. Set data.drop_last=false or a smaller data.batch_size"
-        )
-    _require_within_epoch("accumulate_grad_batches", trainer, data, "An optimizer step ends with its epoch")
-    _require_within_epoch("val_check_interval", trainer, data, "A share of an epoch, such as 0.5, fits any data set")
-    smallest, name = data.smallest_batch, experiment.config["choices"]["normalizer"]
-    if smallest < normalizer.min_batch_size:
-        raise InputError(
-            f"normalizer={name} needs at least {normalizer.min_batch_size} examples in each training batch, but "
-            f"{data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. Set "
-            "data.drop_last=true, or choose another data.batch_size or data.max_train_examples"
-        )
-    if smallest < experiment.module.regularizer.min_batch_size:
-        raise InputError(
-            f"regularizer={experiment.config['choices']['regularizer']} needs at least "
-            f"{experiment.module.regularizer.min_batch_size} examples in each training batch, but {data.train_size} "
-            f"examples in batches of {data.batch_size} leave one of {smallest}. Set data.drop_last=true, or choose "
-            "another data.batch_size"
-        )
-    if normalizer.mixes_batch and smallest < FEW_ROWS and distributed.rank() == 0:
-        log.warning(
-            "normalizer=%s takes statistics of each training batch, and the smallest has %d examples: they are noise, "
-            "and move the running statistics. Set data.drop_last=true, or a larger data.batch_size",
-            *(name, smallest),
-        )
-
-
-def _require_within_epoch(name: str, trainer: dict[str, Any], data: DataModule, advice: str) -> None:
-    """Raises InputError if a number of batches is larger than an epoch."""
-    if isinstance(trainer[name], int) and trainer[name] > data.steps_per_epoch:
-        raise InputError(
-            f"Expected trainer.{name} to be at most {data.steps_per_epoch}, the batches of an epoch, but got "
-            f"{trainer[name]}. {advice}"
-        )

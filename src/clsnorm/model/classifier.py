@@ -129,6 +129,7 @@ class Classifier(nn.Module):
         self.absorbs_mean = absorb_mean
         self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
         _require_rates(self)
+        self.matching.check(self.head, self._own_rates())
 
     @property
     def calibrated(self) -> Normalizer:
