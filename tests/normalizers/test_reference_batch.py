@@ -9,7 +9,14 @@ import torch
 from scipy.linalg import block_diag, fractional_matrix_power, solve_triangular
 from torch import Tensor, nn
 
-from clsnorm.normalizers import Normalizer
+from clsnorm.normalizers import (
+    CholeskyBatchWhitening,
+    DecorrelatedBatchNorm,
+    IterNorm,
+    Normalizer,
+    ShuffledGroupWhitening,
+    SwitchableWhitening,
+)
 
 Build = Callable[..., Normalizer]
 Rows = Callable[..., Tensor]
@@ -316,3 +323,29 @@ def test_released_group_whitening_is_not_followed(build: Build, rows: Rows) -> N
 
 def whitened_by_itself(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(0)) @ zca(biased(x) + EPS * np.eye(6))
+
+
+WHITENINGS = (DecorrelatedBatchNorm, IterNorm, CholeskyBatchWhitening, ShuffledGroupWhitening, SwitchableWhitening)
+
+
+@pytest.mark.parametrize("kind", WHITENINGS)
+def test_blocks_have_half_as_many_dimensions_as_a_batch_has_examples(kind, caplog):
+    for size in (2, 7, 16, 32, 200):
+        normalizer = kind(96)
+        normalizer.take_batch_size(size)
+        assert normalizer.group_size == min(kind.largest_group, max(1, size // 2)) < size
+        z = normalizer.train()(torch.randn(size, 96, generator=torch.Generator().manual_seed(0)))
+        assert z.isfinite().all()
+        assert normalizer.eval()(z).shape == z.shape
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kind", WHITENINGS)
+def test_a_chosen_group_size_stays_and_is_warned_about_if_too_large(kind, caplog):
+    normalizer = kind(96, group_size=32)
+    normalizer.take_batch_size(33)
+    assert not caplog.records
+    normalizer.take_batch_size(32)
+    assert normalizer.group_size == 32
+    (record,) = caplog.records
+    assert "rank 31 at most" in record.getMessage()

@@ -5,16 +5,21 @@ The running average is over covariances, not over whitening matrices: the averag
 function of the average.
 """
 
+import logging
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from clsnorm.distributed import rank
 from clsnorm.errors import require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, require_batch, statistics_dtype
 from clsnorm.normalizers.matrices import inverse_root, newton_inverse_root, with_ridge
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
+
+log = logging.getLogger(__name__)
 
 
 class BatchWhitening(Normalizer):
@@ -25,10 +30,15 @@ class BatchWhitening(Normalizer):
 
     Args:
         dim: Dimensions of an embedding.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, but at most
+            ``largest_group``: the covariance of a block then has full rank, and each of its entries is a mean over
+            more examples than a block has dimensions.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+
+    Attributes:
+        largest_group: See ``group_size``; the group size until `take_batch_size` is called.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
@@ -37,20 +47,38 @@ class BatchWhitening(Normalizer):
     mixes_batch = True
     min_batch_size = 2
     reduces = "count, mean, covariance of each block"
+    largest_group: ClassVar[int] = 16
 
     def __init__(
-        self, dim: int, *, group_size: int = 16, eps: float = 1e-3, momentum: float = 0.1, affine: bool = True
+        self, dim: int, *, group_size: int | None = None, eps: float = 1e-3, momentum: float = 0.1, affine: bool = True
     ) -> None:
         super().__init__(dim)
-        require_whole("group_size", group_size, least=1, advice="Give for example normalizer.group_size=16")
+        advice = "Set normalizer.group_size=null for half a training batch"
+        require_whole("group_size", group_size, least=1, or_null=True, advice=advice)
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-3")
         require_rate("momentum", momentum)
-        self.group_size, self.eps, self.momentum = min(group_size, dim), eps, momentum
-        self.blocks = -(-dim // self.group_size)
+        self.eps, self.momentum = eps, momentum
+        self._follows_batch = group_size is None
+        self._cut(self.largest_group if group_size is None else group_size)
+        self.learn(weight=affine, bias=affine)
+
+    def _cut(self, group_size: int) -> None:
+        """Cuts the dimensions into blocks, without any statistics yet."""
+        self.group_size = min(group_size, self.dim)
+        self.blocks = -(-self.dim // self.group_size)
         eye = torch.eye(self.group_size).repeat(self.blocks, 1, 1)
         self.running_mean = RunningAverage(torch.zeros(self.blocks, self.group_size))
         self.running_covariance = RunningAverage(eye)
-        self.learn(weight=affine, bias=affine)
+
+    def take_batch_size(self, size: int) -> None:
+        if self._follows_batch:
+            self._cut(min(self.largest_group, max(1, size // 2)))
+        elif self.group_size >= size and rank() == 0:
+            log.warning(
+                "normalizer.group_size=%d with data.batch_size=%d: the covariance of a block has rank %d at most, and "
+                "eps decides the rest. Set normalizer.group_size=null for half a batch",
+                *(self.group_size, size, size - 1),
+            )
 
     @abstractmethod
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -116,7 +144,7 @@ class IterNorm(BatchWhitening):
     Args:
         dim: Dimensions of an embedding.
         iterations: Of Newton's method.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, at most 64.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
@@ -125,12 +153,14 @@ class IterNorm(BatchWhitening):
         InputError: An option is out of range. In training: the global batch is a single example.
     """
 
+    largest_group = 64
+
     def __init__(
         self,
         dim: int,
         *,
         iterations: int = 5,
-        group_size: int = 64,
+        group_size: int | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
@@ -171,7 +201,7 @@ class ShuffledGroupWhitening(DecorrelatedBatchNorm):
 
     Args:
         dim: Dimensions of an embedding.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, at most 6.
         seed: Seed of the permutation; it does not depend on the run's seed.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
@@ -181,9 +211,10 @@ class ShuffledGroupWhitening(DecorrelatedBatchNorm):
     """
 
     order: Tensor
+    largest_group = 6
 
     def __init__(
-        self, dim: int, *, group_size: int = 6, seed: int = 0, eps: float = 1e-3, momentum: float = 0.1
+        self, dim: int, *, group_size: int | None = None, seed: int = 0, eps: float = 1e-3, momentum: float = 0.1
     ) -> None:
         super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False)
         require_whole("seed", seed, least=0, advice="Give for example normalizer.seed=0")
@@ -213,13 +244,14 @@ class SwitchableWhitening(IterNorm):
     """
 
     bends = "has a different matrix for each example"
+    largest_group = 16
 
     def __init__(
         self,
         dim: int,
         *,
         iterations: int = 5,
-        group_size: int = 16,
+        group_size: int | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
