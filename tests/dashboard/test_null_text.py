@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from clsnorm.dashboard.null_text import chance_text, null_text, verdict
@@ -16,7 +18,7 @@ def test_a_number_is_compared_with_the_interval(value: float | None, said: str) 
 
 
 def test_a_null_without_an_interval_says_nothing() -> None:
-    assert verdict({"value": 0.9, "null": 0.5}) == ""
+    assert verdict({"value": 0.9, "null": 0.5}) == verdict({"value": math.nan, **ENDS}) == ""
     assert null_text({"value": 0.9, "null": 0.5}) == "0.5"
     assert null_text({"value": 0.9, "null": None}) == "–"
     assert verdict({"value": 0.9, "null": None, "null_low": None, "null_high": None}) == ""

@@ -12,7 +12,7 @@ from scipy import stats
 
 from clsnorm.errors import InputError
 from clsnorm.statistics import CATALOGUE, Statistic, Value, describe, find
-from clsnorm.statistics.catalogue import compared, evaluate
+from clsnorm.statistics.catalogue import evaluate
 from clsnorm.statistics.families import FAMILIES
 from clsnorm.statistics.noise import outlier_probability
 
@@ -39,11 +39,6 @@ def test_an_unknown_null_is_none() -> None:
     found = describe(filled(*embeddings()))
     assert isinstance(found["norm/mean"], Value)
     assert {name for name, value in found.items() if value.null is None} == {s.name for s in CATALOGUE if not s.null}
-
-
-def test_a_number_is_compared_with_an_interval() -> None:
-    assert [compared(value, 1.0, 2.0) for value in (0.5, 1.0, 2.0, 3.0)] == ["below", "within", "within", "above"]
-    assert compared(math.nan, 1.0, 2.0) == compared(None, 1.0, 2.0) == compared(1.0, None, 2.0) == ""
 
 
 def test_a_direction_without_variance_adds_no_rounding_noise() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clsnorm.pages.numbers import as_float, number
-from clsnorm.statistics.catalogue import compared
+from clsnorm.pages.numbers import as_float, compared, number
 
 
 def null_text(found: Mapping[str, Any]) -> str:

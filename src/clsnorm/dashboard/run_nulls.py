@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clsnorm.dashboard.null_text import null_text, verdict
 from clsnorm.errors import InputError
-from clsnorm.statistics import Snapshot, find, load
-from clsnorm.statistics.catalogue import evaluate
+
+if TYPE_CHECKING:  # imports torch
+    from clsnorm.statistics import Snapshot
 
 log = logging.getLogger(__name__)
 REPORTED = re.compile(r"cls/(report\w*)/(\w+)/(.+)")
@@ -55,6 +56,9 @@ def noise_intervals(folder: Path, names: Iterable[str]) -> dict[str, tuple[float
 
 
 def _evaluated(key: str, snapshot: Snapshot) -> dict[str, Any]:
+    from clsnorm.statistics import find
+    from clsnorm.statistics.catalogue import evaluate
+
     try:
         found = asdict(evaluate(find(key, argument="numbers"), snapshot, intervals=True))
     except InputError:  # of another version
@@ -64,8 +68,12 @@ def _evaluated(key: str, snapshot: Snapshot) -> dict[str, Any]:
 
 def _stored(folder: Path, file: str) -> Snapshot | None:
     path = folder / "statistics" / f"{file}.npz"
+    if not path.exists():
+        return None
+    from clsnorm.statistics import load
+
     try:
-        return load(path) if path.exists() else None
+        return load(path)
     except InputError as error:
         log.warning("no nulls are shown: %s", error)
         return None

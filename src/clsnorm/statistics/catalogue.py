@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from clsnorm.errors import InputError, did_you_mean
+from clsnorm.pages.numbers import compared
 from clsnorm.statistics.accumulators.snapshot import Snapshot
 from clsnorm.statistics.families import FAMILIES
 from clsnorm.statistics.statistic import REGISTERED, Statistic
@@ -38,18 +39,6 @@ class Value:
     def verdict(self) -> str:
         """``below``, ``within`` or ``above`` the interval; empty if there is none or the number is undefined."""
         return compared(self.value, self.low, self.high)
-
-
-def compared(value: float | None, low: float | None, high: float | None) -> str:
-    """Returns whether a number is ``below``, ``within`` or ``above`` an interval; empty if anything is undefined.
-
-    Example:
-        >>> compared(0.2, 0.1, 0.3), compared(0.4, 0.1, 0.3), compared(0.4, None, None)
-        ('within', 'above', '')
-    """
-    if value is None or low is None or high is None or math.isnan(value):
-        return ""
-    return "below" if value < low else "above" if value > high else "within"
 
 
 def describe(snapshot: Snapshot, *, intervals: bool = False) -> dict[str, Value]:
