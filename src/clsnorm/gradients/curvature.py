@@ -150,6 +150,17 @@ class Curvature:
         return _gradients(slopes, self._parameters, parts)
 
 
-def _gradients(of: object, by: Sequence[Tensor], weights: object, **options: bool) -> Sequence[Tensor]:
+def _gradients(
+    of: Tensor | Sequence[Tensor],
+    by: Sequence[Tensor],
+    weights: Tensor | Sequence[Tensor] | None,
+    *,
+    create_graph: bool = False,
+    retain_graph: bool = False,
+) -> Sequence[Tensor]:
     """Returns `torch.autograd.grad`, with zeros where a parameter has no effect."""
-    return torch.autograd.grad(of, by, weights, allow_unused=True, materialize_grads=True, **options)  # type: ignore[arg-type]
+    kept = create_graph or retain_graph
+    found: Sequence[Tensor] = torch.autograd.grad(
+        of, by, weights, retain_graph=kept, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
+    return found

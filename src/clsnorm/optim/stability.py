@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def threshold(group: dict[str, Any]) -> float | None:
     return 2 * (1 + momentum) / (1 - dampening)
 
 
-def step_scales(optimizer: Optimizer, parameters: list[Tensor]) -> list[Tensor] | None:
+def step_scales(optimizer: Optimizer, parameters: Sequence[Tensor]) -> list[Tensor] | None:
     r"""Returns the factor from each parameter's gradient to the step, of the parameter's shape or ``()``.
 
     With Adam it is :math:`\text{lr} / (\sqrt{\hat v} + \epsilon)`, with other optimizers the learning rate of the
