@@ -39,6 +39,13 @@ def test_measurements_are_in_the_results(train: Train) -> None:
     assert matched["head/dropout"] != pytest.approx(0.1, rel=0.01)
 
 
+def test_the_identity_trains_to_the_bit_as_without_matching(train: Train) -> None:
+    plain, matched = train(*SHORT), train(*SHORT, "classifier.match_step=both")
+    expected = weights(plain)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(matched).items())
+    assert metrics(matched) == metrics(plain)
+
+
 def first_movement(train: Train, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[float]:
     """Returns the specific and the common part of the logits' movement by a run's first step, on its only batch."""
     seen: dict[str, Any] = {}

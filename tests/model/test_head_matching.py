@@ -121,9 +121,17 @@ def test_noise_over_signal_of_a_function_matched_head_is_the_identity_s(kind: ty
     unmatched = build(tiny, calibrated(kind), init="function_matched", match_noise=False)
     plain = match(unmatched)
     unmatched.start_training()
-    assert unmatched.dropout.p == pytest.approx(0.1)
+    assert unmatched.dropout.p == 0.1
     assert plain["head/noise_over_signal"] == plain["head/noise_over_signal_unmatched"]
     assert abs(plain["head/noise_over_signal"] / expected - 1) > 0.01
+
+
+def test_a_rotation_leaves_the_step_of_sgd_as_it_is_and_changes_adam_s(tiny) -> None:
+    options = {"init": "function_matched", "match_step": "both"}
+    sgd = match(build(tiny, Rotation(DIM), **options), optimizer=SGD)
+    assert (sgd["head/weight_rate"], sgd["head/bias_rate"]) == pytest.approx((1, 1), rel=1e-4)
+    adam = match(build(tiny, Rotation(DIM), **options))
+    assert abs(adam["head/bias_rate"] - 1) > 0.05
 
 
 def test_dropout_of_zero_stays(tiny) -> None:

@@ -185,7 +185,8 @@ class Classifier(nn.Module):
 
     def start_training(self) -> None:
         """Takes the matched probability of dropout. Call it after `match`, or after loading a state."""
-        self.dropout.p = float(self.matching.dropout)
+        if self.matching.match_noise:  # otherwise it is as given, in double precision
+            self.dropout.p = float(self.matching.dropout)
 
     @torch.no_grad()
     def _settled(self, h: Tensor) -> Tensor:
