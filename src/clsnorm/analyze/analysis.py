@@ -151,7 +151,17 @@ def _with_pooler(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(snapshot: Snapshot) -> dict[str, dict[str, float | None]]:
-    return {name: {"value": value.value, "null": value.null} for name, value in describe(snapshot).items()}
+    return {
+        name: {
+            "value": value.value,
+            "null": value.null,
+            "null_low": value.low,
+            "null_high": value.high,
+            "p_below": value.p_below,
+            "p_above": value.p_above,
+        }
+        for name, value in describe(snapshot, intervals=True).items()
+    }
 
 
 def _counts(snapshot: Snapshot) -> dict[str, int]:

@@ -16,7 +16,17 @@ from clsnorm.files import VISIBLE, digest, matching
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of the same name.
-RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "trainer", "seeds")
+RESULT_GROUPS = (
+    "data",
+    "model",
+    "classifier",
+    "normalizer",
+    "regularizer",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "seeds",
+)
 NAMED = ("data", "model", "normalizer")  # groups whose chosen option is part of a run's name
 # Listed one by one, so that an argument nobody thought of, such as `+trainer.limit_train_batches`, changes the hash.
 SPEED_ONLY_KEYS = {

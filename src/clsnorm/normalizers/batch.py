@@ -1,5 +1,7 @@
 """Batch normalization over the global batch: several processes that share it compute what one process computes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,7 @@ from clsnorm.normalizers.batch_statistics import (
     rows_before,
     statistics_dtype,
 )
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_dead_share
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
@@ -19,8 +22,8 @@ class BatchNorm(Normalizer):
     """``z = (h - mean) / sqrt(var + eps) * weight + bias``, mean and variance of each dimension over the batch.
 
     Ioffe & Szegedy (2015), arXiv:1502.03167. Equal to ``torch.nn.BatchNorm1d`` on the whole global batch in outputs,
-    buffers and gradients, however the batch is split over processes, empty parts included. Evaluation uses the running
-    statistics; the running variance is the unbiased one, as in torch.
+    buffers and gradients, however the batch is split over processes, empty parts included, but for dead dimensions.
+    Evaluation uses the running statistics; the running variance is the unbiased one, as in torch.
 
     With ``sync=False`` each process normalizes its part by the statistics of that part, which saves four small
     reductions a step; a part of fewer than two examples is normalized by the running statistics. The running
@@ -32,10 +35,11 @@ class BatchNorm(Normalizer):
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
         sync: Whether the statistics are those of the global batch rather than of each process's part.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
-        InputError: ``eps`` is not positive, or ``momentum`` not above 0 and at most 1. In training: the global batch
-            is a single example.
+        InputError: ``eps`` is not positive, ``momentum`` not above 0 and at most 1, or ``dead`` not a share of at most
+            0.5. In training: the global batch is a single example.
     """
 
     mixes_batch = True
@@ -46,9 +50,18 @@ class BatchNorm(Normalizer):
     num_batches_tracked: Tensor
 
     def __init__(
-        self, dim: int, *, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, sync: bool = True
+        self,
+        dim: int,
+        *,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        sync: bool = True,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim)
+        require_dead_share(dead)
+        self.dead = dead
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
         require_rate("momentum", momentum)
         self.eps = eps
@@ -65,7 +78,8 @@ class BatchNorm(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         wide = h.to(statistics_dtype(h))
         mean, variance = self._training_statistics(wide) if self.training else self._running_statistics()
-        slope = (variance + self.eps).rsqrt()
+        lifeless = _dead(mean, variance, self.dead) if self.training else self._running_dead()
+        slope = torch.where(lifeless, 1.0, (variance + self.eps).rsqrt())
         self._last_slope = slope.detach()
         return self.apply_affine((wide - mean) * slope).to(h.dtype)
 
@@ -78,9 +92,22 @@ class BatchNorm(Normalizer):
         return _largest(self.weight, self._last_slope, h)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        scale = (self.running_var.double() + self.eps).rsqrt()
+        scale = torch.where(self._running_dead(), 1.0, (self.running_var.double() + self.eps).rsqrt())
         shift = -self.running_mean.double() * scale
         return self.fold_affine(scale, shift)
+
+    def details(self) -> dict[str, Any]:
+        return super().details() | {"dead_dimensions": self._running_dead().nonzero().flatten().tolist()}
+
+    def _running_dead(self) -> Tensor:
+        """Returns which dimensions are dead by the running statistics.
+
+        Without the start of the running variance at one, which would hide dead dimensions for a hundred batches.
+        """
+        variance = self.running_var.to(statistics_dtype(self.running_var))
+        start = (1 - self.momentum) ** self.num_batches_tracked.to(variance.dtype)
+        seen = torch.where(start < 1, (variance - start) / (1 - start), variance).clamp(min=0)
+        return _dead(self.running_mean, seen, self.dead)
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, sync={self.sync}"
@@ -126,6 +153,7 @@ class GhostBatchNorm(BatchNorm):
         eps: Added to the variance.
         momentum: Weight of the newest virtual batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
         InputError: ``virtual_batch_size`` is not a whole number of at least 2; for the others see `BatchNorm`.
@@ -134,9 +162,16 @@ class GhostBatchNorm(BatchNorm):
     reduces = "count, mean and variance of each virtual batch"
 
     def __init__(
-        self, dim: int, *, virtual_batch_size: int = 8, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+        self,
+        dim: int,
+        *,
+        virtual_batch_size: int = 8,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, eps=eps, momentum=momentum, affine=affine)
+        super().__init__(dim, eps=eps, momentum=momentum, affine=affine, dead=dead)
         require_whole("virtual_batch_size", virtual_batch_size, least=2, advice="Give normalizer.virtual_batch_size=8")
         self.virtual_batch_size = virtual_batch_size
 
@@ -176,6 +211,7 @@ class BatchRenorm(Normalizer):
         eps: Added to the variance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
@@ -196,8 +232,11 @@ class BatchRenorm(Normalizer):
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim)
+        require_dead_share(dead)
+        self.dead = dead
         require_between("r_max", r_max, 1, float("inf"), advice="Give for example normalizer.r_max=3")
         require_between("q_max", q_max, 0, float("inf"), advice="Give for example normalizer.q_max=5")
         require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
@@ -218,7 +257,7 @@ class BatchRenorm(Normalizer):
             return self.apply_affine((wide - running_mean) / running_deviation).to(h.dtype)
         mean, variance, count = global_variance(wide)
         require_batch(len(h), count, self.min_batch_size)
-        deviation = (variance + self.eps).sqrt()
+        deviation = self._deviation(mean, variance)
         r, q = self._correction(mean.detach(), deviation.detach(), running_mean, running_deviation)
         self.running_mean.update(mean, self.momentum)
         self.running_var.update(variance, self.momentum)
@@ -239,7 +278,15 @@ class BatchRenorm(Normalizer):
         return self.fold_affine(deviation.double().reciprocal(), -mean.double() / deviation.double())
 
     def _running(self) -> tuple[Tensor, Tensor]:
-        return self.running_mean.corrected(), (self.running_var.corrected() + self.eps).sqrt()
+        mean, variance = self.running_mean.corrected(), self.running_var.corrected()
+        return mean, self._deviation(mean, variance)
+
+    def _deviation(self, mean: Tensor, variance: Tensor) -> Tensor:
+        return torch.where(_dead(mean, variance, self.dead), 1.0, (variance + self.eps).sqrt())
+
+    def details(self) -> dict[str, Any]:
+        lifeless = _dead(self.running_mean.corrected(), self.running_var.corrected(), self.dead)
+        return super().details() | {"dead_dimensions": lifeless.nonzero().flatten().tolist()}
 
     def _correction(
         self, mean: Tensor, deviation: Tensor, running_mean: Tensor, running_deviation: Tensor
@@ -251,6 +298,11 @@ class BatchRenorm(Normalizer):
 
     def extra_repr(self) -> str:
         return f"r_max={self.r_max}, q_max={self.q_max}, warmup_steps={self.warmup_steps}"
+
+
+def _dead(mean: Tensor, variance: Tensor, share: float) -> Tensor:
+    """Returns which dimensions are dead by these statistics, bool."""
+    return dead_dimensions(mean.detach(), variance.detach().sqrt(), share=share)
 
 
 def _largest(weight: Tensor | None, slope: Tensor | None, h: Tensor) -> Tensor | None:

@@ -5,16 +5,22 @@ The running average is over covariances, not over whitening matrices: the averag
 function of the average.
 """
 
+import logging
 from abc import abstractmethod
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from clsnorm.distributed import rank
 from clsnorm.errors import require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, require_batch, statistics_dtype
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_dead_share
 from clsnorm.normalizers.matrices import inverse_root, newton_inverse_root, with_ridge
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
+
+log = logging.getLogger(__name__)
 
 
 class BatchWhitening(Normalizer):
@@ -25,10 +31,16 @@ class BatchWhitening(Normalizer):
 
     Args:
         dim: Dimensions of an embedding.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, but at most
+            ``largest_group``: the covariance of a block then has full rank, and each of its entries is a mean over
+            more examples than a block has dimensions.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
+
+    Attributes:
+        largest_group: See ``group_size``; the group size until `take_batch_size` is called.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
@@ -37,20 +49,47 @@ class BatchWhitening(Normalizer):
     mixes_batch = True
     min_batch_size = 2
     reduces = "count, mean, covariance of each block"
+    largest_group: ClassVar[int] = 16
 
     def __init__(
-        self, dim: int, *, group_size: int = 16, eps: float = 1e-3, momentum: float = 0.1, affine: bool = True
+        self,
+        dim: int,
+        *,
+        group_size: int | None = None,
+        eps: float = 1e-3,
+        momentum: float = 0.1,
+        affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim)
-        require_whole("group_size", group_size, least=1, advice="Give for example normalizer.group_size=16")
+        require_dead_share(dead)
+        self.dead = dead
+        advice = "Set normalizer.group_size=null for half a training batch"
+        require_whole("group_size", group_size, least=1, or_null=True, advice=advice)
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-3")
         require_rate("momentum", momentum)
-        self.group_size, self.eps, self.momentum = min(group_size, dim), eps, momentum
-        self.blocks = -(-dim // self.group_size)
+        self.eps, self.momentum = eps, momentum
+        self._follows_batch = group_size is None
+        self._cut(self.largest_group if group_size is None else group_size)
+        self.learn(weight=affine, bias=affine)
+
+    def _cut(self, group_size: int) -> None:
+        """Cuts the dimensions into blocks, without any statistics yet."""
+        self.group_size = min(group_size, self.dim)
+        self.blocks = -(-self.dim // self.group_size)
         eye = torch.eye(self.group_size).repeat(self.blocks, 1, 1)
         self.running_mean = RunningAverage(torch.zeros(self.blocks, self.group_size))
         self.running_covariance = RunningAverage(eye)
-        self.learn(weight=affine, bias=affine)
+
+    def take_batch_size(self, size: int) -> None:
+        if self._follows_batch:
+            self._cut(min(self.largest_group, max(1, size // 2)))
+        elif self.group_size >= size and rank() == 0:
+            log.warning(
+                "normalizer.group_size=%d with data.batch_size=%d: the covariance of a block has rank %d at most, and "
+                "eps decides the rest. Set normalizer.group_size=null for half a batch",
+                *(self.group_size, size, size - 1),
+            )
 
     @abstractmethod
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -59,18 +98,36 @@ class BatchWhitening(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         x = self._to_blocks(h.to(statistics_dtype(h)))
         mean, covariance = self._statistics(x)
-        z = torch.einsum("bij,nbj->nbi", self.whitener(with_ridge(covariance, self.eps)), x - mean)
+        z = torch.einsum("bij,nbj->nbi", self._whitener_of(mean, covariance), x - mean)
         return self.apply_affine(self._from_blocks(z)).to(h.dtype)
 
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         mean, covariance = self._running(torch.float64)
-        matrix = torch.block_diag(*self.whitener(with_ridge(covariance, self.eps)))
+        matrix = torch.block_diag(*self._whitener_of(mean, covariance))
         order = self._from_blocks(torch.arange(matrix.shape[0], device=matrix.device).view(1, self.blocks, -1))[0]
         matrix, mean = matrix[order][:, order], mean.flatten()[order]
         return self.fold_affine(matrix, -matrix @ mean)
 
+    def details(self) -> dict[str, Any]:
+        lifeless = self._from_blocks(self._dead(*self._running(torch.float64))[None].double())[0]
+        found = {"group_size": self.group_size, "dead_dimensions": lifeless.nonzero().flatten().tolist()}
+        return super().details() | found
+
     def extra_repr(self) -> str:
         return f"group_size={self.group_size}, eps={self.eps}, momentum={self.momentum}"
+
+    def _whitener_of(self, mean: Tensor, covariance: Tensor) -> Tensor:
+        """Returns ``A`` of each block, that of the living dimensions; a dead one passes as it is."""
+        lifeless = self._dead(mean, covariance)
+        return _passing(self.whitener(with_ridge(_isolated(covariance, lifeless), self.eps)), lifeless)
+
+    def _dead(self, mean: Tensor, covariance: Tensor) -> Tensor:
+        """Returns which dimensions are dead, ``(blocks, group_size)``; those that pad the last block are not."""
+        spread = covariance.detach().diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+        lifeless = torch.zeros(spread.numel(), dtype=torch.bool, device=spread.device)
+        own = slice(0, self.dim)
+        lifeless[own] = dead_dimensions(mean.detach().flatten()[own], spread.flatten()[own], share=self.dead)
+        return lifeless.view(self.blocks, self.group_size)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and covariance to whiten by; in training the batch's, with which it updates the running ones."""
@@ -92,6 +149,25 @@ class BatchWhitening(Normalizer):
     def _from_blocks(self, z: Tensor) -> Tensor:
         """Returns ``(n, blocks, group_size)`` as ``(n, dim)``."""
         return z.flatten(1)[:, : self.dim]
+
+
+def _isolated(covariance: Tensor, lifeless: Tensor) -> Tensor:
+    """Returns covariances in which dead dimensions are uncorrelated, with the mean variance of the others.
+
+    So the trace, by which Newton's iteration is scaled, stays that of ordinary dimensions.
+    """
+    living = ~lifeless
+    variances = covariance.diagonal(dim1=-2, dim2=-1)
+    mean = torch.where(living, variances, 0.0).sum(-1, keepdim=True) / living.sum(-1, keepdim=True).clamp(min=1)
+    filling = torch.where(living.any(-1, keepdim=True), mean, 1.0) * lifeless
+    return torch.where(living[..., None] & living[..., None, :], covariance, 0.0) + torch.diag_embed(filling)
+
+
+def _passing(whitener: Tensor, lifeless: Tensor) -> Tensor:
+    """Returns matrices that leave dead dimensions as they are."""
+    living = ~lifeless
+    kept = torch.where(living[..., None] & living[..., None, :], whitener, 0.0)
+    return kept + torch.diag_embed(lifeless.to(whitener.dtype))
 
 
 class DecorrelatedBatchNorm(BatchWhitening):
@@ -116,26 +192,30 @@ class IterNorm(BatchWhitening):
     Args:
         dim: Dimensions of an embedding.
         iterations: Of Newton's method.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, at most 64.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
     """
+
+    largest_group = 64
 
     def __init__(
         self,
         dim: int,
         *,
         iterations: int = 5,
-        group_size: int = 64,
+        group_size: int | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
+        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=affine, dead=dead)
         require_whole("iterations", iterations, least=1, advice="Give for example normalizer.iterations=5")
         self.iterations = iterations
 
@@ -171,21 +251,30 @@ class ShuffledGroupWhitening(DecorrelatedBatchNorm):
 
     Args:
         dim: Dimensions of an embedding.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, at most 6.
         seed: Seed of the permutation; it does not depend on the run's seed.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
     """
 
     order: Tensor
+    largest_group = 6
 
     def __init__(
-        self, dim: int, *, group_size: int = 6, seed: int = 0, eps: float = 1e-3, momentum: float = 0.1
+        self,
+        dim: int,
+        *,
+        group_size: int | None = None,
+        seed: int = 0,
+        eps: float = 1e-3,
+        momentum: float = 0.1,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False)
+        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False, dead=dead)
         require_whole("seed", seed, least=0, advice="Give for example normalizer.seed=0")
         self.seed = seed
         order = torch.randperm(dim, generator=torch.Generator().manual_seed(seed))
@@ -213,18 +302,21 @@ class SwitchableWhitening(IterNorm):
     """
 
     bends = "has a different matrix for each example"
+    largest_group = 16
 
     def __init__(
         self,
         dim: int,
         *,
         iterations: int = 5,
-        group_size: int = 16,
+        group_size: int | None = None,
         eps: float = 1e-5,
         momentum: float = 0.1,
         affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, iterations=iterations, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
+        shared = {"eps": eps, "momentum": momentum, "dead": dead}
+        super().__init__(dim, iterations=iterations, group_size=group_size, affine=affine, **shared)
         self.mean_weights = nn.Parameter(torch.zeros(3))
         self.covariance_weights = nn.Parameter(torch.zeros(3))
 
@@ -235,9 +327,11 @@ class SwitchableWhitening(IterNorm):
         a, b = self.mean_weights.to(x.dtype).softmax(0), self.covariance_weights.to(x.dtype).softmax(0)
         own_mean = wide.mean(1)[:, None, None]
         own_variance = ((wide - wide.mean(1, keepdim=True)) ** 2).mean(1)[:, None, None, None]
+        lifeless = self._dead(mean, covariance)
+        covariance = _isolated(covariance, lifeless)
         shared = b[0] * covariance + b[1] * torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
         eye = torch.diag_embed(self._to_blocks(wide.new_ones(1, self.dim))[0])  # zero where a block is padded
-        whitener = self.whitener(with_ridge(shared + b[2] * own_variance * eye, self.eps))
+        whitener = _passing(self.whitener(with_ridge(shared + b[2] * own_variance * eye, self.eps)), lifeless)
         centred = x - (a[0] + a[1]) * mean - a[2] * own_mean
         z = (whitener @ centred[..., None])[..., 0]
         return self.apply_affine(self._from_blocks(z)).to(h.dtype)

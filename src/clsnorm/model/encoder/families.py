@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+
+from clsnorm.optim.groups import is_layer
 
 _BERT_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -50,6 +53,8 @@ _OUTPUT_NORMS = (
     "final_norm",  # ModernBERT
 )
 
+_SHARED_LAYER = re.compile(r"\.albert_layers\.\d+$")
+
 
 def family_of(architecture: Any) -> Family:
     """Returns the facts on the family ``config.model_type``; the defaults for an unlisted one."""
@@ -88,6 +93,13 @@ def _norm_of(model: nn.Module, layer: int, *, last: int | None = None) -> nn.Lay
             continue
         return norm if isinstance(norm, nn.LayerNorm) else None
     return None
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """Returns the modules that compute a model's layers, in order; ALBERT has one, which computes all of them."""
+    named = dict(model.named_modules())
+    found = [module for name, module in named.items() if is_layer(f"encoder.model.{name}")]
+    return found or [module for name, module in named.items() if _SHARED_LAYER.search(name)]
 
 
 def first_position(model: nn.Module) -> int:
