@@ -21,7 +21,7 @@ ORDER = (
     "config", "run_folder", "launch", "command", "pages",
     "statistics", "normalizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
-    "experiment",
+    "experiment", "probes",
     "dashboard", "analyze",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
