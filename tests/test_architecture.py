@@ -21,7 +21,7 @@ ORDER = (
     "config", "run_folder", "launch", "command", "pages",
     "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
-    "experiment",
+    "experiment", "probes",
     "dashboard", "analyze", "ablation",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
