@@ -16,6 +16,7 @@ from runs import metrics
 from safetensors.torch import load_file, save_file
 
 from clsnorm.ablation.__main__ import main
+from clsnorm.ablation.ablation_command import overlap_of_runs
 from clsnorm.ablation.ablation_page import as_table, interval, listed, percent
 from clsnorm.ablation.encoded_rows import EncodedRows, RowCache
 from clsnorm.ablation.plan import AblationPlan
@@ -111,6 +112,22 @@ def test_a_model_without_outliers_and_a_number_to_predict(
     found = read(run.folder)
     assert found["chosen"] is found["report"] is found["single"] is None
     assert found["agreement"]["equal"]
+
+
+def test_runs_are_compared_by_their_outliers(train: Train, bert_with_outlier: Path, capsys: Any) -> None:
+    folders = [str(train(f"model.path={bert_with_outlier}", "callbacks=none", f"seed={s}").folder) for s in (0, 1)]
+    capsys.readouterr()
+    main([*folders, *FEW, "--refit_sets", "3"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len([line for line in lines if line.startswith("written to")]) == 2
+    assert any(line.startswith("variance: ") and "Jaccard 1, by chance 0.03125, p 0.03125" in line for line in lines)
+    refitted = read(Path(folders[0]))["report"]["refitted"]
+    assert (refitted["sets"], refitted["unconverged"]) == (3, 0)
+    assert (
+        "With a head fitted after the ablation" in (Path(folders[0]) / "ablations/outliers/ablation.html").read_text()
+    )
+    record = {"dimensions": 32, "place": "layer02", "outliers": {"after": {"layer02": {"mean": [1]}}}}
+    assert overlap_of_runs({"one": record, "wider": {**record, "dimensions": 64}}) == []
 
 
 def test_refusals_are_one_line(tmp_path: Path) -> None:

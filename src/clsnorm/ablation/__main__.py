@@ -41,14 +41,9 @@ def main(words: Sequence[str]) -> None:
     require_choice("accelerator", given.accelerator, DEVICES)
     require_matplotlib()
     plan = AblationPlan(**{field.name: getattr(given, field.name) for field in fields(AblationPlan)})
-    for run in given.runs:
-        _study(run, plan, name=given.name, accelerator=given.accelerator, force=given.force)
+    from clsnorm.ablation.ablation_command import study_runs
 
-
-def _study(run: Path, plan: object, *, name: str, accelerator: str, force: bool) -> None:
-    from clsnorm.ablation.ablation_command import study_or_read
-
-    print(study_or_read(run, plan, name=name, accelerator=accelerator, force=force))  # type: ignore[arg-type]
+    study_runs(given.runs, plan, name=given.name, accelerator=given.accelerator, force=given.force)
 
 
 if __name__ == "__main__":

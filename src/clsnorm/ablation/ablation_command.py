@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from clsnorm.ablation.ablation_page import as_table, write_ablation_page
+from clsnorm.ablation.outlier_sets import overlap
 from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.stored_ablations import AblationFolder
 from clsnorm.ablation.study import study
@@ -18,8 +20,48 @@ from clsnorm.files import held, write_text
 from clsnorm.pages.numbers import number
 
 
-def study_or_read(run: Path, plan: AblationPlan, *, name: str, accelerator: str, force: bool) -> str:
-    """Studies a run, unless that is done, writes its files, and returns one line on the result.
+def study_runs(runs: Sequence[Path], plan: AblationPlan, *, name: str, accelerator: str, force: bool) -> None:
+    """Studies each run (`study_or_read`), and prints how much the outliers of several runs overlap.
+
+    Raises:
+        InputError: As `study_or_read`, before the next run is studied.
+    """
+    records = {}
+    for run in runs:
+        records[run.resolve().name], line = study_or_read(run, plan, name=name, accelerator=accelerator, force=force)
+        print(line)
+    for row in overlap_of_runs(records):
+        print(
+            f"{row['definition']}: {row['first']} and {row['second']}: Jaccard {number(row['jaccard'])}, "
+            f"by chance {number(row['expected'])}, p {number(row['p'])}"
+        )
+
+
+def overlap_of_runs(records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Compares the outlier dimensions of h of each pair of runs by each definition that both have.
+
+    Args:
+        records: Contents of ``ablation.json`` by run; pairs of different widths are left out.
+    """
+    return [
+        {"definition": definition, "first": one, "second": other, **overlap(ours, theirs, first["dimensions"])}
+        for (one, first), (other, second) in combinations(records.items(), 2)
+        if first["dimensions"] == second["dimensions"]
+        for definition in _sets_of_h(first)
+        if definition in _sets_of_h(second)
+        for ours, theirs in [[torch.tensor(_sets_of_h(record)[definition]) for record in (first, second)]]
+    ]
+
+
+def _sets_of_h(record: Mapping[str, Any]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = record["outliers"]["after"][record["place"]]
+    return found
+
+
+def study_or_read(
+    run: Path, plan: AblationPlan, *, name: str, accelerator: str, force: bool
+) -> tuple[dict[str, Any], str]:
+    """Studies a run, unless that is done, and writes its files.
 
     ``ablation.json`` is written last. An interrupted study starts over, from the cached embeddings.
 
@@ -29,6 +71,9 @@ def study_or_read(run: Path, plan: AblationPlan, *, name: str, accelerator: str,
         name: Of the study.
         accelerator: ``cpu``, ``gpu`` or ``auto``.
         force: Whether to measure again what was measured before.
+
+    Returns:
+        The content of ``ablation.json``, and one line on the result.
 
     Raises:
         InputError: If the run has not finished, or a study of this name had other options.
@@ -46,7 +91,7 @@ def study_or_read(run: Path, plan: AblationPlan, *, name: str, accelerator: str,
         write_ablation_page(folder, found, run.resolve().name)
         if not done:
             folder.write(found)
-    return f"{'done before' if done else 'written to'} {folder.page}: {_summary(found)}"
+    return found, f"{'done before' if done else 'written to'} {folder.page}: {_summary(found)}"
 
 
 def _device(accelerator: str) -> torch.device:

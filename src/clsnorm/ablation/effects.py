@@ -48,7 +48,7 @@ class Readout:
         classifier: In eval mode; on the device of ``rows``.
         rows: Of the split.
         metric: The monitored metric.
-        mode: ``max`` or ``min``: what is good in it.
+        mode: ``max`` or ``min``: what is good in it; ``sign`` is 1 or -1.
         regression: Whether the head outputs a value.
         batch_size: Rows of a batch.
     """
@@ -64,7 +64,7 @@ class Readout:
         batch_size: int,
     ) -> None:
         self._classifier, self.rows, self._metric = classifier, rows, alone(metric)
-        self._sign = 1.0 if mode == "max" else -1.0
+        self.sign = 1.0 if mode == "max" else -1.0
         self.regression, self._batch_size = regression, batch_size
         self.unchanged = self.read(rows.h)
         if not self.unchanged.logits.isfinite().all():
@@ -77,7 +77,12 @@ class Readout:
     def read(self, h: Tensor) -> Answers:
         """Returns the outcome for embeddings ``(n, d)`` of the rows of the split."""
         classifier = self._classifier
-        logits = torch.cat([classifier.head(classifier.normalizer(part)) for part in h.split(self._batch_size)])
+        return self.answers(
+            torch.cat([classifier.head(classifier.normalizer(part)) for part in h.split(self._batch_size)])
+        )
+
+    def answers(self, logits: Tensor) -> Answers:
+        """Returns what logits ``(n, C)`` of the rows of the split mean."""
         losses = example_losses(logits, self.rows.labels, regression=self.regression)
         values = predictions(logits, regression=self.regression)
         scores = Scores({"score": self._metric})
@@ -90,7 +95,7 @@ class Readout:
         if not self.regression:
             change = change - change.mean(1, keepdim=True)
         return {
-            "score": self._sign * (self.unchanged.score - outcome.score),
+            "score": self.sign * (self.unchanged.score - outcome.score),
             "loss": float((outcome.losses - self.unchanged.losses).double().mean()),
             "logits": float(change.square().mean().sqrt()),
         }
@@ -107,7 +112,7 @@ class Readout:
             picked = torch.randint(size, (size,), generator=generator)
             found["loss"].append(float(losses[picked].mean()))
             before, after = (self._score(one, picked) for one in (self.unchanged, outcome))
-            found["score"].append(self._sign * (before - after))
+            found["score"].append(self.sign * (before - after))
         return {name: _middle(values) for name, values in found.items()}
 
     def _score(self, outcome: Answers, picked: Tensor) -> float:

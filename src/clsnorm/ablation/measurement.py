@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor
 
 from clsnorm.ablation.effects import MEASURES, Readout
+from clsnorm.ablation.encoded_rows import EncodedRows
 from clsnorm.ablation.interventions import Intervention, TrainFacts, applicable, other_examples
 from clsnorm.ablation.null_comparison import compared, excess
 from clsnorm.ablation.outlier_sets import Sets
-from clsnorm.ablation.plan import AblationPlan
+from clsnorm.ablation.plan import FEWEST, AblationPlan
 from clsnorm.ablation.random_sets import NULLS, matched_sets, sets_of_equal_energy, sets_of_equal_size
+from clsnorm.ablation.refitted_head import RefittedHead
 from clsnorm.errors import InputError
 
 Array = np.ndarray
@@ -43,8 +46,7 @@ class SplitAblation:
 
     def changed(self, ablation: Intervention, dims: Array) -> Tensor:
         """Returns the ablated embeddings, ``(n, d)``."""
-        h = self.readout.rows.h
-        return ablation.apply(h, torch.from_numpy(dims).to(h.device), self.facts, self._others)
+        return ablated(ablation, self.readout.rows.h, dims, self.facts, self._others)
 
     def effect(self, ablation: Intervention, dims: Array) -> Effects:
         """Returns the effect of ablating ``dims``."""
@@ -58,6 +60,29 @@ class SplitAblation:
             return float((self.changed(ablation, dims) - h).double().square().sum(1).mean())
 
         return energy
+
+
+def ablated(ablation: Intervention, h: Tensor, dims: Array, facts: TrainFacts, others: Tensor) -> Tensor:
+    """Returns embeddings ``(n, d)`` without ``dims``; ``others`` are those of other examples."""
+    return ablation.apply(h, torch.from_numpy(dims).to(h.device), facts, others)
+
+
+def refit(
+    train: EncodedRows, report: SplitAblation, chosen: Mapping[str, Any], plan: AblationPlan, *, classes: int
+) -> dict[str, Any]:
+    """Returns the effect of the chosen ablation with heads fitted after it (`RefittedHead.compare`)."""
+    ablation, dims = applicable(report.facts)[chosen["ablation"]], np.array(chosen["dimensions"])
+    others = train.h[torch.from_numpy(other_examples(len(train.h), plan.seed)).to(train.h.device)]
+
+    def on_train(h: Tensor, ablated_dims: Array) -> Tensor:
+        return ablated(ablation, h, ablated_dims, report.facts, others)
+
+    def on_report(h: Tensor, ablated_dims: Array) -> Tensor:
+        return report.changed(ablation, ablated_dims)
+
+    head = RefittedHead(train, report.readout, classes, on_train=on_train, on_other=on_report)
+    drawn = _draw_sets("size", report, ablation, dims, replace(plan, random_sets=max(plan.refit_sets, FEWEST)))
+    return head.compare(dims, drawn[: plan.refit_sets])
 
 
 def measure_on_select(select: SplitAblation, sets: Sets, plan: AblationPlan) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import torch
 from clsnorm.ablation.effects import Readout, agreement
 from clsnorm.ablation.encoded_rows import EncodedRows, RowCache
 from clsnorm.ablation.interventions import TrainFacts
-from clsnorm.ablation.measurement import SplitAblation, choose, measure_on_report, measure_on_select
+from clsnorm.ablation.measurement import SplitAblation, choose, measure_on_report, measure_on_select, refit
 from clsnorm.ablation.outlier_sets import PlaceFacts, Sets, norm_parameters, outlier_sets, overlaps, threshold_sweep
 from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.single_dimensions import single_dimensions
@@ -54,7 +54,8 @@ class Study:
         self.data: DataModule = build_data(config, tokenizer, packed=before.encoder.can_pack)
         self._models: dict[str, Classifier] = {"before": before.eval(), "after": self.run.classifier}
         self.classifier = self.run.classifier.to(device)
-        weights = {"before": before.encoder.fingerprint(), "after": digest(self._folder.selected)}
+        self.weights = digest(self._folder.selected)
+        weights = {"before": before.encoder.fingerprint(), "after": self.weights}
         batches = {"eval_batch_size": self.data.eval_batch_size, "packed": self.data.batching.packed}
         key = {"data": self.data.fingerprint, "model": weights["before"], "device": device.type, **batches}
         store = Cache(cache / "ablations")
@@ -128,31 +129,46 @@ def study(run: Path, plan: AblationPlan, *, cache: Path, device: torch.device) -
     select = SplitAblation(whole.readout("select"), facts, seed=plan.seed)
     on_select = measure_on_select(select, sets["after"][tap], plan)
     chosen = choose(on_select, plan)
-    report = None
-    readout = whole.readout("report")
-    if chosen is not None:
-        features = {"variance": moments.variance.cpu().numpy(), "head": select.readout.head_norms().numpy()}
-        report = measure_on_report(SplitAblation(readout, facts, seed=plan.seed), chosen, features, plan)
+    split = SplitAblation(whole.readout("report"), facts, seed=plan.seed)
+    features = {"variance": moments.variance.cpu().numpy(), "head": select.readout.head_norms().numpy()}
     record = {
-        "run": {key: whole.run.results[key] for key in ("data", "model", "normalizer", "seed", "monitor")},
-        "plan": asdict(plan),
+        **_about(whole, select.readout, split.readout),
         "place": tap,
-        "dimensions": whole.classifier.encoder.dim,
-        "rows": {name: len(one.rows.ids) for name, one in (("select", select.readout), ("report", readout))},
-        "unchanged": {"select": select.readout.unchanged.score, "report": readout.unchanged.score},
-        "agreement": whole.compare_with_run(readout),
         "outliers": {side: {place: _lists(found) for place, found in one.items()} for side, one in sets.items()},
         "sweep": {side: {place: threshold_sweep(f) for place, f in one.items()} for side, one in places.items()},
         "overlap": overlaps(sets, whole.classifier.encoder.dim, at=tap),
         "select": on_select,
         "chosen": chosen,
-        "report": report,
+        "report": None if chosen is None else _report(whole, split, chosen, features),
         "single": _single(whole, select.readout, sets["after"][tap]),
-        "weights": digest(RunFolder(run).selected),
+    }
+    return without_nan(record)
+
+
+def _about(whole: Study, select: Readout, report: Readout) -> dict[str, Any]:
+    """Returns what is known of the run without any ablation, and of the code."""
+    return {
+        "run": {key: whole.run.results[key] for key in ("data", "model", "normalizer", "seed", "monitor")},
+        "plan": asdict(whole.plan),
+        "dimensions": whole.classifier.encoder.dim,
+        "rows": {"select": len(select.rows.ids), "report": len(report.rows.ids)},
+        "unchanged": {"select": select.unchanged.score, "report": report.unchanged.score},
+        "agreement": whole.compare_with_run(report),
+        "weights": whole.weights,
         "versions": provenance.versions(),
         "commit": provenance.commit(),
     }
-    return without_nan(record)
+
+
+def _report(
+    whole: Study, split: SplitAblation, chosen: Mapping[str, Any], features: Mapping[str, np.ndarray]
+) -> dict[str, Any]:
+    """Measures the chosen ablation, with the run's own head and, if wanted, with fitted ones."""
+    found = measure_on_report(split, chosen, features, whole.plan)
+    if whole.plan.refit_sets and not whole.data.regression:
+        train = whole.train_rows("after")
+        found["refitted"] = refit(train, split, chosen, whole.plan, classes=whole.data.num_outputs)
+    return found
 
 
 def _place_of_h(classifier: Classifier, places: Mapping[str, Any]) -> str:
