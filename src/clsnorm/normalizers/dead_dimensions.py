@@ -32,6 +32,30 @@ def dead_dimensions(center: Tensor, spread: Tensor, *, share: float = DEAD) -> T
     return (spread <= noise) | (spread <= share * ordered.gather(-1, middle))
 
 
+def dead_by_variance(mean: Tensor, variance: Tensor, share: float) -> Tensor:
+    """Returns which dimensions are dead by these statistics, bool."""
+    return dead_dimensions(mean.detach(), variance.detach().sqrt(), share=share)
+
+
+def isolate_dead(covariance: Tensor, lifeless: Tensor) -> Tensor:
+    """Returns covariances in which dead dimensions are uncorrelated, with the mean variance of the others.
+
+    So the trace, by which Newton's iteration is scaled, stays that of ordinary dimensions.
+    """
+    living = ~lifeless
+    variances = covariance.diagonal(dim1=-2, dim2=-1)
+    mean = torch.where(living, variances, 0.0).sum(-1, keepdim=True) / living.sum(-1, keepdim=True).clamp(min=1)
+    filling = torch.where(living.any(-1, keepdim=True), mean, 1.0) * lifeless
+    return torch.where(living[..., None] & living[..., None, :], covariance, 0.0) + torch.diag_embed(filling)
+
+
+def pass_dead(whitener: Tensor, lifeless: Tensor) -> Tensor:
+    """Returns matrices that leave dead dimensions as they are."""
+    living = ~lifeless
+    kept = torch.where(living[..., None] & living[..., None, :], whitener, 0.0)
+    return kept + torch.diag_embed(lifeless.to(whitener.dtype))
+
+
 def require_dead_share(value: object) -> None:
     """Raises `InputError` unless ``value``, the option ``dead``, is a share of the median spread, from 0 to 0.5."""
     require_between("dead", value, 0, 0.5, advice="Give a small number such as normalizer.dead=1e-3")
