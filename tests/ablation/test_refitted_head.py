@@ -75,6 +75,17 @@ def test_the_fit_is_that_of_scikit_learn_on_whitened_rows() -> None:
     assert found["loss"] == pytest.approx(-np.log(p[np.arange(200), other.labels]).mean(), rel=1e-4)
 
 
+def test_behind_a_layer_norm_any_one_dimension_can_be_computed_from_the_others() -> None:
+    norm = nn.LayerNorm(DIM)
+    with torch.no_grad():
+        norm.weight.uniform_(0.5, 2, generator=torch.Generator().manual_seed(2))
+    train, other = (rows(200, seed) for seed in (0, 1))
+    found = head(*(EncodedRows(norm(one.h).detach(), one.labels, one.ids, {}) for one in (train, other)))
+    alone = found.compare(np.array([3]), [np.array([0])])
+    assert abs(alone["effect"]["loss"]) < 1e-4
+    assert abs(found.compare(np.array([3, 4, 5]), [])["effect"]["loss"]) > 0.01
+
+
 def test_a_class_without_rows_is_refused() -> None:
     train = rows(40, 0)
     with pytest.raises(InputError, match="1 of 2 have none among the 40"):

@@ -106,24 +106,19 @@ def draw_nulls(record: Mapping[str, Any]) -> plotting.Drawn:
     """Draws the loss increases of the random sets on ``report``, one row for each kind, and that of the outliers."""
     report = record["report"]
     with plotting.figure(size=(6.4, 2.7)) as (drawing, axes):
-        for place, (kind, found) in enumerate(report["nulls"].items()):
+        for place, found in enumerate(report["nulls"].values()):
             values = [value for value in found["draws"]["loss"] if value is not None]
             axes.scatter(values, [place] * len(values), s=14, alpha=0.25, linewidths=0, color=plotting.PALETTE[0])
-            axes.text(0.0, place + 0.25, f"{kind} ({found['sets']} sets)", transform=_in_row(axes))
         effect = report["effect"]["loss"]
         if effect is not None:
             axes.axvline(effect, color=plotting.PALETTE[1], label="outlier dimensions")
             axes.legend(loc="lower right")
-        axes.set_yticks([])
-        axes.set_ylim(-0.5, len(report["nulls"]) - 0.2)
+        labels = [f"{kind} ({found['sets']})" for kind, found in report["nulls"].items()]
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set_ylim(-0.5, len(labels) - 0.5)
         axes.set_xlabel("increase of the mean loss on report")
         plotting.title(axes, f"Random sets of dimensions\nablation: {record['chosen']['ablation']}")
         return plotting.finish(drawing)
-
-
-def _in_row(axes: Any) -> Any:
-    """Returns the transform of a text: from the left edge, at a height in data."""
-    return axes.get_yaxis_transform()
 
 
 def _place(side: str, place: str, found: Mapping[str, list[int]]) -> dict[str, Any]:

@@ -51,10 +51,16 @@ def excess(value: float, null: Sequence[float]) -> float:
     return float((value - others.mean()) / spread) if spread > 0 else 0.0
 
 
+def _nowhere() -> dict[str, float | list[float]]:
+    return {"percentile": math.nan, "interval": [math.nan, math.nan], "p": math.nan}
+
+
 def compared(value: float, null: Sequence[float]) -> dict[str, float | list[float]]:
     """Returns mean, standard deviation and middle 95 % of the null, and where ``value`` lies in it."""
     others = np.asarray(null, dtype=float)
     position = percentile(value, null)
+    if not len(others):
+        return {"mean": math.nan, "sd": math.nan, "middle": [math.nan] * 2, **_nowhere()}
     return {
         "mean": float(others.mean()),
         "sd": float(others.std(ddof=1)) if len(others) > 1 else math.nan,

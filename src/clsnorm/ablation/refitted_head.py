@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from clsnorm.probes.logistic_regression import CONVERGED, LogisticProblem
 from clsnorm.probes.whitened_rows import WhitenedRows
 
 PENALTY = 0.01  # on the variance of the logits over the training rows, summed over classes
+ROUNDING = 1e-12  # variance along an axis, as a share of the largest: that of an error of 1e-6
 MEASURES = ("score", "loss")
 Array = np.ndarray
 Change = Callable[[Tensor, Array], Tensor]  # from embeddings and a set to ablated embeddings
@@ -56,7 +58,7 @@ class RefittedHead:
 
     def measure(self, dims: Array) -> dict[str, float]:
         """Returns ``score`` and ``loss`` of a head that was fitted without ``dims``."""
-        whitened = WhitenedRows.of(_float64(self._on_train(self._h, dims)))
+        whitened = _without_rounding(WhitenedRows.of(_float64(self._on_train(self._h, dims))))
         fit = LogisticProblem(whitened, self._labels, self._classes, invariant=True).solve(PENALTY)
         self.gap = max(self.gap, fit.certificate.gap)
         self.unconverged += fit.certificate.verdict != CONVERGED
@@ -80,6 +82,17 @@ class RefittedHead:
 
     def _effect(self, whole: dict[str, float], found: dict[str, float]) -> dict[str, float]:
         return {"score": self._readout.sign * (whole["score"] - found["score"]), "loss": found["loss"] - whole["loss"]}
+
+
+def _without_rounding(whitened: WhitenedRows) -> WhitenedRows:
+    """Drops axes that are rounding of float32: behind a layer norm, each dimension is a function of the others."""
+    kept = whitened.variances > ROUNDING * whitened.variances.max(initial=0.0)
+    return replace(
+        whitened,
+        rows=whitened.rows[:, kept],
+        variances=whitened.variances[kept],
+        from_rows=whitened.from_rows[:, kept],
+    )
 
 
 def _float64(h: Tensor) -> Array:
