@@ -21,8 +21,8 @@ ORDER = (
     "config", "run_folder", "launch", "command", "pages",
     "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
-    "experiment",
-    "dashboard", "analyze",
+    "experiment", "probes",
+    "dashboard", "analyze", "ablation",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
 

@@ -312,8 +312,8 @@ class DataModule(pl.LightningDataModule):
         return self._loader("train", self.eval_batch_size)
 
     def rows_dataloader(self, split: str, rows: np.ndarray) -> BatchLoader:
-        """Returns this process's share of some ``rows`` of ``split``, by their index in it; not for train."""
-        return self._loader(split, self.eval_batch_size, rows=rows)
+        """Returns this process's share of some ``rows`` of ``split``, by their index in it, in order."""
+        return self._loader(split, self.eval_batch_size, rows=self._used[split][rows])
 
     def _loader(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
-from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of
+from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of, output_norms
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
 from clsnorm.model.encoder.suitability import require_encoder, require_text_in_cls, warn_of_padding
@@ -131,6 +131,10 @@ class Encoder(nn.Module):
     def layers(self) -> list[nn.Module]:
         """Returns the modules that compute the layers; a module that computes several is listed once."""
         return layers_of(self.model)
+
+    def output_norms(self) -> list[nn.LayerNorm | None]:
+        """Returns the layer norm that outputs each layer, the first layer first; None where none is known."""
+        return output_norms(self.model)
 
     def saturated(self, cls: Tensor) -> Tensor | None:
         """Returns at which values of the embedding the pooler's tanh is nearly flat, bool; None at other taps."""

@@ -46,9 +46,9 @@ _FAMILIES = {
     "deberta-v2": Family(_BERT_DROPOUT, known_positions=True),
 }
 
-_LAST_NORMS = (
-    "encoder.layer.{last}.output.LayerNorm",  # BERT and similar models
-    "transformer.layer.{last}.output_layer_norm",  # DistilBERT
+_OUTPUT_NORMS = (
+    "encoder.layer.{layer}.output.LayerNorm",  # BERT and similar models
+    "transformer.layer.{layer}.output_layer_norm",  # DistilBERT
     "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm",  # ALBERT, whose layers share weights
     "final_norm",  # ModernBERT
 )
@@ -73,10 +73,22 @@ def known_families() -> list[str]:
 
 def last_norm(model: nn.Module) -> nn.LayerNorm | None:
     """Returns the layer norm that outputs the last hidden state; None if none is known."""
+    return _norm_of(model, getattr(model.config, "num_hidden_layers", 0) - 1)
+
+
+def output_norms(model: nn.Module) -> list[nn.LayerNorm | None]:
+    """Returns the layer norm that outputs the hidden state of each layer, the first layer first; None where unknown."""
     last = getattr(model.config, "num_hidden_layers", 0) - 1
-    for path in _LAST_NORMS:
+    return [_norm_of(model, layer, last=last) for layer in range(last + 1)]
+
+
+def _norm_of(model: nn.Module, layer: int, *, last: int | None = None) -> nn.LayerNorm | None:
+    """Returns the layer norm that outputs ``layer``; a path that names no layer is that of the ``last`` one."""
+    for path in _OUTPUT_NORMS:
+        if "{layer}" not in path and last not in (None, layer):
+            continue
         try:
-            norm = model.get_submodule(path.format(last=last))
+            norm = model.get_submodule(path.format(layer=layer))
         except AttributeError:
             continue
         return norm if isinstance(norm, nn.LayerNorm) else None

@@ -46,3 +46,16 @@ def by_mean(s: Snapshot) -> float:
 def by_variance(s: Snapshot) -> float:
     """Dimensions with over five times the mean variance."""
     return over_five_times(s.moments.variance)
+
+
+@statistic(
+    "outliers/extreme",
+    unit="count",
+    source="after Luo et al., 2021 (arXiv:2011.04393)",
+    of=lambda s: s.sample.rows,
+    null=lambda s: 0.0,
+    distribution=lambda s: Simulated([0.0] * DRAWS),  # no dimension of noise is extreme in half of the rows
+)
+def by_share_of_rows(rows: Tensor) -> float:
+    """Dimensions over three standard deviations off the others of the same row, in over half of a sample's rows."""
+    return float((outlier_dimensions.extreme_shares(rows) > 0.5).sum())

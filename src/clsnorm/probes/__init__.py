@@ -1,0 +1,1 @@
+"""Frozen-encoder probes: what simple classifiers read from [CLS] before and after a normalizer, with certificates."""
