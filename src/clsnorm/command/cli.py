@@ -11,6 +11,7 @@ from clsnorm.errors import did_you_mean
 COMMANDS = {
     "train": ("clsnorm.experiment", "fine-tune one configuration, or with -m a sweep; as python train.py"),
     "analyze": ("clsnorm.analyze", "take statistics of [CLS] at every layer"),
+    "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
     "data": ("clsnorm.data", "list data sets, or show one"),
     "dashboard": ("clsnorm.dashboard", "draw the curves of finished or running runs"),
 }
