@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from clsnorm.ablation.__main__ import main
 from clsnorm.ablation.ablation_command import overlap_of_runs
 from clsnorm.ablation.ablation_page import as_table, interval, listed, percent
+from clsnorm.ablation.ablation_study import Study, study
 from clsnorm.ablation.encoded_rows import EncodedRows, RowCache
 from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.stored_ablations import AblationFolder
-from clsnorm.ablation.study import Study, study
 from clsnorm.callbacks.split_pass import fixed_rows
 from clsnorm.errors import InputError
 from clsnorm.seals import read_json
