@@ -1,4 +1,4 @@
-"""Paired differences against SciPy and statsmodels-free references."""
+"""Paired differences against SciPy, and by hand."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def require_known(config: DictConfig, primary: str) -> None:
 
     Args:
         config: As Hydra composed it.
-        primary: The file of `CONF` it was composed from, ``train`` or ``analyze``.
+        primary: The file of `CONF` it was composed from: ``train``, ``analyze`` or ``probe``.
 
     Raises:
         InputError: If the top level, ``seeds`` or ``paths`` has a key that ``primary`` does not.
@@ -87,7 +87,7 @@ def choices(*groups: str) -> str:
         logger=mlflow, none, tensorboard, wandb
         scheduler=constant, cosine, linear
     """
-    paragraphs = (f"{group}={', '.join(_options(group))}" for group in groups)
+    paragraphs = (f"{group}={', '.join(options(group))}" for group in groups)
     return "\n".join(textwrap.fill(text, 120, subsequent_indent="    ", break_on_hyphens=False) for text in paragraphs)
 
 
@@ -96,7 +96,8 @@ def register() -> None:
     OmegaConf.register_new_resolver("choices", choices, replace=True)
 
 
-def _options(group: str) -> list[str]:
+def options(group: str) -> list[str]:
+    """Returns the options of a group, sorted."""
     return sorted({path.stem for folder in folders() for path in (folder / group).glob("[!_]*.yaml")})
 
 
@@ -141,13 +142,13 @@ def _no_such_file(missing: str) -> str | None:
     if top in OWN and ("/" in path or "." in path):
         return f"Expected an option of `{top}`, but got {path!r}. For your own: {OWN[top].format(path)}"
     group, _, name = missing.rpartition("/")
-    return _no_such_option(group, name) if group and _options(group) else None
+    return _no_such_option(group, name) if group and options(group) else None
 
 
 def _no_such_option(group: str, name: str) -> str:
-    options = _options(group)
-    near = f" Did you mean {ALIASES[name]}?" if name in ALIASES else did_you_mean(name, options)
-    return f"Expected an option of `{group}`, but got {name!r}.{near} There are {', '.join(options)}"
+    known = options(group)
+    near = f" Did you mean {ALIASES[name]}?" if name in ALIASES else did_you_mean(name, known)
+    return f"Expected an option of `{group}`, but got {name!r}.{near} There are {', '.join(known)}"
 
 
 def _from_parent(full_key: str, parent: Any) -> str:

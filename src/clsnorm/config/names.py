@@ -11,7 +11,8 @@ from typing import Any, cast
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm.errors import InputError
+from clsnorm.config.choices import find_option, options
+from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.files import VISIBLE, digest, matching
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
@@ -27,6 +28,8 @@ RESULT_GROUPS = (
     "trainer",
     "seeds",
 )
+# What can change a study of probes, besides data, model and normalizers.
+PROBE_KEYS = ("seed", "places", "normalizers", "leak", "probes", "folds", "shots", "draws", "resamples")
 NAMED = ("data", "model", "normalizer")  # groups whose chosen option is part of a run's name
 # Listed one by one, so that an argument nobody thought of, such as `+trainer.limit_train_batches`, changes the hash.
 SPEED_ONLY_KEYS = {
@@ -151,6 +154,33 @@ def analysis_hash(config: DictConfig) -> str:
     return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
 
 
+def probe_hash(config: DictConfig) -> str:
+    """Returns the hash of what can change a study of probes: data, model, normalizers by content, and its options."""
+    options = {key: OmegaConf.to_container(config)[key] for key in PROBE_KEYS}  # type: ignore[index,call-overload]
+    files = [[path.stem, digest(path)] for path in normalizer_files(options["normalizers"])]
+    groups = result_config(config, ("data", "model"))
+    return _digest(
+        {**groups, **options, "normalizers": files, "subset": config.seeds.subset, "noise": config.seeds.noise}
+    )
+
+
+def normalizer_files(chosen_names: Any) -> list[Path]:
+    """Returns the files of the chosen normalizers, identity first; ``all`` means all of them.
+
+    Raises:
+        InputError: If it is neither ``all`` nor a list of options.
+    """
+    found = options("normalizer")
+    if chosen_names != "all":
+        if not isinstance(chosen_names, list) or not chosen_names:
+            refuse("normalizers", "all or a list", chosen_names, "Write normalizers=[identity,zca_whitening]")
+        for name in chosen_names:
+            require_choice("normalizers", name, found)
+    wanted = found if chosen_names == "all" else chosen_names
+    listed = dict.fromkeys(["identity", *wanted])
+    return [path for name in listed if (path := find_option("normalizer", name)) is not None]
+
+
 def _digest(plain: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -169,9 +199,18 @@ def analysis_name(*, _root_: DictConfig) -> str:
     """Resolver ``${analysis_name:}``: data set, model and eight digits; for a fine-tuned run, ``run-`` and its name."""
     if _root_.run:
         return f"run-{Path(_root_.run).resolve().name}-{analysis_hash(_root_)[:8]}"
-    config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    data, model = (chosen(group_choices(_root_), group) for group in ("data", "model"))
-    return f"{data}-{model}-{analysis_hash(config)[:8]}"
+    return _named_by_data(_root_, analysis_hash)
+
+
+def probe_name(*, _root_: DictConfig) -> str:
+    """Resolver ``${probe_name:}``: data set, model and eight digits."""
+    return _named_by_data(_root_, probe_hash)
+
+
+def _named_by_data(root: DictConfig, hashed: Callable[[DictConfig], str]) -> str:
+    config = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
+    data, model = (chosen(group_choices(root), group) for group in ("data", "model"))
+    return f"{data}-{model}-{hashed(config)[:8]}"
 
 
 def numbered(name: Callable[..., str]) -> Callable[..., str]:
@@ -232,3 +271,8 @@ def register() -> None:
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("analysis_name", analysis_name, replace=True)
     OmegaConf.register_new_resolver("analysis_job_name", numbered(analysis_name), replace=True)
+    OmegaConf.register_new_resolver("probe_name", probe_name, replace=True)
+    OmegaConf.register_new_resolver("probe_job_name", numbered(probe_name), replace=True)
+
+
+HASHES = {"train": config_hash, "analyze": analysis_hash, "probe": probe_hash}  # by the file it was composed from

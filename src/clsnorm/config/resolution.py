@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clsnorm.config.choices import require_known
-from clsnorm.config.names import analysis_hash, config_hash, group_choices, recorded, require_chosen
+from clsnorm.config.names import HASHES, group_choices, recorded, require_chosen
 from clsnorm.config.rules import check_values, require_no_secrets
 
 
@@ -19,7 +19,7 @@ def prepare(config: DictConfig, primary: str = "train") -> dict[str, Any]:
 
     Args:
         config: As Hydra composed it; Hydra knows the choices.
-        primary: The file it was composed from, ``train`` or ``analyze``.
+        primary: The file it was composed from, ``train``, ``analyze`` or ``probe``.
 
     Raises:
         InputError: If a key is unknown or a value breaks its rule.
@@ -28,11 +28,9 @@ def prepare(config: DictConfig, primary: str = "train") -> dict[str, Any]:
     choices = group_choices(config)
     plain = recorded(config)
     require_no_secrets(plain)
+    plain["config_hash"] = HASHES[primary](config)
     if primary == "train":
-        plain["config_hash"] = config_hash(config)
         require_chosen(choices)
-    else:
-        plain["config_hash"] = analysis_hash(config)
     plain["choices"] = {group: name for group, name in choices.items() if group in plain or group == "experiment"}
     check_values(plain, primary)
     return plain

@@ -20,7 +20,7 @@ def check_values(config: dict[str, Any], primary: str = "train") -> None:
 
     Args:
         config: Plain values.
-        primary: Whose rules apply: ``train`` or ``analyze``.
+        primary: Whose rules apply: ``train``, ``analyze`` or ``probe``.
 
     Raises:
         InputError: If a value breaks its rule.
@@ -133,5 +133,14 @@ RULES: dict[str, dict[str, Rule]] = {
         **_SHARED,
         "accelerator": partial(require_choice, choices=ACCELERATORS),
         "devices": require_devices,
+    },
+    "probe": {
+        **_SHARED,
+        "accelerator": partial(require_choice, choices=ACCELERATORS),
+        "leak": require_switch,
+        "folds": partial(require_whole, least=2, most=20),
+        "shots": partial(require_whole, least=1),
+        "draws": partial(require_whole, least=2),
+        "resamples": partial(require_whole, least=100, most=100_000),
     },
 }

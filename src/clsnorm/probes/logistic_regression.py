@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from clsnorm.probes.conjugate_gradients import Map, conjugate_gradients
 from clsnorm.probes.whitened_rows import WhitenedRows
 
 TOLERANCE = 1e-6  # largest duality gap, as a share of the loss
 ROUNDING = 1e-15  # a gap that float64 cannot tell from 0, absolute
+QUICK = 15  # products with the Hessian before its approximate inverse is computed, which costs about as many
 LARGEST = 4000  # weights up to which an unpenalized problem is solved with its whole Hessian
 CONVERGED, SEPARABLE, UNCONVERGED = "converged", "separable", "not converged"
-
-
-Map = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class LogisticFit:
     """A fitted probe in whitened coordinates.
 
     Attributes:
-        weights: ``(r + 1, k)``; the last row is the bias.
+        weights: ``(r + 1, k)``; the last row is the bias. If the rows are separable, a direction that separates them.
         certificate: How good they are.
     """
 
@@ -90,8 +89,9 @@ class LogisticProblem:
     affine map before it changes neither the steps nor their precision.
 
     The lower bound is that of the dual problem: for any ``q_i`` in the simplex with ``mean_i (q_i - y_i) = 0``, and
-    ``G = mean_i x_i (q_i - y_i)^T``, no objective is below ``mean_i H(q_i) - ||G||^2 / (2 penalty)``, ``H`` the entropy.
-    Without a penalty, ``G`` must be 0: then ``q`` is linearized one Newton step ahead.
+    ``G = mean_i x_i (q_i - y_i)^T``, no objective is below ``mean_i H(q_i) - ||G||^2 / (2 penalty)``, ``H`` the
+    entropy. Without a penalty, ``G`` must be 0: then ``q`` is linearized one Newton step ahead. Such a ``q`` above 0
+    also proves that an optimum exists.
 
     Args:
         whitened: The training rows.
@@ -126,15 +126,21 @@ class LogisticProblem:
                 return _fit(point, SEPARABLE, 0.0, number)
             step, bound = self._step_and_bound(point, penalty)
             if step is not None and self._separates(step):
-                return _fit(point, SEPARABLE, bound, number)
+                return _fit(dataclasses.replace(point, weights=step), SEPARABLE, bound, number)
             if point.loss - bound <= max(tolerance * point.loss, ROUNDING):
-                polished = None if step is None else self._search(point, step, penalty)
-                return _fit(polished or point, CONVERGED, bound, number)
+                return _fit(self._polished(point, step, penalty, tolerance), CONVERGED, bound, number)
             moved = self._search(point, self._newton_step(point, penalty) if step is None else step, penalty)
             if moved is None:
                 break
             point = moved
         return _fit(point, UNCONVERGED, bound, number)
+
+    def _polished(self, point: _Point, step: np.ndarray | None, penalty: float, tolerance: float) -> _Point:
+        """Returns the point one Newton step further if more than a loss is wanted: its error is then about squared."""
+        if tolerance < TOLERANCE:
+            step = self._newton_step(point, penalty) if step is None else step
+            return self._search(point, step, penalty) or point
+        return point
 
     def _step_and_bound(self, point: _Point, penalty: float) -> tuple[np.ndarray | None, float]:
         """Returns a lower bound of the objective, and the Newton step if the bound needed it."""
@@ -164,12 +170,20 @@ class LogisticProblem:
             return self._t.T @ (_along(point.p, self._t @ step) / self._n) + penalty * self._per_penalty * step
 
         exact = penalty == 0 and self._t.shape[1] * (self._y.shape[1] - 1) <= LARGEST
-        ease = self._inverse(point) if exact else self._approximate_inverse(point, penalty)
-        accuracy = 1e-10 if exact else min(0.1, float(np.sqrt((point.gradient**2).sum())))
-        return conjugate_gradients(hessian, -point.gradient, ease, accuracy=accuracy)
+        if exact:
+            return conjugate_gradients(hessian, -point.gradient, self._inverse(point), accuracy=1e-10)[0]
+        accuracy = min(0.1, float(np.sqrt((point.gradient**2).sum())))
+        scales = (point.p * (1 - point.p)).mean(axis=0) + penalty * self._per_penalty + 1e-12
+        step, reached = conjugate_gradients(
+            hessian, -point.gradient, lambda left: _centred(left / scales), accuracy=accuracy, most=QUICK
+        )
+        if reached:
+            return step
+        ease = self._approximate_inverse(point, penalty)
+        return conjugate_gradients(hessian, -point.gradient, ease, accuracy=accuracy)[0]
 
     def _inverse(self, point: _Point) -> Map:
-        """Returns the inverse of the Hessian without a penalty, as a map; the last class's weights follow from others'."""
+        """Returns the inverse of the Hessian without a penalty, as a map."""
         size, classes = self._t.shape[1], self._y.shape[1] - 1
         matrix = np.empty((classes, size, classes, size))
         for k in range(classes):
@@ -254,41 +268,3 @@ def _with_means(q: np.ndarray, means: np.ndarray) -> np.ndarray:
 def _entropy(q: np.ndarray) -> float:
     """Returns the mean entropy of distributions, in nats."""
     return float(-(q * np.log(np.where(q > 0, q, 1.0))).sum(axis=1).mean())
-
-
-def conjugate_gradients(
-    matrix: Map,
-    target: np.ndarray,
-    ease: Map,
-    *,
-    accuracy: float,
-    most: int = 500,
-) -> np.ndarray:
-    """Returns ``x`` with ``||matrix(x) - target|| <= accuracy ||target||``, or after ``most`` products.
-
-    Args:
-        matrix: A symmetric, positive semidefinite map.
-        target: In its range.
-        ease: An approximate inverse of the map.
-        accuracy: Of the residual.
-        most: Products with the map.
-    """
-    x, left = np.zeros_like(target), target.copy()
-    eased = ease(left)
-    direction, product = eased, float((left * eased).sum())
-    goal = accuracy * np.sqrt((target**2).sum())
-    for _ in range(most):
-        if np.sqrt((left**2).sum()) <= goal:
-            break
-        curved = matrix(direction)
-        curvature = float((direction * curved).sum())
-        if curvature <= 0:  # rounding
-            break
-        x = x + product / curvature * direction
-        left = left - product / curvature * curved
-        eased = ease(left)
-        product, before = float((left * eased).sum()), product
-        if product <= 0:
-            break
-        direction = eased + product / before * direction
-    return x

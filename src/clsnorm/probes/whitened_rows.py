@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONSTANT = 1e-10  # spread of a column, as a share of the largest one, up to which it counts as constant
-RANK = 1e-10  # the same for a direction of the standardized columns
+# Spread of a column, as a share of the largest one, up to which it counts as constant; also of a direction of the
+# standardized columns. The resolution of float32: what is smaller is lost in any map that mixes columns.
+CONSTANT = 1e-7
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class WhitenedRows:
     """``x = location + t @ pinv(from_rows)``: rows ``x`` ``(n, d)`` as ``t`` ``(n, r)`` of mean 0 and unit covariance.
 
     ``r`` is the rank of the centred ``x``; constant columns and exact linear relations drop out. The coordinates are
-    the principal axes, in order. They are computed from the QR decomposition of the standardized columns, so precision
-    does not suffer if one column is a million times larger than another.
+    the principal axes, in order. They are computed from the QR decomposition of the standardized columns, so that a
+    small column is as precise as a large one.
 
     Attributes:
         rows: ``t``; its covariance has the divisor ``n``.
@@ -41,7 +42,7 @@ class WhitenedRows:
         scale = np.where(varies, spread, 1.0)
         triangle = np.linalg.qr(np.where(varies, centred, 0.0) / scale, mode="r") / np.sqrt(len(x))
         _, singular, axes = np.linalg.svd(triangle, full_matrices=False)
-        axes = axes[singular > RANK * singular.max(initial=0.0)].T
+        axes = axes[singular > CONSTANT * singular.max(initial=0.0)].T
         singular = singular[: axes.shape[1]]
         span, _ = np.linalg.qr(axes * scale[:, None])  # of the centred rows: weights outside it have no effect
         first = span @ (span.T @ (axes / singular / scale[:, None]))

@@ -60,7 +60,7 @@ def describe(snapshot: Snapshot, *, intervals: bool = False) -> dict[str, Value]
 def evaluate(statistic: Statistic, snapshot: Snapshot, *, intervals: bool = False) -> Value:
     """Returns one statistic of a snapshot, as `describe` does."""
     value = statistic.value(snapshot)
-    null = statistic.null(snapshot) if statistic.null and snapshot.count >= 2 else None
+    null = statistic.expected(snapshot)
     spread = statistic.spread(snapshot) if intervals else None
     if spread is None:
         return Value(value, null)

@@ -87,6 +87,8 @@ def isotropic_eigenvalues(dim: int, count: int) -> np.ndarray:
     Quantiles of the Marchenko-Pastur law (1967) with ratio ``dim / count`` at ``(i - 1/2) / rank``, its density summed
     numerically; with fewer draws than dimensions the rest is zero.
     """
+    if count < 1:
+        return np.zeros(dim)
     ratio = dim / count
     low, high = (1 - math.sqrt(ratio)) ** 2, (1 + math.sqrt(ratio)) ** 2
     # Substituting x = middle + radius * cos(t) removes the density's square-root singularities at the edges.

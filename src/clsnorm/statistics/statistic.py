@@ -62,6 +62,10 @@ class Statistic:
         """Returns the number; NaN if there are fewer than two rows, or one was not finite."""
         return self.compute(snapshot) if snapshot.count >= 2 and snapshot.not_finite == 0 else math.nan
 
+    def expected(self, snapshot: Snapshot) -> float | None:
+        """Returns the mean of the null; None if it is not known, or if there are fewer than two rows."""
+        return self.null(snapshot) if self.null is not None and snapshot.count >= 2 else None
+
     def spread(self, snapshot: Snapshot) -> NullDistribution | None:
         """Returns the distribution of the null; None if it is not known or not defined for these rows."""
         if self.distribution is None or snapshot.count < 3 or snapshot.not_finite or not self.applies_to(snapshot):
