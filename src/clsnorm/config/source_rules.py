@@ -83,7 +83,7 @@ def _call(module: str, name: str, positional: list[Any], named: dict[str, Any], 
     if isinstance(node, ast.ClassDef):
         _construct(module, node, positional, named, left - 1)
     elif isinstance(node, ast.FunctionDef):
-        parameters = [argument.arg for argument in node.args.args]
+        parameters = [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
         _execute(node.body, _Scope(module, _bound(parameters, positional, named)), left - 1)
 
 

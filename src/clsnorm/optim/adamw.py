@@ -44,9 +44,10 @@ class LayerwiseAdam(torch.optim.Optimizer):
         layer_decay: float = 1.0,
         head_lr_factor: float = 1.0,
     ) -> None:
+        arranged = arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
         eps = self.default_eps if eps is None else eps
         options = {"lr": lr, "betas": (betas[0], betas[1]), "eps": eps, "weight_decay": weight_decay}
-        self.start(arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor), options)
+        self.start(arranged, options)
 
     @abstractmethod
     def start(self, groups: Groups | list[Tensor], options: dict[str, Any]) -> None:
