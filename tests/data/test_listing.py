@@ -252,7 +252,7 @@ def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixtu
     ("words", "message"),
     [
         (["reviews", "scores"], "Expected at most one data set, but got reviews, scores"),
-        (["path.data=x"], "paths.output, paths.multirun, paths.analysis, but got 'path.data'"),
+        (["path.data=x"], "paths.output, paths.multirun, paths.analysis, paths.probes, but got 'path.data'"),
         (["REVIEWS"], "got 'REVIEWS'. Did you mean 'reviews'?"),
         (["paths.data=nowhere"], "Expected paths.data to be a folder, but nowhere is not"),
         (["nothing"], "Expected the name of a data set, but got 'nothing'"),
