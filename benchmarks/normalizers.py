@@ -21,6 +21,7 @@ been trained on these batches once.
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import statistics
 import tempfile
@@ -161,12 +162,12 @@ def embedded() -> None:
     with classifier.evaluating():
         batches = [(classifier.embed(batch), batch.labels) for batch in experiment.data.train_dataloader()]
     h = torch.cat([embeddings for embeddings, _ in batches])
-    print(
-        "| normalizer | largest change of a logit by folding | first step | over the identity's | specific | common |"
-    )
-    print("|---|---|---|---|---|---|")
+    print("| normalizer | largest change of a logit by folding | first step | over the identity's |\n|---|---|---|---|")
     for key in KEYS:
-        classifier.normalizer = build(key, h.shape[1], h, norm=classifier.encoder.final_norm())
+        normalizer = build(key, h.shape[1], h, norm=copy.deepcopy(classifier.encoder.final_norm()))
+        if normalizer.changes_encoder:
+            continue
+        classifier.normalizer = normalizer
         classifier.match(batches, optimizer=experiment.module.optimizer, regression=False)
         found = classifier.matching.summary()
         own, of_identity = found["head/total_step"], found["head/total_step_of_identity"]

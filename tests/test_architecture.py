@@ -19,10 +19,10 @@ ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
     "distributed", "batches", "lightning_internals", "metrics", "failure",
     "config", "run_folder", "launch", "command", "pages",
-    "statistics", "normalizers", "optim", "model", "gradients", "data", "pretraining",
+    "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
     "experiment", "probes",
-    "dashboard", "analyze",
+    "dashboard", "analyze", "ablation",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
 

@@ -64,8 +64,14 @@ def test_the_parts_of_a_head_s_step_are_those_of_the_page(monkeypatch: pytest.Mo
     monkeypatch.syspath_prepend(root / "benchmarks")
     head_steps = importlib.import_module("head_steps")
     page = (root / "docs/normalizers/evidence.md").read_text(encoding="utf-8").partition("## Matching the head")[2]
-    for key, shares, _ in head_steps.measure("rotten_tomatoes", keys=["center", "l2norm", "rotation", "batchnorm"]):
+    bench = head_steps.Bench("rotten_tomatoes")
+    for key, shares, _ in bench.steps(["center", "l2norm", "rotation", "batchnorm"]):
         cells = next(line for line in page.splitlines() if line.startswith(f"| `{key}` |")).split("|")[2:5]
         printed = [[float(share) for share in cell.split(",")] for cell in cells]
         assert np.abs(np.array(shares) - printed).max() < 0.01, key
         assert np.abs(shares[2] - 1).max() < 0.05, key
+    identity, *others = bench.noises(["center", "l2norm", "rotation"])
+    assert [name for name, *_ in others] == ["center", "rotation"]  # l2norm cannot be function-matched
+    for key, before, after, _ in others:
+        assert after == pytest.approx(identity[1], rel=1e-4), key
+        assert before != pytest.approx(identity[1], rel=0.05), key

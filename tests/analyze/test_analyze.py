@@ -95,9 +95,9 @@ def test_numbers_equal_those_of_all_rows_at_once(analyzed: Analyze) -> None:
     assert found["classes/fisher_ratio"] == pytest.approx(between / (rows.var(0).sum() - between), rel=1e-4)
 
 
-def numbers(record: dict[str, Any], side: str = "before") -> dict[str, float]:
+def numbers(record: dict[str, Any], side: str = "before", part: str = "value") -> dict[str, float]:
     return {
-        f"{place}/{name}": math.nan if number["value"] is None else number["value"]
+        f"{place}/{name}": math.nan if number[part] is None else number[part]
         for place, values in record["sides"][side].items()
         for name, number in values.items()
         if place != "layer00"  # one embedding for all texts: its spread is float error
@@ -112,9 +112,13 @@ def assert_alike(first: dict[str, float], second: dict[str, float]) -> None:
 
 
 def test_processes_and_batches_change_nothing(analyzed: Analyze) -> None:
-    one = numbers(analyzed().record)
-    assert_alike(one, numbers(analyzed("data.eval_batch_size=7", folder="small/unit").record))
-    assert_alike(one, numbers(analyzed("data.eval_batch_size=9", folder="two/unit", processes=2).record))
+    one = analyzed().record
+    small = analyzed("data.eval_batch_size=7", folder="small/unit").record
+    two = analyzed("data.eval_batch_size=9", folder="two/unit", processes=2).record
+    for part in ("value", "null_low", "null_high"):
+        expected = numbers(one, part=part)
+        assert_alike(expected, numbers(small, part=part))
+        assert_alike(expected, numbers(two, part=part))
 
 
 def interrupt(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, *options: str) -> list[int]:

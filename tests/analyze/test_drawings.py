@@ -14,6 +14,7 @@ def test_figures_are_svg_and_the_same_each_time() -> None:
     draw = np.random.default_rng(0)
     x = draw.standard_normal((200, 24)) + draw.standard_normal(24)
     correlation = np.corrcoef(x.T)
+    noise = np.array([[0.1, np.nan], [0.05, np.nan], [0.2, np.nan]])
 
     def drawn() -> list[Drawn]:
         return [
@@ -21,7 +22,7 @@ def test_figures_are_svg_and_the_same_each_time() -> None:
             drawings.draw_energy({"h": (x**2).mean(0), "z": (x**2).mean(0) + 1}, count=200, title="Energy"),
             drawings.draw_spectrum({"h": np.linalg.eigvalsh(np.cov(x.T))}, count=200, title="Spectrum"),
             drawings.draw_correlations({"before": correlation, "after": correlation.T}, title="Correlations"),
-            drawings.draw_layers({"a": [1, 2], "b": [2, 1]}, [0.1, 0.1], ["0", "1"], unit="share", title="Layers"),
+            drawings.draw_layers({"a": [1, 2], "b": [2, 1]}, noise, ["0", "1"], unit="share", title="Layers"),
             drawings.draw_table(np.array([[0.1, 0.9]]), ["row"], ["left", "right"], unit="share", title="Table"),
         ]
 

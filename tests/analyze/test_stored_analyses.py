@@ -69,6 +69,7 @@ def write(folder: Path, name: str, content: Any) -> None:
         changed(*BEFORE, "layer01", HEADLINES[0], to=0.5),
         changed(*BEFORE, "layer01", HEADLINES[0], to={"value": "x", "null": None}),
         changed(*BEFORE, "layer01", HEADLINES[0], to={"value": 1}),
+        changed(*BEFORE, "layer01", HEADLINES[0], to={"value": 1, "null": 0.1, "null_low": "x"}),
     ],
     ids=lambda content: str(content)[:20] if isinstance(content, str) else None,
 )
@@ -121,3 +122,16 @@ def test_names_stay_text(tmp_path: Path, text: str) -> None:
         rows = list(csv.reader(path.read_text().splitlines(keepends=True)))
         assert {len(row) for row in rows} == {3}
         assert not [row for row in rows if row[0].startswith(("=", "@", "+", "-"))]
+
+
+def test_analyses_with_and_without_intervals_share_a_page(tmp_path: Path) -> None:
+    """Earlier versions wrote the mean of a null alone."""
+    write(tmp_path, "earlier", changed(*BEFORE, "layer01", HEADLINES[0], to={"value": 0.7, "null": 0.0005}))
+    spread = {"null_low": 0.0004, "null_high": 0.0006, "p_below": 1.0, "p_above": 0.0}
+    write(tmp_path, "later", changed(*BEFORE, "layer01", HEADLINES[0], to={"value": 0.7, "null": 0.0005} | spread))
+    page = write_joint_page(tmp_path)
+    assert page is not None
+    text = page.read_text()
+    assert text.count("0.0005 (0.0004 to 0.0006)") == 1
+    assert text.count(">0.0005<") == 1
+    assert text.count("<td>above</td>") == 1

@@ -23,13 +23,21 @@ GIVEN = {
     "normalizer": {"dim"},
     "model": set(),
     "classifier": {"encoder", "normalizer", "num_outputs", "seed_init"},
+    "regularizer": {"dim"},
     "optimizer": {"groups", "params", "parameters"},
     "scheduler": {"optimizer", "num_training_steps"},
     "data": {"tokenizer", "seed_order", "seed_subset", "seed_noise", "batches_per_step", "rank", "world_size"},
     "logger": {"folder", "config"},
     "callbacks": set(),
 }
-COMMENTED = ("normalizer", "model", "classifier", "optimizer", "scheduler")  # one argument per line, each explained
+COMMENTED = (
+    "normalizer",
+    "model",
+    "classifier",
+    "regularizer",
+    "optimizer",
+    "scheduler",
+)  # one argument per line, each explained
 FILLED_IN = {"files": {"sources", "name", "data_root"}}  # by the class, from its other arguments
 MISSING = {
     "any": ["model.path=some/folder"],

@@ -22,7 +22,11 @@ from clsnorm.run_folder import RunFolder
 OPTIONS = [
     "normalizer=standardize",  # calibrated, so that there is a drift to show
     "model.tap=pooler",
-    "callbacks=[cls_statistics,collapse,gradient_norms]",
+    "callbacks=[cls_statistics,collapse,gradient_norms,sharpness]",
+    "callbacks.sharpness.every=3",
+    "callbacks.sharpness.examples=8",
+    "callbacks.sharpness.iterations=3",
+    "callbacks.sharpness.hessian=true",
     "callbacks.cls_statistics.every=1",
     "trainer.log_every_n_steps=1",
     "logger=wandb",

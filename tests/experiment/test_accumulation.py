@@ -74,12 +74,19 @@ def tiny_numbers(workspace: object, tmp_path: object) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("last", [[], ["data.drop_last=true"]], ids=["all", "drop_last"])
 @pytest.mark.parametrize("trainer", ["ddp_cpu", "fsdp"])
-def test_two_processes_accumulate_as_one(train: Train, trainer: str) -> None:
+def test_two_processes_accumulate_as_one(train: Train, trainer: str, last: list[str]) -> None:
     """The last batch has one example, so that one process has none of it."""
-    one = train(*RECIPE, *batches(22, 3, 3))
+    one = train(*RECIPE, *batches(22, 3, 3), *last)
     where = [f"trainer={trainer}", "trainer.accelerator=cpu", "trainer.devices=2", f"paths.output={trainer}"]
-    require_equal(train(*RECIPE, *batches(22, 3, 3), *where), one)
+    require_equal(train(*RECIPE, *batches(22, 3, 3), *last, *where), one)
+
+
+def test_without_the_last_batch_accumulation_equals_a_run_on_fewer_rows(train: Train) -> None:
+    """One epoch of 22 rows in batches of 4 without the last two rows: steps of 8, 8 and 4 examples."""
+    large = train(*RECIPE, *batches(22, 8), "trainer.max_steps=2", "data.drop_last=true")
+    require_equal(train(*RECIPE, *batches(22, 4, 2), "trainer.max_steps=2", "data.drop_last=true"), large)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from clsnorm.errors import InputError
 from clsnorm.experiment import run as experiment
-from clsnorm.experiment.assembly import Experiment
+from clsnorm.experiment.assembly import Experiment, reproducible_strategy
 from clsnorm.experiment.run_records import RunRecords, Start
 from clsnorm.model import load_tokenizer
 from clsnorm.records import ResumePoint, SelectedWeights
@@ -87,3 +87,19 @@ def test_two_callbacks_whose_states_would_be_one_are_refused(train: Train) -> No
     with pytest.raises(InputError, match=r"one EarlyStopping, but got `callbacks\.one` and `callbacks\.two`"):
         train("callbacks=none", f"+callbacks={two}")
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "world_size", "expected"),
+    [
+        ("ddp", 2, "ddp"),
+        ("ddp", 3, "ddp_find_unused_parameters_true"),
+        ("auto", 4, "ddp_find_unused_parameters_true"),
+        ("auto", 1, "auto"),
+        ("ddp_find_unused_parameters_false", 3, "ddp_find_unused_parameters_true"),
+    ],
+)
+def test_ddp_does_not_rearrange_its_sums_on_more_than_two_processes(given: str, world_size: int, expected: str) -> None:
+    assert reproducible_strategy(given, world_size) == expected
+    strategy = object()
+    assert reproducible_strategy(strategy, world_size) is strategy

@@ -111,6 +111,11 @@ def test_a_run_killed_at_each_hook_leaves_the_same_files(
         ("fsdp", 2, ["callbacks=[default,gradient_norms]"]),
         ("fsdp", 2, ["trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2", "callbacks=none"]),
         ("fsdp", 2, ["normalizer=zca_whitening", "classifier.recalibrate_every=1", "callbacks=none"]),
+        (
+            "ddp_cpu",
+            4,
+            ["callbacks=[default,gradient_norms]"],
+        ),  # DDP would add gradients in another order after a resume
         ("fsdp", 4, ["data.max_train_examples=66", "callbacks=none"]),  # a last batch of two rows
     ],
 )

@@ -287,3 +287,46 @@ def test_batch_of_one_is_refused_for_batch_statistics(train: Train) -> None:
     with pytest.raises(InputError, match=r"normalizer=batchnorm needs at least 2 .* leave one of 1"):
         train("normalizer=batchnorm", "data.batch_size=16", "data.max_train_examples=33")
     assert not Path("runs").exists()
+
+
+def test_without_the_last_batch_a_batch_normalizer_trains_on_whole_batches(
+    train: Train, caplog: pytest.LogCaptureFixture
+) -> None:
+    rest = ("data.batch_size=16", "data.max_train_examples=33", "trainer.max_epochs=2", "callbacks=none")
+    assert results(train("normalizer=batchnorm", "data.drop_last=true", *rest))["steps"] == 4
+    assert "smallest has" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [(["batchnorm", "7"], True), (["batchnorm", "8"], False), (["layernorm", "7"], False)],
+)
+def test_a_small_last_batch_is_warned_about(
+    train: Train, caplog: pytest.LogCaptureFixture, options: list[str], warns: bool
+) -> None:
+    normalizer, last = options
+    train(
+        f"normalizer={normalizer}",
+        "data.batch_size=16",
+        f"data.max_train_examples={16 + int(last)}",
+        "trainer.max_epochs=1",
+        "callbacks=none",
+    )
+    assert ("the smallest has 7 examples" in caplog.text) == warns
+
+
+def test_dropping_every_batch_is_refused(train: Train) -> None:
+    with pytest.raises(InputError, match=r"data\.batch_size of at most 8, the training examples, with data\.drop_last"):
+        train("data.batch_size=16", "data.max_train_examples=8", "data.drop_last=true")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("normalizer", "size", "warned"), [("isobn", 1, True), ("isobn", 2, False), ("center", 1, False)]
+)
+def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
+    train: Train, caplog: pytest.LogCaptureFixture, normalizer: str, size: int, warned: bool
+) -> None:
+    short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
+    train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
+    assert ("this run is that of normalizer=identity" in caplog.text) is warned

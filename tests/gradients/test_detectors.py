@@ -1,58 +1,15 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Iterable
 
 import pytest
 
 from clsnorm.errors import InputError
-from clsnorm.gradients import Explosion, GradientAlarms, Vanishing, Verdict
+from clsnorm.gradients import GradientAlarms, Vanishing
 
 
-def reported(detector: Explosion, values: Iterable[float]) -> list[tuple[int, bool]]:
-    """Indices of the values that are reported, and whether as decisive."""
-    verdicts = [detector.sees(value) for value in values]
-    return [(n, v is Verdict.DECISIVE) for n, v in enumerate(verdicts) if v is not Verdict.USUAL]
-
-
-def noise(count: int, *, level: float = 1.0, sigma: float = 0.2) -> list[float]:
-    """Norms like those of real runs: unbounded above and skewed."""
-    draw = random.Random(0)
-    return [level * draw.lognormvariate(0.0, sigma) for _ in range(count)]
-
-
-def in_noise(**options: float) -> Explosion:
-    """A detector that has seen a thousand norms of a healthy run, and reported none."""
-    detector = Explosion(window=128, deviations=6.0)
-    assert reported(detector, noise(1000, **options)) == []
-    return detector
-
-
-def test_a_shift_by_half_is_not_an_explosion_even_if_norms_hardly_vary() -> None:
-    assert reported(in_noise(sigma=0.02), noise(300, level=1.5, sigma=0.02)) == []
-
-
-def test_a_lasting_explosion_is_reported_at_its_start_and_becomes_decisive_later() -> None:
-    detector = in_noise()
-    assert reported(detector, noise(300, level=10.0)) == [(0, False), (2, True)]
-    assert reported(detector, noise(300, level=10.0)) == []  # the window contains it
-
-
-def test_each_spike_is_reported_once_and_not_as_decisive() -> None:
-    assert reported(in_noise(), [10.0, 1.0, 10.0, 10.0, 1.0]) == [(0, False), (2, False)]
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_each_non_finite_value_is_reported_as_decisive(value: float) -> None:
-    detector = Explosion(window=128, deviations=6.0)
-    assert reported(detector, [value, 1.0, *[value] * 4]) == [(n, True) for n in (0, 2, 3, 4, 5)]
-    assert reported(detector, noise(500)) == []  # it is not remembered
-
-
-def test_nothing_is_reported_before_half_a_window() -> None:
-    detector = Explosion(window=10, deviations=1.0)
-    assert reported(detector, [10.0**step for step in range(6)]) == [(5, False)]
+def alarms(**options: float | None) -> GradientAlarms:
+    return GradientAlarms(**{"window": 128, "deviations": 8.0, "growth": 4.0, "level": 100.0, **options})  # type: ignore[arg-type]
 
 
 def test_vanishing_is_reported_once_and_only_if_it_lasts() -> None:
@@ -77,20 +34,19 @@ def depth(*, bottom: float, top: float) -> dict[str, float]:
     ],
 )
 def test_a_run_that_has_converged_has_not_vanished(late: dict[str, float], places: list[str]) -> None:
-    alarms = GradientAlarms(window=128, deviations=6.0)
+    judge = alarms()
     seen = []
     for _ in range(3):  # reported only in the first round, also across interruptions
         for step, numbers in enumerate([depth(bottom=1.0, top=1.0)] * 20 + [late] * 20):
-            seen += [event["place"] for event in alarms.of_parameters(step, numbers)]
-        state, alarms = alarms.state_dict(), GradientAlarms(window=128, deviations=6.0)
-        alarms.load_state_dict(state)
+            seen += [event["place"] for event in judge.of_depth(step, numbers)]
+        state, judge = judge.state_dict(), alarms()
+        judge.load_state_dict(state)
     assert seen == places
 
 
-@pytest.mark.parametrize("kind", ["explosion", "vanishing"])
-def test_state_resumes(kind: str) -> None:
-    def detector() -> Explosion | Vanishing:
-        return Explosion(window=8, deviations=3.0) if kind == "explosion" else Vanishing(window=3, share=0.1, floor=0.0)
+def test_vanishing_resumes_after_any_step() -> None:
+    def detector() -> Vanishing:
+        return Vanishing(window=3, share=0.1, floor=0.0)
 
     series = [1.0, 1.1, 0.9, 1.0, 1.2, 0.01, 9.0, 9.0, 9.0, 0.01, 0.01, 0.01, 0.01]
     whole, first = detector(), detector()
@@ -103,17 +59,52 @@ def test_state_resumes(kind: str) -> None:
 
 
 def test_bad_arguments() -> None:
-    for window, deviations in ((2, 6.0), (6.5, 6.0), (True, 6.0), (8, 0.0), (8, math.inf)):
-        with pytest.raises(InputError, match=r"`(window|deviations)`"):
-            Explosion(window=window, deviations=deviations)  # type: ignore[arg-type]
     for window, share in ((0, 0.1), (3, 1.0), (3, -0.1)):
         with pytest.raises(InputError, match=r"`(window|share)`"):
             Vanishing(window=window, share=share, floor=0.0)
+    for name, value in (("window", 3), ("deviations", 0), ("growth", 1), ("level", 0), ("level", math.inf)):
+        with pytest.raises(InputError, match=f"`{name}`"):
+            alarms(**{name: value})
 
 
-def test_a_short_run_is_judged() -> None:
-    detector = Explosion(window=128, deviations=6.0)
-    assert reported(detector, [*(1 + 0.01 * (step % 3) for step in range(16)), 1e6]) == [(16, False)]
+def test_events_name_the_series_and_the_rule() -> None:
+    judge = alarms()
+    judge.set_reference(0.5)
+    norms = dict.fromkeys(range(40), 60.0) | {40: math.inf, 41: 6e4}
+    events = list(judge.of_examples("grad/h/max", norms, at_h=True))
+    assert [(event["step"], event["kind"], event["place"]) for event in events] == [
+        (15, "explosion", "grad/h/max/level"),  # above 100 times 0.5, throughout
+        (40, "explosion", "grad/h/max/non_finite"),
+        (41, "spike", "grad/h/max/spike"),
+    ]
+    assert events[0]["value"] == 60.0
+
+
+@pytest.mark.parametrize(("level", "reference"), [(None, 0.5), (100.0, math.nan)])
+def test_without_a_level_or_a_reference_a_steady_run_is_quiet(level: float | None, reference: float) -> None:
+    judge = alarms(level=level)
+    judge.set_reference(reference)
+    assert list(judge.of_examples("grad/h/max", dict.fromkeys(range(40), 1e9), at_h=True)) == []
+
+
+def test_the_mean_gradient_may_grow_more_than_that_of_an_example() -> None:
+    def events(factor: float, *, examples: bool) -> int:
+        norms = {step: math.exp(math.log(factor) * step / 300) for step in range(300)}
+        judge = alarms()
+        return len([*(judge.of_examples("a", norms) if examples else judge.of_parameters("b", norms))])
+
+    assert [events(10, examples=True), events(10, examples=False), events(100, examples=False)] == [1, 0, 1]
+
+
+def test_alarms_resume_in_the_middle_of_a_growth() -> None:
+    norms = [math.exp(0.01 * step) for step in range(400)]
+    whole = list(alarms().of_parameters("p", dict(enumerate(norms))))
+    first, second = alarms(), alarms()
+    seen = list(first.of_parameters("p", dict(enumerate(norms[:100]))))
+    second.load_state_dict(first.state_dict())
+    seen += second.of_parameters("p", dict(enumerate(norms[100:], start=100)))
+    assert seen == whole
+    assert whole
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-5])

@@ -32,8 +32,8 @@ def exploded() -> Parts:
 
 def test_clipping_to_infinity_as_a_way_to_read_a_norm_destroys_gradients(exploded: Parts) -> None:
     norms = ParameterNorms(exploded)
-    ours = dict(zip(norms.parts, norms.of_gradients().tolist(), strict=True))
-    assert ours == {"head": math.inf, "normalizer": pytest.approx(math.sqrt(12))}
+    ours = norms.by_name(norms.of_gradients())
+    assert ours == {"head": math.inf, "normalizer": pytest.approx(math.sqrt(12)), "body": 0.0, "total": math.inf}
     assert torch.equal(exploded.normalizer.weight.grad, torch.full((1, 3), 2.0))  # type: ignore[arg-type]
     total = torch.nn.utils.clip_grad_norm_(exploded.parameters(), max_norm=math.inf)
     assert total == math.inf

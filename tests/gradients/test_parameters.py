@@ -55,23 +55,23 @@ def by_hand(classifier: nn.Module, tensors: dict[str, torch.Tensor]) -> dict[str
     squares: dict[str, float] = {}
     for name, tensor in tensors.items():
         squares[parts[name]] = squares.get(parts[name], 0.0) + float(tensor.double().square().sum())
+    squares["total"] = sum(squares.values())
+    within = "encoder.model.encoder.layer.1.output.LayerNorm"
+    body = [t for name, t in tensors.items() if name.startswith("encoder.") and not name.startswith(within)]
+    squares["body"] = sum(float(tensor.double().square().sum()) for tensor in body)
     return {part: math.sqrt(square) for part, square in squares.items()}
 
 
 def test_norms_equal_those_of_a_loop(classifier: nn.Module) -> None:
-    norms = ParameterNorms(classifier)
+    norms = ParameterNorms(classifier, classifier.encoder.output_norm())
     draw = torch.Generator().manual_seed(0)
     for parameter in classifier.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=draw)
     classifier.head.bias.grad = None
     gradients = {name: p.grad for name, p in classifier.named_parameters() if p.grad is not None}
     weights = {name: p.detach().clone() for name, p in classifier.named_parameters()}
-    assert dict(zip(norms.parts, norms.of_gradients().tolist(), strict=True)) == pytest.approx(
-        by_hand(classifier, gradients), rel=1e-4
-    )
-    assert dict(zip(norms.parts, norms.of_weights().tolist(), strict=True)) == pytest.approx(
-        by_hand(classifier, weights), rel=1e-4
-    )
+    assert norms.by_name(norms.of_gradients()) == pytest.approx(by_hand(classifier, gradients), rel=1e-4)
+    assert norms.by_name(norms.of_weights()) == pytest.approx(by_hand(classifier, weights), rel=1e-4)
     for factor in (1.5, 2.0):  # the same memory twice
         weights = {name: p.detach().clone() for name, p in classifier.named_parameters()}
         norms.keep_weights()
@@ -79,7 +79,7 @@ def test_norms_equal_those_of_a_loop(classifier: nn.Module) -> None:
             for parameter in classifier.parameters():
                 parameter.mul_(factor)
         expected = {part: norm * (factor - 1) for part, norm in by_hand(classifier, weights).items()}
-        assert dict(zip(norms.parts, norms.of_updates().tolist(), strict=True)) == pytest.approx(expected, rel=1e-4)
+        assert norms.by_name(norms.of_updates()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_depth_profile_of_a_geometric_decay() -> None:

@@ -119,7 +119,7 @@ def deviation(records: list[Record], expected: list[Record]) -> dict[str, float]
         assert record.keys() == reference.keys()
         for name, value in reference.items():
             assert record[name].shape == value.shape, name
-            size = max(1.0, float(value.abs().max()))
+            size = max(1.0, float(value.double().abs().max()))
             error = float((record[name].double() - value.double()).abs().max()) / size
             worst[name] = max(worst.get(name, 0.0), error)
     return worst

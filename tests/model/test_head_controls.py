@@ -39,6 +39,51 @@ def test_measurements_are_in_the_results(train: Train) -> None:
     assert matched["head/dropout"] != pytest.approx(0.1, rel=0.01)
 
 
+def test_the_identity_trains_to_the_bit_as_without_matching(train: Train) -> None:
+    plain, matched = train(*SHORT), train(*SHORT, "classifier.match_step=both")
+    expected = weights(plain)
+    assert all(torch.equal(value, expected[name]) for name, value in weights(matched).items())
+    assert metrics(matched) == metrics(plain)
+
+
+def first_movement(train: Train, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> list[float]:
+    """Returns the specific and the common part of the logits' movement by a run's first step, on its only batch."""
+    seen: dict[str, Any] = {}
+    original = FineTuner.training_step
+
+    def start(self: Any, *arguments: Any) -> Any:
+        output = original(self, *arguments)
+        seen.setdefault("start", (output["z"], *(p.detach().clone() for p in self.classifier.head.parameters())))
+        return output
+
+    def end(self: Any, *_: Any) -> None:
+        seen.setdefault("end", [p.detach().clone() for p in self.classifier.head.parameters()])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FineTuner, "training_step", start)
+        patch.setattr(FineTuner, "on_train_batch_end", end, raising=False)
+        train(*overrides)
+    (z, weight, bias), (later_weight, later_bias) = seen["start"], seen["end"]
+    moved = z @ (later_weight - weight).T + later_bias - bias
+    moved = moved - moved.mean(1, keepdim=True)
+    return [float((moved - moved.mean(0)).norm()), float(moved.mean(0).norm())]
+
+
+@pytest.mark.parametrize("optimizer", [("optimizer=adamw",), ("optimizer=sgd", "trainer.gradient_clip_val=null")])
+@pytest.mark.parametrize("normalizer", ["zca_whitening", "rotation", "layernorm"])
+def test_a_run_s_first_step_moves_both_parts_as_with_identity(
+    train: Train, monkeypatch: pytest.MonkeyPatch, optimizer: tuple[str, ...], normalizer: str
+) -> None:
+    one_batch = ("data.max_train_examples=32", "data.batch_size=32", "trainer.max_epochs=1", "scheduler=constant")
+    quiet = (*one_batch, *optimizer, "model.dropout=0", "classifier.dropout=0", "callbacks=none", "optimizer.lr=1e-2")
+    identity = first_movement(train, monkeypatch, *quiet, "normalizer=identity")
+    matched = ("classifier.match_step=both", f"normalizer={normalizer}")
+    assert first_movement(train, monkeypatch, *quiet, *matched) == pytest.approx(identity, rel=0.01)
+    if normalizer != "layernorm":
+        plain = first_movement(train, monkeypatch, *quiet, f"normalizer={normalizer}")
+        assert plain != pytest.approx(identity, rel=0.1)
+
+
 def first_losses(train: Train, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> float:
     seen: list[float] = []
     original = FineTuner.training_step

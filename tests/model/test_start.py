@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from runs import crashing_before, weights
 from torch import Tensor, nn
 
 import clsnorm
@@ -144,3 +146,23 @@ def test_a_refitted_norm_can_be_function_matched(train: Train, monkeypatch: pyte
     for part in ("specific", "common", "total"):
         name = f"head/{part}_step_of_identity"
         assert own[name] == pytest.approx(of_identity[name], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("normalizer=zca_whitening", "classifier.init=normalizer_folded"),
+        ("normalizer=ln_refit", "classifier.init=function_matched"),
+    ],
+    ids=["folded", "refitted"],
+)
+def test_a_start_is_not_repeated_by_a_resume(train: Train, overrides: tuple[str, ...]) -> None:
+    short = (*overrides, "data.max_train_examples=64", "callbacks=none", "data.batch_size=16")
+    whole = train(*short)
+    expected = weights(whole)
+    shutil.rmtree(whole.folder)
+    with crashing_before(5):  # in the second epoch
+        train(*short)
+    resumed = weights(train(*short))
+    assert resumed.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in resumed.items())

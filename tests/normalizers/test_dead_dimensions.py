@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.utils import get_class
 from omegaconf import OmegaConf
 from torch import Tensor, nn
 
@@ -14,8 +15,12 @@ from clsnorm.normalizers import CalibratedAffine, CovarianceMap, Normalizer
 from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_dead_share
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
-DIVIDING = sorted(path.stem for path in CONF.glob("*.yaml") if "dead" in OmegaConf.load(path))
-CALIBRATED = [key for key in DIVIDING if key not in ("ln_strip", "ln_refit")]  # those two: of the encoder's norm
+DIVIDING = {
+    path.stem: get_class(OmegaConf.load(path)["_target_"])
+    for path in sorted(CONF.glob("*.yaml"))
+    if "dead" in OmegaConf.load(path)
+}
+CALIBRATED = [key for key, kind in DIVIDING.items() if kind.calibration and not kind.changes_encoder]
 Build = Callable[..., Normalizer]
 Rows = Callable[..., Tensor]
 
@@ -48,6 +53,9 @@ def test_outliers_do_not_make_ordinary_dimensions_dead_and_scale_does_not_matter
     assert dead_dimensions(torch.full((7,), 1e7), torch.ones(7)).all()  # float32 cannot resolve it
     assert not dead_dimensions(torch.full((7,), 1e6), torch.ones(7)).any()
     assert dead_dimensions(torch.zeros(7), torch.zeros(7)).all()
+    broken = torch.tensor([1.0, float("nan"), 0.0, 2.0])
+    assert dead_dimensions(torch.zeros(4), broken).tolist() == [False, False, True, False]
+    assert not dead_dimensions(torch.full((4,), float("nan")), broken[[1, 1, 1, 1]]).any()
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 0.6, "much", True, float("nan")])
@@ -108,6 +116,20 @@ def test_a_dead_scale_of_the_encoders_norm_is_not_undone(build: Build, rows: Row
     assert normalizer.details() == {"dead_dimensions": [1, 5]}
     torch.testing.assert_close(normalizer(h)[:, [1, 5]], (h - norm.bias)[:, [1, 5]].detach())
     assert float(normalizer.gain_bound(h)[0]) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("name", ["isobn", "powernorm"])
+def test_running_statistics_leave_a_dead_dimension_unscaled(name: str, build: Build, rows: Rows) -> None:
+    normalizer = build(name, 7, warmup_steps=2)
+    normalizer.as_affine()  # before the first batch
+    for step in range(5):
+        h = with_dead(rows(16, seed=step))
+        z = normalizer(h)
+    assert normalizer.details()["dead_dimensions"] == [2]
+    assert torch.equal(z[:, 2], h[:, 2])
+    assert not torch.allclose(z, h, rtol=0.1)
+    assert float(normalizer.as_affine()[0][2]) == 1
+    assert torch.equal(normalizer.eval()(h)[:, 2], h[:, 2])
 
 
 def test_a_state_from_before_the_rule_leaves_nothing_out(build: Build, rows: Rows) -> None:

@@ -9,7 +9,17 @@ import torch
 from scipy.linalg import block_diag, fractional_matrix_power, solve_triangular
 from torch import Tensor, nn
 
-from clsnorm.normalizers import Normalizer
+from clsnorm.normalizers import (
+    BatchNorm,
+    BatchRenorm,
+    CholeskyBatchWhitening,
+    DecorrelatedBatchNorm,
+    GhostBatchNorm,
+    IterNorm,
+    Normalizer,
+    ShuffledGroupWhitening,
+    SwitchableWhitening,
+)
 
 Build = Callable[..., Normalizer]
 Rows = Callable[..., Tensor]
@@ -316,3 +326,65 @@ def test_released_group_whitening_is_not_followed(build: Build, rows: Rows) -> N
 
 def whitened_by_itself(x: np.ndarray) -> np.ndarray:
     return (x - x.mean(0)) @ zca(biased(x) + EPS * np.eye(6))
+
+
+WHITENINGS = (DecorrelatedBatchNorm, IterNorm, CholeskyBatchWhitening, ShuffledGroupWhitening, SwitchableWhitening)
+
+
+@pytest.mark.parametrize("kind", WHITENINGS)
+def test_blocks_have_half_as_many_dimensions_as_a_batch_has_examples(kind, caplog):
+    for size in (2, 7, 16, 32, 200):
+        normalizer = kind(96)
+        normalizer.take_batch_size(size)
+        assert normalizer.group_size == min(kind.largest_group, max(1, size // 2)) < size
+        z = normalizer.train()(torch.randn(size, 96, generator=torch.Generator().manual_seed(0)))
+        assert z.isfinite().all()
+        assert normalizer.eval()(z).shape == z.shape
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kind", WHITENINGS)
+def test_a_chosen_group_size_stays_and_is_warned_about_if_too_large(kind, caplog):
+    normalizer = kind(96, group_size=32)
+    normalizer.take_batch_size(33)
+    assert not caplog.records
+    normalizer.take_batch_size(32)
+    assert normalizer.group_size == 32
+    (record,) = caplog.records
+    assert "rank 31 at most" in record.getMessage()
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, GhostBatchNorm, BatchRenorm, *WHITENINGS])
+def test_a_dead_dimension_is_centred_and_not_scaled_and_changes_nothing_for_the_others(kind):
+    generator = torch.Generator().manual_seed(0)
+    living = torch.randn(60, 32, 11, generator=generator, dtype=torch.float64) * torch.linspace(0.5, 2, 11)
+    noise = 1e-6 * torch.randn(60, 32, 1, generator=generator, dtype=torch.float64) + 0.1
+    normalizer = kind(12).double()
+    for h in torch.cat([living, noise], -1):
+        h = h.clone().requires_grad_()
+        z = normalizer.train()(h)
+    scale = normalizer.weight if normalizer.weight is not None else torch.ones(12)
+    z = z.detach() / scale.detach()
+    assert normalizer.details()["dead_dimensions"] == [11]
+    plain = kind is not SwitchableWhitening  # which subtracts a share of each embedding's own mean, too
+    assert z[:, 11].abs().max() < 1e-4 or not plain  # not of size 1
+    z_of_sum = normalizer(h)[:, 11]
+    gradient = torch.autograd.grad((z_of_sum * torch.randn(32, generator=generator)).sum(), h)[0]
+    assert 0 < gradient[:, 11].abs().max() < 5  # not 1 / sqrt(eps)
+    evaluated = normalizer.eval()(h)
+    assert evaluated[:, 11].abs().max() < 1e-3 or not plain  # running means of `BatchNorm` start at zero
+    if (affine := normalizer.as_affine()) is not None:
+        matrix, shift = affine
+        folded = h * matrix + shift if matrix.ndim == 1 else h @ matrix.T + shift
+        torch.testing.assert_close(folded, evaluated, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [BatchNorm, BatchRenorm, DecorrelatedBatchNorm, CholeskyBatchWhitening])
+def test_living_dimensions_are_mapped_as_without_the_dead_ones(kind):
+    generator = torch.Generator().manual_seed(0)
+    living = torch.randn(40, 6, generator=generator, dtype=torch.float64) @ torch.randn(
+        6, 6, generator=generator, dtype=torch.float64
+    )
+    mixed = torch.cat([living, torch.full((40, 2), 3.0, dtype=torch.float64)], 1)
+    alone, together = kind(6).double().train()(living), kind(8).double().train()(mixed)
+    torch.testing.assert_close(together[:, :6], alone, atol=1e-9, rtol=1e-9)

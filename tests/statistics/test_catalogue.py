@@ -12,7 +12,9 @@ from scipy import stats
 
 from clsnorm.errors import InputError
 from clsnorm.statistics import CATALOGUE, Statistic, Value, describe, find
+from clsnorm.statistics.catalogue import evaluate
 from clsnorm.statistics.families import FAMILIES
+from clsnorm.statistics.noise import outlier_probability
 
 
 def test_each_family_compares_its_numbers_with_references() -> None:
@@ -76,6 +78,84 @@ def test_nulls_are_averages_over_noise() -> None:
         found = np.array([values[statistic.name].value for values in draws])
         error = stats.sem(found)
         assert abs(found.mean() - null) <= 4 * error + 0.02 * abs(null), statistic.name
+
+
+OUTLIERS = {"outliers/mean", "outliers/variance", "outliers/extreme"}
+COUNTED = {"centre/sign_constant", "spread/dead", *OUTLIERS}  # (almost) always 0 for noise
+
+
+@pytest.mark.parametrize(("count", "dim"), [(40, 8), (60, 30)])
+def test_intervals_hold_95_percent_of_noise(count: int, dim: int) -> None:
+    draws = 150
+    names = [s.name for s in CATALOGUE if s.distribution and s.family != "classes"]  # see test_random_labels.py
+    outside = dict.fromkeys(names, 0)
+    for seed in range(draws):
+        draw = np.random.default_rng(100 + seed)
+        s = filled(draw.standard_normal((count, dim)), draw.integers(0, C, count))
+        for name in names:
+            verdict = evaluate(find(name, argument="numbers"), s, intervals=True).verdict
+            outside[name] += verdict != "within"
+    for name, number in outside.items():
+        if name in COUNTED or (name.endswith("_10") and dim <= 10):
+            assert number <= 0.05 * draws, name
+        else:
+            assert stats.binomtest(number, draws, 0.05).pvalue > 1e-3, name
+
+
+def test_rows_that_are_not_noise_lie_outside() -> None:
+    found = describe(filled(*embeddings()), intervals=True)
+    sides = {"above": ["centre/centred_share", "energy/top_5", "spread/std_range", "spectrum/explained_1"]}
+    sides["above"] += ["correlation/mean_absolute", "cosine/average", "tails/kurtosis", "sample/uniformity"]
+    sides["below"] = ["spectrum/isoscore", "spectrum/effective_rank", "isotropy/second_order_norm_1"]
+    for side, names in sides.items():
+        for name in names:
+            value = found[name]
+            assert value.verdict == side, name
+            assert min(value.p_below, value.p_above) < 0.025, name
+            assert value.low <= value.null <= value.high, name
+
+
+def test_each_null_has_an_interval_and_only_then() -> None:
+    found = describe(filled(*embeddings()), intervals=True)
+    with_interval = [name for name, value in found.items() if value.low is not None]
+    assert with_interval == [name for name, value in found.items() if value.null is not None]
+    assert with_interval == [statistic.name for statistic in CATALOGUE if statistic.distribution]
+    plain = describe(filled(*embeddings()))
+    assert {value.low for value in plain.values()} == {None}
+    assert {value.verdict for value in plain.values()} == {""}
+
+
+def test_more_dimensions_than_rows_have_intervals() -> None:
+    draw = np.random.default_rng(3)
+    found = describe(filled(draw.standard_normal((20, 30)), draw.integers(0, C, 20)), intervals=True)
+    assert (found["spectrum/condition"].verdict, found["spectrum/condition"].low) == ("within", math.inf)
+    separability = found["classes/separability"]
+    assert separability.verdict == "within"
+    assert separability.null == pytest.approx(separability.value, rel=0.5)  # 10^2, and not undefined
+
+
+@pytest.mark.parametrize("count", [13, 14, 20, 40])
+def test_small_numbers_of_rows_have_the_right_null(count: int) -> None:
+    """Degrees of freedom of centred spectra, the exact variance of skewness."""
+    names = ["tails/skewness", "spectrum/participation_ratio", "spectrum/isoscore", "correlation/mean_absolute"]
+    names += ["correlation/mean_square", "spread/std_variation"]
+    draws: dict[str, list[float]] = {name: [] for name in names}
+    for seed in range(150):
+        draw = np.random.default_rng(seed)
+        found = describe(filled(draw.standard_normal((count, D)), np.arange(count) % C))
+        for name in names:
+            draws[name].append(found[name].value / found[name].null)
+    for name, ratios in draws.items():
+        assert np.mean(ratios) == pytest.approx(1, abs=0.05 + 4 * stats.sem(ratios)), name
+
+
+def test_outliers_by_the_mean_need_eleven_dimensions() -> None:
+    for dim, probability in ((8, 0.0), (10, 0.0), (20, None), (2000, 0.0027)):
+        found = outlier_probability(dim, 3.0)
+        values = np.random.default_rng(dim).standard_normal((2000, dim))
+        share = (np.abs(stats.zscore(values, axis=1)) > 3).mean()
+        assert found == pytest.approx(share, abs=6e-4)
+        assert probability is None or found == pytest.approx(probability, abs=1e-4)
 
 
 def test_a_null_that_is_not_conditional_is_of_the_number_of_rows_alone() -> None:

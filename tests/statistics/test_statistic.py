@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import math
 
-from clsnorm.statistics import Snapshot, Statistic
+import pytest
+import torch
+
+from clsnorm.statistics import CATALOGUE, Snapshot, Statistic
 from clsnorm.statistics.statistic import REGISTERED, statistic
 
 
@@ -43,3 +46,13 @@ def test_a_name_is_registered_once_and_has_a_meaning(registry: dict[str, Statist
     statistic("norm/bare", unit="norm", source="here", meaning="Zero.")(bare)
     with pytest.raises(ValueError, match="'norm/bare' is registered already"):
         statistic("norm/bare", unit="norm", source="here", meaning="Zero.")(bare)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_fewer_than_two_rows_have_neither_number_nor_null(rows: int) -> None:
+    snapshot = Snapshot(4, num_classes=2)
+    snapshot.update(torch.ones(rows, 4), torch.zeros(rows, dtype=torch.int64), torch.arange(rows))
+    for one in CATALOGUE:
+        assert math.isnan(one.value(snapshot))
+        assert one.expected(snapshot) is None
+        assert one.spread(snapshot) is None

@@ -143,20 +143,9 @@ def statistics_page(conf: Path) -> str:
     rows = []
     for s in CATALOGUE:
         name = f"`{s.name}`, in logs `{s.alias}`" if s.alias else f"`{s.name}`"
-        rows.append([name, s.unit, s.meaning.replace("|", "\\|"), YES if s.null else NO, s.source])
-    head = """# Statistics of embeddings
-
-`clsnorm.statistics.describe(snapshot)` returns all of them. They come from accumulators that are exact for any split
-of the data over batches and processes. Numbers of a sample use 2,048 rows, chosen by the hashes of their ids, so they
-do not depend on the split either. The slope of the spectrum leaves out the last tenth of the eigenvalues. The NC2
-numbers are undefined with two classes, which always form a simplex. *Null*: whether the expected value for as many rows
-of isotropic noise (for classes: for random labels) is known; it is then reported, too.
-
-To add a statistic, write a formula with the decorator `@statistic` in the file of its family,
-`src/clsnorm/statistics/families/FAMILY.py`, and a reference in `tests/statistics/families/test_FAMILY.py`.
-
-"""
-    return head + markdown_table(["name", "unit", "meaning", "null", "source"], rows)
+        null = "closed" if s.null else YES if s.distribution else NO
+        rows.append([name, s.unit, s.meaning.replace("|", "\\|"), null, s.source])
+    return fill("statistics", table=markdown_table(["name", "unit", "meaning", "null", "source"], rows))
 
 
 PAGES: dict[str, Callable[[Path], str]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from clsnorm.model import Classifier, has_pooler
 from clsnorm.model.places import head_input
 from clsnorm.pages.figure import write_drawn
 from clsnorm.run_folder import RunFolder, provenance
+from clsnorm.run_folder.results import without_nan
 from clsnorm.statistics import Snapshot, describe
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,17 @@ def _with_pooler(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(snapshot: Snapshot) -> dict[str, dict[str, float | None]]:
-    return {name: {"value": value.value, "null": value.null} for name, value in describe(snapshot).items()}
+    return {
+        name: {
+            "value": value.value,
+            "null": value.null,
+            "null_low": value.low,
+            "null_high": value.high,
+            "p_below": value.p_below,
+            "p_above": value.p_above,
+        }
+        for name, value in describe(snapshot, intervals=True).items()
+    }
 
 
 def _counts(snapshot: Snapshot) -> dict[str, int]:
@@ -170,14 +180,5 @@ def _write(folder: Path, record: dict[str, Any], sides: dict[str, Snapshots]) ->
         write_drawn(folder / "figures" / name, figure)
     write_text(folder / "analysis.csv", as_csv(record))
     write_page(folder, record, drawn)
-    write_sealed(folder / "analysis.json", _finite(record))
+    write_sealed(folder / "analysis.json", without_nan(record))
     update_joint_page(folder)
-
-
-def _finite(value: Any) -> Any:
-    """Replaces NaN and infinity by None: JSON has neither."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,8 +9,8 @@ from typing import Any
 
 from clsnorm.analyze.comparison import MEASURES
 from clsnorm.analyze.headlines import MEANINGS
+from clsnorm.dashboard.null_text import chance_text, null_text, verdict
 from clsnorm.pages.figure import Drawn
-from clsnorm.pages.numbers import number
 from clsnorm.pages.rendering import write_html
 
 TEMPLATE = "analyze/templates/analysis.html.jinja"
@@ -73,6 +73,7 @@ def _table(record: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _statistic(name: str, sides: list[Mapping[str, Any]]) -> dict[str, Any]:
-    nulls = dict.fromkeys(number(values[name]["null"]) for values in sides)  # usually the same for both sides
-    values = [values[name]["value"] for values in sides]
-    return {"name": name, "values": values, "null": ", ".join(nulls), "meaning": MEANINGS[name]}
+    found = [values[name] for values in sides]
+    nulls = dict.fromkeys(null_text(pair) for pair in found)  # usually the same for both sides
+    pairs = [{"value": pair["value"], "verdict": verdict(pair), "chance": chance_text(pair)} for pair in found]
+    return {"name": name, "pairs": pairs, "null": "; ".join(nulls), "meaning": MEANINGS[name]}

@@ -29,7 +29,7 @@ MEASURES = {
     "drift/cosine": "mean cos(h, h₀), on the sample",
     "drift/mean": "||μ - μ₀|| / ||μ₀||",
     "drift/spectrum": "mean |ln(l / l₀)| over the eigenvalues of the covariance; large where it collapses",
-    "similarity/cka": "linear CKA, unbiased, on the sample: 1 if equal up to rotation and scale, 0 if unrelated",
+    "similarity/cka": "linear CKA by unbiased HSIC, on the sample: 1 if equal up to rotation and scale, 0 if unrelated",
     "similarity/procrustes": "distance after the best rotation and scale, on the sample: 0 equal, near 1 unrelated",
     "similarity/top_10": "overlap of the first 10 principal components: 1 if they span one subspace, 10/d if unrelated",
     "outliers/jaccard": "share of the outlier dimensions of either side that both sides have",
@@ -68,7 +68,7 @@ def _varies(snapshot: Snapshot) -> bool:
 
 
 def between_places(snapshots: Mapping[str, Snapshot]) -> dict[str, Any]:
-    """Returns ``places`` and the matrix ``cka`` of the unbiased linear CKA of each pair of them, on the sample.
+    """Returns ``places`` and the matrix ``cka`` of the linear CKA (by unbiased HSIC) of each pair, on the sample.
 
     Skips places where all examples share one embedding, such as ``layer00``, and places with rows that are not finite.
     """

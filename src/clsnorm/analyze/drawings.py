@@ -74,13 +74,13 @@ def draw_energy(energies: Mapping[str, Array], *, count: int, title: str) -> plo
 def draw_spectrum(eigenvalues: Mapping[str, Array], *, count: int, title: str) -> plotting.Drawn:
     """Draws eigenvalues of the covariance over their mean, largest first, both axes logarithmic.
 
-    The dashed line is the expectation for ``count`` draws from an isotropic normal distribution: quantiles of the
-    Marchenko-Pastur law.
+    The dashed line is the expectation for ``count`` draws from an isotropic normal distribution around their mean:
+    quantiles of the Marchenko-Pastur law.
     """
     with plotting.figure() as (figure, axes):
         dim = len(next(iter(eigenvalues.values())))
         at = np.arange(1, dim + 1)
-        null = isotropic_eigenvalues(dim, count)
+        null = isotropic_eigenvalues(dim, count - 1)
         axes.plot(at, np.where(null > 0, null, np.nan), color=GREY, linestyle="--", label="isotropic")
         for colour, (label, values) in zip(plotting.colours(len(eigenvalues)), eigenvalues.items(), strict=True):
             ordered = np.sort(values)[::-1]
@@ -137,18 +137,29 @@ def _clustered(correlation: Array) -> Array:
 
 
 def draw_layers(
-    series: Mapping[str, Sequence[float]], null: Sequence[float] | None, labels: Sequence[str], *, unit: str, title: str
+    series: Mapping[str, Sequence[float]], noise: Array, labels: Sequence[str], *, unit: str, title: str
 ) -> plotting.Drawn:
-    """Draws a statistic over layers: one line for each of ``series``, and a dashed line with the values for noise."""
+    """Draws a statistic over layers: one line for each of ``series``, and its null dashed with its interval in grey.
+
+    Args:
+        series: Values ``(L,)`` by label.
+        noise: Mean, lower and upper end of the null, ``(3, L)``; NaN where unknown.
+        labels: Of the layers.
+        unit: Unit of the values.
+        title: Title of the figure; a second line is the subtitle.
+    """
+    null, low, high = noise
+    known = bool(np.isfinite(null).any())
     with plotting.figure() as (figure, axes):
-        if null is not None:
-            axes.plot(range(len(labels)), null, color=GREY, linestyle="--", label="noise", zorder=1)
+        if known:
+            axes.plot(range(len(labels)), null, color=GREY, linestyle="--", label="null", zorder=1)
+            axes.fill_between(range(len(labels)), low, high, color=GREY, alpha=0.3, linewidth=0, zorder=0)
         for colour, (name, values) in zip(plotting.colours(len(series)), series.items(), strict=True):
             axes.plot(range(len(labels)), values, color=colour, label=_label(name, series), marker="o", markersize=2.5)
         axes.set_xticks(range(len(labels)), labels)
         axes.set_xlabel("layer")
         axes.set_ylabel(unit)
-        if len(series) > 1 or null is not None:
+        if len(series) > 1 or known:
             axes.legend()
         plotting.title(axes, title)
         return plotting.finish(figure)

@@ -27,10 +27,10 @@ def draw_figures(sides: Sides, record: dict[str, Any]) -> dict[str, Drawn]:
     drawn = {}
     subtitle = f"\n{record['model']} on {record['data']}, {record['rows']:,} training examples"
     for name in HEADLINES:
-        lines, null, labels = _over_layers(record, name)
+        lines, noise, labels = _over_layers(record, name)
         if labels:
             title = TITLES[name] + subtitle
-            drawn[name.replace("/", "_")] = drawings.draw_layers(lines, null, labels, unit=UNITS[name], title=title)
+            drawn[name.replace("/", "_")] = drawings.draw_layers(lines, noise, labels, unit=UNITS[name], title=title)
     for side, found in record["similarity"].items():
         if len(found["places"]) > 1:
             drawn[f"cka_{side}"] = _between_places(found, f"Similarity of places, {side} fine-tuning" + subtitle)
@@ -59,7 +59,9 @@ def _of_last_layers(sides: Sides, subtitle: str) -> dict[str, Drawn]:
 def _between_places(found: dict[str, Any], title: str) -> Drawn:
     labels = [place_label(name) for name in found["places"]]
     values = np.array(found["cka"])
-    return drawings.draw_table(values, labels, labels, unit="unbiased linear CKA", title=title, across="place", low=0.0)
+    return drawings.draw_table(
+        values, labels, labels, unit="linear CKA by unbiased HSIC", title=title, across="place", low=0.0
+    )
 
 
 def _finite(sides: Sides) -> dict[str, Mapping[str, Snapshot]]:
@@ -89,13 +91,13 @@ def _correlation(snapshot: Snapshot) -> np.ndarray:
     return np.asarray(covariance / np.outer(safe, safe))
 
 
-def _over_layers(record: dict[str, Any], name: str) -> tuple[dict[str, list[float]], list[float] | None, list[str]]:
-    """Returns one statistic over layers, a line for each side; its values for noise if known; and the layers."""
+def _over_layers(record: dict[str, Any], name: str) -> tuple[dict[str, list[float]], np.ndarray, list[str]]:
+    """Returns one statistic over layers, a line for each side; the mean and the ends of its null, and the layers."""
     lines: dict[str, list[float]] = {}
-    null, layers = None, []
+    noise, layers = np.empty((3, 0)), []
     for side, points in record["sides"].items():
         layers = [place for place in sorted(points) if place.startswith("layer") and name in points[place]]
         lines[side] = [as_float(points[place][name]["value"]) for place in layers]
-        nulls = [points[place][name]["null"] for place in layers]
-        null = None if None in nulls else nulls
-    return lines, null, [place_label(place) for place in layers]
+        parts = ("null", "null_low", "null_high")
+        noise = np.array([[as_float(points[place][name].get(part)) for place in layers] for part in parts])
+    return lines, noise, [place_label(place) for place in layers]

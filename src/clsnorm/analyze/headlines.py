@@ -1,4 +1,4 @@
-"""The six statistics that an analysis shows first, and how places are labelled."""
+"""The seven statistics that an analysis shows first, and how places are labelled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from clsnorm.statistics import CATALOGUE
 
 TITLES = {  # the claim of the paper (a large mean, few large dimensions) and its nearest relatives
     "centre/centred_share": "Share of the mean in the mean square",
+    "centre/centred_share_without_5": "The same without the 5 largest dimensions",
     "energy/top_5": "Share of the 5 largest dimensions",
     "correlation/mean_absolute": "Mean absolute correlation of two dimensions",
     "spectrum/isoscore": "IsoScore",

@@ -12,6 +12,7 @@ import numpy as np
 from clsnorm.analyze import drawings
 from clsnorm.analyze.headlines import HEADLINES, TITLES, UNITS, place_label
 from clsnorm.analyze.stored_analyses import Record, read_analyses
+from clsnorm.dashboard.null_text import null_text, verdict
 from clsnorm.files import digest, drafting_in, write_text
 from clsnorm.model.places import last_layer
 from clsnorm.pages.figure import Drawn, write_drawn
@@ -82,7 +83,8 @@ def _rows(records: Sequence[Record], folders: Sequence[str]) -> list[dict[str, A
         for side in record["sides"]:
             tuned = f", {side} {record['run']}" if record["run"] else ""
             name = f"{record['data']}, {_model(record, records)}{tuned}"
-            pairs = [_last(record, side).get(key, {"value": None, "null": None}) for key in HEADLINES]
+            found = [_last(record, side).get(key, {"value": None, "null": None}) for key in HEADLINES]
+            pairs = [{"value": f["value"], "null": null_text(f), "verdict": verdict(f)} for f in found]
             rows.append({"folder": folder, "name": name, "examples": record["rows"], "pairs": pairs})
     return rows
 

@@ -12,6 +12,7 @@ from clsnorm.errors import is_number, is_whole
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]  # content of an analysis.json
+NULLS = ("null", "null_low", "null_high", "p_below", "p_above")  # earlier versions wrote the first alone
 TEXTS = ("data", "model", "note")
 
 
@@ -59,6 +60,6 @@ def _fault_of_side(places: Any) -> str:
 
 
 def _is_statistic(found: Any) -> bool:
-    return isinstance(found, dict) and all(
-        name in found and (found[name] is None or is_number(found[name])) for name in ("value", "null")
-    )
+    if not isinstance(found, dict) or not {"value", "null"} <= found.keys():
+        return False
+    return all(found.get(name) is None or is_number(found[name]) for name in ("value", *NULLS))

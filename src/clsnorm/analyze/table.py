@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from clsnorm.analyze.stored_analyses import NULLS
 from clsnorm.pages.spreadsheet import csv_text
 
-COLUMNS = ("side", "place", "statistic", "value", "null", "rows", "not_finite")
+COLUMNS = ("side", "place", "statistic", "value", *NULLS, "rows", "not_finite")
 
 
 def as_csv(record: dict[str, Any]) -> str:
     """Returns the numbers of ``analysis.json`` as CSV text with the `COLUMNS`.
 
-    ``side`` is ``before``, ``after``, or ``change`` for the comparison of the two.
+    ``null_low`` and ``null_high`` are the ends of the interval that holds 95 % of the null; ``p_below`` and ``p_above``
+    the probabilities of such a value or a smaller or larger one. ``side`` is ``before``, ``after``, or
+    ``change`` for the comparison of the two.
     """
-    return csv_text(COLUMNS, [*_statistics(record), *([*row, None, None, None] for row in _comparisons(record))])
+    empty = [None] * (len(COLUMNS) - 4)
+    return csv_text(COLUMNS, [*_statistics(record), *([*row, *empty] for row in _comparisons(record))])
 
 
 def _statistics(record: dict[str, Any]) -> Iterator[list[Any]]:
@@ -23,7 +27,8 @@ def _statistics(record: dict[str, Any]) -> Iterator[list[Any]]:
         for place, numbers in points.items():
             counts = record["counts"][side][place]
             for name, number in numbers.items():
-                yield [side, place, name, number["value"], number["null"], counts["rows"], counts["not_finite"]]
+                nulls = [number[part] for part in NULLS]
+                yield [side, place, name, number["value"], *nulls, counts["rows"], counts["not_finite"]]
 
 
 def _comparisons(record: dict[str, Any]) -> Iterator[list[Any]]:

@@ -6,5 +6,16 @@ from clsnorm.callbacks.gradient_norms import GradientNorms
 from clsnorm.callbacks.observer import Observer
 from clsnorm.callbacks.progress import Progress
 from clsnorm.callbacks.saturation import Saturation
+from clsnorm.callbacks.sharpness import Sharpness
+from clsnorm.callbacks.train_eval_gap import TrainEvalGap
 
-__all__ = ["ClsStatistics", "Collapse", "GradientNorms", "Observer", "Progress", "Saturation"]
+__all__ = [
+    "ClsStatistics",
+    "Collapse",
+    "GradientNorms",
+    "Observer",
+    "Progress",
+    "Saturation",
+    "Sharpness",
+    "TrainEvalGap",
+]

@@ -119,8 +119,8 @@ class ClsStatistics(Observer):
     def _noise(self, snapshot: Snapshot) -> dict[str, float]:
         """Returns the values for noise that depend only on the number of rows, dimensions and classes."""
         unconditional = [s for s in self._statistics if not s.conditional and s.applies_to(snapshot)]
-        nulls = {s.key: s.null(snapshot) for s in unconditional if s.null}
-        numbers = {f"cls/noise/{key}": value for key, value in nulls.items()}
+        nulls = {s.key: s.expected(snapshot) for s in unconditional}
+        numbers = {f"cls/noise/{key}": value for key, value in nulls.items() if value is not None}
         self.numbers.update(numbers)
         return numbers
 

@@ -17,7 +17,17 @@ from clsnorm.files import VISIBLE, digest, matching
 
 # What can change a result. Everything else (paths, devices, loggers, observers, `force`) may differ between two
 # runs of the same name.
-RESULT_GROUPS = ("data", "model", "classifier", "normalizer", "optimizer", "scheduler", "trainer", "seeds")
+RESULT_GROUPS = (
+    "data",
+    "model",
+    "classifier",
+    "normalizer",
+    "regularizer",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "seeds",
+)
 # What can change a study of probes, besides data, model and normalizers.
 PROBE_KEYS = ("seed", "places", "normalizers", "leak", "probes", "folds", "shots", "draws", "resamples")
 NAMED = ("data", "model", "normalizer")  # groups whose chosen option is part of a run's name

@@ -46,6 +46,7 @@ ROLES = {
     "model": Role(("clsnorm.model.Encoder",)),
     "normalizer": Role(("clsnorm.normalizers.Normalizer",)),
     "classifier": Role(("clsnorm.model.Classifier",), parts=("torch.nn.Linear", "clsnorm.model.CosineHead")),
+    "regularizer": Role(("clsnorm.regularizers.Regularizer",)),
     "optimizer": Role(("torch.optim.Optimizer",)),
     "scheduler": Role(("torch.optim.lr_scheduler.LRScheduler",)),
     "trainer": Role(("pytorch_lightning.Trainer",), parts=("pytorch_lightning.strategies.Strategy",)),

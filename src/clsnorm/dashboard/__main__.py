@@ -1,4 +1,7 @@
-"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each, or saves a W&B workspace."""
+"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each.
+
+Or saves a W&B workspace, or compares the gradients of each run with those of another one.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from clsnorm.dashboard.paired_gradients import write_ratios
 from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
 from clsnorm.errors import DiskError, InputError
@@ -17,10 +21,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m clsnorm.dashboard", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="RUN_FOLDER")
     parser.add_argument("--wandb", metavar="ENTITY/PROJECT", help="save the layout as a W&B workspace instead")
+    parser.add_argument(
+        "--gradients-over",
+        metavar="RUN_FOLDER",
+        type=Path,
+        help="write each run's gradient norms over those of this run, step by step, instead; both with gradient_norms",
+    )
     given = parser.parse_args(arguments)
     try:
         if given.wandb:
             _save_workspace(given.wandb, given.folders)
+        elif given.gradients_over:
+            for folder in given.folders:
+                _print_ratios(folder, given.gradients_over)
         else:
             for folder in given.folders:
                 print(f"written to {write_page(folder)}")
@@ -31,6 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _print_ratios(folder: Path, reference: Path) -> None:
+    path, summary = write_ratios(folder, reference)
+    print(f"written to {path}")
+    print(f"{'median ratio, step by step':<32}{'first tenth':>12}{'run':>12}{'largest':>12}")
+    for name, numbers in summary.items():
+        print(f"{name:<32}" + "".join(f"{numbers[key]:>12.4g}" for key in ("start", "run", "largest")))
 
 
 def _save_workspace(place: str, folders: list[Path]) -> None:

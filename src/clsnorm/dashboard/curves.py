@@ -15,24 +15,34 @@ LARGEST = 1e100
 GREY, ALARM = "#9a9a9a", "#b2182b"
 
 
-def draw(panel: Panel, series: Mapping[str, Series], *, events: Iterable[int] = ()) -> str:
+def draw(
+    panel: Panel,
+    series: Mapping[str, Series],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    *,
+    events: Iterable[int] = (),
+) -> str:
     """Returns the panel as SVG text.
 
     A value that is not finite, or above 1e100, leaves a gap in its line and a cross at the top edge. The line of the
-    select split starts with the value measured before training. The value for noise is a dashed line.
+    select split starts with the value measured before training. The value for noise is a dashed line, and the
+    interval that holds 95 % of noise is grey.
 
     Args:
         panel: What to draw.
         series: Steps and values by logged name.
+        intervals: Of the values for noise, by logged name.
         events: Steps to mark with a dotted line.
     """
-    noise = [points for name, points in series.items() if name.startswith(NOISE)]
+    noise = {name: points for name, points in series.items() if name.startswith(NOISE)}
     lines = _joined(series)
     with plotting.figure() as (figure, axes):
         labels = short_names(list(lines))
         for colour, (name, points) in zip(plotting.colours(len(lines)), lines.items(), strict=True):
             _draw_line(axes, points, labels[name], colour)
-        for points in noise:
+        for name, points in noise.items():
+            if intervals and name in intervals:
+                axes.axhspan(*intervals[name], color=GREY, alpha=0.3, linewidth=0, gid="interval")
             axes.axhline(points[0][1], color=GREY, linestyle="--", label="noise", gid="noise")
         for step in sorted(set(events)):
             axes.axvline(step, color=ALARM, linestyle=":", linewidth=0.7, gid="event")

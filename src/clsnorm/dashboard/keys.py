@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
-from functools import cached_property
+from clsnorm.dashboard.gradient_keys import GRADIENT_KEYS
+from clsnorm.dashboard.logged_key import Key
 
 SPLITS = "(start|train|select|report[a-z_]*)"
 PLACES = r"(h|z|layer\d\d|pooler_pre|pooler)"
 CLS = rf"(last/)?cls/{SPLITS}/{PLACES}"
-GRADIENTS = "(h|h_of_sum|z)"
-PART = r"(embeddings|pooler|normalizer|head|layer\d\d/(attention|ffn|norm))"
-
-
-@dataclass(frozen=True)
-class Key:
-    """One logged number, or a family of them.
-
-    Attributes:
-        name: Name in the documentation.
-        pattern: Regular expression for the whole name.
-        unit: Unit of the value: ``nats``, ``share`` (0 to 1), ``count``, ``ratio``, or ``norm`` (Euclidean).
-        meaning: One sentence.
-    """
-
-    name: str
-    pattern: str
-    unit: str
-    meaning: str
-
-    @cached_property
-    def regex(self) -> re.Pattern[str]:
-        return re.compile(self.pattern)
-
 
 KEYS = (
     Key(
@@ -170,102 +145,27 @@ KEYS = (
         "Share of the values of [CLS] where the pooler's tanh or the normalizer is flat, so no gradient passes.",
     ),
     Key(
+        "train/{regularizer,regularizer_scaled}",
+        "train/regularizer(_scaled)?",
+        "see page",
+        "Term of the [regularizer](regularizers.md), the mean over the batches of the optimizer step weighted by their "
+        "examples, without and with its weight. `train/loss` does not include it.",
+    ),
+    Key(
+        "z/train_eval_gap",
+        "z/train_eval_gap",
+        "ratio",
+        "Root mean square of the difference between the normalizer's output in training and that in evaluation, on the "
+        "examples of a logged step, relative to the latter; only for normalizers with batch statistics.",
+    ),
+    Key(
         "events/{kind}",
-        "events/(resumed|recalibrated|non_finite|skipped_step|explosion|vanishing|majority_collapse|failure|saturation)",
+        "events/(resumed|recalibrated|non_finite|skipped_step|explosion|spike|vanishing|majority_collapse|failure|"
+        "saturation)",
         "count",
         "Number of events of a kind so far; in loggers, not in `metrics.csv`. `events.csv` lists each event.",
     ),
-    Key(
-        "grad/{point}/{mean,median,p95,p99,max}",
-        rf"grad/((run/)?{GRADIENTS}|run/gain_bound)/(mean|median|p95|p99|max)",
-        "norm",
-        "Norms of the per-example gradients (each of the example's own loss) over all steps since the last logged one; "
-        "`run/`: over all steps of the run.",
-    ),
-    Key("grad/{point}/mean_norm", f"grad/{GRADIENTS}/mean_norm", "norm", "Norm of the mean gradient."),
-    Key(
-        "grad/{point}/agreement",
-        f"grad/{GRADIENTS}/agreement",
-        "cosine",
-        "Mean cosine between the gradients of two examples.",
-    ),
-    Key(
-        "grad/{point}/signal_to_noise",
-        f"grad/{GRADIENTS}/signal_to_noise",
-        "ratio",
-        "Squared norm of the mean gradient over the total variance, unbiased: 0 on average for random directions.",
-    ),
-    Key(
-        "grad/{point}/noise_scale",
-        f"grad/{GRADIENTS}/noise_scale",
-        "count",
-        "Batch size at which noise and signal are equal; infinite if no signal is found.",
-    ),
-    Key(
-        "grad/{point}/top_energy_share",
-        f"grad/{GRADIENTS}/top_energy_share",
-        "share",
-        "Share of the largest dimensions in the mean square of the gradients.",
-    ),
-    Key(
-        "grad/{point}/participation_ratio",
-        f"grad/{GRADIENTS}/participation_ratio",
-        "count",
-        "Effective number of dimensions that hold the mean square of the gradients.",
-    ),
-    Key(
-        "grad/h/top_overlap",
-        f"grad/{GRADIENTS}/top_overlap",
-        "share",
-        "Jaccard index between the largest dimensions of the gradients and those of the embeddings.",
-    ),
-    Key(
-        "grad/h/rank_correlation",
-        f"grad/{GRADIENTS}/rank_correlation",
-        "correlation",
-        "Spearman correlation between the mean squares of the dimensions in gradients and in embeddings.",
-    ),
-    Key("grad/gain", "grad/gain", "ratio", "Mean gradient norm before the normalizer over the mean norm after it."),
-    Key("grad/rms_gain", "grad/rms_gain", "ratio", "The same ratio for root mean squares."),
-    Key(
-        "grad/gain_bound",
-        "grad/gain_bound",
-        "ratio",
-        "Largest singular value of the normalizer's Jacobian over the examples: an upper bound on `grad/rms_gain`, and "
-        "on `grad/gain` if the normalizer does not mix the batch.",
-    ),
-    Key(
-        "grad/parameters/{part}",
-        rf"grad/parameters/({PART}|total)",
-        "norm",
-        "Norm of the parameter gradients before clipping, by part of the model; NaN in a step that AMP skipped.",
-    ),
-    Key("grad/clipped/{part}", rf"grad/clipped/({PART}|total)", "norm", "The same norm after clipping."),
-    Key(
-        "grad/clip_coefficient",
-        "grad/clip_coefficient",
-        "ratio",
-        "Norm of all parameter gradients after clipping over the norm before; 1 if nothing was clipped.",
-    ),
-    Key(
-        "grad/update_ratio/{part}",
-        rf"grad/update_ratio/{PART}",
-        "ratio",
-        "Norm of the update over the norm of the weights, by part of the model.",
-    ),
-    Key("grad/depth/bottom", "grad/depth/bottom", "norm", "Gradient norm of the first layer."),
-    Key(
-        "grad/depth/bottom_to_top",
-        "grad/depth/bottom_to_top",
-        "ratio",
-        "Gradient norm of the first layer over the norm of the last.",
-    ),
-    Key(
-        "grad/depth/log_slope",
-        "grad/depth/log_slope",
-        "per layer",
-        "Slope of the log gradient norm over the layers; positive if gradients shrink toward the input.",
-    ),
+    *GRADIENT_KEYS,
 )
 
 

@@ -45,7 +45,7 @@ class Section:
 
 
 PERCENTILES = ("median", "p95", "p99", "max")
-ENDS = ("embeddings", "pooler", "normalizer", "head")
+ENDS = ("embeddings", "pooler", "normalizer", "head", "body")
 
 
 def _each(prefix: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -65,6 +65,7 @@ SECTIONS = (
             Panel("Loss on the select split", ("select/loss",), "nats"),
             Panel("Scores on the select split", ("select/[!l]*", "select/l[!o]*"), "score"),
             Panel("Share of the most frequent prediction", ("predictions/select/largest_share",), "share"),
+            Panel("Normalizer: training against evaluation", ("z/train_eval_gap",), "ratio"),
         ),
     ),
     Section(
@@ -83,7 +84,12 @@ SECTIONS = (
         "Gradients of single examples at [CLS]",
         (
             Panel("Norms before the normalizer", _each("grad/h*/", PERCENTILES), "norm", log=True),
-            Panel("Norms after the normalizer", _each("grad/z/", PERCENTILES), "norm", log=True),
+            Panel("Norms after the normalizer", _each("grad/z/", (*PERCENTILES, "bound")), "norm", log=True),
+            Panel("Norms below the encoder's last norm", _each("grad/below_norm*/", PERCENTILES), "norm", log=True),
+            Panel("Norms at the head's weights", _each("grad/head_weight/", PERCENTILES), "norm", log=True),
+            Panel("Norms at the head's bias", _each("grad/head_bias/", PERCENTILES), "norm", log=True),
+            Panel("At [CLS] of each layer", ("grad/layer*/cls",), "norm", log=True),
+            Panel("At [CLS] over other tokens", ("grad/layer*/cls_to_others",), "ratio", log=True),
             Panel(
                 "Gain of the normalizer and its bound",
                 ("grad/gain", "grad/rms_gain", "grad/gain_bound"),
@@ -117,6 +123,14 @@ SECTIONS = (
                 log=True,
             ),
             Panel("Update over weight: attention", ("grad/update_ratio/*/attention",), "ratio", log=True),
+        ),
+    ),
+    Section(
+        "Sharpness",
+        (
+            Panel("Largest curvature", _each("sharpness/", ("gauss_newton", "hessian", "head")), "curvature", log=True),
+            Panel("Over the threshold of stability", ("sharpness/edge",), "ratio", log=True),
+            Panel("Learning rate times curvature", ("sharpness/rate_times",), "ratio", log=True),
         ),
     ),
 )

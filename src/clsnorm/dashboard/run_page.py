@@ -9,6 +9,7 @@ from typing import Any
 
 from clsnorm.dashboard.curves import Series, draw
 from clsnorm.dashboard.layout import sections_for
+from clsnorm.dashboard.run_nulls import noise_intervals, null_rows
 from clsnorm.pages.rendering import write_html
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import SHOWN, require, shortfall
@@ -36,7 +37,8 @@ def write_page(folder: Path) -> Path:
         headline=_headline(results),
         state=_state(results),
         changes=run.changes(results),
-        sections=_sections(series, steps=[int(row["step"]) for row in events]),
+        sections=_sections(series, noise_intervals(folder, series), steps=[int(row["step"]) for row in events]),
+        nulls=null_rows(folder, results["metrics"]),
         events=events,
         metrics=sorted(results["metrics"].items()),
     )
@@ -62,12 +64,14 @@ def _state(results: dict[str, Any]) -> str:
     return shortfall(results)
 
 
-def _sections(series: Mapping[str, Series], *, steps: list[int]) -> list[dict[str, Any]]:
+def _sections(
+    series: Mapping[str, Series], intervals: Mapping[str, tuple[float, float]], *, steps: list[int]
+) -> list[dict[str, Any]]:
     """Title and SVG figures of each section that has any; panels without logged numbers are left out."""
     sections = []
     for section in sections_for(series):
         chosen = [(panel, {name: series[name] for name in panel.among(series)}) for panel in section.panels]
-        svgs = [draw(panel, lines, events=steps) for panel, lines in chosen if lines]
+        svgs = [draw(panel, lines, intervals, events=steps) for panel, lines in chosen if lines]
         if svgs:
             sections.append({"title": section.title, "svgs": svgs})
     return sections

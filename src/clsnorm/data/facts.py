@@ -139,6 +139,7 @@ class Batching:
 
     Args:
         batch_size: Examples of a training batch over all processes.
+        drop_last: Whether training leaves out the rows of an epoch that do not fill a batch.
         batches_per_step: Training batches whose gradients an optimizer step accumulates.
         eval_batch_size: Examples of any other batch over all processes.
         packed: Whether batches are packed (no padding) or padded.
@@ -159,10 +160,12 @@ class Batching:
     rank: int
     world_size: int
     batches_per_step: int = 1
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
         require_whole("data.batch_size", self.batch_size, least=1)
         require_whole("data.eval_batch_size", self.eval_batch_size, least=1)
         require_switch("data.packed", self.packed)
+        require_switch("data.drop_last", self.drop_last)
         require_whole("data.num_workers", self.num_workers, least=0, advice="0: the training process loads batches")
         require_whole("seeds.order", self.seed_order, least=0)

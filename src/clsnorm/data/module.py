@@ -48,7 +48,7 @@ class DataModule(pl.LightningDataModule):
         max_length: Tokens kept of an example, special tokens included.
         max_train_examples, shots_per_class, seed_subset: See `clsnorm.data.rows.subsets.Subset`.
         label_noise, seed_noise: See `clsnorm.data.rows.subsets.LabelNoise`; of the subset, if one is drawn.
-        batch_size, eval_batch_size, packed, num_workers, seed_order, batches_per_step, rank, world_size: See
+        batch_size, drop_last, eval_batch_size, packed, num_workers, seed_order, batches_per_step, rank, world_size: See
             `clsnorm.data.facts.Batching`.
         data_root: Folder of published data sets.
         cache: Folder where rows and tokens are cached.
@@ -90,6 +90,7 @@ class DataModule(pl.LightningDataModule):
         seed_subset: int,
         seed_noise: int,
         batches_per_step: int = 1,
+        drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
@@ -109,6 +110,7 @@ class DataModule(pl.LightningDataModule):
         self.batching = Batching(
             batch_size=batch_size,
             batches_per_step=batches_per_step,
+            drop_last=drop_last,
             eval_batch_size=eval_batch_size,
             packed=packed,
             num_workers=num_workers,
@@ -225,7 +227,19 @@ class DataModule(pl.LightningDataModule):
     @property
     def steps_per_epoch(self) -> int:
         """Global batches of a training epoch."""
-        return -(-self.train_size // self.batch_size)
+        return self.train_size // self.batch_size + (0 if self.batching.drop_last else self._rest > 0)
+
+    @property
+    def smallest_batch(self) -> int:
+        """Examples of the smallest global batch of a training epoch; 0 if there is none."""
+        if self._rest and not self.batching.drop_last:
+            return self._rest
+        return self.batch_size if self.train_size >= self.batch_size else 0
+
+    @property
+    def _rest(self) -> int:
+        """Examples of a training epoch that do not fill a batch."""
+        return self.train_size % self.batch_size
 
     @property
     def splits(self) -> list[str]:
@@ -278,7 +292,11 @@ class DataModule(pl.LightningDataModule):
     def train_dataloader(self) -> BatchLoader:
         batching = self.batching
         loader = self._loader(
-            "train", self.batch_size, seed=batching.seed_order, batches_per_step=batching.batches_per_step
+            "train",
+            self.batch_size,
+            seed=batching.seed_order,
+            batches_per_step=batching.batches_per_step,
+            drop_last=batching.drop_last,
         )
         loader.batches.resume_at(*self._resume)
         return loader
@@ -294,8 +312,8 @@ class DataModule(pl.LightningDataModule):
         return self._loader("train", self.eval_batch_size)
 
     def rows_dataloader(self, split: str, rows: np.ndarray) -> BatchLoader:
-        """Returns this process's share of some ``rows`` of ``split``, by their index in it; not for train."""
-        return self._loader(split, self.eval_batch_size, rows=rows)
+        """Returns this process's share of some ``rows`` of ``split``, by their index in it, in order."""
+        return self._loader(split, self.eval_batch_size, rows=self._used[split][rows])
 
     def _loader(
         self,
@@ -304,6 +322,7 @@ class DataModule(pl.LightningDataModule):
         *,
         seed: int | None = None,
         batches_per_step: int = 1,
+        drop_last: bool = False,
         rows: np.ndarray | None = None,
     ) -> BatchLoader:
         batching = self.batching
@@ -318,6 +337,7 @@ class DataModule(pl.LightningDataModule):
             batch_size=batch_size,
             seed=seed,
             batches_per_step=batches_per_step,
+            drop_last=drop_last,
             rank=batching.rank,
             world_size=batching.world_size,
         )

@@ -22,6 +22,8 @@ from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import CheckpointWriter, EarlyStopping
 from clsnorm.run_folder import RunFolder
 
+SEARCHING_DDP, REARRANGING_DDP = (f"ddp_find_unused_parameters_{search}" for search in ("true", "false"))
+
 
 @dataclass
 class Experiment:
@@ -92,8 +94,10 @@ def _build_module(
     optimizer: Callable[..., Any],
     scheduler: Callable[..., Any],
 ) -> FineTuner:
+    regularizer = instantiate(config["regularizer"], "regularizer", encoder.dim)
     return FineTuner(
         _assemble(config, encoder, num_outputs=data.num_outputs),
+        regularizer=regularizer,
         regression=data.regression,
         metrics=data.metrics,
         report_names=data.report_names,
@@ -122,6 +126,7 @@ def load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
 
 def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> Classifier:
     normalizer = instantiate(config["normalizer"], "normalizer", encoder.dim)
+    normalizer.take_batch_size(config["data"]["batch_size"])
     seed = config["seeds"]["init"]
     return instantiate(config["classifier"], "classifier", encoder, normalizer, num_outputs=num_outputs, seed_init=seed)
 
@@ -184,11 +189,22 @@ def _prepare(data: DataModule) -> None:
     data.prepare()
 
 
+def reproducible_strategy(strategy: Any, world_size: int) -> Any:
+    """Returns a strategy whose sums over processes have the same order in each step, also after a resume.
+
+    After the first backward pass of a process, DDP rearranges the buckets in which it adds gradients, and so the order
+    of the sums: the first step of a resumed run would differ in rounding. It does not do so if it searches for unused
+    parameters in each step. Two numbers have only one sum, so two processes do not need this.
+    """
+    return SEARCHING_DDP if world_size > 2 and strategy in ("auto", "ddp", REARRANGING_DDP) else strategy
+
+
 def _build_trainer(
     config: dict[str, Any], folder: RunFolder, *, loggers: list[Logger], callbacks: list[pl.Callback]
 ) -> pl.Trainer:
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
-    node = {**config["trainer"], "devices": distributed.world_size(), "_partial_": True}
+    strategy = reproducible_strategy(config["trainer"]["strategy"], distributed.world_size())
+    node = {**config["trainer"], "strategy": strategy, "devices": distributed.world_size(), "_partial_": True}
     trainer: pl.Trainer = instantiate(
         node,
         "trainer",

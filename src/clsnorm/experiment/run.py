@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm import distributed
-from clsnorm.data import DataModule
-from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import Experiment, build
+from clsnorm.experiment.batch_sizes import check_batch_sizes
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.reuse import require_same_data
@@ -71,7 +70,7 @@ def _file_digests(experiment: Experiment) -> dict[str, str | None]:
 
 def _train(experiment: Experiment) -> None:
     folder, data, records = experiment.folder, experiment.data, experiment.records
-    _check_batches(experiment)
+    check_batch_sizes(experiment.config, experiment.data, experiment.module)
     resume = folder.last if folder.last.exists() else None
     step = _start(experiment) if resume is None else _resume(experiment, resume)
     if distributed.rank() == 0:
@@ -119,27 +118,3 @@ def _restart_loggers(experiment: Experiment) -> None:
     folder = experiment.folder
     if distributed.rank() == 0:  # which has just dropped later rows of both files
         restart(experiment.loggers, folder.path, logged_before(folder.metrics, folder.events))
-
-
-def _check_batches(experiment: Experiment) -> None:
-    """Refuses batches too small for the normalizer, and steps and validations that would never come."""
-    needed, data = experiment.module.classifier.normalizer.min_batch_size, experiment.data
-    trainer = experiment.config["trainer"]
-    _require_within_epoch("accumulate_grad_batches", trainer, data, "An optimizer step ends with its epoch")
-    _require_within_epoch("val_check_interval", trainer, data, "A share of an epoch, such as 0.5, fits any data set")
-    smallest = data.train_size % data.batch_size or min(data.batch_size, data.train_size)
-    if smallest < needed:
-        raise InputError(
-            f"normalizer={experiment.config['choices']['normalizer']} needs at least {needed} examples in each "
-            f"training batch, but {data.train_size} examples in batches of {data.batch_size} leave one of {smallest}. "
-            "Choose another data.batch_size or data.max_train_examples"
-        )
-
-
-def _require_within_epoch(name: str, trainer: dict[str, Any], data: DataModule, advice: str) -> None:
-    """Raises InputError if a number of batches is larger than an epoch."""
-    if isinstance(trainer[name], int) and trainer[name] > data.steps_per_epoch:
-        raise InputError(
-            f"Expected trainer.{name} to be at most {data.steps_per_epoch}, the batches of an epoch, but got "
-            f"{trainer[name]}. {advice}"
-        )

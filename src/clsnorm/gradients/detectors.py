@@ -1,80 +1,16 @@
-"""Detects exploding and vanishing gradients: rules on a series of numbers, one per step."""
+"""Detects exploding and vanishing gradients: rules on series of numbers, one per step."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Iterator, Mapping
-from enum import Enum
+from collections.abc import Iterable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
 from clsnorm.errors import require_positive, require_probability, require_whole
+from clsnorm.gradients.explosion import Explosion, Finding, HighLevel, require_growth
 
-ENOUGH = 16  # numbers after which median and deviation are meaningful
-LEAST_FACTOR = 2.0  # times the median, as the MAD of a norm that hardly varies is near zero
-LASTING = 3  # numbers in a row that are more than a spike
-TOTAL = "grad/parameters/total"
-
-
-class Verdict(Enum):
-    """The verdict on a number: usual, an event, or an event that may end training."""
-
-    USUAL = "usual"
-    REPORTED = "reported"
-    DECISIVE = "decisive"
-
-
-class Explosion:
-    """A number explodes if it is not finite, or far above the previous ``window`` finite numbers.
-
-    Far above means above ``median + deviations * MAD``, where MAD is the median absolute deviation, and above
-    `LEAST_FACTOR` medians. Finite numbers are judged after the first `ENOUGH`, or after half a window if that is fewer.
-    All of them enter the window, so that a lasting shift becomes the new normal.
-
-    Consecutive numbers that explode are one burst. It is reported with its first number, and again, as decisive, with
-    number `LASTING`: a spike is over by then. A number that is not finite is always reported, as decisive.
-
-    Args:
-        window: How many numbers are remembered.
-        deviations: Median absolute deviations above the median that count as an explosion.
-
-    Raises:
-        InputError: If an argument is out of range.
-    """
-
-    def __init__(self, *, window: int, deviations: float) -> None:
-        require_whole("window", window, least=4, advice="It counts steps: a usual window is 128")
-        require_positive("deviations", deviations, advice="A usual number is 6")
-        self._seen: deque[float] = deque(maxlen=window)
-        self._enough = min(ENOUGH, window // 2)
-        self._deviations = deviations
-        self._burst = 0  # numbers so far
-
-    def sees(self, value: float) -> Verdict:
-        """Adds the next number and returns the verdict on it."""
-        self._burst = self._burst + 1 if self._explodes(value) else 0
-        if not math.isfinite(value):
-            return Verdict.DECISIVE
-        self._seen.append(value)
-        return {1: Verdict.REPORTED, LASTING: Verdict.DECISIVE}.get(self._burst, Verdict.USUAL)
-
-    def _explodes(self, value: float) -> bool:
-        return not math.isfinite(value) or (len(self._seen) >= self._enough and value > self._limit())
-
-    def _limit(self) -> float:
-        middle = median(self._seen)
-        deviation = median(abs(value - middle) for value in self._seen)
-        return max(middle + self._deviations * deviation, LEAST_FACTOR * middle)
-
-    def state(self) -> dict[str, Any]:
-        """Returns the state, as plain numbers and lists."""
-        return {"seen": list(self._seen), "burst": self._burst}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Restores the value of `state`."""
-        self._seen.extend(state["seen"])
-        self._burst = state["burst"]
+PARAMETER_GROWTH = 30.0  # a healthy run's mean gradient grows about tenfold while its examples' gradients hardly do
 
 
 class Vanishing:
@@ -124,58 +60,87 @@ class Vanishing:
 
 
 class GradientAlarms:
-    """The rules of a run: at [CLS] on the largest norm of each step, for the parameters on the logged numbers.
+    """The rules of a run, on the norms of every step, also of those that are not logged.
 
-    A gradient vanishes if ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below 1e-4, or
-    ``grad/depth/bottom`` below 1e-8. The latter is not compared with its first values: the gradients of all layers fall
-    with the loss, and a run that has converged has not failed. A vanishing gradient is not yet a failed run either.
+    - ``explosion``: a series breaks a rule of `Explosion` other than ``spike``, or the largest norms at h are above
+      ``level`` times their reference throughout (`HighLevel`). The event's place is the series and the rule, such as
+      ``grad/h/max/burst``. The norm of all parameters is allowed to grow by `PARAMETER_GROWTH`: at first the gradients
+      of examples cancel in a batch, and later they no longer do.
+    - ``spike``: the rule of that name.
+    - ``vanishing``, on logged steps: ``grad/depth/bottom_to_top`` stays below a hundredth of its first values or below
+      1e-4, or ``grad/depth/bottom`` below 1e-8. The latter is not compared with its first values: the gradients of all
+      layers fall with the loss, and a run that has converged has not failed. A vanishing gradient is not yet a failed
+      run either.
 
     Args:
         window: As in `Explosion`.
         deviations: As in `Explosion`.
+        growth: As in `Explosion`, for norms of single examples.
+        level: How many times the reference the largest norms at h may be; None: as large as they are.
 
     Raises:
         InputError: If an argument is out of range.
     """
 
-    kinds = ("explosion", "vanishing")
+    kinds = ("explosion", "spike", "vanishing")
 
-    def __init__(self, *, window: int, deviations: float) -> None:
-        self._examples, self._total = (Explosion(window=window, deviations=deviations) for _ in range(2))
+    def __init__(self, *, window: int, deviations: float, growth: float, level: float | None) -> None:
+        require_positive("level", level, or_null=True, advice="Give null for no limit")
+        require_growth(growth)
+        self._options = {"window": window, "deviations": deviations}
+        Explosion(**self._options, growth=growth)  # type: ignore[arg-type]  # refuses its arguments before training
+        self._growth, self._level = growth, math.inf if level is None else level
+        self._series: dict[str, Explosion] = {}
+        self._high = HighLevel(math.inf)
         self._vanishing = {
             "grad/depth/bottom_to_top": Vanishing(window=10, share=0.01, floor=1e-4),
             "grad/depth/bottom": Vanishing(window=10, share=0.0, floor=1e-8),
         }
 
-    def of_examples(self, place: str, largest: Mapping[int, float]) -> Iterator[dict[str, Any]]:
-        """Yields the events for the logged name ``place``, from the largest norm of each step by its number."""
-        for step, value in largest.items():
-            yield from _explosion(self._examples, step=step, place=place, value=value)
+    def set_reference(self, reference: float) -> None:
+        """Sets the reference of norms at h; NaN: there is none. Call it before the first step of a run."""
+        self._high = HighLevel(math.inf if math.isnan(reference) else self._level * reference)
 
-    def of_parameters(self, step: int, numbers: Mapping[str, float]) -> Iterator[dict[str, Any]]:
+    def of_examples(self, place: str, largest: Mapping[int, float], *, at_h: bool = False) -> Iterator[dict[str, Any]]:
+        """Yields the events of a series named ``place``: the largest norm of each step, by its number."""
+        series = self._series_at(place, self._growth)
+        for step, value in largest.items():
+            found = [*series.sees(value), *(self._high.sees(value) if at_h else ())]
+            yield from _events(found, step=step, place=place)
+
+    def of_parameters(self, place: str, norms: Mapping[int, float]) -> Iterator[dict[str, Any]]:
+        """Yields the events of a series named ``place`` of norms of parameters, by the number of their step."""
+        series = self._series_at(place, PARAMETER_GROWTH)
+        for step, value in norms.items():
+            yield from _events(series.sees(value), step=step, place=place)
+
+    def of_depth(self, step: int, numbers: Mapping[str, float]) -> Iterator[dict[str, Any]]:
         """Yields the events of a logged step's numbers (`ParameterNorms.numbers`)."""
-        yield from _explosion(self._total, step=step, place=TOTAL, value=numbers[TOTAL])
         for place, rule in self._vanishing.items():
             if rule.sees(numbers[place]):
                 yield {"step": step, "kind": "vanishing", "place": place, "value": numbers[place]}
 
-    @property
-    def _rules(self) -> dict[str, Any]:
-        return {"examples": self._examples, TOTAL: self._total, **self._vanishing}
+    def _series_at(self, place: str, growth: float) -> Explosion:
+        if place not in self._series:
+            self._series[place] = Explosion(**self._options, growth=growth)  # type: ignore[arg-type]
+        return self._series[place]
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the state of the rules."""
-        return {name: rule.state() for name, rule in self._rules.items()}
+        series = {place: rule.state() for place, rule in self._series.items()}
+        vanishing = {place: rule.state() for place, rule in self._vanishing.items()}
+        return {"series": series, "level": self._high.state(), "vanishing": vanishing}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores the value of `state_dict`."""
-        for name, rule in self._rules.items():
-            rule.restore(state[name])
+        for place, kept in state["series"].items():
+            self._series_at(place, kept["growth"]).restore(kept)
+        self._high.restore(state["level"])
+        for place, kept in state["vanishing"].items():
+            self._vanishing[place].restore(kept)
 
 
-def _explosion(rule: Explosion, *, step: int, place: str, value: float) -> Iterator[dict[str, Any]]:
-    """Adds the next number to ``rule`` and yields its event, if there is one."""
-    verdict = rule.sees(value)
-    if verdict is not Verdict.USUAL:
-        decisive = verdict is Verdict.DECISIVE
-        yield {"step": step, "kind": "explosion", "place": place, "value": value, "decisive": decisive}
+def _events(found: Iterable[Finding], *, step: int, place: str) -> Iterator[dict[str, Any]]:
+    for finding in found:
+        kind = "spike" if finding.rule == "spike" else "explosion"
+        yield {"step": step, "kind": kind, "place": f"{place}/{finding.rule}", "value": finding.value}

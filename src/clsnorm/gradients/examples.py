@@ -38,9 +38,17 @@ class Examples:
     def largest(self) -> dict[int, float]:
         """Returns the largest norm of each step, by its number; infinite if one of them is NaN."""
         norms = torch.nan_to_num(self.norms, nan=torch.inf, posinf=torch.inf)
+        return self._by_step(norms, "amax")
+
+    def means(self) -> dict[int, float]:
+        """Returns the mean norm of each step, by its number; NaN or infinite if one of them is."""
+        return self._by_step(self.norms, "mean")
+
+    def _by_step(self, norms: Tensor, reduction: str) -> dict[int, float]:
         numbers, index = self.steps.unique(return_inverse=True)
-        largest = torch.zeros(len(numbers), dtype=norms.dtype).scatter_reduce(0, index, norms, "amax")
-        return dict(zip(numbers.tolist(), largest.tolist(), strict=True))
+        found = torch.zeros(len(numbers), dtype=norms.dtype)
+        found = found.scatter_reduce(0, index, norms, reduction, include_self=False)
+        return dict(zip(numbers.tolist(), found.tolist(), strict=True))
 
 
 class ExampleGradients:
@@ -110,27 +118,31 @@ class GradientWindow:
         """Adds rows ``(B, dim)`` at ``point``."""
         self._points[point].update(rows)
 
+    def update_norms(self, point: str, rows: Tensor) -> None:
+        """Adds the norms of rows ``(B, any)`` at ``point``, whose dimension is 1: nothing but norms is known there."""
+        self.update(point, rows.detach().double().norm(dim=1, keepdim=True))
+
     def end_step(self, step: int, *, made: bool) -> None:
         """Ends an optimizer step, as `ExampleGradients.end_step`."""
         for rows in self._points.values():
             rows.end_step(step, made=made)
 
-    def take(self, others: Tensor) -> tuple[dict[str, Examples], Tensor]:
+    def take(self, others: Sequence[Tensor]) -> tuple[dict[str, Examples], list[Tensor]]:
         """Returns the examples of all processes at each point, and ``others`` on the host, and empties the window.
 
         Collective: all processes must call it.
 
         Args:
-            others: Float64 numbers ``(n,)`` to be transferred to the host along with them.
+            others: Float64 vectors to be transferred to the host along with them.
         """
-        seen, others = self._read(others)
+        seen, read = self._read(others)
         self._restart()
         parts = distributed.gather_objects(seen)
-        return {point: Examples.join([part[point] for part in parts]) for point in self._dims}, others
+        return {point: Examples.join([part[point] for part in parts]) for point in self._dims}, read
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the examples of all processes. Collective."""
-        seen, _ = self._read(torch.zeros(0, dtype=torch.float64))
+        seen, _ = self._read([])
         return {"parts": distributed.gather_objects({point: vars(part) for point, part in seen.items()})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -139,10 +151,10 @@ class GradientWindow:
             for point, rows in self._points.items():
                 rows.restore(Examples.join([Examples(**part[point]) for part in parts]))
 
-    def _read(self, others: Tensor) -> tuple[dict[str, Examples], Tensor]:
-        packed = [rows.packed() for rows in self._points.values()]
-        *read, others = to_host([*packed, others])
-        return {p: rows.unpack(part) for (p, rows), part in zip(self._points.items(), read, strict=True)}, others
+    def _read(self, others: Sequence[Tensor]) -> tuple[dict[str, Examples], list[Tensor]]:
+        read = to_host([*(rows.packed() for rows in self._points.values()), *others])
+        points = zip(self._points.items(), read, strict=False)
+        return {point: rows.unpack(part) for (point, rows), part in points}, read[len(self._points) :]
 
 
 def to_host(vectors: Sequence[Tensor]) -> list[Tensor]:

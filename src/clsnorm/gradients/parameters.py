@@ -45,12 +45,19 @@ class ParameterNorms:
     If the parameters are sharded, each process computes the squares of its shards, and these are summed over all
     processes; the norms are collective then.
 
+    Each method returns the norms of all parts, and as last number that of the encoder's body: all its parameters but
+    those of the layer norm that outputs its last hidden state.
+
     Args:
         classifier: The owner of the trainable parameters. Pass it before its first forward pass, which may replace
             shards by gathered parameters.
+        last_norm: That layer norm; None: the body is the whole encoder.
+
+    Attributes:
+        parts: Names of the parts.
     """
 
-    def __init__(self, classifier: nn.Module) -> None:
+    def __init__(self, classifier: nn.Module, last_norm: nn.Module | None = None) -> None:
         named = [(name, p) for name, p in classifier.named_parameters() if p.requires_grad]
         parts = part_names(name for name, _ in named)
         self.parts = sorted(set(parts.values()))
@@ -58,9 +65,12 @@ class ParameterNorms:
         self._kept: list[Tensor] = []
         self._sharded = any(isinstance(p, DTensor) for p in self.parameters)
         self._index = torch.tensor([self.parts.index(parts[name]) for name, _ in named])
+        outer = {id(p) for p in last_norm.parameters()} if last_norm is not None else set()
+        body = [n for n, (name, p) in enumerate(named) if name.startswith("encoder.") and id(p) not in outer]
+        self._body = torch.tensor(body, dtype=torch.int64)
 
     def of_weights(self) -> Tensor:
-        """Returns the norm of each part's parameters, ``(len(parts),)``, on their device."""
+        """Returns the norm of each part's parameters and the body's, ``(len(parts) + 1,)``, on their device."""
         return self._by_part(self._weights())
 
     def of_gradients(self) -> Tensor:
@@ -81,30 +91,35 @@ class ParameterNorms:
         return self._by_part(self._kept)
 
     def numbers(self, raw: Tensor, clipped: Tensor, weights: Tensor, updates: Tensor | None) -> dict[str, float]:
-        """Returns the logged numbers of a step, from norms by part, ``(len(parts),)`` on the host.
+        """Returns the logged numbers of a step, from norms of parts and body on the host.
 
-        ``grad/parameters/...`` and ``grad/clipped/...`` of each part and in ``total``, before and after clipping;
-        ``grad/clip_coefficient``, the latter total over the former, 1 if nothing was clipped; ``grad/depth/...``
-        (`depth_profile`); and ``grad/update_ratio/...`` of each part, unless ``updates`` is None.
+        ``grad/parameters/...`` and ``grad/clipped/...`` (before and after clipping) of each part, ``body`` and
+        ``total``; ``grad/clip_coefficient``, the latter total over the former, 1 if nothing was clipped;
+        ``grad/depth/...`` (`depth_profile`); and ``grad/update_ratio/...`` of each part, unless ``updates`` is None.
         """
-        by_part = dict(zip(self.parts, raw.tolist(), strict=True))
-        numbers = {f"grad/depth/{name}": value for name, value in depth_profile(by_part).items()}
+        numbers = {f"grad/depth/{name}": value for name, value in depth_profile(self.by_name(raw)).items()}
         for kind, norms in (("parameters", raw), ("clipped", clipped)):
-            numbers |= {f"grad/{kind}/{part}": norm for part, norm in zip(self.parts, norms.tolist(), strict=True)}
-            numbers[f"grad/{kind}/total"] = float(norms.norm())
-        numbers["grad/clip_coefficient"] = float(clipped.norm() / raw.norm())
+            numbers |= {f"grad/{kind}/{name}": norm for name, norm in self.by_name(norms).items()}
+        numbers["grad/clip_coefficient"] = float(clipped[:-1].norm() / raw[:-1].norm())
         if updates is not None:
             ratios = torch.where(weights > 0, updates / weights, torch.nan)
-            numbers |= {f"grad/update_ratio/{p}": r for p, r in zip(self.parts, ratios.tolist(), strict=True)}
+            names = [*self.parts, "body"]
+            numbers |= {f"grad/update_ratio/{p}": r for p, r in zip(names, ratios.tolist(), strict=True)}
         return numbers
+
+    def by_name(self, norms: Tensor) -> dict[str, float]:
+        """Returns norms that are on the host by the names of their parts, with ``body`` and ``total``."""
+        names = [*self.parts, "body"]
+        return {**dict(zip(names, norms.tolist(), strict=True)), "total": float(norms[:-1].norm())}
 
     def _weights(self) -> list[Tensor]:
         return [_own(p) for p in self.parameters]
 
     def _by_part(self, tensors: list[Tensor]) -> Tensor:
         norms = torch.stack(torch._foreach_norm(tensors)).double()
-        squares = torch.zeros(len(self.parts), dtype=norms.dtype, device=norms.device)
+        squares = torch.zeros(len(self.parts) + 1, dtype=norms.dtype, device=norms.device)
         squares.index_add_(0, self._index.to(norms.device), norms.square())
+        squares[-1] = norms[self._body.to(norms.device)].square().sum()
         return (all_reduce_sum(squares) if self._sharded else squares).sqrt()
 
 

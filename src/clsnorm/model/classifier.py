@@ -14,19 +14,11 @@ from torch.optim import Optimizer
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import gather_objects
-from clsnorm.errors import (
-    InputError,
-    is_number,
-    refuse,
-    require_choice,
-    require_positive,
-    require_probability,
-    require_switch,
-    require_whole,
-)
+from clsnorm.errors import is_number, refuse, require_choice, require_probability, require_switch
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import fold_into, match_function
 from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
+from clsnorm.model.refusals import refuse_two_biases, require_foldable, require_rates, require_recalibration
 from clsnorm.normalizers import Identity, Normalizer
 
 INITS = ("drawn", "function_matched", "normalizer_folded")
@@ -112,23 +104,24 @@ class Classifier(nn.Module):
         require_choice("classifier.init", init, INITS)
         require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
         match_noise = init == "function_matched" if match_noise is None else match_noise
-        _require_recalibration(recalibrate_every, normalizer, init)
+        require_recalibration(recalibrate_every, normalizer, init)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every
         self.encoder = encoder
         normalizer.take_encoder_norm(encoder.final_norm())
-        self.start = _foldable(normalizer) if init == "normalizer_folded" else None
+        self.start = require_foldable(normalizer) if init == "normalizer_folded" else None
         self.normalizer = normalizer if self.start is None else Identity(encoder.dim)
         self.dropout = nn.Dropout(dropout)
         self.head = _drawn(lambda: head(encoder.dim, num_outputs), init_std, seed_init)
         self.matching = HeadMatching(encoder.dim, match_step=match_step, match_noise=match_noise, dropout=dropout)
         self.register_load_state_dict_pre_hook(rename_rate)
         require_switch("classifier.absorb_mean", absorb_mean, advice="Set classifier.absorb_mean=true")
-        _refuse_two_biases(init, absorb_mean=absorb_mean)
+        refuse_two_biases(init, absorb_mean=absorb_mean)
         self.absorbs_mean = absorb_mean
         self.bias_rate, self.normalizer_rate = bias_rate, normalizer_rate
-        _require_rates(self)
+        require_rates(self.head, normalizer, bias_rate=bias_rate, normalizer_rate=normalizer_rate)
+        self.matching.check(self.head, self._own_rates())
 
     @property
     def calibrated(self) -> Normalizer:
@@ -192,7 +185,8 @@ class Classifier(nn.Module):
 
     def start_training(self) -> None:
         """Takes the matched probability of dropout. Call it after `match`, or after loading a state."""
-        self.dropout.p = float(self.matching.dropout)
+        if self.matching.match_noise:  # otherwise it is as given, in double precision
+            self.dropout.p = float(self.matching.dropout)
 
     @torch.no_grad()
     def _settled(self, h: Tensor) -> Tensor:
@@ -218,60 +212,6 @@ class Classifier(nn.Module):
         """Returns the [CLS] embeddings before the normalizer, ``(B, d)``."""
         embeddings: Tensor = self.encoder(batch).cls
         return embeddings
-
-
-def _refuse_two_biases(init: str, *, absorb_mean: bool) -> None:
-    if absorb_mean and init != "drawn":
-        raise InputError(
-            f"Expected classifier.absorb_mean=false with classifier.init={init}, which sets the bias too. Set "
-            "classifier.init=drawn to absorb the mean"
-        )
-
-
-def _require_rates(classifier: Classifier) -> None:
-    """Refuses factors of learning rates that are out of range, or of parameters that do not exist."""
-    for name in ("bias_rate", "normalizer_rate"):
-        require_positive(f"classifier.{name}", getattr(classifier, name), advice=f"Set classifier.{name}=1")
-    if classifier.bias_rate != 1 and classifier.head.bias is None:
-        raise InputError(
-            f"Expected a head with a bias for classifier.bias_rate={classifier.bias_rate:g}, but "
-            f"{type(classifier.head).__name__} has none. Use classifier=linear, or set classifier.bias_rate=1"
-        )
-    if classifier.normalizer_rate != 1 and not any(True for _ in classifier.normalizer.parameters()):
-        raise InputError(
-            f"Expected a normalizer that learns for classifier.normalizer_rate={classifier.normalizer_rate:g}, but "
-            f"{type(classifier.normalizer).__name__} has no parameters. Where it exists, set normalizer.affine=true; "
-            "else set classifier.normalizer_rate=1"
-        )
-
-
-def _foldable(normalizer: Normalizer) -> Normalizer:
-    """Returns a normalizer that can be used at the start alone, or refuses one that trains or changes the encoder."""
-    if normalizer.changes_encoder or any(True for _ in normalizer.parameters()):
-        what = "changes the encoder" if normalizer.changes_encoder else "has parameters to train"
-        raise InputError(
-            f"Expected a normalizer that ends with its calibration for classifier.init=normalizer_folded, but "
-            f"{type(normalizer).__name__} {what}. Set classifier.init=drawn"
-        )
-    return normalizer
-
-
-def _require_recalibration(every: int | None, normalizer: Normalizer, init: str) -> None:
-    advice = "It counts epochs: set classifier.recalibrate_every=1"
-    require_whole("classifier.recalibrate_every", every, least=1, or_null=True, advice=advice)
-    if every is None:
-        return
-    name = type(normalizer).__name__
-    reasons = {
-        f"{name} needs no calibration": normalizer.calibration is None,
-        f"{name} changes the encoder, once, before training": normalizer.changes_encoder,
-        f"classifier.init={init} uses {name} only before training": init == "normalizer_folded",
-    }
-    if reason := next((reason for reason, holds in reasons.items() if holds), None):
-        raise InputError(
-            f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but {reason}. "
-            "Set classifier.recalibrate_every=null"
-        )
 
 
 def _drawn(make_head: Callable[[], nn.Module], std: float, seed: int) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import pytorch_lightning as pl
@@ -25,9 +26,11 @@ from clsnorm.lightning_internals import (
 )
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
+from clsnorm.model.places import tapping
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
-from clsnorm.optim.groups import apply_rates, matrices, parameter_groups
+from clsnorm.optim.groups import apply_rates, count_layers, matrices, parameter_groups
+from clsnorm.regularizers import Regularizer, Unregularized
 
 StepOutput = dict[str, Tensor]
 
@@ -56,6 +59,9 @@ class FineTuner(pl.LightningModule):
         optimizer: Called with the parameter groups.
         scheduler: Called with the optimizer and ``num_training_steps``; stepped after each optimizer step.
         seed_dropout: Seed of the dropout masks.
+        regularizer: Adds a term to the training loss, that of each batch weighted by its share of the step's examples
+            (`clsnorm.regularizers.Regularizer`); None: nothing. A step's term is logged as ``train/regularizer``, and
+            times its weight as ``train/regularizer_scaled``; ``train/loss`` does not include it.
     """
 
     def __init__(
@@ -68,9 +74,12 @@ class FineTuner(pl.LightningModule):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
         seed_dropout: int,
+        regularizer: Regularizer | None = None,
     ) -> None:
         super().__init__()
         self.classifier = classifier
+        self.regularizer = Unregularized() if regularizer is None else regularizer
+        self.regularizer.require_place(count_layers(name for name, _ in classifier.named_parameters()))
         self._matrices = matrices(classifier)
         self.regression = regression
         self._select = Scores(metrics)
@@ -78,6 +87,7 @@ class FineTuner(pl.LightningModule):
         self.optimizer = optimizer
         self._scheduler = scheduler
         self._seed_dropout = seed_dropout
+        self._step_terms: list[Tensor] = []  # the regularizer's, of each batch of the open step, by its share
         self._step_losses: list[Tensor] = []  # sum over this process's examples, of each batch of the open step
 
     def forward(self, batch: Batch) -> Output:
@@ -113,13 +123,37 @@ class FineTuner(pl.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
-        output = self(batch)
+        with self._layers() as layers:
+            output = self(batch)
         losses = example_losses(output.logits, batch.labels, regression=self.regression)
         total = losses.sum()
         # With equal batches the divisor is the size of one, so that no rounding is added.
         loss = total * world_size() / (batch.step_size / self.trainer.accumulate_grad_batches)
+        if self.regularizer.is_active:
+            loss = loss + self._regularize({**layers, "h": output.h, "z": output.z}, batch)
         self._log_training_loss(total, batch)
         return _step_output(loss, output, batch)
+
+    def _layers(self) -> AbstractContextManager[Mapping[str, Tensor]]:
+        """Returns a block that yields [CLS] of all layers after a forward pass, if the regularizer reads them."""
+        return tapping(self.classifier.encoder) if self.regularizer.reads_layers else nullcontext({})
+
+    def _regularize(self, places: Mapping[str, Tensor], batch: Batch) -> Tensor | float:
+        """Returns what the regularizer adds to the loss of a batch, and logs the step's term at its last batch.
+
+        The term is that of the global batch, the same on all processes, and so is not multiplied by their number:
+        its backward pass sums gradients over processes, of which the strategy takes the mean.
+        """
+        term = self.regularizer(self.regularizer.choose(places))
+        share = batch.global_size / batch.step_size
+        self._step_terms.append(term.detach() * share)
+        if ends_step(self.trainer):
+            value, self._step_terms = torch.stack(self._step_terms).sum(), []
+            numbers = {"train/regularizer": value, "train/regularizer_scaled": value * self.regularizer.weight}
+            self.log_dict(numbers, rank_zero_only=True, batch_size=batch.step_size)
+        if self.regularizer.weight == 0:
+            return 0.0
+        return self.regularizer.weight * share * self.trainer.accumulate_grad_batches * term.float()
 
     def on_before_backward(self, loss: Tensor) -> None:
         if (scaler := loss_scaler(self.trainer)) is not None:

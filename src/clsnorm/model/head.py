@@ -6,6 +6,8 @@ the randomly drawn head computes, the noise that dropout adds to it, and how far
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -193,13 +195,16 @@ def dropout_noise(head: nn.Linear, z: Tensor, *, probability: float) -> float:
     .. math:: \sqrt{\frac{p}{1 - p} \cdot \frac{\text{mean}_{n, c} \sum_j \tilde W_{cj}^2 z_{nj}^2}
         {\text{mean}_c \text{Var}_n \tilde f_c(z_n)}}:
 
-    the standard deviation over dropout masks, exactly, over that of clean outputs between examples.
+    the standard deviation over dropout masks, exactly, over that of clean outputs between examples. Without two
+    examples there is no signal, and the result is NaN.
 
     Args:
         head: A linear layer.
         z: Its inputs, ``(n, d)``.
         probability: Of dropout, :math:`p`.
     """
+    if len(z) < 2:
+        return math.nan
     z, weight = z.detach().to("cpu", torch.float64), visible(head.weight.detach().to("cpu", torch.float64).T)
     noise = (z**2 @ weight**2).mean()
     signal = (z @ weight).var(0, correction=0).mean()

@@ -70,6 +70,26 @@ class HeadMatching(nn.Module):
         self.register_buffer("dropout", torch.tensor(float(dropout)))
         self.register_buffer("noise", torch.full((3,), float("nan")))
 
+    def check(self, head: nn.Module, rates: Mapping[str, float]) -> None:
+        """Raises InputError if ``head``, or the ``rates`` that it has already, do not allow what is to be matched."""
+        if self.match_noise and not isinstance(head, nn.Linear):
+            raise InputError(
+                f"Expected a linear head for classifier.match_noise=true, but got {type(head).__name__}. Use "
+                "classifier=linear, or set classifier.init=drawn and classifier.match_noise=false"
+            )
+        if self.match_step != "both":
+            return
+        if not isinstance(head, nn.Linear) or head.bias is None:
+            raise InputError(
+                "Expected a linear head with a bias for classifier.match_step=both, as the bias takes the common part "
+                f"of a step, but got {head}. Set classifier.match_step=specific"
+            )
+        if rates.get("head.bias", 1.0) != 1:
+            raise InputError(
+                "Expected classifier.bias_rate=1 with classifier.match_step=both, which sets the bias's rate, but got "
+                f"{rates['head.bias']:g}. Set classifier.match_step=specific"
+            )
+
     def fit(
         self,
         of_identity: tuple[nn.Module, Batches],
@@ -89,11 +109,10 @@ class HeadMatching(nn.Module):
             rates: Factors that the parameters of the second head have already, as in `parameter_groups`.
 
         Raises:
-            InputError: The head does not allow what is to be matched.
+            InputError: A part that is to be matched does not move.
         """
         (head, batches), rates = own, dict(rates or {})
         options: dict[str, Any] = {"optimizer": optimizer, "regression": regression}
-        self._require_fitting(head, rates)
         self._fit_noise(_noise(*own), _noise(*of_identity))
         wanted = first_step(*of_identity, **options)
         unmatched = matched = first_step(*own, **options, rates=rates)
@@ -120,25 +139,6 @@ class HeadMatching(nn.Module):
             named |= {f"head/{part}_step{ending}": v for part, v in zip(FirstStep._fields, values, strict=True)}
             named |= {f"head/noise_over_signal{ending}": noise} if noise == noise else {}
         return named | {"head/dropout": float(self.dropout)}
-
-    def _require_fitting(self, head: nn.Module, rates: Mapping[str, float]) -> None:
-        if self.match_noise and not isinstance(head, nn.Linear):
-            raise InputError(
-                f"Expected a linear head for classifier.match_noise=true, but got {type(head).__name__}. "
-                "Set classifier.match_noise=false"
-            )
-        if self.match_step != "both":
-            return
-        if not isinstance(head, nn.Linear) or head.bias is None:
-            raise InputError(
-                "Expected a linear head with a bias for classifier.match_step=both, as the bias takes the common part "
-                f"of a step, but got {head}. Set classifier.match_step=specific"
-            )
-        if rates.get("head.bias", 1.0) != 1:
-            raise InputError(
-                "Expected no other factor of the bias's learning rate for classifier.match_step=both, which sets it, "
-                f"but got {rates['head.bias']:g}. Leave it out, or set classifier.match_step=specific"
-            )
 
     def _fit_noise(self, own: float, of_identity: float) -> None:
         """Sets ``dropout`` and ``noise``, from the noise over signal at a dropout probability of one half."""

@@ -14,20 +14,20 @@ Example:
             [ 1.,  1.]])
 """
 
-from clsnorm.normalizers.batch import BatchNorm, BatchRenorm, GhostBatchNorm
+from clsnorm.normalizers.batch import BatchNorm, GhostBatchNorm
+from clsnorm.normalizers.batch_renorm import BatchRenorm
 from clsnorm.normalizers.batch_whitening import (
     BatchWhitening,
     CholeskyBatchWhitening,
     DecorrelatedBatchNorm,
-    IterNorm,
     ShuffledGroupWhitening,
-    SwitchableWhitening,
 )
 from clsnorm.normalizers.bias import BiasDose
 from clsnorm.normalizers.calibrated import Calibrated, CalibratedAffine, CovarianceMap
 from clsnorm.normalizers.controls import Identity, Rotation, Scale, SpectrumMatched
 from clsnorm.normalizers.encoder_norm import LayerNormRefit, LayerNormStrip
 from clsnorm.normalizers.isobn import IsoBN, IsoBNCompat
+from clsnorm.normalizers.iterative_whitening import IterNorm, SwitchableWhitening
 from clsnorm.normalizers.normalizer import Normalizer
 from clsnorm.normalizers.per_sample import DynamicTanh, GroupNorm, L2Norm, LayerNorm, RMSNorm, ScaleNorm
 from clsnorm.normalizers.power import PowerNorm

@@ -1,17 +1,20 @@
 """Batch normalization over the global batch: several processes that share it compute what one process computes."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from clsnorm.distributed import all_reduce_sum, differentiable_all_reduce_sum
-from clsnorm.errors import require_between, require_positive, require_switch, require_whole
+from clsnorm.errors import require_positive, require_switch, require_whole
 from clsnorm.normalizers.batch_statistics import (
-    RunningAverage,
     global_variance,
+    largest_slope,
     require_batch,
     rows_before,
     statistics_dtype,
 )
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_by_variance, require_dead_share
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
@@ -19,8 +22,8 @@ class BatchNorm(Normalizer):
     """``z = (h - mean) / sqrt(var + eps) * weight + bias``, mean and variance of each dimension over the batch.
 
     Ioffe & Szegedy (2015), arXiv:1502.03167. Equal to ``torch.nn.BatchNorm1d`` on the whole global batch in outputs,
-    buffers and gradients, however the batch is split over processes, empty parts included. Evaluation uses the running
-    statistics; the running variance is the unbiased one, as in torch.
+    buffers and gradients, however the batch is split over processes, empty parts included, but for dead dimensions.
+    Evaluation uses the running statistics; the running variance is the unbiased one, as in torch.
 
     With ``sync=False`` each process normalizes its part by the statistics of that part, which saves four small
     reductions a step; a part of fewer than two examples is normalized by the running statistics. The running
@@ -32,10 +35,11 @@ class BatchNorm(Normalizer):
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
         sync: Whether the statistics are those of the global batch rather than of each process's part.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
-        InputError: ``eps`` is not positive, or ``momentum`` not above 0 and at most 1. In training: the global batch
-            is a single example.
+        InputError: ``eps`` is not positive, ``momentum`` not above 0 and at most 1, or ``dead`` not a share of at most
+            0.5. In training: the global batch is a single example.
     """
 
     mixes_batch = True
@@ -46,9 +50,18 @@ class BatchNorm(Normalizer):
     num_batches_tracked: Tensor
 
     def __init__(
-        self, dim: int, *, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, sync: bool = True
+        self,
+        dim: int,
+        *,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        sync: bool = True,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim)
+        require_dead_share(dead)
+        self.dead = dead
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
         require_rate("momentum", momentum)
         self.eps = eps
@@ -65,7 +78,8 @@ class BatchNorm(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         wide = h.to(statistics_dtype(h))
         mean, variance = self._training_statistics(wide) if self.training else self._running_statistics()
-        slope = (variance + self.eps).rsqrt()
+        lifeless = dead_by_variance(mean, variance, self.dead) if self.training else self._running_dead()
+        slope = torch.where(lifeless, 1.0, (variance + self.eps).rsqrt())
         self._last_slope = slope.detach()
         return self.apply_affine((wide - mean) * slope).to(h.dtype)
 
@@ -75,12 +89,25 @@ class BatchNorm(Normalizer):
         For a column of the batch, ``J = (I - 11^T/B - zz^T/B) weight_i / sqrt(var_i + eps)``, with ``z`` before the
         weight.
         """
-        return _largest(self.weight, self._last_slope, h)
+        return largest_slope(self.weight, self._last_slope, h)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        scale = (self.running_var.double() + self.eps).rsqrt()
+        scale = torch.where(self._running_dead(), 1.0, (self.running_var.double() + self.eps).rsqrt())
         shift = -self.running_mean.double() * scale
         return self.fold_affine(scale, shift)
+
+    def details(self) -> dict[str, Any]:
+        return super().details() | {"dead_dimensions": self._running_dead().nonzero().flatten().tolist()}
+
+    def _running_dead(self) -> Tensor:
+        """Returns which dimensions are dead by the running statistics.
+
+        Without the start of the running variance at one, which would hide dead dimensions for a hundred batches.
+        """
+        variance = self.running_var.to(statistics_dtype(self.running_var))
+        start = (1 - self.momentum) ** self.num_batches_tracked.to(variance.dtype)
+        seen = torch.where(start < 1, (variance - start) / (1 - start), variance).clamp(min=0)
+        return dead_by_variance(self.running_mean, seen, self.dead)
 
     def extra_repr(self) -> str:
         return f"eps={self.eps}, momentum={self.momentum}, affine={self.weight is not None}, sync={self.sync}"
@@ -126,6 +153,7 @@ class GhostBatchNorm(BatchNorm):
         eps: Added to the variance.
         momentum: Weight of the newest virtual batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
         InputError: ``virtual_batch_size`` is not a whole number of at least 2; for the others see `BatchNorm`.
@@ -134,9 +162,16 @@ class GhostBatchNorm(BatchNorm):
     reduces = "count, mean and variance of each virtual batch"
 
     def __init__(
-        self, dim: int, *, virtual_batch_size: int = 8, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
+        self,
+        dim: int,
+        *,
+        virtual_batch_size: int = 8,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, eps=eps, momentum=momentum, affine=affine)
+        super().__init__(dim, eps=eps, momentum=momentum, affine=affine, dead=dead)
         require_whole("virtual_batch_size", virtual_batch_size, least=2, advice="Give normalizer.virtual_batch_size=8")
         self.virtual_batch_size = virtual_batch_size
 
@@ -157,105 +192,3 @@ class GhostBatchNorm(BatchNorm):
 
     def extra_repr(self) -> str:
         return f"virtual_batch_size={self.virtual_batch_size}, {super().extra_repr()}"
-
-
-class BatchRenorm(Normalizer):
-    """``z = ((h - mean_B) / s_B * r + q) * weight + bias``, corrected toward the running statistics ``mean``, ``s``.
-
-    ``r = clip(s_B / s, 1/r_max, r_max)`` and ``q = clip((mean_B - mean) / s, -q_max, q_max)`` count as constants. So
-    where nothing is clipped, the output is that of evaluation and the gradient that of batch normalization. For the
-    first ``warmup_steps`` batches ``r = 1`` and ``q = 0``, as in `BatchNorm`. Ioffe 2017 (arXiv:1702.03275). Running
-    statistics are corrected for their start at zero, and read before they are updated with the current batch. The
-    running variance is the biased one, so that ``r`` is one if all batches agree.
-
-    Args:
-        dim: Dimensions of an embedding.
-        r_max: Bound of ``r``, at least 1.
-        q_max: Bound of ``|q|``.
-        warmup_steps: Batches before the correction starts.
-        eps: Added to the variance.
-        momentum: Weight of the newest batch in the running statistics.
-        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
-
-    Raises:
-        InputError: An option is out of range. In training: the global batch is a single example.
-    """
-
-    mixes_batch = True
-    min_batch_size = 2
-    reduces = "count, mean, variance"
-    steps: Tensor
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        r_max: float = 3.0,
-        q_max: float = 5.0,
-        warmup_steps: int = 20,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-    ) -> None:
-        super().__init__(dim)
-        require_between("r_max", r_max, 1, float("inf"), advice="Give for example normalizer.r_max=3")
-        require_between("q_max", q_max, 0, float("inf"), advice="Give for example normalizer.q_max=5")
-        require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
-        require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
-        require_rate("momentum", momentum)
-        self.r_max, self.q_max, self.warmup_steps, self.eps, self.momentum = r_max, q_max, warmup_steps, eps, momentum
-        self._last_slope: Tensor | None = None
-        self.running_mean = RunningAverage(torch.zeros(dim))
-        self.running_var = RunningAverage(torch.ones(dim))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
-        self.learn(weight=affine, bias=affine)
-
-    def normalize(self, h: Tensor) -> Tensor:
-        wide = h.to(statistics_dtype(h))
-        running_mean, running_deviation = self._running()
-        if not self.training:
-            self._last_slope = running_deviation.reciprocal()
-            return self.apply_affine((wide - running_mean) / running_deviation).to(h.dtype)
-        mean, variance, count = global_variance(wide)
-        require_batch(len(h), count, self.min_batch_size)
-        deviation = (variance + self.eps).sqrt()
-        r, q = self._correction(mean.detach(), deviation.detach(), running_mean, running_deviation)
-        self.running_mean.update(mean, self.momentum)
-        self.running_var.update(variance, self.momentum)
-        self.steps += 1
-        self._last_slope = (r / deviation).detach()
-        return self.apply_affine((wide - mean) / deviation * r + q).to(h.dtype)
-
-    def settle(self, h: Tensor) -> None:
-        super().settle(h)
-        self.steps.fill_(self.warmup_steps)
-
-    def largest_gain(self, h: Tensor) -> Tensor | None:
-        """The largest ``|weight_i| r_i / s_i``, for the whole batch; attained with more than two examples."""
-        return _largest(self.weight, self._last_slope, h)
-
-    def as_affine(self) -> tuple[Tensor, Tensor]:
-        mean, deviation = self._running()
-        return self.fold_affine(deviation.double().reciprocal(), -mean.double() / deviation.double())
-
-    def _running(self) -> tuple[Tensor, Tensor]:
-        return self.running_mean.corrected(), (self.running_var.corrected() + self.eps).sqrt()
-
-    def _correction(
-        self, mean: Tensor, deviation: Tensor, running_mean: Tensor, running_deviation: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        r = (deviation / running_deviation).clamp(1 / self.r_max, self.r_max)
-        q = ((mean - running_mean) / running_deviation).clamp(-self.q_max, self.q_max)
-        warm = self.steps >= self.warmup_steps
-        return torch.where(warm, r, 1.0), torch.where(warm, q, 0.0)
-
-    def extra_repr(self) -> str:
-        return f"r_max={self.r_max}, q_max={self.q_max}, warmup_steps={self.warmup_steps}"
-
-
-def _largest(weight: Tensor | None, slope: Tensor | None, h: Tensor) -> Tensor | None:
-    """Returns the largest ``|weight * slope|``, ``()``; None before the first batch, 0 for an empty part."""
-    if slope is None:
-        return None
-    gains = slope if weight is None else slope * weight.to(slope)
-    return gains.abs().amax().to(h.dtype) if gains.numel() else h.new_zeros(())

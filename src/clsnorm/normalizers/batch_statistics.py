@@ -96,3 +96,11 @@ class RunningAverage(nn.Module):
         """Returns the average so far, or ``initial``, in the type of the buffers, as a new tensor."""
         seen = self.weight_sum > 0
         return torch.where(seen, self.value / torch.where(seen, self.weight_sum, 1.0), self.initial)
+
+
+def largest_slope(weight: Tensor | None, slope: Tensor | None, h: Tensor) -> Tensor | None:
+    """Returns the largest ``|weight * slope|``, ``()``; None before the first batch, 0 for an empty part."""
+    if slope is None:
+        return None
+    gains = slope if weight is None else slope * weight.to(slope)
+    return gains.abs().amax().to(h.dtype) if gains.numel() else h.new_zeros(())

@@ -5,16 +5,22 @@ The running average is over covariances, not over whitening matrices: the averag
 function of the average.
 """
 
+import logging
 from abc import abstractmethod
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
+from clsnorm.distributed import rank
 from clsnorm.errors import require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, require_batch, statistics_dtype
-from clsnorm.normalizers.matrices import inverse_root, newton_inverse_root, with_ridge
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, isolate_dead, pass_dead, require_dead_share
+from clsnorm.normalizers.matrices import inverse_root, with_ridge
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
+
+log = logging.getLogger(__name__)
 
 
 class BatchWhitening(Normalizer):
@@ -25,10 +31,16 @@ class BatchWhitening(Normalizer):
 
     Args:
         dim: Dimensions of an embedding.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, but at most
+            ``largest_group``: the covariance of a block then has full rank, and each of its entries is a mean over
+            more examples than a block has dimensions.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
+
+    Attributes:
+        largest_group: See ``group_size``; the group size until `take_batch_size` is called.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
@@ -37,20 +49,47 @@ class BatchWhitening(Normalizer):
     mixes_batch = True
     min_batch_size = 2
     reduces = "count, mean, covariance of each block"
+    largest_group: ClassVar[int] = 16
 
     def __init__(
-        self, dim: int, *, group_size: int = 16, eps: float = 1e-3, momentum: float = 0.1, affine: bool = True
+        self,
+        dim: int,
+        *,
+        group_size: int | None = None,
+        eps: float = 1e-3,
+        momentum: float = 0.1,
+        affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim)
-        require_whole("group_size", group_size, least=1, advice="Give for example normalizer.group_size=16")
+        require_dead_share(dead)
+        self.dead = dead
+        advice = "Set normalizer.group_size=null for half a training batch"
+        require_whole("group_size", group_size, least=1, or_null=True, advice=advice)
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-3")
         require_rate("momentum", momentum)
-        self.group_size, self.eps, self.momentum = min(group_size, dim), eps, momentum
-        self.blocks = -(-dim // self.group_size)
+        self.eps, self.momentum = eps, momentum
+        self._follows_batch = group_size is None
+        self._cut(self.largest_group if group_size is None else group_size)
+        self.learn(weight=affine, bias=affine)
+
+    def _cut(self, group_size: int) -> None:
+        """Cuts the dimensions into blocks, without any statistics yet."""
+        self.group_size = min(group_size, self.dim)
+        self.blocks = -(-self.dim // self.group_size)
         eye = torch.eye(self.group_size).repeat(self.blocks, 1, 1)
         self.running_mean = RunningAverage(torch.zeros(self.blocks, self.group_size))
         self.running_covariance = RunningAverage(eye)
-        self.learn(weight=affine, bias=affine)
+
+    def take_batch_size(self, size: int) -> None:
+        if self._follows_batch:
+            self._cut(min(self.largest_group, max(1, size // 2)))
+        elif self.group_size >= size and rank() == 0:
+            log.warning(
+                "normalizer.group_size=%d with data.batch_size=%d: the covariance of a block has rank %d at most, and "
+                "eps decides the rest. Set normalizer.group_size=null for half a batch",
+                *(self.group_size, size, size - 1),
+            )
 
     @abstractmethod
     def whitener(self, covariance: Tensor) -> Tensor:
@@ -59,18 +98,36 @@ class BatchWhitening(Normalizer):
     def normalize(self, h: Tensor) -> Tensor:
         x = self._to_blocks(h.to(statistics_dtype(h)))
         mean, covariance = self._statistics(x)
-        z = torch.einsum("bij,nbj->nbi", self.whitener(with_ridge(covariance, self.eps)), x - mean)
+        z = torch.einsum("bij,nbj->nbi", self._whitener_of(mean, covariance), x - mean)
         return self.apply_affine(self._from_blocks(z)).to(h.dtype)
 
     def as_affine(self) -> tuple[Tensor, Tensor] | None:
         mean, covariance = self._running(torch.float64)
-        matrix = torch.block_diag(*self.whitener(with_ridge(covariance, self.eps)))
+        matrix = torch.block_diag(*self._whitener_of(mean, covariance))
         order = self._from_blocks(torch.arange(matrix.shape[0], device=matrix.device).view(1, self.blocks, -1))[0]
         matrix, mean = matrix[order][:, order], mean.flatten()[order]
         return self.fold_affine(matrix, -matrix @ mean)
 
+    def details(self) -> dict[str, Any]:
+        lifeless = self._from_blocks(self._dead(*self._running(torch.float64))[None].double())[0]
+        found = {"group_size": self.group_size, "dead_dimensions": lifeless.nonzero().flatten().tolist()}
+        return super().details() | found
+
     def extra_repr(self) -> str:
         return f"group_size={self.group_size}, eps={self.eps}, momentum={self.momentum}"
+
+    def _whitener_of(self, mean: Tensor, covariance: Tensor) -> Tensor:
+        """Returns ``A`` of each block, that of the living dimensions; a dead one passes as it is."""
+        lifeless = self._dead(mean, covariance)
+        return pass_dead(self.whitener(with_ridge(isolate_dead(covariance, lifeless), self.eps)), lifeless)
+
+    def _dead(self, mean: Tensor, covariance: Tensor) -> Tensor:
+        """Returns which dimensions are dead, ``(blocks, group_size)``; those that pad the last block are not."""
+        spread = covariance.detach().diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+        lifeless = torch.zeros(spread.numel(), dtype=torch.bool, device=spread.device)
+        own = slice(0, self.dim)
+        lifeless[own] = dead_dimensions(mean.detach().flatten()[own], spread.flatten()[own], share=self.dead)
+        return lifeless.view(self.blocks, self.group_size)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and covariance to whiten by; in training the batch's, with which it updates the running ones."""
@@ -105,47 +162,6 @@ class DecorrelatedBatchNorm(BatchWhitening):
         return inverse_root(covariance)
 
 
-class IterNorm(BatchWhitening):
-    """`DecorrelatedBatchNorm` with ``S^(-1/2)`` by ``iterations`` of Newton's method: only products, no eigen-solve.
-
-    ``z = P_T (h - mean_B) / sqrt(tr S) * weight + bias, P_k = (3 P_(k-1) - P_(k-1)^3 S / tr S) / 2, P_0 = I`` in each
-    block, ``S = S_B + eps I`` and ``T`` the number of iterations.
-    Huang et al. 2019 (arXiv:1904.03441). Eigenvalues far below the trace do not converge in a few iterations. They are
-    whitened only in part, which spares the directions that a small batch says least about.
-
-    Args:
-        dim: Dimensions of an embedding.
-        iterations: Of Newton's method.
-        group_size: Dimensions of a block; the last may be smaller.
-        eps: Added to the eigenvalues of the covariance.
-        momentum: Weight of the newest batch in the running statistics.
-        affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
-
-    Raises:
-        InputError: An option is out of range. In training: the global batch is a single example.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        iterations: int = 5,
-        group_size: int = 64,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-    ) -> None:
-        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
-        require_whole("iterations", iterations, least=1, advice="Give for example normalizer.iterations=5")
-        self.iterations = iterations
-
-    def whitener(self, covariance: Tensor) -> Tensor:
-        return newton_inverse_root(covariance, self.iterations)
-
-    def extra_repr(self) -> str:
-        return f"iterations={self.iterations}, {super().extra_repr()}"
-
-
 class CholeskyBatchWhitening(BatchWhitening):
     """``z = L^(-1) (h - mean_B) * weight + bias`` in each block, ``L L^T = S_B + eps I``, ``L`` lower triangular.
 
@@ -171,21 +187,30 @@ class ShuffledGroupWhitening(DecorrelatedBatchNorm):
 
     Args:
         dim: Dimensions of an embedding.
-        group_size: Dimensions of a block; the last may be smaller.
+        group_size: Dimensions of a block; the last may be smaller. None: half a training batch, at most 6.
         seed: Seed of the permutation; it does not depend on the run's seed.
         eps: Added to the eigenvalues of the covariance.
         momentum: Weight of the newest batch in the running statistics.
+        dead: See `clsnorm.normalizers.dead_dimensions`: such a dimension is centred and not scaled.
 
     Raises:
         InputError: An option is out of range. In training: the global batch is a single example.
     """
 
     order: Tensor
+    largest_group = 6
 
     def __init__(
-        self, dim: int, *, group_size: int = 6, seed: int = 0, eps: float = 1e-3, momentum: float = 0.1
+        self,
+        dim: int,
+        *,
+        group_size: int | None = None,
+        seed: int = 0,
+        eps: float = 1e-3,
+        momentum: float = 0.1,
+        dead: float = DEAD,
     ) -> None:
-        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False)
+        super().__init__(dim, group_size=group_size, eps=eps, momentum=momentum, affine=False, dead=dead)
         require_whole("seed", seed, least=0, advice="Give for example normalizer.seed=0")
         self.seed = seed
         order = torch.randperm(dim, generator=torch.Generator().manual_seed(seed))
@@ -199,48 +224,3 @@ class ShuffledGroupWhitening(DecorrelatedBatchNorm):
 
     def extra_repr(self) -> str:
         return f"seed={self.seed}, {super().extra_repr()}"
-
-
-class SwitchableWhitening(IterNorm):
-    """Whitening by a learned mixture of the statistics of batch whitening, batch and layer normalization.
-
-    ``z = S_n^(-1/2) (h - mu_n) * weight + bias`` for example ``n``, with
-    ``mu_n = (a_1 + a_2) mean_B + a_3 mean(h)`` and
-    ``S_n = b_1 S_B + b_2 diag(S_B) + b_3 var(h) I + eps I``; ``a`` and ``b`` are softmaxes of learned numbers, equal
-    at first; mean and variance of ``h`` are over its dimensions. Pan et al. 2019 (arXiv:1904.09739), without their
-    instance statistics, which do not exist if an example is one vector. Not affine, as each example has its own matrix.
-    Options as in `IterNorm`.
-    """
-
-    bends = "has a different matrix for each example"
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        iterations: int = 5,
-        group_size: int = 16,
-        eps: float = 1e-5,
-        momentum: float = 0.1,
-        affine: bool = True,
-    ) -> None:
-        super().__init__(dim, iterations=iterations, group_size=group_size, eps=eps, momentum=momentum, affine=affine)
-        self.mean_weights = nn.Parameter(torch.zeros(3))
-        self.covariance_weights = nn.Parameter(torch.zeros(3))
-
-    def normalize(self, h: Tensor) -> Tensor:
-        wide = h.to(statistics_dtype(h))
-        x = self._to_blocks(wide)
-        mean, covariance = self._statistics(x)
-        a, b = self.mean_weights.to(x.dtype).softmax(0), self.covariance_weights.to(x.dtype).softmax(0)
-        own_mean = wide.mean(1)[:, None, None]
-        own_variance = ((wide - wide.mean(1, keepdim=True)) ** 2).mean(1)[:, None, None, None]
-        shared = b[0] * covariance + b[1] * torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
-        eye = torch.diag_embed(self._to_blocks(wide.new_ones(1, self.dim))[0])  # zero where a block is padded
-        whitener = self.whitener(with_ridge(shared + b[2] * own_variance * eye, self.eps))
-        centred = x - (a[0] + a[1]) * mean - a[2] * own_mean
-        z = (whitener @ centred[..., None])[..., 0]
-        return self.apply_affine(self._from_blocks(z)).to(h.dtype)
-
-    def as_affine(self) -> None:
-        return None

@@ -1,12 +1,14 @@
 """IsoBN: scales down dimensions that are large and correlated with many others, without rotating or centring."""
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from clsnorm.errors import is_number, refuse, require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, statistics_dtype
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_dead_share
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
@@ -15,6 +17,7 @@ class _IsotropicScaling(Normalizer):
 
     mixes_batch = True
     mixes_gradients = False  # the scale counts as a constant
+    idle_below = 2  # one row has no covariance
     reduces = "count, mean, covariance"
 
     def __init__(self, dim: int, *, momentum: float, eps: float, beta: float) -> None:
@@ -82,7 +85,8 @@ class IsoBN(_IsotropicScaling):
     - The covariance is that of the global batch.
     - State is in buffers, and so in checkpoints.
     - For the first ``warmup_steps`` batches, and wherever nothing varies, the map is the identity instead of NaN.
-    - A batch of one, which has no covariance, is skipped.
+    - A batch of one, which has no covariance, is skipped; a run whose batches all have one row is that of the identity.
+    - A dead dimension (`dead_dimensions`) is not scaled.
 
     Args:
         dim: Dimensions of an embedding.
@@ -90,18 +94,28 @@ class IsoBN(_IsotropicScaling):
         eps: Added to ``g_i std_i``: of the size of that product where correlations are low, so it shapes ``t``.
         beta: Strength; 0 leaves the shape alone.
         warmup_steps: Batches before the scaling starts.
+        dead: Share of the median standard deviation up to which a dimension is dead.
 
     Raises:
-        InputError: ``momentum`` is not above 0 and at most 1, ``eps`` not positive, or ``beta`` or ``warmup_steps``
-            negative.
+        InputError: ``momentum`` is not above 0 and at most 1, ``eps`` not positive, ``beta`` or ``warmup_steps``
+            negative, or ``dead`` not between 0 and 0.5.
     """
 
     steps: Tensor
 
     def __init__(
-        self, dim: int, *, momentum: float = 0.05, eps: float = 1e-3, beta: float = 0.5, warmup_steps: int = 20
+        self,
+        dim: int,
+        *,
+        momentum: float = 0.05,
+        eps: float = 1e-3,
+        beta: float = 0.5,
+        warmup_steps: int = 20,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim, momentum=momentum, eps=eps, beta=beta)
+        require_dead_share(dead)
+        self.dead_share = dead
         require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
         self.warmup_steps = warmup_steps
         self.covariance = RunningAverage(torch.zeros(dim, dim))
@@ -115,15 +129,24 @@ class IsoBN(_IsotropicScaling):
 
     def scale(self) -> Tensor:
         covariance = self.covariance.corrected()
-        scale = self.scale_from(covariance, covariance.diagonal().clamp(min=0).sqrt())
-        return torch.where((self.steps > 0) & (self.steps >= self.warmup_steps), scale, 1.0)
+        deviation = covariance.diagonal().clamp(min=0).sqrt()
+        ready = (self.steps > 0) & (self.steps >= self.warmup_steps)
+        return torch.where(ready & ~self._dead(deviation), self.scale_from(covariance, deviation), 1.0)
 
     def settle(self, h: Tensor) -> None:
         super().settle(h)
         self.steps.fill_(max(1, self.warmup_steps))
 
+    def details(self) -> dict[str, Any]:
+        """Returns which dimensions are dead by the running covariance."""
+        deviation = self.covariance.corrected().diagonal().clamp(min=0).sqrt()
+        return {"dead_dimensions": self._dead(deviation).nonzero().flatten().tolist()}
+
+    def _dead(self, deviation: Tensor) -> Tensor:
+        return dead_dimensions(torch.zeros_like(deviation), deviation, share=self.dead_share)
+
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, warmup_steps={self.warmup_steps}"
+        return f"{super().extra_repr()}, warmup_steps={self.warmup_steps}, dead={self.dead_share}"
 
 
 class IsoBNCompat(_IsotropicScaling):

@@ -26,6 +26,7 @@ class Normalizer(nn.Module, ABC):
         mixes_gradients: Whether, in training, the gradient at one example's ``h`` includes terms of the other examples'
             losses. Equal to ``mixes_batch`` unless a class sets it, because its statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
+        idle_below: Smaller global batches can be trained on, but the map learns nothing from them.
         reduces: Which statistics of a batch are summed over processes in training, in words; empty if none.
         changes_encoder: Whether `calibrate` changes the encoder's last layer norm, instead of mapping its output: only
             once, before training.
@@ -42,6 +43,7 @@ class Normalizer(nn.Module, ABC):
     mixes_batch: ClassVar[bool] = False
     mixes_gradients: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1
+    idle_below: ClassVar[int] = 1
     reduces: ClassVar[str] = ""
     changes_encoder: ClassVar[bool] = False
     bends: ClassVar[str] = ""
@@ -122,6 +124,9 @@ class Normalizer(nn.Module, ABC):
         Raises:
             InputError: The normalizer needs a layer norm, and there is none.
         """
+
+    def take_batch_size(self, size: int) -> None:
+        """Called when a classifier is built, with the examples of a training batch over all processes."""
 
     def details(self) -> dict[str, Any]:
         """Returns facts about the map that ``results.json`` holds as ``normalizer_details``: plain numbers and lists.

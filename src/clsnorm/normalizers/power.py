@@ -9,6 +9,7 @@ from torch.autograd.function import once_differentiable
 from clsnorm.distributed import all_reduce_sum, world_size
 from clsnorm.errors import require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_mean, statistics_dtype
+from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_dead_share
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
 
 
@@ -20,7 +21,8 @@ class PowerNorm(Normalizer):
     backward pass is the paper's approximation: with ``g`` the gradient at the output and ``nu`` a running estimate of
     ``mean(g z)``, ``dL/dh = (g - (1 - alpha) nu z) / sqrt(phi + eps)``, then
     ``nu += mean((g - (1 - alpha) nu z) z)``, over the global batch; ``1 - alpha`` is ``momentum_backward``. Under a
-    gradient scaler ``nu`` is that of the unscaled loss, and a batch whose gradients overflowed does not change it.
+    gradient scaler ``nu`` is that of the unscaled loss, and a batch whose gradients overflowed does not change it. A
+    dimension is dead (`dead_dimensions`) by the root of its quadratic mean; then its divisor is 1.
 
     Three differences from the released code (github.com/sIncerass/powernorm, ``mask_powernorm.py``): ``phi`` is
     corrected for its start instead of set by a cumulative mean; the backward pass divides by the same number as the
@@ -35,6 +37,7 @@ class PowerNorm(Normalizer):
             data set.
         eps: Added to the quadratic mean.
         affine: Whether to learn ``weight`` and ``bias``; they start at one and zero.
+        dead: Share of the median root up to which a dimension is dead.
 
     Raises:
         InputError: An option is out of range.
@@ -56,14 +59,16 @@ class PowerNorm(Normalizer):
         warmup_steps: int = 20,
         eps: float = 1e-5,
         affine: bool = True,
+        dead: float = DEAD,
     ) -> None:
         super().__init__(dim)
         require_rate("momentum", momentum)
         require_rate("momentum_backward", momentum_backward)
         require_whole("warmup_steps", warmup_steps, least=0, advice="Give for example normalizer.warmup_steps=20")
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-5")
+        require_dead_share(dead)
         self.momentum, self.momentum_backward = momentum, momentum_backward
-        self.warmup_steps, self.eps = warmup_steps, eps
+        self.warmup_steps, self.eps, self.dead_share = warmup_steps, eps, dead
         self.phi = RunningAverage(torch.ones(dim))
         self.register_buffer("nu", torch.zeros(dim, dtype=torch.float32))
         self.register_buffer("loss_scale", torch.ones((), dtype=torch.float32), persistent=False)
@@ -74,11 +79,11 @@ class PowerNorm(Normalizer):
         wide = h.to(statistics_dtype(h))
         running = self.phi.corrected().to(wide.dtype)
         if not self.training:
-            return self.apply_affine(wide * (running + self.eps).rsqrt()).to(h.dtype)
+            return self.apply_affine(wide * self._scale(running)).to(h.dtype)
         with torch.no_grad():
             batch, count = global_mean(wide**2)
             warm = self.steps >= self.warmup_steps
-            scale = (torch.where(warm, running, batch) + self.eps).rsqrt()
+            scale = self._scale(torch.where(warm, running, batch))
             usable = count > 0
             self.phi.update(batch, self.momentum * usable)
             self.steps += usable
@@ -93,11 +98,21 @@ class PowerNorm(Normalizer):
         self.steps.fill_(self.warmup_steps)
 
     def as_affine(self) -> tuple[Tensor, Tensor]:
-        scale = (self.phi.corrected().double() + self.eps).rsqrt()
+        scale = self._scale(self.phi.corrected().double())
         return self.fold_affine(scale, torch.zeros_like(scale))
 
+    def details(self) -> dict[str, Any]:
+        """Returns which dimensions are dead by the running mean of squares."""
+        return {"dead_dimensions": self._dead(self.phi.corrected()).nonzero().flatten().tolist()}
+
     def extra_repr(self) -> str:
-        return f"momentum={self.momentum}, warmup_steps={self.warmup_steps}, eps={self.eps}"
+        return f"momentum={self.momentum}, warmup_steps={self.warmup_steps}, eps={self.eps}, dead={self.dead_share}"
+
+    def _scale(self, mean_square: Tensor) -> Tensor:
+        return torch.where(self._dead(mean_square), 1.0, (mean_square + self.eps).rsqrt())
+
+    def _dead(self, mean_square: Tensor) -> Tensor:
+        return dead_dimensions(torch.zeros_like(mean_square), mean_square.sqrt(), share=self.dead_share)
 
 
 class _PowerScale(torch.autograd.Function):

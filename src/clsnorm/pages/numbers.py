@@ -42,3 +42,15 @@ def as_float(value: float | None) -> float:
         return math.nan if value is None else float(value)
     except OverflowError:  # JSON may hold whole numbers that are too large for a float
         return math.inf if value and value > 0 else -math.inf
+
+
+def compared(value: float | None, low: float | None, high: float | None) -> str:
+    """Returns whether a number is ``below``, ``within`` or ``above`` an interval; empty if anything is undefined.
+
+    Example:
+        >>> compared(0.2, 0.1, 0.3), compared(0.4, 0.1, 0.3), compared(0.4, None, None)
+        ('within', 'above', '')
+    """
+    if value is None or low is None or high is None or math.isnan(value):
+        return ""
+    return "below" if value < low else "above" if value > high else "within"

@@ -14,7 +14,7 @@ from clsnorm.probes.logistic_regression import CONVERGED, Certificate
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProbeOutcome:
     """One probe on one arm.
 
     Attributes:
@@ -38,7 +38,7 @@ def described(certificate: Certificate) -> dict[str, Any]:
     return asdict(certificate) | {"gap": certificate.gap}
 
 
-def law(arms: Mapping[str, Any], found: Mapping[str, Mapping[str, Outcome]]) -> dict[str, dict[str, Any]]:
+def law(arms: Mapping[str, Any], found: Mapping[str, Mapping[str, ProbeOutcome]]) -> dict[str, dict[str, Any]]:
     """Returns the largest difference of a log-probability on report between each invertible affine arm and the first.
 
     By probe and arm, for the probes that cannot change. It is None where one of the two fits has no optimum, or is not
@@ -58,7 +58,7 @@ def law(arms: Mapping[str, Any], found: Mapping[str, Mapping[str, Outcome]]) -> 
     return differences
 
 
-def _largest_difference(first: Outcome, second: Outcome) -> float | None:
+def _largest_difference(first: ProbeOutcome, second: ProbeOutcome) -> float | None:
     if any(outcome.record["certificate"]["verdict"] != CONVERGED for outcome in (first, second)):
         return None
     assert first.log_probabilities is not None

@@ -29,8 +29,8 @@ from clsnorm.probes.linear_probes import (
 from clsnorm.probes.neighbour_probes import CosineNeighbours, Neighbours
 from clsnorm.probes.probe import Probe
 from clsnorm.probes.probe_page import write_probe_page
+from clsnorm.probes.probe_study import FEW_SHOT, Plan, ProbeStudy
 from clsnorm.probes.probe_table import probe_csv
-from clsnorm.probes.study import FEW_SHOT, Plan, Study
 from clsnorm.run_folder import RunFolder, provenance
 
 PROBES: tuple[Probe, ...] = (
@@ -88,7 +88,7 @@ def probe(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     encoder.to("cpu")
     labels = {split: data.labels_of(split) for split in SPLITS}
     studies = {
-        found.place: Study(found, labels, 0 if data.regression else data.num_outputs, plan).run(
+        found.place: ProbeStudy(found, labels, 0 if data.regression else data.num_outputs, plan).run(
             _arms(config, found, encoder)
         )
         for found in features

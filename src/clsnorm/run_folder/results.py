@@ -94,3 +94,12 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     A loss may have diverged; a correlation is undefined if all labels or all predictions are equal.
     """
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def without_nan(value: Any) -> Any:
+    """Returns plain values with NaN and infinity replaced by None, also inside of dicts and lists: JSON has neither."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,13 +12,55 @@ from clsnorm.statistics.accumulators.snapshot import Snapshot
 
 
 def noise_eigenvalues(s: Snapshot) -> Tensor:
-    """Returns `isotropic_eigenvalues` for the rows and dimensions of a snapshot, ``(dim,)``."""
+    """Returns `isotropic_eigenvalues` of the covariance, which has ``n - 1`` degrees of freedom, ``(dim,)``."""
+    return torch.from_numpy(isotropic_eigenvalues(s.dim, s.count - 1))
+
+
+def noise_uncentred_eigenvalues(s: Snapshot) -> Tensor:
+    """Returns `isotropic_eigenvalues` of ``E[h h^T]``, which has n degrees of freedom, ``(dim,)``."""
     return torch.from_numpy(isotropic_eigenvalues(s.dim, s.count))
 
 
 def noise_energies(s: Snapshot) -> Tensor:
-    """Returns `isotropic_energies` for the rows and dimensions of a snapshot, ``(dim,)``."""
+    """Returns `isotropic_energies` of the mean squares, which have n degrees of freedom, ``(dim,)``."""
     return torch.from_numpy(isotropic_energies(s.dim, s.count))
+
+
+def noise_spreads(s: Snapshot) -> Tensor:
+    """Returns the roots of `isotropic_energies` of the variances, with ``n - 1`` degrees of freedom, ``(dim,)``."""
+    return torch.from_numpy(isotropic_energies(s.dim, s.count - 1)).sqrt()
+
+
+def mean_chi(free: float) -> float:
+    """Returns the mean of a chi variable: the mean norm of a standard normal in ``free`` dimensions."""
+    return math.sqrt(2) * math.exp(math.lgamma((free + 1) / 2) - math.lgamma(free / 2))
+
+
+def chi_variation(free: float) -> float:
+    """Returns the coefficient of variation of a chi variable, about ``1 / sqrt(2 free)``."""
+    return math.sqrt(max(0.0, free / mean_chi(free) ** 2 - 1))
+
+
+def noise_directions(dim: int, free: int) -> float:
+    """Returns the participation ratio of noise: the ratio of the means of ``tr(S)^2`` and ``tr(S^2)``.
+
+    ``(d m + 2) / (d + m + 1)`` with m degrees of freedom, from the second moments of a Wishart matrix.
+    """
+    return (dim * free + 2) / (dim + free + 1)
+
+
+def outlier_probability(dim: int, deviations: float) -> float:
+    """Returns the probability that one of ``dim`` normal values is over ``deviations`` from their mean.
+
+    In units of their standard deviation (divisor ``dim``), so no value can be farther off than ``sqrt(dim - 1)``: the
+    density over that length is ``(1 - x^2)^((dim - 4) / 2)`` (Thompson, 1935), here summed numerically.
+    """
+    if dim < 4 or deviations >= math.sqrt(dim - 1):
+        return 0.0
+    angle = np.linspace(0, np.pi / 2, 20001)  # x = sin(angle)
+    density = np.cos(angle) ** (dim - 3)
+    beyond = angle >= math.asin(deviations / math.sqrt(dim - 1))
+    return float(np.trapezoid(density[beyond], angle[beyond]) / np.trapezoid(density, angle))
 
 
 def isotropic_energies(dim: int, count: int) -> np.ndarray:
@@ -45,6 +87,8 @@ def isotropic_eigenvalues(dim: int, count: int) -> np.ndarray:
     Quantiles of the Marchenko-Pastur law (1967) with ratio ``dim / count`` at ``(i - 1/2) / rank``, its density summed
     numerically; with fewer draws than dimensions the rest is zero.
     """
+    if count < 1:
+        return np.zeros(dim)
     ratio = dim / count
     low, high = (1 - math.sqrt(ratio)) ** 2, (1 + math.sqrt(ratio)) ** 2
     # Substituting x = middle + radius * cos(t) removes the density's square-root singularities at the edges.

@@ -17,7 +17,7 @@ def linear_cka(first: Tensor, second: Tensor, *, unbiased: bool = False) -> floa
 
     ``||X^T Y||_F^2 / (||X^T X||_F ||Y^T Y||_F)`` with centred columns (Kornblith et al., 2019, arXiv:1905.00414); with
     ``unbiased`` each HSIC is Song et al.'s unbiased estimate (2012), as in Nguyen et al., 2021 (arXiv:2010.15327),
-    which is 0 on average for unrelated sets and can be below 0.
+    which is 0 on average for unrelated sets and can be below 0. The ratio of the three estimates is not unbiased.
 
     Raises:
         InputError: If the sets have different numbers of rows, or fewer than four.

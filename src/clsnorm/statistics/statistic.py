@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.null_distribution import NullDistribution, Simulated
 
+SPREADS: dict[tuple[str, int, int, int], NullDistribution] = {}  # by statistic and sizes, 8 kB each at most
 REGISTERED: dict[str, Statistic] = {}  # by name, in the order of definition; `clsnorm.statistics.CATALOGUE` orders them
 
 
@@ -27,6 +29,8 @@ class Statistic:
             rows); None where no closed form is known.
         alias: Its key in the logs of a run, if shorter than ``name``.
         conditional: Whether the null depends on the rows themselves, not only on their number.
+        distribution: The null with its spread; None where it is not known. Costs more than ``null``; needs SciPy.
+        formerly: Its name in earlier versions, which configurations may still use.
     """
 
     name: str
@@ -37,6 +41,8 @@ class Statistic:
     null: Callable[[Snapshot], float] | None = None
     alias: str = ""
     conditional: bool = False
+    distribution: Callable[[Snapshot], NullDistribution] | None = None
+    formerly: str = ""
 
     @property
     def key(self) -> str:
@@ -56,6 +62,23 @@ class Statistic:
         """Returns the number; NaN if there are fewer than two rows, or one was not finite."""
         return self.compute(snapshot) if snapshot.count >= 2 and snapshot.not_finite == 0 else math.nan
 
+    def expected(self, snapshot: Snapshot) -> float | None:
+        """Returns the mean of the null; None if it is not known, or if there are fewer than two rows."""
+        return self.null(snapshot) if self.null is not None and snapshot.count >= 2 else None
+
+    def spread(self, snapshot: Snapshot) -> NullDistribution | None:
+        """Returns the distribution of the null; None if it is not known or not defined for these rows."""
+        if self.distribution is None or snapshot.count < 3 or snapshot.not_finite or not self.applies_to(snapshot):
+            return None
+        if self.conditional or self.family == "classes":
+            found = self.distribution(snapshot)
+        else:  # the same for all snapshots of these sizes
+            sizes = (self.name, snapshot.dim, snapshot.count, len(snapshot.sample.rows))
+            if sizes not in SPREADS:
+                SPREADS[sizes] = self.distribution(snapshot)
+            found = SPREADS[sizes]
+        return None if math.isnan(found.mean()) else found
+
 
 def statistic(
     name: str,
@@ -68,6 +91,9 @@ def statistic(
     meaning: str = "",
     alias: str = "",
     conditional: bool = False,
+    distribution: Callable[[Snapshot], NullDistribution] | None = None,
+    drawn_of: Callable[[Snapshot], Any] | None = None,
+    formerly: str = "",
 ) -> Callable[[Callable[..., float]], Callable[..., float]]:
     """Adds the decorated formula to the catalogue and returns it unchanged.
 
@@ -84,6 +110,9 @@ def statistic(
         meaning: What the documentation says; by default the first line of the formula's docstring.
         alias: See `Statistic`.
         conditional: See `Statistic`.
+        distribution: See `Statistic`.
+        drawn_of: In place of ``distribution`` where the same formula gives it: draws of the part ``of`` over noise.
+        formerly: See `Statistic`.
 
     Raises:
         ValueError: The name is taken, or there is no meaning.
@@ -103,7 +132,8 @@ def statistic(
             raise ValueError(f"Expected statistic {name!r} to have a docstring, whose first line is its meaning")
         compute = _composed(formula, of) if of else formula
         noise = _composed(formula, null_of) if null_of else null
-        REGISTERED[name] = Statistic(name, unit, said, source, compute, noise, alias, conditional)
+        spread = _drawn(formula, drawn_of) if drawn_of else distribution
+        REGISTERED[name] = Statistic(name, unit, said, source, compute, noise, alias, conditional, spread, formerly)
         return formula
 
     return register
@@ -111,6 +141,10 @@ def statistic(
 
 def _composed(formula: Callable[..., float], part: Callable[[Snapshot], Any]) -> Callable[[Snapshot], float]:
     return lambda snapshot: formula(part(snapshot))
+
+
+def _drawn(formula: Callable[..., float], parts: Callable[[Snapshot], Any]) -> Callable[[Snapshot], NullDistribution]:
+    return lambda snapshot: Simulated([formula(part) for part in parts(snapshot)])
 
 
 ELEMENTARY = "elementary"

@@ -72,3 +72,25 @@ def test_each_part_knows_the_rows_of_its_optimizer_step(
     for first in range(0, len(whole), steps):
         step = whole[first : first + steps]
         assert {part.step_size for part in step} == {sum(part.global_size for part in step)}
+
+
+@QUICK
+@given(
+    size=SIZES, batch_size=st.integers(1, 20), steps=st.integers(1, 9), world=st.integers(1, 3), epoch=st.integers(0, 3)
+)
+def test_without_the_last_batch_the_others_stay_the_same(
+    size: int, batch_size: int, steps: int, world: int, epoch: int
+) -> None:
+    options = {"batch_size": batch_size, "seed": 3, "batches_per_step": steps, "world_size": world}
+    whole, cut = GlobalBatches(size, **options), GlobalBatches(size, drop_last=True, **options)
+    for sampler in (whole, cut):
+        sampler.set_epoch(epoch)
+    full = [part for part in whole if part.global_size == batch_size]
+    kept = list(cut)
+    assert len(kept) == len(cut) == len(full) == size // batch_size
+    for a, b in zip(kept, full, strict=True):
+        np.testing.assert_array_equal(a.rows, b.rows)
+        assert a.global_size == b.global_size == batch_size
+    for first in range(0, len(kept), steps):
+        step = kept[first : first + steps]
+        assert {part.step_size for part in step} == {len(step) * batch_size}

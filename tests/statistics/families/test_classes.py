@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import calinski_harabasz_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from clsnorm.statistics import Snapshot, describe
+from clsnorm.statistics import Snapshot, describe, find
 
 
 def by_classes(rows: np.ndarray, labels: np.ndarray, mean: np.ndarray, components: np.ndarray) -> dict[str, float]:
@@ -83,9 +83,11 @@ def test_a_class_without_rows_does_not_change_the_null() -> None:
 
 def test_two_classes_are_always_a_simplex() -> None:
     rows, labels = embeddings()
-    found = describe(filled(rows, labels % 2))
+    found = describe(filled(rows, labels % 2), intervals=True)
     assert math.isnan(found["classes/nc2_norms"].value)
     assert math.isnan(found["classes/nc2_angles"].value)
+    assert found["classes/nc2_norms"].low is found["classes/nc2_angles"].low is found["classes/nc2_angles"].null is None
+    assert found["classes/nc1"].low < found["classes/nc1"].null < found["classes/nc1"].high
     assert found["classes/nc1"].value > 0
 
 
@@ -94,3 +96,12 @@ def test_regression_has_no_classes() -> None:
     snapshot = Snapshot(D, num_classes=0)
     snapshot.update(torch.from_numpy(rows), torch.rand(N), torch.arange(N))
     assert not [name for name in describe(snapshot) if name.startswith("classes/")]
+
+
+@pytest.mark.parametrize("count", [40, 61, 70, 150])
+def test_null_of_separability_is_that_of_permutations_near_n_equal_to_d(count: int) -> None:
+    draw = np.random.default_rng(count)
+    rows = draw.standard_normal((count, 60)) * np.exp(0.5 * draw.standard_normal(60))
+    s = filled(rows, draw.integers(0, C, count))
+    separability = find("classes/separability", argument="numbers")
+    assert separability.null(s) == pytest.approx(separability.spread(s).mean(), rel=0.08)

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from rows import assert_references, embeddings
+from rows import assert_references, embeddings, filled
 
+from clsnorm.statistics import describe
 from clsnorm.statistics.families.isotropy import partition_isotropy
 
 
@@ -16,7 +17,21 @@ def test_second_order_form_as_published() -> None:
     rows, _ = embeddings()
     singular, pull = np.linalg.svd(rows, compute_uv=False), np.linalg.norm(rows.sum(0))
     published = max(0.0, len(rows) - pull + singular[-1] ** 2 / 2) / (len(rows) + pull + singular[0] ** 2 / 2)
-    assert_references("isotropy", {"second_order": published}, elsewhere={"partition"})
+    rows = rows / np.linalg.norm(rows, axis=1).mean()
+    singular, pull = np.linalg.svd(rows, compute_uv=False), np.linalg.norm(rows.sum(0))
+    at_norm_1 = max(0.0, len(rows) - pull + singular[-1] ** 2 / 2) / (len(rows) + pull + singular[0] ** 2 / 2)
+    expected = {"second_order": published, "second_order_norm_1": at_norm_1}
+    assert_references("isotropy", expected, elsewhere={"partition", "partition_norm_1"})
+
+
+def test_at_a_stated_norm_the_length_of_the_rows_does_not_matter() -> None:
+    rows, labels = embeddings()
+    short, long = (describe(filled(scale * rows, labels)) for scale in (0.01, 3.0))
+    for name in ("isotropy/partition", "isotropy/second_order"):
+        assert short[name].value > 0.5 > 1e-3 > long[name].value
+        assert short[f"{name}_norm_1"].value == pytest.approx(long[f"{name}_norm_1"].value, rel=1e-9)
+    unit = torch.from_numpy(rows / np.linalg.norm(rows, axis=1).mean())
+    assert short["isotropy/partition_norm_1"].value == pytest.approx(partition_isotropy(unit), rel=1e-9)
 
 
 def test_partition_isotropy_takes_columns_not_rows() -> None:

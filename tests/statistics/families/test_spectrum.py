@@ -10,7 +10,7 @@ from rows import C, D, assert_references, embeddings, filled
 from scipy import stats
 from sklearn.decomposition import PCA
 
-from clsnorm.statistics import describe
+from clsnorm.statistics import describe, find
 
 
 def isoscore_as_published(values: np.ndarray) -> float:
@@ -38,7 +38,7 @@ def test_each_number_equals_that_of_a_reference() -> None:
         "condition_uncentred": np.linalg.cond(rows) ** 2,
     }
     expected |= {f"explained_{k}": explained[:k].sum() for k in (1, 2, 3, 5, 10)}
-    assert_references("spectrum", expected, elsewhere={"participation_ratio_unbiased", "isoscore_star", "slope"})
+    assert_references("spectrum", expected, elsewhere={"participation_ratio_corrected", "isoscore_star", "slope"})
 
 
 def test_isoscore_star_and_slope_by_definition() -> None:
@@ -53,11 +53,27 @@ def test_isoscore_star_and_slope_by_definition() -> None:
     assert spectrum == pytest.approx(1.7, rel=1e-6)
 
 
-def test_unbiased_participation_ratio_has_less_bias() -> None:
+def test_corrected_participation_ratio_has_less_bias_for_normal_rows() -> None:
     truth = np.linspace(0.5, 2, 30)
     expected = truth.sum() ** 2 / (truth**2).sum()
     draws = [np.random.default_rng(seed).standard_normal((25, 30)) * np.sqrt(truth) for seed in range(200)]
     found = [describe(filled(draw, np.arange(25) % C)) for draw in draws]
-    corrected = np.median([f["spectrum/participation_ratio_unbiased"].value for f in found])
+    corrected = np.median([f["spectrum/participation_ratio_corrected"].value for f in found])
     plain = np.median([f["spectrum/participation_ratio"].value for f in found])
     assert abs(corrected - expected) < 0.1 * expected < abs(plain - expected)
+
+
+def test_corrected_participation_ratio_is_too_small_for_heavy_tails() -> None:
+    """Of 60 equal directions: rows are scaled at random, so that they are elliptical but not normal."""
+    medians = {}
+    for freedom in (3, 1000):
+        draws = [np.random.default_rng(seed) for seed in range(30)]
+        rows = [d.standard_normal((300, 60)) / np.sqrt(d.chisquare(freedom, (300, 1)) / freedom) for d in draws]
+        found = [describe(filled(x, np.arange(300) % C))["spectrum/participation_ratio_corrected"].value for x in rows]
+        medians[freedom] = np.median(found)
+    assert medians[3] < 45 < 57 < medians[1000] < 63
+
+
+def test_the_former_name_of_the_corrected_participation_ratio_is_found() -> None:
+    former = find("spectrum/participation_ratio_unbiased", argument="numbers")
+    assert former is find("spectrum/participation_ratio_corrected", argument="numbers")

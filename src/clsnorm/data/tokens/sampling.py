@@ -29,8 +29,8 @@ class GlobalBatches(Sampler[Part]):
     """Cuts the data into global batches, and each batch into one part per process.
 
     Batch b of epoch e depends only on (seed, e), not on the number of processes: their parts, joined in the order of
-    the ranks, are the batch. The last batch may be smaller; no row is dropped or repeated. A process may get an empty
-    part, and all get the same number of parts.
+    the ranks, are the batch. The last batch may be smaller; no row is dropped or repeated, unless ``drop_last``. A
+    process may get an empty part, and all get the same number of parts.
 
     Args:
         size: Number of rows.
@@ -38,8 +38,12 @@ class GlobalBatches(Sampler[Part]):
         seed: Of the order; None keeps the order of the data.
         batches_per_step: Batches whose gradients an optimizer step accumulates. As in Lightning, the count begins again
             in each epoch, and the last step of an epoch takes the batches that are left.
+        drop_last: Whether the rows that do not fill a batch are left out, other rows in each epoch.
         rank: This process.
         world_size: Number of processes.
+
+    Attributes:
+        used: Rows of an epoch.
     """
 
     def __init__(
@@ -49,11 +53,13 @@ class GlobalBatches(Sampler[Part]):
         batch_size: int,
         seed: int | None = None,
         batches_per_step: int = 1,
+        drop_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.size, self.batch_size, self.seed, self.batches_per_step = size, batch_size, seed, batches_per_step
         self.rank, self.world_size = rank, world_size
+        self.used = size - size % batch_size if drop_last else size
         self.epoch = self.start = 0
 
     @property
@@ -76,7 +82,7 @@ class GlobalBatches(Sampler[Part]):
 
     def __iter__(self) -> Iterator[Part]:
         order = self.order()
-        for first in range(self.start * self.batch_size, self.size, self.batch_size):
+        for first in range(self.start * self.batch_size, self.used, self.batch_size):
             batch = order[first : first + self.batch_size]
             part = np.array_split(batch, self.world_size)[self.rank]
             yield Part(part, len(batch), self._step_size(first // self.batch_size))
@@ -85,8 +91,8 @@ class GlobalBatches(Sampler[Part]):
         """Returns the rows of the optimizer step that batch number ``batch`` of an epoch belongs to."""
         first = batch - batch % self.batches_per_step
         start, stop = (number * self.batch_size for number in (first, first + self.batches_per_step))
-        return min(stop, self.size) - start
+        return min(stop, self.used) - start
 
     def __len__(self) -> int:
         """Batches of a whole epoch, also after `resume_at`, because Lightning counts from the epoch's beginning."""
-        return -(-self.size // self.batch_size)
+        return -(-self.used // self.batch_size)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
-from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm
+from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of, output_norms
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
 from clsnorm.model.encoder.suitability import require_encoder, require_text_in_cls, warn_of_padding
@@ -61,6 +61,7 @@ class Encoder(nn.Module):
         dim: Size d of an embedding.
         can_pack: Whether packed batches are supported.
         max_length: The largest number of tokens in a sequence; None if unknown.
+        depth: Number of layers.
 
     Raises:
         InputError: If the model cannot be loaded, is not an encoder with all its weights whose [CLS] depends on the
@@ -93,6 +94,7 @@ class Encoder(nn.Module):
         self.model = load_model(path, location, architecture, tap, attention, seed_init)
         self.pooler = detach_pooler(self.model) if tap != "hidden" else None
         self.dim = int(architecture.hidden_size)
+        self.depth = int(architecture.num_hidden_layers)
         self._set_up(family, attention, last_layer_cls_only)
         require_text_in_cls(path, self.eval(), dim=self.dim)
         warn_of_padding(path, self)
@@ -120,7 +122,19 @@ class Encoder(nn.Module):
 
     def final_norm(self) -> nn.LayerNorm | None:
         """Returns the layer norm that outputs the embedding; None at a pooler's tap, or if none is known."""
-        return last_norm(self.model) if self.tap == "hidden" else None
+        return self.output_norm() if self.tap == "hidden" else None
+
+    def output_norm(self) -> nn.LayerNorm | None:
+        """Returns the layer norm that outputs the last hidden state, at any tap; None if none is known."""
+        return last_norm(self.model)
+
+    def layers(self) -> list[nn.Module]:
+        """Returns the modules that compute the layers; a module that computes several is listed once."""
+        return layers_of(self.model)
+
+    def output_norms(self) -> list[nn.LayerNorm | None]:
+        """Returns the layer norm that outputs each layer, the first layer first; None where none is known."""
+        return output_norms(self.model)
 
     def saturated(self, cls: Tensor) -> Tensor | None:
         """Returns at which values of the embedding the pooler's tanh is nearly flat, bool; None at other taps."""

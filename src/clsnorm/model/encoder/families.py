@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
+
+from clsnorm.optim.groups import is_layer
 
 _BERT_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -43,12 +46,14 @@ _FAMILIES = {
     "deberta-v2": Family(_BERT_DROPOUT, known_positions=True),
 }
 
-_LAST_NORMS = (
-    "encoder.layer.{last}.output.LayerNorm",  # BERT and similar models
-    "transformer.layer.{last}.output_layer_norm",  # DistilBERT
+_OUTPUT_NORMS = (
+    "encoder.layer.{layer}.output.LayerNorm",  # BERT and similar models
+    "transformer.layer.{layer}.output_layer_norm",  # DistilBERT
     "encoder.albert_layer_groups.0.albert_layers.0.full_layer_layer_norm",  # ALBERT, whose layers share weights
     "final_norm",  # ModernBERT
 )
+
+_SHARED_LAYER = re.compile(r"\.albert_layers\.\d+$")
 
 
 def family_of(architecture: Any) -> Family:
@@ -68,14 +73,33 @@ def known_families() -> list[str]:
 
 def last_norm(model: nn.Module) -> nn.LayerNorm | None:
     """Returns the layer norm that outputs the last hidden state; None if none is known."""
+    return _norm_of(model, getattr(model.config, "num_hidden_layers", 0) - 1)
+
+
+def output_norms(model: nn.Module) -> list[nn.LayerNorm | None]:
+    """Returns the layer norm that outputs the hidden state of each layer, the first layer first; None where unknown."""
     last = getattr(model.config, "num_hidden_layers", 0) - 1
-    for path in _LAST_NORMS:
+    return [_norm_of(model, layer, last=last) for layer in range(last + 1)]
+
+
+def _norm_of(model: nn.Module, layer: int, *, last: int | None = None) -> nn.LayerNorm | None:
+    """Returns the layer norm that outputs ``layer``; a path that names no layer is that of the ``last`` one."""
+    for path in _OUTPUT_NORMS:
+        if "{layer}" not in path and last not in (None, layer):
+            continue
         try:
-            norm = model.get_submodule(path.format(last=last))
+            norm = model.get_submodule(path.format(layer=layer))
         except AttributeError:
             continue
         return norm if isinstance(norm, nn.LayerNorm) else None
     return None
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """Returns the modules that compute a model's layers, in order; ALBERT has one, which computes all of them."""
+    named = dict(model.named_modules())
+    found = [module for name, module in named.items() if is_layer(f"encoder.model.{name}")]
+    return found or [module for name, module in named.items() if _SHARED_LAYER.search(name)]
 
 
 def first_position(model: nn.Module) -> int:

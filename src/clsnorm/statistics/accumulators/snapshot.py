@@ -17,6 +17,7 @@ from clsnorm.statistics.accumulators.norms import Norms
 from clsnorm.statistics.accumulators.row_sample import RowSample
 from clsnorm.statistics.accumulators.sums import Sums
 from clsnorm.statistics.class_scatter import ClassScatter
+from clsnorm.statistics.random_labels import RandomLabels
 
 SAMPLE = 2048  # rows of the sample, for statistics without a closed form
 STILL = 1e-12  # a standard deviation below this share of the mean, or of the largest one, is rounding noise of float64
@@ -98,7 +99,7 @@ class Snapshot:
             part.load_state_dict(state[name])
 
     def _forget(self) -> None:
-        for name in ("covariance", "_eigen", "second_moment_eigenvalues", "between"):
+        for name in ("covariance", "_eigen", "second_moment_eigenvalues", "between", "random_labels"):
             self.__dict__.pop(name, None)
 
     @property
@@ -139,6 +140,15 @@ class Snapshot:
     def between(self) -> ClassScatter:
         """Class means and scatters."""
         return ClassScatter(self.classes, self.covariance)
+
+    @cached_property
+    def random_labels(self) -> RandomLabels:
+        """Class means under labels at random; takes up to 0.3 GB until `forget_random_labels`."""
+        return RandomLabels(self)
+
+    def forget_random_labels(self) -> None:
+        """Frees the memory of `random_labels`."""
+        self.__dict__.pop("random_labels", None)
 
     @cached_property
     def _eigen(self) -> tuple[Tensor, Tensor]:

@@ -13,11 +13,29 @@ from torch import Tensor
 
 from clsnorm.statistics.accumulators.snapshot import Snapshot
 from clsnorm.statistics.families.cosine import average_cosine
+from clsnorm.statistics.null_distribution import NullDistribution, Simulated
 from clsnorm.statistics.outlier_dimensions import outliers
+from clsnorm.statistics.random_labels import RandomLabels
 from clsnorm.statistics.ratios import ratio
 from clsnorm.statistics.statistic import ELEMENTARY, statistic
 
+SHRINKAGE = 0.01  # of the scatter within classes in classes/separability
 PAPYAN = "Papyan, Han and Donoho, 2020 (arXiv:2008.08186)"
+
+
+def permuted(
+    number: Callable[[RandomLabels, Snapshot], Tensor], *, least: int = 2
+) -> Callable[[Snapshot], NullDistribution]:
+    """Returns the distribution of a number of `RandomLabels`.
+
+    Undefined if all rows are equal, each row has a class of its own, or there are fewer than ``least`` classes.
+    """
+
+    def distribution(s: Snapshot) -> NullDistribution:
+        varies = float(s.covariance.trace()) > 0 and least <= s.between.number < s.count
+        return Simulated(number(s.random_labels, s) if varies else [math.nan])
+
+    return distribution
 
 
 def null_fisher_ratio(s: Snapshot) -> float:
@@ -26,14 +44,26 @@ def null_fisher_ratio(s: Snapshot) -> float:
     return ratio(classes - 1, s.count - classes)
 
 
-@statistic("classes/fisher_ratio", unit="ratio", source="Fisher, 1936", null=null_fisher_ratio)
+@statistic(
+    "classes/fisher_ratio",
+    unit="ratio",
+    source="Fisher, 1936",
+    null=null_fisher_ratio,
+    distribution=permuted(lambda labels, s: labels.fisher_ratio()),
+)
 def fisher_ratio(s: Snapshot) -> float:
     """Variance between classes over variance within, tr(S_B) / tr(S_W)."""
     within = float(s.between.within.diagonal().clamp(min=0).sum())
     return float(s.between.between.trace()) / within if within > 0 else math.nan
 
 
-@statistic("classes/calinski_harabasz", unit="ratio", source="Calinski and Harabasz, 1974", null=lambda s: 1.0)
+@statistic(
+    "classes/calinski_harabasz",
+    unit="ratio",
+    source="Calinski and Harabasz, 1974",
+    null=lambda s: 1.0,
+    distribution=permuted(lambda labels, s: labels.fisher_ratio() * (labels.n - labels.number) / (labels.number - 1)),
+)
 def calinski_harabasz(s: Snapshot) -> float:
     """Fisher ratio over its degrees of freedom, (tr(S_B) / (C - 1)) / (tr(S_W) / (n - C))."""
     n, number = s.between.n, s.between.number
@@ -52,24 +82,37 @@ def over_within(scatter: Tensor, within: Tensor, shrinkage: float) -> float:
     return float(torch.linalg.solve(shrunk, scatter).trace())
 
 
-def null_separability(s: Snapshot, *, shrinkage: float = 0.01) -> float:
-    """Mean over random labels, ``k (C - 1) / (n - C - k - 1)``; NaN with too few rows.
+def null_separability(s: Snapshot, *, shrinkage: float = SHRINKAGE) -> float:
+    """Mean over random labels, to second order; defined for any number of rows, also for fewer than dimensions.
 
-    That is Hotelling and Lawley's trace with as many degrees of freedom, whose k dimensions are those that the
-    shrinkage leaves, ``tr(shrunk^-1 S_W)``.
+    Labels at random leave the covariance S of all rows as it is, and ``S_W = S - S_B``. With ``w = l / D``,
+    ``D = (1 - a) l + a tr(S_W) / d``, of the ``m = n - 1`` eigenvalues l of S (zeros among them), a labelling gives a
+    matrix G of ``C - 1`` random directions with mean t, that of w, and the number is ``tr((1 - (1 - a) G)^-1 G)``.
     """
-    kept = over_within(s.between.within, s.between.within, shrinkage)
-    free = s.between.n - s.between.number - kept - 1
-    return kept * (s.between.number - 1) / free if free > 0 else math.nan
+    m, between = s.count - 1, s.between.number - 1
+    level = shrinkage * float(s.covariance.trace()) * (m - between) / (m * s.dim)
+    if not level > 0:
+        return math.nan
+    weights = s.eigenvalues / ((1 - shrinkage) * s.eigenvalues + level)
+    mean, square = float(weights.sum()) / m, float(weights.square().sum()) / m
+    rest, spread = 1 - (1 - shrinkage) * mean, (between + 1) / (m + 2) * (square - mean**2)
+    return between * (mean / rest + (1 - shrinkage) * spread / rest**3)
 
 
-@statistic("classes/separability", unit="ratio", source="Rao, 1948", null=null_separability, conditional=True)
-def separability(s: Snapshot, *, shrinkage: float = 0.01) -> float:
+@statistic(
+    "classes/separability",
+    unit="ratio",
+    source="Rao, 1948",
+    null=null_separability,
+    conditional=True,
+    distribution=permuted(lambda labels, s: labels.separability(shrinkage=SHRINKAGE)),
+)
+def separability(s: Snapshot, *, shrinkage: float = SHRINKAGE) -> float:
     """Linear discriminant analysis, tr(S_W⁻¹ S_B), with S_W shrunk by 1 %."""
     return over_within(s.between.between, s.between.within, shrinkage)
 
 
-@statistic("classes/nc1", unit="ratio", source=PAPYAN)
+@statistic("classes/nc1", unit="ratio", source=PAPYAN, distribution=permuted(lambda labels, s: labels.nc1()))
 def nc1(s: Snapshot) -> float:
     """Within-class variability collapse, tr(S_W S_B⁺) / C: 0 if classes are points.
 
@@ -86,7 +129,12 @@ def nc1(s: Snapshot) -> float:
     return float((s.between.within @ inverse).trace()) / s.between.number
 
 
-@statistic("classes/nc2_norms", unit="ratio", source=PAPYAN)
+@statistic(
+    "classes/nc2_norms",
+    unit="ratio",
+    source=PAPYAN,
+    distribution=permuted(lambda labels, s: labels.nc2_norms(), least=3),
+)
 def nc2_norms(s: Snapshot) -> float:
     """Coefficient of variation of the centred class means' norms: 0 if they are equinorm; needs three classes.
 
@@ -96,7 +144,12 @@ def nc2_norms(s: Snapshot) -> float:
     return float(norms.std(correction=0) / norms.mean()) if len(norms) > 2 else math.nan
 
 
-@statistic("classes/nc2_angles", unit="cosine", source=PAPYAN)
+@statistic(
+    "classes/nc2_angles",
+    unit="cosine",
+    source=PAPYAN,
+    distribution=permuted(lambda labels, s: labels.nc2_angles(), least=3),
+)
 def nc2_angles(s: Snapshot) -> float:
     """Mean |cos + 1/(C-1)| over pairs of centred class means: 0 if they form a simplex; needs three classes.
 
@@ -114,54 +167,53 @@ def share_within(scatter: Tensor, basis: Tensor) -> float:
     return float((scatter @ basis * basis).sum()) / total if total > 0 else math.nan
 
 
-Share = Callable[[Tensor, Snapshot], float]
+Basis = Callable[[Snapshot], Tensor]
 
 
-def along(name: str) -> Callable[[Share], Share]:
-    """Registers a share of the scatter between classes; its null is that of all rows, as random labels scatter.
+def along(name: str) -> Callable[[Basis], Basis]:
+    """Registers the share of the scatter between classes in the subspace of an orthonormal basis ``(dim, k)``.
 
-    That null averages numerator and denominator over labels. The mean of the share itself is somewhat smaller where it
-    is large.
+    The null is the share of the scatter of all rows, as random labels scatter. That averages numerator and denominator
+    over labels; the mean of the share itself is somewhat smaller where it is large.
     """
 
-    def register(share: Share) -> Share:
+    def register(basis: Basis) -> Basis:
         statistic(
             f"classes/{name}",
             unit="share",
             source=ELEMENTARY,
-            null=lambda s: share(s.covariance, s),
-            meaning=(share.__doc__ or "").partition("\n")[0],
+            null=lambda s: share_within(s.covariance, basis(s)),
+            meaning=(basis.__doc__ or "").partition("\n")[0],
             conditional=True,
-        )(lambda s: share(s.between.between, s))
-        return share
+            distribution=permuted(lambda labels, s: labels.share_within(basis(s))),
+        )(lambda s: share_within(s.between.between, basis(s)))
+        return basis
 
     return register
 
 
 @along("along_mean")
-def along_mean(scatter: Tensor, s: Snapshot) -> float:
+def along_mean(s: Snapshot) -> Tensor:
     """Share of the variance between classes along the mean."""
-    length = float(s.mean.norm())
-    return share_within(scatter, s.mean[:, None] / length) if length > 0 else math.nan
+    return s.mean[:, None] / s.mean.norm()
 
 
 @along("along_first_component")
-def along_first_component(scatter: Tensor, s: Snapshot) -> float:
+def along_first_component(s: Snapshot) -> Tensor:
     """Share of the variance between classes along the first principal component."""
-    return share_within(scatter, s.eigenvectors[:, :1])
+    return s.eigenvectors[:, :1]
 
 
 @along("along_3_components")
-def along_3_components(scatter: Tensor, s: Snapshot) -> float:
+def along_3_components(s: Snapshot) -> Tensor:
     """Share of the variance between classes in the span of the 3 largest principal components."""
-    return share_within(scatter, s.eigenvectors[:, :3])
+    return s.eigenvectors[:, :3]
 
 
 @along("along_outliers")
-def along_outliers(scatter: Tensor, s: Snapshot) -> float:
+def along_outliers(s: Snapshot) -> Tensor:
     """Share of the variance between classes in the dimensions that outliers/mean counts; 0 if there are none."""
-    total = float(scatter.trace())
-    return float(scatter.diagonal()[outliers(s.mean)].sum()) / total if total > 0 else math.nan
+    return torch.eye(s.dim, dtype=torch.float64)[:, outliers(s.mean)]
 
 
 @statistic(
@@ -170,6 +222,7 @@ def along_outliers(scatter: Tensor, s: Snapshot) -> float:
     source="Wang and Isola, 2020 (arXiv:2005.10242)",
     null=lambda s: 2 - 2 * average_cosine(s),
     conditional=True,
+    distribution=permuted(lambda labels, s: labels.alignment()),
 )
 def alignment(s: Snapshot) -> float:
     """Alignment, E||u - v||² over pairs of one class: 0 if classes are points.

@@ -8,6 +8,7 @@ from functools import partial
 from torch import Tensor
 
 from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.null_distribution import ClosedForm, NullDistribution
 from clsnorm.statistics.statistic import largest, statistic
 
 
@@ -16,12 +17,32 @@ def mean_cosine(total: Tensor, m: float) -> float:
     return (float(total.square().sum()) - m) / (m * (m - 1)) if m > 1 else math.nan
 
 
+def chi_square_shaped(s: Snapshot, mean: float, deviation: float) -> NullDistribution:
+    """A chi-squared variable with d degrees of freedom, moved and scaled: as ``||sum u||^2`` of noise, for many rows.
+
+    Args:
+        s: Gives d.
+        mean: Mean of the result.
+        deviation: Its standard deviation.
+    """
+    from scipy.stats import chi2
+
+    scale = deviation / math.sqrt(2 * s.dim)
+    return ClosedForm(chi2(s.dim, loc=mean - s.dim * scale, scale=scale))
+
+
+def cosine_distribution(s: Snapshot) -> NullDistribution:
+    """With its exact mean 0 and variance: the m (m - 1) / 2 cosines have variance 1/d and are uncorrelated."""
+    return chi_square_shaped(s, 0.0, math.sqrt(2 / (s.dim * s.count * (s.count - 1))))
+
+
 @statistic(
     "cosine/average",
     unit="cosine",
     source="Ethayarajh, 2019 (arXiv:1909.00512), who sampled pairs; here all of them, in closed form",
     null=lambda s: 0.0,
     alias="average_cosine",
+    distribution=cosine_distribution,
 )
 def average_cosine(s: Snapshot) -> float:
     """Mean cosine of two different examples.

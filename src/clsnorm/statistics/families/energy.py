@@ -10,6 +10,7 @@ from torch import Tensor
 from clsnorm.statistics.accumulators.snapshot import Snapshot
 from clsnorm.statistics.families.centre import ZHOU
 from clsnorm.statistics.noise import noise_energies
+from clsnorm.statistics.noise_draws import energy_draws
 from clsnorm.statistics.ratios import top_share
 from clsnorm.statistics.statistic import largest, statistic
 
@@ -26,18 +27,33 @@ for k in (1, 3, 5, 10):
         source=ZHOU,
         of=mean_square,
         null_of=noise_energies,
+        drawn_of=energy_draws,
         meaning=f"Share of the {largest(k, 'dimension')} in the mean square.",
         alias="top_energy_share" if k == 5 else "",
     )(partial(top_share, k=k))
 
 
-@statistic("energy/top_percent", unit="share", source=ZHOU, of=mean_square, null_of=noise_energies)
+@statistic(
+    "energy/top_percent",
+    unit="share",
+    source=ZHOU,
+    of=mean_square,
+    null_of=noise_energies,
+    drawn_of=energy_draws,
+)
 def top_percent(energies: Tensor) -> float:
     """Share of the largest 1 % of the dimensions in the mean square; at least one dimension."""
     return top_share(energies, max(1, round(0.01 * len(energies))))
 
 
-@statistic("energy/hoyer", unit="share", source="Hoyer, 2004", of=mean_square, null_of=noise_energies)
+@statistic(
+    "energy/hoyer",
+    unit="share",
+    source="Hoyer, 2004",
+    of=mean_square,
+    null_of=noise_energies,
+    drawn_of=energy_draws,
+)
 def hoyer(energies: Tensor) -> float:
     r"""Hoyer's sparseness of the mean squares: 0 if all are equal, 1 if a single one is not zero.
 

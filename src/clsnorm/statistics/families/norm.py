@@ -8,6 +8,9 @@ from functools import partial
 import numpy as np
 
 from clsnorm.statistics.accumulators.snapshot import Snapshot
+from clsnorm.statistics.noise import chi_variation
+from clsnorm.statistics.noise_draws import norm_variations
+from clsnorm.statistics.null_distribution import ClosedForm, NullDistribution, Simulated
 from clsnorm.statistics.ratios import ratio
 from clsnorm.statistics.statistic import ELEMENTARY, statistic
 
@@ -24,7 +27,26 @@ def mean_1(s: Snapshot) -> float:
     return float(s.directions.sums["norm_1"]) / s.count
 
 
-@statistic("norm/variation", unit="ratio", source=ELEMENTARY, null=lambda s: 1 / math.sqrt(2 * s.dim))
+MANY = 20_000  # rows from which the coefficient of variation of their norms is normal
+
+
+def variation_distribution(s: Snapshot) -> NullDistribution:
+    """Draws of the norms, chi with d degrees of freedom; of very many a normal distribution."""
+    from scipy.stats import norm
+
+    if s.count < MANY:
+        return Simulated(norm_variations(s.dim, s.count))
+    variation = chi_variation(s.dim)
+    return ClosedForm(norm(variation, variation / math.sqrt(2 * s.count)))
+
+
+@statistic(
+    "norm/variation",
+    unit="ratio",
+    source=ELEMENTARY,
+    null=lambda s: chi_variation(s.dim),
+    distribution=variation_distribution,
+)
 def variation(s: Snapshot) -> float:
     """Coefficient of variation of the norm."""
     return ratio(float(s.norms.values.std()), float(s.norms.values.mean()))

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from clsnorm.statistics.accumulators.snapshot import STILL, Snapshot
-from clsnorm.statistics.families.cosine import mean_cosine
+from clsnorm.statistics.families.cosine import chi_square_shaped, mean_cosine
+from clsnorm.statistics.noise_draws import DRAWS, TINY, generator, row_draws
+from clsnorm.statistics.null_distribution import NullDistribution, Simulated
 from clsnorm.statistics.statistic import ELEMENTARY, statistic
 
 DUPLICATE = 1e-5  # share of a row's norm
@@ -19,16 +21,27 @@ def rows_of_sample(s: Snapshot) -> Tensor:
     return s.sample.rows
 
 
-def null_uniformity(s: Snapshot) -> float:
-    r"""``log E exp(-2 ||u - v||^2)`` of two independent uniform directions, in closed form.
-
-    ``||u - v||^2 = 2 - 2 t`` and ``E exp(4 t) = 0F1(d/2; 4)``, a series that converges at once.
-    """
+def mean_exponential(rate: float, dim: int) -> float:
+    """Returns ``E exp(rate t)`` of the cosine t of two uniform directions: ``0F1(d/2; rate^2 / 4)``, a series."""
     total = term = 1.0
     for k in range(1, 200):
-        term *= 4 / (k * (s.dim / 2 + k - 1))
+        term *= rate**2 / 4 / (k * (dim / 2 + k - 1))
         total += term
-    return math.log(total) - 4
+    return total
+
+
+def null_uniformity(s: Snapshot) -> float:
+    r"""``log E exp(-2 ||u - v||^2)`` of two independent uniform directions, with ``||u - v||^2 = 2 - 2 t``."""
+    return math.log(mean_exponential(4, s.dim)) - 4
+
+
+def uniformity_distribution(s: Snapshot) -> NullDistribution:
+    """Draws for small numbers, else with the variance of a mean over pairs, whose cosines are independent in pairs."""
+    if s.count * s.dim <= TINY:
+        return Simulated([uniformity(rows) for rows in row_draws(s)])
+    m, mean = len(s.sample.rows), mean_exponential(4, s.dim)
+    variance = (mean_exponential(8, s.dim) - mean**2) / (m * (m - 1) / 2)
+    return chi_square_shaped(s, null_uniformity(s), math.sqrt(variance) / mean)
 
 
 @statistic(
@@ -37,6 +50,7 @@ def null_uniformity(s: Snapshot) -> float:
     source="Wang and Isola, 2020 (arXiv:2005.10242)",
     of=rows_of_sample,
     null=null_uniformity,
+    distribution=uniformity_distribution,
 )
 def uniformity(rows: Tensor) -> float:
     """Uniformity, log E exp(-2 ||u - v||²) over pairs of a sample of 2,048 rows.
@@ -64,7 +78,27 @@ def null_centred_cosine(s: Snapshot) -> float:
     return -(1 - 1 / s.dim) * math.exp(log_lengths) / (s.count - 1)
 
 
-@statistic("sample/centred_cosine", unit="cosine", source=ELEMENTARY, null=null_centred_cosine)
+def centred_distribution(s: Snapshot) -> NullDistribution:
+    """Draws of ``(Q - 1) / (m - 1)`` with Q the squared sum of the m unit vectors over m.
+
+    A share ``1 - a`` of Q, ``a = (m - 1) / (n - 1)``, is chi-squared, as without centring. Of the rest centring leaves
+    what unequal lengths give: their variance times a chi-squared variable.
+    """
+    if s.dim < 2:
+        return Simulated([math.nan])
+    n, m, draw = s.count, len(s.sample.rows), generator(s.dim, s.count, 13)
+    a, first, second = (m - 1) / (n - 1), *draw.chisquare(s.dim, (2, DRAWS)) / s.dim
+    uneven = (1 + (n - 1) * null_centred_cosine(s)) * draw.chisquare(n - 1, DRAWS) / (n - 1)
+    return Simulated((((1 - a) * first + a * uneven * second) - 1) / (m - 1))
+
+
+@statistic(
+    "sample/centred_cosine",
+    unit="cosine",
+    source=ELEMENTARY,
+    null=null_centred_cosine,
+    distribution=centred_distribution,
+)
 def centred_cosine(s: Snapshot) -> float:
     """Mean cosine of two examples around the mean, on a sample of 2,048 rows.
 

@@ -25,9 +25,9 @@ from clsnorm.probes.linear_probes import (
 )
 from clsnorm.probes.logistic_regression import CONVERGED, SEPARABLE, UNCONVERGED, Certificate
 from clsnorm.probes.neighbour_probes import CosineNeighbours, Neighbours
-from clsnorm.probes.outcomes import Outcome, described, law
+from clsnorm.probes.outcomes import ProbeOutcome, described, law
 from clsnorm.probes.probe import Probe
-from clsnorm.probes.study import FEW_SHOT, Plan, Study
+from clsnorm.probes.probe_study import FEW_SHOT, Plan, ProbeStudy
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 OPTIONS = sorted(path.stem for path in CONF.glob("[!_]*.yaml"))
@@ -64,7 +64,7 @@ def plan(probes: Sequence[Probe], *, draws: int = 0, folds: int = 3) -> Plan:
 
 def study(names: Sequence[str], probes: Sequence[Probe], **options: Any) -> dict[str, Any]:
     found, labels = features(**options)
-    return Study(found, labels, CLASSES, plan(probes)).run([arm(name) for name in names])
+    return ProbeStudy(found, labels, CLASSES, plan(probes)).run([arm(name) for name in names])
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,7 @@ def test_a_normalizer_never_sees_held_out_rows(name: str, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Arm, "fit", note)
     found, labels = features()
-    probing = Study(found, labels, CLASSES, plan([NearestMean()]))
+    probing = ProbeStudy(found, labels, CLASSES, plan([NearestMean()]))
     probing.run([arm(name), arm(name, leaks=True)])
     first, maps[:] = [*maps], []
     for split in ("select", "report"):
@@ -186,7 +186,7 @@ def test_report_and_select_rows_change_a_leaking_arm_only() -> None:
     for leaks in (False, True):
         maps = []
         for each in (found, changed):
-            probing = Study(each, labels, CLASSES, plan([NearestMean()]))
+            probing = ProbeStudy(each, labels, CLASSES, plan([NearestMean()]))
             prepared = probing._prepare(arm("standardize", leaks=leaks))
             maps.append(prepared.train.x)
         assert np.array_equal(*maps) == (not leaks)
@@ -196,7 +196,7 @@ def test_report_and_select_rows_change_a_leaking_arm_only() -> None:
 def test_a_leak_is_compared_with_the_same_normalizer_without() -> None:
     found, labels = features()
     arms = [arm("identity"), arm("standardize"), arm("standardize", leaks=True)]
-    record = Study(found, labels, CLASSES, plan([Neighbours()])).run(arms)
+    record = ProbeStudy(found, labels, CLASSES, plan([Neighbours()])).run(arms)
     assert set(record["leak"]["knn"]) == {f"standardize{LEAK}"}
     accuracies = [
         record["arms"][name]["probes"]["knn"]["report"]["accuracy"] for name in ("standardize+leak", "standardize")
@@ -207,7 +207,9 @@ def test_a_leak_is_compared_with_the_same_normalizer_without() -> None:
 
 def test_few_shot_draws_are_paired_and_certified() -> None:
     found, labels = features()
-    record = Study(found, labels, CLASSES, plan([Ridge()], draws=6)).run([arm("identity"), arm("scale"), arm("l2norm")])
+    record = ProbeStudy(found, labels, CLASSES, plan([Ridge()], draws=6)).run(
+        [arm("identity"), arm("scale"), arm("l2norm")]
+    )
     entries = {name: each["probes"][FEW_SHOT] for name, each in record["arms"].items()}
     assert entries["scale"]["report"] == entries["identity"]["report"]
     assert record["paired"][FEW_SHOT]["scale"] == pytest.approx(
@@ -219,7 +221,7 @@ def test_few_shot_draws_are_paired_and_certified() -> None:
 def test_numbers_are_predicted_by_ridge() -> None:
     found, labels = features()
     values = {split: x[:, 0] + 0.1 * labels[split] for split, x in found.rows.items()}
-    record = Study(found, values, 0, plan([Ridge()])).run([arm("identity"), arm("zca_whitening")])
+    record = ProbeStudy(found, values, 0, plan([Ridge()])).run([arm("identity"), arm("zca_whitening")])
     assert record["arms"]["identity"]["probes"]["ridge"]["report"]["r2"] > 0.9
     assert record["paired"]["ridge"]["zca_whitening"]["p"] is None
 
@@ -227,7 +229,7 @@ def test_numbers_are_predicted_by_ridge() -> None:
 def test_an_arm_that_cannot_be_built_is_left_out_by_name() -> None:
     found, labels = features()
     without = Arm("ln_strip", arm("ln_strip").node, None)
-    record = Study(found, labels, CLASSES, plan([Ridge()])).run([arm("identity"), without])
+    record = ProbeStudy(found, labels, CLASSES, plan([Ridge()])).run([arm("identity"), without])
     assert list(record["arms"]) == ["identity"]
     assert "layer norm" in record["left_out"]["ln_strip"]
 
@@ -236,13 +238,13 @@ def test_features_that_are_not_finite_are_refused() -> None:
     found, labels = features()
     found.rows["report"][0, 0] = np.inf
     with pytest.raises(InputError, match="layer01, identity: It maps some rows to values that are not finite"):
-        Study(found, labels, CLASSES, plan([Ridge()])).run([arm("identity"), arm("scale")])
+        ProbeStudy(found, labels, CLASSES, plan([Ridge()])).run([arm("identity"), arm("scale")])
 
 
 def test_the_law_compares_proven_optima_only() -> None:
-    def outcome(verdict: str, log_p: float) -> Outcome:
+    def outcome(verdict: str, log_p: float) -> ProbeOutcome:
         certificate = described(Certificate(verdict, 1.0, 1.0, 0.0, 3))
-        return Outcome({"certificate": certificate}, Choice(0, {}, 0), None, np.full((2, 2), log_p))
+        return ProbeOutcome({"certificate": certificate}, Choice(0, {}, 0), None, np.full((2, 2), log_p))
 
     cases = (("identity", CONVERGED, -1), ("a", CONVERGED, -1.5), ("b", UNCONVERGED, -1))
     found = {name: {"logistic_unregularized": outcome(verdict, value)} for name, verdict, value in cases}

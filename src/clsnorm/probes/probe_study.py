@@ -17,7 +17,7 @@ from clsnorm.probes.features import Features
 from clsnorm.probes.folds import few_shot_draws, stratified_folds
 from clsnorm.probes.linear_probes import Logistic
 from clsnorm.probes.logistic_regression import SEPARABLE, UNCONVERGED, Certificate, LogisticFit
-from clsnorm.probes.outcomes import Outcome, described, law
+from clsnorm.probes.outcomes import ProbeOutcome, described, law
 from clsnorm.probes.paired_differences import Resamples, holm, paired_difference
 from clsnorm.probes.probe import FittedProbe, Probe
 from clsnorm.probes.train_rows import TrainRows
@@ -59,7 +59,7 @@ class _Prepared:
     invertible: bool
 
 
-class Study:
+class ProbeStudy:
     """Probes of the features at one place. Folds, draws and resamples are the same for all arms.
 
     Args:
@@ -86,7 +86,7 @@ class Study:
         Raises:
             InputError: If the features themselves are not finite.
         """
-        found: dict[str, dict[str, Outcome]] = {}
+        found: dict[str, dict[str, ProbeOutcome]] = {}
         record: dict[str, Any] = {"arms": {}, "left_out": {}}
         for arm in arms:
             started = time.perf_counter()
@@ -127,7 +127,7 @@ class Study:
     def _rows(self, x: np.ndarray, chosen: np.ndarray | slice = slice(None)) -> TrainRows:
         return TrainRows(x[chosen], self._labels["train"][chosen], self._classes)
 
-    def _probe(self, prepared: _Prepared, reference: Mapping[str, Outcome] | None) -> dict[str, Outcome]:
+    def _probe(self, prepared: _Prepared, reference: Mapping[str, ProbeOutcome] | None) -> dict[str, ProbeOutcome]:
         outcomes = {}
         for probe in self._plan.probes:
             same = reference[probe.name] if reference is not None and probe.is_invariant() else None
@@ -136,7 +136,7 @@ class Study:
             outcomes[FEW_SHOT] = self._few_shot(prepared)
         return outcomes
 
-    def _outcome(self, probe: Probe, prepared: _Prepared, same: Outcome | None) -> Outcome:
+    def _outcome(self, probe: Probe, prepared: _Prepared, same: ProbeOutcome | None) -> ProbeOutcome:
         """Fits, and scores; ``same`` is the outcome of which the law says that this one is equal to it."""
         started = time.perf_counter()
         choice = choose(probe, prepared.folds) if same is None else same.choice
@@ -148,15 +148,15 @@ class Study:
             record |= {"certificate": described(fitted.certificate), "unconverged_in_folds": choice.unconverged}
         if fitted.certificate is not None and fitted.certificate.verdict == SEPARABLE:
             record |= {split: {"accuracy": None, "log_loss": None} for split in HELD_OUT}
-            return Outcome(record | {"seconds": time.perf_counter() - started}, choice, None, logits=logits)
+            return ProbeOutcome(record | {"seconds": time.perf_counter() - started}, choice, None, logits=logits)
         scores = {split: fitted.scores(prepared.held_out[split]) for split in HELD_OUT}
         for split in HELD_OUT:
             record[split] = self._scored(scores[split], self._labels[split], probe.probabilities)
         record["seconds"] = time.perf_counter() - started
         right = self._right(scores["report"], self._labels["report"])[None]
-        return Outcome(record, choice, right, scores["report"] if probe.probabilities else None, logits)
+        return ProbeOutcome(record, choice, right, scores["report"] if probe.probabilities else None, logits)
 
-    def _few_shot(self, prepared: _Prepared) -> Outcome:
+    def _few_shot(self, prepared: _Prepared) -> ProbeOutcome:
         started, right, certificates = time.perf_counter(), [], []
         for rows in self._shots:
             fitted = Logistic().fit(self._rows(prepared.train.x, rows), FEW_SHOT_PENALTY)
@@ -169,7 +169,7 @@ class Study:
             "certificate": described(worst),
             "seconds": time.perf_counter() - started,
         }
-        return Outcome(record, Choice(FEW_SHOT_PENALTY, {}, 0), np.stack(right))
+        return ProbeOutcome(record, Choice(FEW_SHOT_PENALTY, {}, 0), np.stack(right))
 
     def _right(self, scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         return scores.argmax(axis=1) == labels if self._classes else -((scores[:, 0] - labels) ** 2)
@@ -184,7 +184,7 @@ class Study:
             found["log_loss"] = float(-own.mean()) if np.isfinite(own).all() else None
         return found
 
-    def _difference(self, arm: Outcome, reference: Outcome) -> dict[str, Any] | None:
+    def _difference(self, arm: ProbeOutcome, reference: ProbeOutcome) -> dict[str, Any] | None:
         """Returns the paired difference of two outcomes; None if one has no predictions."""
         if arm.right is None or reference.right is None:
             return None
@@ -193,7 +193,7 @@ class Study:
             self._resamples[draws] = Resamples(rows, draws, count=self._plan.resamples, seed=self._plan.seed)
         return asdict(paired_difference(arm.right, reference.right, self._resamples[draws]))
 
-    def _paired(self, found: Mapping[str, Mapping[str, Outcome]]) -> dict[str, dict[str, Any]]:
+    def _paired(self, found: Mapping[str, Mapping[str, ProbeOutcome]]) -> dict[str, dict[str, Any]]:
         """Returns each arm minus the first one, by probe and arm."""
         reference, *others = found
         paired: dict[str, dict[str, Any]] = {}
@@ -206,7 +206,7 @@ class Study:
             paired[probe] = entries
         return paired
 
-    def _leaks(self, arms: Sequence[Arm], found: Mapping[str, Mapping[str, Outcome]]) -> dict[str, dict[str, Any]]:
+    def _leaks(self, arms: Sequence[Arm], found: Mapping[str, Mapping[str, ProbeOutcome]]) -> dict[str, dict[str, Any]]:
         """Returns each arm that leaks minus the same arm without, by probe and arm."""
         pairs = [(a.name, b.name) for a in arms for b in arms if a.leaks and not b.leaks and a.node == b.node]
         pairs = [(leak, fair) for leak, fair in pairs if leak in found and fair in found]

@@ -1,0 +1,72 @@
+"""Do the training batches fit the normalizer, the regularizer and the epoch? Checked before training."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from clsnorm import distributed
+from clsnorm.errors import InputError
+from clsnorm.model import FineTuner
+
+if TYPE_CHECKING:
+    from clsnorm.data import DataModule
+
+log = logging.getLogger(__name__)
+FEW_ROWS = 8  # statistics of fewer examples deserve a warning
+
+
+def check_batch_sizes(config: dict[str, Any], data: DataModule, module: FineTuner) -> None:
+    """Refuses batches that are too small, and steps and validations that never come; warns of batches of little use.
+
+    Raises:
+        InputError: If the training split has no batch, if a batch has too few examples, or if an optimizer step or a
+            validation takes more batches than an epoch has.
+    """
+    if not data.steps_per_epoch:
+        raise InputError(
+            f"Expected data.batch_size of at most {data.train_size}, the training examples, with data.drop_last=true, "
+            f"but got {data.batch_size}: no batch would be left. Set data.drop_last=false or a smaller data.batch_size"
+        )
+    _require_within_epoch("accumulate_grad_batches", config, data, "An optimizer step ends with its epoch")
+    _require_within_epoch("val_check_interval", config, data, "A share of an epoch, such as 0.5, fits any data set")
+    _require_rows("normalizer", module.classifier.normalizer.min_batch_size, config, data)
+    _require_rows("regularizer", module.regularizer.min_batch_size, config, data)
+    if distributed.rank() == 0:
+        _warn(module, config["choices"]["normalizer"], data)
+
+
+def _require_within_epoch(name: str, config: dict[str, Any], data: DataModule, advice: str) -> None:
+    """Raises InputError if a number of batches is larger than an epoch."""
+    given = config["trainer"][name]
+    if isinstance(given, int) and given > data.steps_per_epoch:
+        raise InputError(
+            f"Expected trainer.{name} to be at most {data.steps_per_epoch}, the batches of an epoch, but got {given}. "
+            f"{advice}"
+        )
+
+
+def _require_rows(group: str, needed: int, config: dict[str, Any], data: DataModule) -> None:
+    """Raises InputError if a batch has fewer examples than ``needed``."""
+    if data.smallest_batch < needed:
+        raise InputError(
+            f"{group}={config['choices'][group]} needs at least {needed} examples in each training batch, but "
+            f"{data.train_size} examples in batches of {data.batch_size} leave one of {data.smallest_batch}. Set "
+            "data.drop_last=true, or choose another data.batch_size or data.max_train_examples"
+        )
+
+
+def _warn(module: FineTuner, name: str, data: DataModule) -> None:
+    normalizer, largest = module.classifier.normalizer, min(data.batch_size, data.train_size)
+    if normalizer.mixes_batch and data.smallest_batch < FEW_ROWS:
+        log.warning(
+            "normalizer=%s takes statistics of each training batch, and the smallest has %d examples: they are noise, "
+            "and move the running statistics. Set data.drop_last=true, or a larger data.batch_size",
+            *(name, data.smallest_batch),
+        )
+    if largest < normalizer.idle_below:
+        log.warning(
+            "normalizer=%s learns nothing from batches of fewer than %d examples, and all have %d: this run is that of "
+            "normalizer=identity",
+            *(name, normalizer.idle_below, largest),
+        )
