@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from clsnorm.ablation.ablation_page import as_table, write_ablation_page
+from clsnorm.ablation.ablation_study import study
 from clsnorm.ablation.outlier_sets import overlap
 from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.stored_ablations import AblationFolder
-from clsnorm.ablation.study import study
 from clsnorm.errors import refuse
 from clsnorm.experiment.loaded import read_run
 from clsnorm.files import held, write_text

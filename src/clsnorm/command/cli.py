@@ -11,8 +11,8 @@ from clsnorm.errors import did_you_mean
 COMMANDS = {
     "train": ("clsnorm.experiment", "fine-tune one configuration, or with -m a sweep; as python train.py"),
     "analyze": ("clsnorm.analyze", "take statistics of [CLS] at every layer"),
-    "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
     "ablation": ("clsnorm.ablation", "ablate the outlier dimensions of a finished run"),
+    "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
     "data": ("clsnorm.data", "list data sets, or show one"),
     "pretrain": ("clsnorm.pretraining", "continue masked-language-model training of an encoder"),
     "dashboard": ("clsnorm.dashboard", "draw the curves of finished or running runs"),

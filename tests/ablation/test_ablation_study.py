@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from clsnorm.ablation.__main__ import main
 from clsnorm.ablation.ablation_command import overlap_of_runs
 from clsnorm.ablation.ablation_page import as_table, interval, listed, percent
+from clsnorm.ablation.ablation_study import AblationStudy, study
 from clsnorm.ablation.encoded_rows import EncodedRows, RowCache
 from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.stored_ablations import AblationFolder
-from clsnorm.ablation.study import Study, study
 from clsnorm.callbacks.split_pass import fixed_rows
 from clsnorm.errors import InputError
 from clsnorm.seals import read_json
@@ -150,7 +150,7 @@ def test_the_parts_of_a_study(train: Train, bert_with_outlier: Path, workspace: 
     run = train(f"model.path={bert_with_outlier}", "callbacks=none", "data.max_train_examples=100")
     plan = AblationPlan(random_sets=20, rows=50, resamples=5, label_draws=1)
     device = torch.device("cpu")
-    whole = Study(run.folder, plan, cache=workspace / "cache", device=device)
+    whole = AblationStudy(run.folder, plan, cache=workspace / "cache", device=device)
     rows = whole.train_rows("before")
     assert isinstance(rows, EncodedRows)
     assert len(rows.ids) == rows.places["layer02"].count == 50

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 DIFFERENT = 0.01  # share of rows with another answer than the run's from which on its numbers are not those of the run
 
 
-class Study:
+class AblationStudy:
     """One run, its data, and its encoded rows.
 
     Args:
@@ -120,7 +120,7 @@ def study(run: Path, plan: AblationPlan, *, cache: Path, device: torch.device) -
     Raises:
         InputError: If the run cannot be studied.
     """
-    whole = Study(run, plan, cache=cache, device=device)
+    whole = AblationStudy(run, plan, cache=cache, device=device)
     places = {side: whole.place_facts(side) for side in ("before", "after")}
     sets = {side: {place: outlier_sets(facts) for place, facts in found.items()} for side, found in places.items()}
     tap = _place_of_h(whole.classifier, places["after"])
@@ -145,7 +145,7 @@ def study(run: Path, plan: AblationPlan, *, cache: Path, device: torch.device) -
     return without_nan(record)
 
 
-def _about(whole: Study, select: Readout, report: Readout) -> dict[str, Any]:
+def _about(whole: AblationStudy, select: Readout, report: Readout) -> dict[str, Any]:
     """Returns what is known of the run without any ablation, and of the code."""
     return {
         "run": {key: whole.run.results[key] for key in ("data", "model", "normalizer", "seed", "monitor")},
@@ -161,7 +161,7 @@ def _about(whole: Study, select: Readout, report: Readout) -> dict[str, Any]:
 
 
 def _report(
-    whole: Study, split: SplitAblation, chosen: Mapping[str, Any], features: Mapping[str, np.ndarray]
+    whole: AblationStudy, split: SplitAblation, chosen: Mapping[str, Any], features: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
     """Measures the chosen ablation, with the run's own head and, if wanted, with fitted ones."""
     found = measure_on_report(split, chosen, features, whole.plan)
@@ -181,7 +181,7 @@ def _at_h(classifier: Classifier) -> Any:
     return None if found is None else (found[0].to(device), found[1].to(device))
 
 
-def _single(whole: Study, select: Readout, sets: Sets) -> dict[str, Any] | None:
+def _single(whole: AblationStudy, select: Readout, sets: Sets) -> dict[str, Any] | None:
     """Returns the accuracy of single dimensions; None in regression, which has no classes."""
     if whole.data.regression:
         return None
