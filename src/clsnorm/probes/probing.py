@@ -29,8 +29,8 @@ from clsnorm.probes.linear_probes import (
 from clsnorm.probes.neighbour_probes import CosineNeighbours, Neighbours
 from clsnorm.probes.probe import Probe
 from clsnorm.probes.probe_page import write_probe_page
+from clsnorm.probes.probe_study import FEW_SHOT, Plan, ProbeStudy
 from clsnorm.probes.probe_table import probe_csv
-from clsnorm.probes.study import FEW_SHOT, Plan, ProbeStudy
 from clsnorm.run_folder import RunFolder, provenance
 
 PROBES: tuple[Probe, ...] = (

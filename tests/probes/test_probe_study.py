@@ -27,7 +27,7 @@ from clsnorm.probes.logistic_regression import CONVERGED, SEPARABLE, UNCONVERGED
 from clsnorm.probes.neighbour_probes import CosineNeighbours, Neighbours
 from clsnorm.probes.outcomes import ProbeOutcome, described, law
 from clsnorm.probes.probe import Probe
-from clsnorm.probes.study import FEW_SHOT, Plan, ProbeStudy
+from clsnorm.probes.probe_study import FEW_SHOT, Plan, ProbeStudy
 
 CONF = Path(__file__).parents[2] / "conf" / "normalizer"
 OPTIONS = sorted(path.stem for path in CONF.glob("[!_]*.yaml"))
