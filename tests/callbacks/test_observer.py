@@ -73,9 +73,16 @@ def stored(observer: Observer) -> dict[str, Any]:
     return torch.load(buffer, weights_only=True)
 
 
-@pytest.mark.parametrize("task", ["classes", "regression"])
+@pytest.mark.parametrize(
+    ("task", "normalizer", "more"),
+    [
+        ("classification", "dyt", {"Collapse", "Saturation"}),
+        ("regression", "dyt", {"Saturation"}),
+        ("classification", "batchnorm", {"Collapse", "TrainEvalGap"}),
+    ],
+)
 def test_the_state_at_any_hook_holds_all_that_the_summary_needs(
-    train: Callable[..., SimpleNamespace], task: str, monkeypatch: pytest.MonkeyPatch
+    train: Callable[..., SimpleNamespace], task: str, normalizer: str, more: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The contract of all observers: from the first step to the end of the report pass."""
     every = [path.stem for path in (ROOT / "conf/callbacks").glob("*.yaml") if path.stem not in ("none", "default")]
@@ -99,9 +106,8 @@ def test_the_state_at_any_hook_holds_all_that_the_summary_needs(
     build_callbacks = assembly._build_callbacks
     monkeypatch.setattr(assembly, "_build_callbacks", build)
     monkeypatch.setattr(call, "_call_callback_hooks", watched)
-    options = ["data.task=regression"] if task == "regression" else []
-    train("normalizer=dyt", f"callbacks=[{','.join(every)}]", "trainer.max_epochs=1", *options)
-    expected = {"ClsStatistics", "GradientNorms", "Saturation"} | ({"Collapse"} if task == "classes" else set())
+    train(f"normalizer={normalizer}", f"data.task={task}", f"callbacks=[{','.join(every)}]", "trainer.max_epochs=1")
+    expected = {"ClsStatistics", "GradientNorms", "Sharpness"} | more
     assert {name for name, count in compared.items() if count > 2} == expected
 
 
