@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle, islice
 from pathlib import Path
@@ -78,9 +77,9 @@ class Turns(pl.Callback):
         self._turn = 0  # number of the step
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        classifier: Any = pl_module.classifier
-        self._normalizer = classifier.normalizer
-        self._hooks = dict(self._normalizer._forward_hooks)  # through which observers get embeddings
+        # Hooks through which observers get embeddings: bound methods of the observers, or of their parts.
+        hooks = [each for module in pl_module.modules() for each in (module._forward_hooks, module._forward_pre_hooks)]
+        self._hooks = [(each, dict(each)) for each in hooks if each]
         self._watch(trainer)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, number: int) -> None:
@@ -103,9 +102,14 @@ class Turns(pl.Callback):
 
     def _watch(self, trainer: pl.Trainer) -> None:
         observers = self._observers[self._place(self._turn)[1]]
+        others = {observer for arm in self._observers.values() for observer in arm} - {*observers}
         trainer.callbacks = [self, *observers]  # type: ignore[attr-defined]  # set by a connector
-        hooks = {number: hook for number, hook in self._hooks.items() if hook.__self__ in observers}
-        self._normalizer._forward_hooks = OrderedDict(hooks)
+        idle = {id(part) for observer in others for part in (observer, *vars(observer).values())}
+        for hooks, all_of_them in self._hooks:
+            hooks.clear()
+            hooks.update(
+                {n: hook for n, hook in all_of_them.items() if id(getattr(hook, "__self__", None)) not in idle}
+            )
 
     def _place(self, turn: int) -> tuple[int, str]:
         """Returns the number of the batch of a step, and its arm."""
