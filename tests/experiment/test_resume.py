@@ -136,7 +136,8 @@ def _with_state() -> dict[str, list[str]]:
         normalizer = instantiate(options)(8)
         if any(True for _ in normalizer.buffers()):
             found[file.stem] = [f"normalizer={file.stem}"]
-            found[file.stem] += ["classifier.recalibrate_every=1"] if normalizer.calibration else []
+            again = normalizer.calibration and not normalizer.changes_encoder
+            found[file.stem] += ["classifier.recalibrate_every=1"] if again else []
             found[file.stem] += ["normalizer.warmup_steps=7"] if "warmup_steps" in options else []
     return found
 
