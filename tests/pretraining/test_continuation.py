@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from clsnorm.errors import InputError
 from clsnorm.model import Encoder, load_tokenizer
-from clsnorm.pretraining import Recipe, continue_pretraining
+from clsnorm.pretraining import MaskedLanguageModel, Recipe, continue_pretraining
 from clsnorm.pretraining.__main__ import main
 
 RECIPE = Recipe(steps=30, batch_size=16, max_length=16, rows_per_set=300, lr=3e-3)
@@ -65,3 +69,30 @@ def test_the_command_prints_where_the_model_is(
 def test_wrong_arguments_are_refused_before_torch_is_needed(word: str) -> None:
     with pytest.raises(InputError, match=word.partition("=")[0]):
         main([word])
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Restores the handlers of signals: Lightning ignores Ctrl-C from the first one on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_stores_nothing(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    step = MaskedLanguageModel.training_step
+
+    def interrupted(module: MaskedLanguageModel, batch: Any, index: int) -> Any:
+        if index == 3:
+            os.kill(os.getpid(), number)
+        return step(module, batch, index)
+
+    monkeypatch.setattr(MaskedLanguageModel, "training_step", interrupted)
+    with pytest.raises(InputError, match=r"Interrupted after [34] of 30 steps; nothing is stored"):
+        run(tiny_bert, tmp_path)
+    assert not (tmp_path / "models").exists()

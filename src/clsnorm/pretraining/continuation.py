@@ -58,7 +58,7 @@ def continue_pretraining(
         after, seconds.
 
     Raises:
-        InputError: If an argument is refused, or a model of this name exists and differs.
+        InputError: If an argument is refused, if a model of this name exists and differs, or on an interruption.
     """
     cache = Cache(Path(paths["cache"]) / MODELS)
     asked = {"recipe": asdict(recipe), "model": model, "sets": sorted(sets)}
@@ -106,7 +106,13 @@ def _train(module: MaskedLanguageModel, tokens: Tokens, tokenizer: Any, recipe: 
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    trainer.fit(module.train(), loader)
+    try:
+        trainer.fit(module.train(), loader)
+    except SystemExit:  # what Lightning turns Ctrl-C and SIGTERM into, the latter with status 0
+        raise InputError(
+            f"Interrupted after {trainer.global_step} of {recipe.steps} steps; nothing is stored. The same command "
+            "starts over"
+        ) from None
     module.to("cpu")
 
 
