@@ -12,9 +12,10 @@ from torch.nn import functional
 
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError
-from clsnorm.model.encoder.checkpoint import load_architecture, quiet
-from clsnorm.model.encoder.weights import fetch, locate
-from clsnorm.optim.schedules import Linear
+from clsnorm.model.encoder.checkpoint import load_architecture, load_weights
+from clsnorm.model.encoder.weights import locate
+from clsnorm.optim import AdamW, Linear
+from clsnorm.optim.groups import parameter_groups
 from clsnorm.pretraining.masking import mask_tokens
 from clsnorm.pretraining.recipe import Recipe
 
@@ -79,12 +80,8 @@ class MaskedLanguageModel(pl.LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        named = [(name, p) for name, p in self.model.named_parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for _, p in named if p.ndim >= 2]},
-            {"params": [p for _, p in named if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        optimizer = torch.optim.AdamW(groups, lr=self.recipe.lr, weight_decay=self.recipe.weight_decay)
+        groups = parameter_groups(self.model)
+        optimizer = AdamW(groups, lr=self.recipe.lr, weight_decay=self.recipe.weight_decay)
         schedule = Linear(optimizer, num_training_steps=self.recipe.steps, warmup_ratio=self.recipe.warmup_ratio)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -113,20 +110,7 @@ def _load(path: str, location: str, *, seed: int) -> Any:
             f"Expected a model with a head for masked words in transformers, but {path!r} is a "
             f"{architecture.model_type}. Choose another one with --model"
         )
-
-    def load(local: bool) -> Any:
-        torch.manual_seed(seed)
-        return AutoModelForMaskedLM.from_pretrained(
-            location,
-            config=architecture,
-            dtype=torch.float32,
-            attn_implementation="sdpa",
-            local_files_only=local,
-            trust_remote_code=False,
-        )
-
-    with quiet(), torch.random.fork_rng(devices=[]):
-        model = fetch(path, location, "model", load)
+    model, _ = load_weights(AutoModelForMaskedLM, path, location, architecture, attention="sdpa", seed=seed)
     _head(model)
     return model
 

@@ -42,7 +42,7 @@ class IStar(Regularizer):
     formula and its gradient equal those of the released code (github.com/bcbi-edu/p_eickhoff_isoscore,
     ``I-STAR/regularizers.py``).
 
-    The released code takes for :math:`C_0` the covariance of a sample of training tokens, computed anew before each
+    The released code takes for :math:`C_0` the covariance of a sample of training tokens, recomputed before each
     epoch with dropout off, and for ``points`` all tokens of all layers. Here ``running`` is the exponential average of
     the covariances of earlier batches, a constant in the backward pass and part of checkpoints; the points are [CLS]
     only. The covariance of B examples has rank B - 1, and IsoScore* is then at most about

@@ -84,9 +84,37 @@ def load_model(path: str, location: str, architecture: Any, tap: str, attention:
             f"pooler, but got {tap!r}. Set model.tap=hidden"
         )
 
+    model, missing = load_weights(
+        AutoModel, path, location, architecture, attention=attention, seed=seed_init, **options
+    )
+    _check_missing(path, architecture, missing)
+    return model
+
+
+def load_weights(
+    auto_class: Any, path: str, location: str, architecture: Any, *, attention: str, seed: int, **options: Any
+) -> tuple[Any, list[str]]:
+    """Loads a model in float32 by one of transformers' ``AutoModel...`` classes.
+
+    Args:
+        auto_class: The class.
+        path: As the user gave it, for messages.
+        location: As `clsnorm.model.encoder.weights.locate` returned it.
+        architecture: What `load_architecture` returned.
+        attention: transformers' implementation.
+        seed: Of weights that the checkpoint lacks. The global random state is unchanged.
+        options: Further arguments of the model's class.
+
+    Returns:
+        The model, and the names of the weights that the checkpoint lacks.
+
+    Raises:
+        InputError: If the model cannot be loaded.
+    """
+
     def load(local: bool) -> Any:
-        torch.manual_seed(seed_init)
-        return AutoModel.from_pretrained(
+        torch.manual_seed(seed)
+        return auto_class.from_pretrained(
             location,
             config=architecture,
             dtype=torch.float32,
@@ -99,8 +127,7 @@ def load_model(path: str, location: str, architecture: Any, tap: str, attention:
 
     with quiet(), torch.random.fork_rng(devices=[]):  # weights are created on the CPU
         model, info = fetch(path, location, "model", load)
-    _check_missing(path, architecture, sorted(info["missing_keys"]))
-    return model
+    return model, sorted(info["missing_keys"])
 
 
 def has_pooler(path: str) -> bool:
