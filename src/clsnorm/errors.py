@@ -126,6 +126,14 @@ def require_positive(argument: str, value: object, *, or_null: bool = False, adv
         refuse(argument, f"{'null or ' if or_null else ''}a positive number", value, advice)
 
 
+def require_nonnegative(argument: str, value: object, *, or_null: bool = False, advice: str = "") -> None:
+    """Raises `InputError` unless ``value`` is a finite number of at least 0."""
+    if or_null and value is None:
+        return
+    if not is_number(value) or not 0 <= value < math.inf:  # type: ignore[operator]
+        refuse(argument, f"{'null or ' if or_null else ''}a number of at least 0", value, advice)
+
+
 def require_between(argument: str, value: object, low: float, high: float, *, advice: str = "") -> None:
     """Raises `InputError` unless ``value`` is a number from ``low`` to ``high``, both included."""
     if not is_number(value) or not low <= value <= high:  # type: ignore[operator]

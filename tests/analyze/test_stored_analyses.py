@@ -83,7 +83,7 @@ def test_what_cannot_be_read_is_left_out_with_a_warning(
         page = write_joint_page(tmp_path)
     assert page is not None
     assert "trec" in page.read_text()
-    assert "bad/analysis.json is left out" in caplog.text
+    assert "bad/analysis.json is damaged" in caplog.text
 
 
 def test_an_analysis_has_no_fault() -> None:
