@@ -56,8 +56,7 @@ def _acquire(folder: Path, file: IO[str]) -> None:
         ) from None
     with writing(folder / file.name):
         file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        os.write(file.fileno(), str(os.getpid()).encode())  # unbuffered: closing the file must not write again
 
 
 def _let_go() -> None:
