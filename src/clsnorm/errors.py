@@ -61,6 +61,16 @@ class DiskError(OSError):
         return f"Cannot write {self.filename}: {self.strerror}. {advice}, then repeat the command"
 
 
+class LostLeaseError(DiskError):
+    """This process was silent for so long that another machine took over its folder; it may write nothing more."""
+
+    def __str__(self) -> str:
+        return (
+            f"Lost {self.filename}: this process was stopped, or could not reach the disk, for so long that another "
+            "one took over. Nothing more was written; repeat the command to see how it ended there"
+        )
+
+
 def did_you_mean(value: str, choices: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest of ``choices``, or an empty string.
 

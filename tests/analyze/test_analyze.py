@@ -179,7 +179,7 @@ def run_or_show(config: dict[str, Any], folder: Path) -> None:
 
 def written(folder: Path) -> dict[str, bytes]:
     """All files but what differs between two equal analyses."""
-    skipped = ("config.yaml", ".lock", ".workers.lock")
+    skipped = ("config.yaml",)
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
