@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import gather_objects
-from clsnorm.errors import is_number, refuse, require_choice, require_probability, require_switch
+from clsnorm.errors import require_choice, require_nonnegative, require_probability, require_switch
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import fold_into, match_function
 from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
@@ -105,8 +105,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         require_probability("classifier.dropout", dropout, advice="Set classifier.dropout=0.1")
-        if not is_number(init_std) or not 0 <= init_std < float("inf"):
-            refuse("classifier.init_std", "a number of at least 0", init_std, "Set classifier.init_std=0.02")
+        require_nonnegative("classifier.init_std", init_std, advice="Set classifier.init_std=0.02")
         require_choice("classifier.init", init, INITS)
         require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
         match_noise = init == "function_matched" if match_noise is None else match_noise
