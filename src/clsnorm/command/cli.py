@@ -15,6 +15,7 @@ COMMANDS = {
     "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
     "data": ("clsnorm.data", "list data sets, or show one"),
     "pretrain": ("clsnorm.pretraining", "continue masked-language-model training of an encoder"),
+    "report": ("clsnorm.report", "compare the arms of sweeps with a baseline: verdicts and tables"),
     "dashboard": ("clsnorm.dashboard", "draw the curves of finished or running runs"),
 }
 
