@@ -2,6 +2,8 @@
 
 Step by step, dropout off: with the same initial weights, batches and recipe, the losses must agree.
     python benchmarks/hf_trainer.py --mode steps --data rotten_tomatoes --steps 100
+What that comparison can detect: the same with one mistake in the Trainer's recipe at a time.
+    python benchmarks/hf_trainer.py --mode power --data rotten_tomatoes --steps 100
 Over seeds, dropout on: mean, spread and a 90 % interval of the difference in report scores.
     python benchmarks/hf_trainer.py --mode seeds --data rotten_tomatoes --seeds 10
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,15 @@ from clsnorm import Batch
 from clsnorm.experiment.assembly import build
 from clsnorm.experiment.job import run
 from clsnorm.run_folder import RunFolder
+
+MISTAKES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "eps 1e-6": {"adam_epsilon": 1e-6},
+    "weight decay 0": {"weight_decay": 0.0},
+    "no clipping": {"max_grad_norm": 0.0},
+    "second moment's rate 0.99": {"adam_beta2": 0.99},
+    "constant rate after warm-up": {"lr_scheduler_type": "constant_with_warmup"},
+}
 
 
 def ours(overrides: list[str]) -> tuple[list[float], float]:
@@ -58,8 +70,8 @@ class Ordered(Trainer):
         return SequentialSampler(self.train_dataset)
 
 
-def theirs(overrides: list[str]) -> tuple[list[float], float]:
-    """Returns the loss of each step and the report accuracy of Hugging Face's Trainer."""
+def theirs(overrides: list[str], mistake: Mapping[str, Any] = MISTAKES["none"]) -> tuple[list[float], float]:
+    """Returns the loss of each step and the report accuracy of Hugging Face's Trainer, with a mistake in its recipe."""
     plain = resolved(overrides)
     with tempfile.TemporaryDirectory() as folder:
         parts = build(plain, RunFolder(Path(folder)))
@@ -70,7 +82,7 @@ def theirs(overrides: list[str]) -> tuple[list[float], float]:
             batches += [as_inputs(batch) for batch in data.train_dataloader()]
         reports = [as_inputs(batch) for batch in data.test_dataloader()[0]]
         model = same_model(parts.module.classifier, dropout=plain["model"]["dropout"])
-        trainer = fit(model, batches, plain, folder)
+        trainer = fit(model, batches, plain, folder, mistake)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return losses, accuracy(model.eval(), reports)
 
@@ -89,20 +101,25 @@ def same_model(classifier: Any, *, dropout: float | None) -> BertForSequenceClas
     return model
 
 
-def fit(model: Any, batches: list[dict[str, torch.Tensor]], plain: dict[str, Any], folder: str) -> Trainer:
-    """Trains with the same recipe; each item of the data set is a whole batch."""
+def fit(
+    model: Any, batches: list[dict[str, torch.Tensor]], plain: dict[str, Any], folder: str, mistake: Mapping[str, Any]
+) -> Trainer:
+    """Trains with the same recipe, but for the mistake; each item of the data set is a whole batch."""
     optimizer, trainer = plain["optimizer"], plain["trainer"]
     steps = trainer["max_steps"]
+    recipe = {
+        "learning_rate": optimizer["lr"],
+        "weight_decay": optimizer["weight_decay"],
+        "adam_epsilon": optimizer["eps"],
+        "max_grad_norm": trainer["gradient_clip_val"],
+        "lr_scheduler_type": "linear",
+    } | mistake
     arguments = TrainingArguments(
+        **recipe,
         output_dir=folder,
         per_device_train_batch_size=1,
         max_steps=steps if steps > 0 else len(batches),
-        learning_rate=optimizer["lr"],
-        weight_decay=optimizer["weight_decay"],
-        adam_epsilon=optimizer["eps"],
-        max_grad_norm=trainer["gradient_clip_val"],
         warmup_steps=plain["scheduler"]["warmup_ratio"],
-        lr_scheduler_type="linear",
         logging_steps=1,
         logging_nan_inf_filter=False,
         save_strategy="no",
@@ -122,6 +139,17 @@ def accuracy(model: Any, batches: list[dict[str, torch.Tensor]]) -> float:
     """Returns the share of examples whose largest logit is the label's."""
     right = [(model(**batch).logits.argmax(-1) == batch["labels"]) for batch in batches]
     return torch.cat(right).float().mean().item()
+
+
+def detect_mistakes(overrides: list[str]) -> dict[str, Any]:
+    """Returns the largest deviation of the loss in the first 12 and in all steps, by the Trainer's mistake."""
+    quiet = [*overrides, "model.dropout=0", "classifier.dropout=0"]
+    mine = np.array(ours(quiet)[0])
+    found = {}
+    for name, mistake in MISTAKES.items():
+        gaps = np.abs(mine - np.array(theirs(quiet, mistake)[0]))
+        found[name] = {"12 steps": gaps[:12].max(), f"{len(gaps)} steps": gaps.max()}
+    return found
 
 
 def compare_steps(overrides: list[str]) -> dict[str, Any]:
@@ -151,7 +179,7 @@ def compare_seeds(overrides: list[str], seeds: int) -> dict[str, Any]:
 def main() -> None:
     """Prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mode", choices=["steps", "seeds"], required=True)
+    parser.add_argument("--mode", choices=["steps", "power", "seeds"], required=True)
     parser.add_argument("--data", default="rotten_tomatoes")
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=10)
@@ -160,9 +188,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as output:
         overrides = [f"data={given.data}", "model.tap=pooler", "trainer.accelerator=cpu", "callbacks=none"]
         overrides += [f"paths.output={output}", "trainer.log_every_n_steps=1", "data.packed=false"]
-        if given.mode == "steps":
+        if given.mode in ("steps", "power"):
             overrides += [f"trainer.max_steps={given.steps}", "trainer.max_epochs=1"]
-            answer = compare_steps([*overrides, *given.overrides])
+            compare = compare_steps if given.mode == "steps" else detect_mistakes
+            answer = compare([*overrides, *given.overrides])
         else:
             # The last checkpoint on both sides: Trainer does not select one.
             overrides += ["data.max_train_examples=1000", "seeds.subset=0"]

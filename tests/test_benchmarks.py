@@ -75,3 +75,37 @@ def test_the_parts_of_a_head_s_step_are_those_of_the_page(monkeypatch: pytest.Mo
     for key, before, after, _ in others:
         assert after == pytest.approx(identity[1], rel=1e-4), key
         assert before != pytest.approx(identity[1], rel=0.05), key
+
+
+def test_a_dose_of_bias_is_tabulated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path, train: Any
+) -> None:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    module = importlib.import_module("bias_dose")
+    words = [
+        "normalizer=bias_dose",
+        "classifier.init=function_matched",
+        "callbacks=[collapse,gradient_norms,sharpness]",
+    ]
+    words += ["callbacks.sharpness.every=3", "callbacks.sharpness.examples=8", "trainer.max_steps=4"]
+    for k in (1, 8):
+        run = train(*words, f"normalizer.k={k}")
+    monkeypatch.setattr("sys.argv", ["bias_dose.py", str(run.folder.parent)])
+    module.main()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
+    assert [row[1:4] for row in rows[2:]] == [["AdamW", "0.003", "1"], ["AdamW", "0.003", "8"]]
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert rows[2][10:12] == ["1", "1"]  # the identity over itself
+    start = [float(row[7]) for row in rows[2:]]
+    assert start[1] > start[0]  # a larger mean, a larger curvature
+
+
+def test_an_interval_of_failures_is_exact(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    from scipy.stats import binomtest
+
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    module = importlib.import_module("bias_dose")
+    for failed in range(6):
+        interval = binomtest(failed, 5).proportion_ci(method="exact")
+        assert module.failures(failed, 5) == f"{failed} of 5 | {interval.low:.2f} to {interval.high:.2f}"

@@ -213,7 +213,7 @@ OPERATIONS = {"open", "write", "fsync", "rename", "unlink", "mkdir", "rmdir", "t
 ENUMERATED = {  # command: the kinds of files to hit; all that it writes, or those that only it writes
     "run": [
         "config.yaml", "last.ckpt", "selected.ckpt", "metrics.csv", "events.csv", "predictions.parquet", "statistics",
-        "results.json", "lock", "token cache", "rows cache", "calibration", "folder",
+        "results.json", "lease", "token cache", "rows cache", "calibration", "folder",
     ],
     "analysis": ["snapshots", "figures", "analysis.json", "analysis.csv", "analysis.html", "index.html"],
     "sweep": ["sweep record", "multirun.yaml"],

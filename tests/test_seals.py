@@ -16,7 +16,7 @@ import torch
 
 from clsnorm import files
 from clsnorm.errors import DamagedFileError, InputError
-from clsnorm.seals import SIZE, read_json, seal, sealed_json, verify
+from clsnorm.seals import SIZE, read_json, read_line, seal, sealed_json, sealed_line, verify
 
 VALUES = {"a": 0.1 + 0.2, "nested": {"sha256": "0" * 64, "b": [1, None, "ä"]}, "nan": float("nan")}
 
@@ -191,3 +191,23 @@ def test_what_is_no_object_is_refused(tmp_path: Path, text: str) -> None:
 def test_json_of_earlier_versions_passes(tmp_path: Path) -> None:
     files.write_json(tmp_path / "x.json", {"sha256": "a" * 64, "last": "b" * 64})
     assert read_json(tmp_path / "x.json") == {"sha256": "a" * 64, "last": "b" * 64}
+
+
+def test_a_sealed_line_is_read_back() -> None:
+    values = {"step": 3, "bins": {"z": [[1, 2], [0.1 + 0.2, 1e300, -0.0]]}, "ä": None}
+    line = sealed_line(values)
+    assert line.count("\n") == 1
+    assert read_line(line) == values
+
+
+def test_each_cut_or_changed_line_is_found() -> None:
+    line, draw = sealed_line({"step": 3, "bins": [0.25, 1.5]}).rstrip("\n"), random.Random(0)
+    for place in range(len(line)):
+        character = chr(ord(line[place]) ^ 1 << draw.randrange(7))
+        assert read_line(line[:place]) is None
+        assert read_line(line[:place] + character + line[place + 1 :]) is None, f"{place}: {character!r}"
+
+
+@pytest.mark.parametrize("line", ["", "[]", "null", "3", "[" * 100_000, '{"step": 3}'])
+def test_what_is_no_sealed_line_is_found(line: str) -> None:
+    assert read_line(line) is None

@@ -61,6 +61,16 @@ class DiskError(OSError):
         return f"Cannot write {self.filename}: {self.strerror}. {advice}, then repeat the command"
 
 
+class LostLeaseError(DiskError):
+    """This process was silent for so long that another machine took over its folder; it may write nothing more."""
+
+    def __str__(self) -> str:
+        return (
+            f"Lost {self.filename}: this process was stopped, or could not reach the disk, for so long that another "
+            "one took over. Nothing more was written; repeat the command to see how it ended there"
+        )
+
+
 def did_you_mean(value: str, choices: Iterable[str]) -> str:
     """Returns ``" Did you mean 'x'?"`` for the nearest of ``choices``, or an empty string.
 
@@ -124,6 +134,14 @@ def require_positive(argument: str, value: object, *, or_null: bool = False, adv
         return
     if not is_number(value) or not 0 < value < math.inf:  # type: ignore[operator]
         refuse(argument, f"{'null or ' if or_null else ''}a positive number", value, advice)
+
+
+def require_nonnegative(argument: str, value: object, *, or_null: bool = False, advice: str = "") -> None:
+    """Raises `InputError` unless ``value`` is a finite number of at least 0."""
+    if or_null and value is None:
+        return
+    if not is_number(value) or not 0 <= value < math.inf:  # type: ignore[operator]
+        refuse(argument, f"{'null or ' if or_null else ''}a number of at least 0", value, advice)
 
 
 def require_between(argument: str, value: object, low: float, high: float, *, advice: str = "") -> None:

@@ -9,13 +9,13 @@ import re
 import shutil
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from clsnorm.errors import DiskError
+from clsnorm.errors import DiskError, LostLeaseError
 from clsnorm.seals import seal, sealed_json
 
 DRAFT = ".draft-"
@@ -23,6 +23,7 @@ _ABANDONED = re.compile(r"\.draft-.+|\.[0-9a-f]{32}(\..+)?")  # the second are o
 _drafts: ContextVar[Path | None] = ContextVar("_drafts", default=None)  # folder of `drafting_in`
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE}  # never the program's fault
 _held: dict[Path, list[int]] = {}  # descriptors of the folders of `held`; an open folder's inode is not used again
+_guards: dict[Path, list[Callable[[], None]]] = {}  # of the folders of `held`
 VISIBLE = "[!_]*"  # programs that write a file in parts, such as Spark, add files of their own that start with "_"
 _standing: set[Path] = set()  # folders that existed before this process created others in them
 
@@ -56,24 +57,38 @@ def _is_hidden(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """In the ``with`` block, writing below ``folder`` fails once it has been deleted, moved or replaced."""
+def held(folder: Path, guard: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """In the ``with`` block, writing below ``folder`` fails once it has been deleted, moved or replaced.
+
+    Args:
+        folder: It exists.
+        guard: Called before each write; raises `DiskError` if this process may no longer write there.
+    """
     key, descriptor = folder.absolute(), os.open(folder, os.O_RDONLY)
     _held.setdefault(key, []).append(descriptor)
+    _guards.setdefault(key, []).append(guard)
     try:
         yield
     finally:
         _held[key].remove(descriptor)
+        _guards[key].remove(guard)
         if not _held[key]:
-            del _held[key]
+            del _held[key], _guards[key]
         os.close(descriptor)
 
 
 def require_held(path: Path) -> None:
-    """Raises `DiskError` if ``path`` is below a folder of `held` that is gone: writing would create it again."""
+    """Raises `DiskError` if ``path`` is below a folder of `held` that is gone, or that others may write into now.
+
+    Writing would create a folder that is gone again.
+    """
     for folder, descriptors in _held.items():
-        if path.absolute().is_relative_to(folder) and not all(_is_at(folder, found) for found in descriptors):
+        if not path.absolute().is_relative_to(folder):
+            continue
+        if not all(_is_at(folder, found) for found in descriptors):
             raise DiskError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        for guard in _guards[folder]:
+            guard()
 
 
 def _is_at(folder: Path, descriptor: int) -> bool:
@@ -89,6 +104,8 @@ def writing(path: Path) -> Iterator[None]:
     require_held(path)
     try:
         yield
+    except LostLeaseError:
+        raise
     except OSError as error:  # one of a draft, too, is named after the file that the user knows
         raise DiskError.of(path, error) from error
 
@@ -161,6 +178,7 @@ def put_in_place(draft: Path, path: Path, *, synced: bool = True) -> None:
             seal(draft)
             if synced:
                 sync(draft)
+            require_held(path)  # again: a large file takes its time
             draft.replace(path)
         except OSError:
             draft.unlink(missing_ok=True)

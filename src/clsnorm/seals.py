@@ -190,6 +190,24 @@ def read_json(path: Path, advice: str = "") -> dict[str, Any]:
     return value
 
 
+def sealed_line(value: dict[str, Any]) -> str:
+    """Returns ``value`` as one line of JSON whose last key, `KEY`, is its digest; `read_line` verifies it."""
+    content = json.dumps(value)
+    return json.dumps({**value, KEY: _sha256(content)}) + "\n"
+
+
+def read_line(line: str) -> dict[str, Any] | None:
+    """Returns what `sealed_line` was given, or None if the line was cut or changed."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    found = value.pop(KEY, None)
+    return value if found == _sha256(json.dumps(value)) else None
+
+
 def _is_sound(text: str) -> bool:
     found = _JSON_SEAL.search(text)
     if found is None:

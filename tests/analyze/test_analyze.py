@@ -111,6 +111,7 @@ def assert_alike(first: dict[str, float], second: dict[str, float]) -> None:
             assert second[name] == pytest.approx(value, rel=2e-3, abs=1e-5, nan_ok=True), name
 
 
+@pytest.mark.slow
 def test_processes_and_batches_change_nothing(analyzed: Analyze) -> None:
     one = analyzed().record
     small = analyzed("data.eval_batch_size=7", folder="small/unit").record
@@ -178,7 +179,7 @@ def run_or_show(config: dict[str, Any], folder: Path) -> None:
 
 def written(folder: Path) -> dict[str, bytes]:
     """All files but what differs between two equal analyses."""
-    skipped = ("config.yaml", ".lock", ".workers.lock")
+    skipped = ("config.yaml",)
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -186,6 +187,7 @@ def written(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_an_analysis_killed_after_any_write_ends_complete(
     analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, workspace: Path
 ) -> None:

@@ -203,7 +203,13 @@ def numbers_of_cls(run: SimpleNamespace) -> dict[str, float]:
     return {name: value for name, value in runs.metrics(run).items() if "cls/" in name}
 
 
-@pytest.mark.parametrize("options", [["data.eval_batch_size=7"], ["data.eval_batch_size=9", "trainer=ddp_cpu"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["data.eval_batch_size=7"],
+        pytest.param(["data.eval_batch_size=9", "trainer=ddp_cpu"], marks=pytest.mark.slow),
+    ],
+)
 def test_batches_and_processes_change_nothing(train: Train, options: list[str]) -> None:
     one = numbers_of_cls(train(*COMPARABLE, "paths.output=one"))
     other = numbers_of_cls(train(*COMPARABLE, *options, "paths.output=other"))

@@ -129,6 +129,7 @@ def test_a_run_that_is_large_throughout_ends_if_it_may(train: Train, level: str)
         assert (found["status"], found["aborted_by"], found["steps"]) == ("aborted", "explosion", 16)
 
 
+@pytest.mark.slow
 def test_two_processes_see_the_gradients_of_one(train: Train, probe: Probe, tmp_path: Path) -> None:
     moving = [*STILL, "normalizer=layernorm", "optimizer.lr=1e-4", "optimizer.eps=0.01", "trainer.log_every_n_steps=2"]
     moving += [

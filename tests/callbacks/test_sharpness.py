@@ -108,6 +108,7 @@ def test_resumed_run_has_the_numbers_of_the_whole(train: Train) -> None:
     assert kept[0] == kept[1]
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_numbers_of_one_and_shards_are_refused(train: Train) -> None:
     options = [*OPTIONS, "callbacks.sharpness.examples=5", "callbacks.sharpness.tolerance=1e-4"]
     options += ["model.dropout=0", "classifier.dropout=0", "optimizer.eps=0.01"]  # masks differ between processes

@@ -72,6 +72,9 @@ def test_adamw_is_torchs_and_differs_from_uncorrected():
     ("options", "message"),
     [
         ({"lr": 0.0}, r"optimizer\.lr"),
+        ({"lr": 1e-3, "betas": (0.9, 1.0)}, r"optimizer\.betas"),
+        ({"lr": 1e-3, "eps": -1e-8}, r"optimizer\.eps"),
+        ({"lr": 1e-3, "weight_decay": float("inf")}, r"optimizer\.weight_decay"),
         ({"lr": 1e-3, "layer_decay": 1.5}, r"optimizer\.layer_decay"),
         ({"lr": 1e-3, "head_lr_factor": -1.0}, r"optimizer\.head_lr_factor"),
     ],

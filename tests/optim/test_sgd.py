@@ -76,6 +76,7 @@ def test_rates_by_depth_and_by_parameter(classifier):
         ({"lr": 0.0}, r"optimizer\.lr"),
         ({"momentum": 1.0}, r"optimizer\.momentum"),
         ({"momentum": 0.0, "nesterov": True}, r"optimizer\.nesterov` to be false without momentum"),
+        ({"weight_decay": -1.0}, r"optimizer\.weight_decay"),
         ({"nesterov": "yes"}, r"optimizer\.nesterov"),
         ({"layer_decay": 2.0}, r"optimizer\.layer_decay"),
     ],

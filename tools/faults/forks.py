@@ -113,6 +113,7 @@ def _in_child(
     for number, path in ((1, notes / "stdout"), (2, notes / "stderr")):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ["CLSNORM_CACHE"] = str(folder / "cache")
+    os.environ["CLSNORM_LEASE_SILENCE"] = "1e6"  # no heartbeats: they would come at other moments in each run
     (folder / "tmp").mkdir(exist_ok=True)  # within the watched folder: libraries write drafts there
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "tmp")
     if control:

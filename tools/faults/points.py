@@ -25,7 +25,7 @@ KINDS = {  # kind of file: how its path begins, ends, or what it contains
     "statistics": r"/statistics(/|$)",
     "results.json": r"/results\.json$",
     "error.json": r"/error\.json$",
-    "lock": r"/\.(workers\.)?lock$",
+    "lease": r"/\.(workers\.)?lease(/|$)",
     "multirun.yaml": r"/multirun\.yaml$",
     "snapshots": r"/\.?snapshots(/|$)",
     "figures": r"/figures(/|$)",

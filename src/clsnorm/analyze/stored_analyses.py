@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from pathlib import Path
 from typing import Any
 
-from clsnorm.errors import is_number, is_whole
+from clsnorm.errors import DamagedFileError, is_number, is_whole
+from clsnorm.seals import read_json
 
 log = logging.getLogger(__name__)
 Record = dict[str, Any]  # content of an analysis.json
 NULLS = ("null", "null_low", "null_high", "p_below", "p_above")  # earlier versions wrote the first alone
+ADVICE = "The page of all analyses leaves it out. Delete it and repeat its command to compute it again"
 TEXTS = ("data", "model", "note")
 
 
@@ -21,14 +22,12 @@ def read_analyses(folder: Path) -> dict[str, Record]:
     found = {}
     for path in sorted(folder.glob("*/analysis.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            fault = fault_of(record)
-        except (OSError, ValueError, RecursionError) as error:
-            fault = str(error)
-        if fault:
-            log.warning("%s is left out of the page of all analyses: %s", path, fault)
-        else:
+            record = read_json(path, ADVICE)
+            if fault := fault_of(record):
+                raise DamagedFileError.of(path, fault, ADVICE)
             found[path.parent.name] = record
+        except (OSError, DamagedFileError) as error:
+            log.warning("%s", error)
     return found
 
 

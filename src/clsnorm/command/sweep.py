@@ -62,6 +62,11 @@ def _remove_abandoned(folder: Path) -> None:
             shutil.rmtree(records, ignore_errors=True)
 
 
+def is_sweep() -> bool:
+    """Is this process running the jobs of a sweep?"""
+    return RECORDS in os.environ
+
+
 @contextlib.contextmanager
 def reporting(results: Path) -> Iterator[None]:
     """Runs one job; in a sweep, logs its failure in one line and leaves a record. Hydra then starts the next job.

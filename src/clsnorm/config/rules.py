@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from clsnorm.config.event_kinds import check_abort_on
 from clsnorm.config.roles import check_groups, locate
 from clsnorm.config.source_rules import check_source_rules
 from clsnorm.config.source_types import source_misfits
@@ -29,6 +30,7 @@ def check_values(config: dict[str, Any], primary: str = "train") -> None:
         rule(key, _select(config, key))
     _check_arguments(config, "")
     if primary == "train":
+        check_abort_on(config.get("abort_on"), config.get("callbacks"))
         check_trainer(config["trainer"])
 
 
@@ -87,7 +89,7 @@ def _strategy_precisions(strategy: Any) -> tuple[str, ...]:
     """
     from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 
-    if isinstance(strategy, dict):
+    if isinstance(strategy, dict) and "_target_" in strategy:
         name, kind = strategy["_target_"], locate(strategy["_target_"], "trainer.strategy")
     else:
         name, kind = strategy, DDPStrategy if strategy in STRATEGIES else object
@@ -111,11 +113,6 @@ def _select(config: dict[str, Any], key: str) -> Any:
     return value
 
 
-def _require_list(key: str, value: Any) -> None:
-    if not isinstance(value, list):
-        refuse(key, "a list of kinds of events", value, f"Write {key}=[explosion]")
-
-
 _SHARED: dict[str, Rule] = {
     **dict.fromkeys(
         ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset", "seeds.noise"),
@@ -126,7 +123,6 @@ _SHARED: dict[str, Rule] = {
 RULES: dict[str, dict[str, Rule]] = {
     "train": {
         **_SHARED,
-        "abort_on": _require_list,
         "checkpoint_every": partial(require_whole, least=1),
     },
     "analyze": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import typing
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,27 @@ def _annotated(given: ast.arguments) -> Iterator[tuple[str, tuple[Any, Any]]]:
     for argument, default in zip([*plain, *given.kwonlyargs], defaults, strict=True):
         if argument.annotation is not None:
             yield argument.arg, (_hint(argument.annotation), _literal(default))
+
+
+def class_attribute(module: str, name: str, attribute: str) -> Any:
+    """Returns the literal value of an attribute of a class of this package, its first base class included.
+
+    None if there is no such class or attribute, or if its value is not literal.
+    """
+    module, kind = definition(module, name) or ("", None)
+    if not isinstance(kind, ast.ClassDef):
+        return None
+    for node in kind.body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(targets[0], ast.Name) and targets[0].id == attribute:
+            value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+            if isinstance(value, ast.Attribute) and isinstance(value.value, ast.Name):  # another class's
+                return class_attribute(module, value.value.id, value.attr)
+            with contextlib.suppress(ValueError):
+                return value and ast.literal_eval(value)
+            return None
+    base = kind.bases[0] if kind.bases else None
+    return class_attribute(module, base.id, attribute) if isinstance(base, ast.Name) else None
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clsnorm.command.standard_streams import printing
-from clsnorm.command.sweep import REFUSALS, reporting
+from clsnorm.command.sweep import REFUSALS, is_sweep, reporting
 from clsnorm.config import check_parts, prepare
 from clsnorm.config.model_folder import check_model_folder
 from clsnorm.launch.devices import count_processes, require_precision
@@ -53,7 +53,7 @@ def run(config: DictConfig) -> float:
 
 def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
-    with Claim(folder).hold(config) as finished:
+    with Claim(folder).hold(config, patient=not is_sweep()) as finished:  # a sweep has other jobs meanwhile
         if finished is not None:
             folder.require_results(REUSED)
             from clsnorm.experiment.reuse import log_finished

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import shutil
@@ -24,6 +22,7 @@ from clsnorm.files import require_held, write_text
 from clsnorm.lightning_internals import wandb_arguments
 from clsnorm.loggers.ids import store_id
 from clsnorm.loggers.run_logger import SUMMARY, Logged, RunLogger, require_package
+from clsnorm.seals import read_line, sealed_line
 
 log = logging.getLogger(__name__)
 WANDB_MODES = ("online", "offline", "disabled")
@@ -114,7 +113,7 @@ class WandbRun(RunLogger, WandbLogger):
         require_held(self._histograms)
         self._histograms.parent.mkdir(parents=True, exist_ok=True)
         with self._histograms.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "bins": bins}) + "\n")
+            file.write(sealed_line({"step": step, "bins": bins}))
         self._log_bins(bins, step)
 
     def _log_bins(self, bins: Mapping[str, Any], step: int) -> None:
@@ -130,7 +129,7 @@ class WandbRun(RunLogger, WandbLogger):
             shutil.rmtree(path, ignore_errors=True)
         drawn = [record for record in self._drawn() if record["step"] in logged]
         if self._histograms.exists():
-            write_text(self._histograms, "".join(json.dumps(record) + "\n" for record in drawn))
+            write_text(self._histograms, "".join(map(sealed_line, drawn)))
         by_step: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
         for record in drawn:
             by_step[record["step"]].append(record["bins"])
@@ -140,11 +139,10 @@ class WandbRun(RunLogger, WandbLogger):
                 self._log_bins(bins, step)
 
     def _drawn(self) -> Iterator[dict[str, Any]]:
-        """Yields the histograms that were logged before a resume; the last line may have been cut."""
+        """Yields the histograms that were logged before a resume, without lines that were cut or changed."""
         if self._histograms.exists():
-            for line in self._histograms.read_text(encoding="utf-8").splitlines():
-                with contextlib.suppress(json.JSONDecodeError):
-                    yield json.loads(line)
+            lines = self._histograms.read_text(encoding="utf-8", errors="replace").splitlines()
+            yield from filter(None, map(read_line, lines))
 
     @rank_zero_only
     def close(self, results: Mapping[str, Any] | None) -> None:

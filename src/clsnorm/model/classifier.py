@@ -14,11 +14,17 @@ from torch.optim import Optimizer
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import gather_objects
-from clsnorm.errors import is_number, refuse, require_choice, require_probability, require_switch
+from clsnorm.errors import require_choice, require_nonnegative, require_probability, require_switch
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import fold_into, match_function
 from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
-from clsnorm.model.refusals import refuse_two_biases, require_foldable, require_rates, require_recalibration
+from clsnorm.model.refusals import (
+    refuse_two_biases,
+    require_foldable,
+    require_rates,
+    require_recalibration,
+    require_trainable,
+)
 from clsnorm.normalizers import Identity, Normalizer
 
 INITS = ("drawn", "function_matched", "normalizer_folded")
@@ -99,12 +105,12 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         require_probability("classifier.dropout", dropout, advice="Set classifier.dropout=0.1")
-        if not is_number(init_std) or not 0 <= init_std < float("inf"):
-            refuse("classifier.init_std", "a number of at least 0", init_std, "Set classifier.init_std=0.02")
+        require_nonnegative("classifier.init_std", init_std, advice="Set classifier.init_std=0.02")
         require_choice("classifier.init", init, INITS)
         require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
         match_noise = init == "function_matched" if match_noise is None else match_noise
-        require_recalibration(recalibrate_every, normalizer, init)
+        require_trainable(normalizer, is_frozen=encoder.is_frozen)
+        require_recalibration(recalibrate_every, normalizer, init, is_frozen=encoder.is_frozen)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every

@@ -27,6 +27,7 @@ from clsnorm.lightning_internals import (
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.places import tapping
+from clsnorm.model.refusals import require_effect
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
 from clsnorm.optim.groups import apply_rates, count_layers, matrices, parameter_groups
@@ -80,6 +81,7 @@ class FineTuner(pl.LightningModule):
         self.classifier = classifier
         self.regularizer = Unregularized() if regularizer is None else regularizer
         self.regularizer.require_place(count_layers(name for name, _ in classifier.named_parameters()))
+        self._require_effect()
         self._matrices = matrices(classifier)
         self.regression = regression
         self._select = Scores(metrics)
@@ -90,6 +92,15 @@ class FineTuner(pl.LightningModule):
         self._step_terms: list[Tensor] = []  # the regularizer's, of each batch of the open step, by its share
         self._step_losses: list[Tensor] = []  # sum over this process's examples, of each batch of the open step
 
+    def _require_effect(self) -> None:
+        encoder, normalizer = self.classifier.encoder, self.classifier.normalizer
+        require_effect(
+            self.regularizer,
+            frozen_layers=encoder.frozen_layers,
+            is_frozen=encoder.is_frozen,
+            learns=any(True for _ in normalizer.parameters()),
+        )
+
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
         output: Output = self.classifier(batch)
@@ -98,6 +109,8 @@ class FineTuner(pl.LightningModule):
     def setup(self, stage: str) -> None:
         # Scores are reduced before they are logged; Lightning cannot know that and advises to use sync_dist.
         warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log")
+        if self.classifier.encoder.frozen_layers:
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
 
     def configure_model(self) -> None:
         """Shards the classifier if the strategy has a device mesh."""

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clsnorm.errors import is_number, refuse, require_positive, require_whole
+from clsnorm.errors import require_nonnegative, require_positive, require_whole
 from clsnorm.normalizers.batch_statistics import RunningAverage, global_covariance, statistics_dtype
 from clsnorm.normalizers.dead_dimensions import DEAD, dead_dimensions, require_dead_share
 from clsnorm.normalizers.normalizer import Normalizer, require_rate
@@ -24,8 +24,7 @@ class _IsotropicScaling(Normalizer):
         super().__init__(dim)
         require_rate("momentum", momentum)
         require_positive("eps", eps, advice="Give a small number such as normalizer.eps=1e-3")
-        if not is_number(beta) or not 0 <= beta < float("inf"):
-            refuse("beta", "a number of at least 0", beta, "Give normalizer.beta=0.5")
+        require_nonnegative("beta", beta, advice="Give normalizer.beta=0.5")
         self.momentum = momentum
         self.eps = eps
         self.beta = beta

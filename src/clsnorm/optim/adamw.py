@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from clsnorm.errors import require_nonnegative, require_probability
 from clsnorm.optim.groups import Groups, arrange
 
 
@@ -46,6 +47,10 @@ class LayerwiseAdam(torch.optim.Optimizer):
     ) -> None:
         arranged = arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
         eps = self.default_eps if eps is None else eps
+        for beta in betas:
+            require_probability("optimizer.betas", beta, advice="Set optimizer.betas=[0.9,0.999]")
+        require_nonnegative("optimizer.eps", eps, advice="Set optimizer.eps=1e-8")
+        require_nonnegative("optimizer.weight_decay", weight_decay, advice="Set optimizer.weight_decay=0.01")
         options = {"lr": lr, "betas": (betas[0], betas[1]), "eps": eps, "weight_decay": weight_decay}
         self.start(arranged, options)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from clsnorm.errors import refuse, require_probability, require_switch
+from clsnorm.errors import refuse, require_nonnegative, require_probability, require_switch
 from clsnorm.optim.groups import arrange
 
 
@@ -53,6 +53,7 @@ class SGD(torch.optim.SGD):
     ) -> None:
         arranged = arrange(groups, lr=lr, layer_decay=layer_decay, head_lr_factor=head_lr_factor)
         require_probability("optimizer.momentum", momentum, advice="Set optimizer.momentum=0.9")
+        require_nonnegative("optimizer.weight_decay", weight_decay, advice="Set optimizer.weight_decay=0")
         require_switch("optimizer.nesterov", nesterov)
         if nesterov and momentum == 0:
             refuse("optimizer.nesterov", "false without momentum", nesterov, "Set optimizer.momentum=0.9")

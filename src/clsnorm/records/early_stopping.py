@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
 from clsnorm import distributed
-from clsnorm.errors import is_number, refuse, require_choice, require_whole
+from clsnorm.errors import refuse, require_choice, require_nonnegative, require_whole
 
 log = logging.getLogger(__name__)
 LOSS = "select/loss"
@@ -45,8 +45,7 @@ class EarlyStopping(Callback):
         require_whole("callbacks.early_stopping.patience", patience, least=1, advice="It counts validations")
         if mode is not None:
             require_choice("callbacks.early_stopping.mode", mode, ("max", "min"))
-        if not is_number(min_delta) or not 0 <= min_delta < math.inf:
-            refuse("callbacks.early_stopping.min_delta", "a number of at least 0", min_delta)
+        require_nonnegative("callbacks.early_stopping.min_delta", min_delta)
         self.monitor, self._mode, self._patience, self._min_delta = monitor, mode, patience, min_delta
         self._best = -math.inf  # times the sign of the mode
         self._waited = 0

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import DamagedFileError, DiskError, InputError
-from clsnorm.files import delete, held, remove, remove_drafts, writing
-from clsnorm.run_folder import lock, stored_config
+from clsnorm.files import delete, remove, remove_drafts, require_held, writing
+from clsnorm.run_folder import stored_config
 from clsnorm.run_folder.folder import REPLACED, RunFolder
+from clsnorm.run_folder.lease import PARENT, WORKERS, leased, require_free
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +30,21 @@ class Claim:
         self._folder, self._path = folder, folder.path
 
     @contextlib.contextmanager
-    def hold(self, config: dict[str, Any]) -> Iterator[dict[str, Any] | None]:
+    def hold(self, config: dict[str, Any], *, patient: bool = True) -> Iterator[dict[str, Any] | None]:
         """Holds the folder for this process and yields the results if the run has finished, else None.
 
         With ``config["force"]`` an earlier run's files are set aside first, unless that run also began with ``force``
         and has not finished. If the work ends with an `InputError` before a checkpoint exists, a new folder is removed
         again and any other is restored. A finished run on a disk that cannot be written is only read.
 
+        Args:
+            config: The requested configuration.
+            patient: Whether to wait until it is certain whether a process of another machine, from which nothing was
+                heard yet, still uses the folder. If not, it counts as in use.
+
         Raises:
-            InputError: If a running process uses the folder, or it holds another configuration or a damaged file.
+            InUseError: If a running process uses the folder.
+            InputError: If it holds another configuration or a damaged file.
             DiskError: If the folder cannot be written.
         """
         with writing(self._path):
@@ -48,8 +55,8 @@ class Claim:
             self._check_same_config(config)
             yield self._folder.read_results()
             return
-        with lock.locked(self._path, lock.PARENT), held(self._path):
-            lock.require_unlocked(self._path, lock.WORKERS)  # a worker may outlive its killed parent
+        with leased(self._path, PARENT, patient=patient):
+            require_free(self._path, WORKERS, patient=patient)  # a worker may outlive its killed parent
             self._remove_drafts()
             new = not self._folder.content()
             try:
@@ -60,6 +67,7 @@ class Claim:
                 with self._naming():
                     self._undo(new)
                 raise
+            require_held(self._path)
             shutil.rmtree(self._replaced, ignore_errors=True)
 
     @contextlib.contextmanager
@@ -167,6 +175,7 @@ class Claim:
 
     def _undo(self, new: bool) -> None:
         """Removes what a refused run wrote, unless it has already trained."""
+        require_held(self._path)
         if self._folder.last.exists() or self._folder.selected.exists():
             return
         if new:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import InputError
-from clsnorm.files import disk_error, held, is_draft, remove_empty
-from clsnorm.run_folder import file_digests, lock, stored_config
+from clsnorm.files import disk_error, is_draft, remove_empty
+from clsnorm.run_folder import file_digests, lease, stored_config
 from clsnorm.run_folder.error import read_error, write_error
 from clsnorm.run_folder.events import read_events
 from clsnorm.run_folder.predictions import read_predictions
@@ -171,7 +171,7 @@ class RunFolder:
     @contextlib.contextmanager
     def hold_as_worker(self) -> Iterator[None]:
         """Marks the folder as used by a worker, which may outlive its parent for a moment."""
-        with lock.locked(self.path, lock.WORKERS), held(self.path):
+        with lease.leased(self.path, lease.WORKERS):
             yield
 
     def discard_if_empty(self) -> None:
@@ -188,8 +188,9 @@ class RunFolder:
         return [path for path in (self.results, self.last, self.selected) if path.exists()]
 
     def content(self) -> list[Path]:
-        """Returns what is in the folder, but for locks, drafts and an earlier run that was set aside."""
-        ours = {lock.PARENT, lock.WORKERS, REPLACED, *(path.name for path in self.checkpoint_drafts())}
+        """Returns what is in the folder, but for leases, drafts and an earlier run that was set aside."""
+        leases = {lease.PARENT, lease.WORKERS, *lease.OLD}
+        ours = {*leases, REPLACED, *(path.name for path in self.checkpoint_drafts())}
         return [path for path in self.path.iterdir() if path.name not in ours and not is_draft(path)]
 
     def checkpoint_drafts(self) -> list[Path]:

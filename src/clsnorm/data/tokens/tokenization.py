@@ -87,12 +87,18 @@ class Tokens:
 
     def digest(self, rows: np.ndarray) -> bytes:
         """Returns the sha256 of tokens, labels and ids of ``rows``; it does not depend on where they came from."""
+        return self._digest(rows, self.labels, self.example_ids)
+
+    def text_digest(self, rows: np.ndarray) -> bytes:
+        """Returns the sha256 of the tokens of ``rows``, as `digest`, but without labels and ids."""
+        return self._digest(rows)
+
+    def _digest(self, rows: np.ndarray, *numbers: np.ndarray) -> bytes:
         digest = hashlib.sha256()
         for start in range(0, len(rows), PIECE):
             part = rows[start : start + PIECE]
             at, _, lengths = self.locate(part)
-            numbers = (lengths, self.labels[part], self.example_ids[part])
-            for column in (self.token_ids[at], self.segment_ids[at], *numbers):
+            for column in (self.token_ids[at], self.segment_ids[at], lengths, *(column[part] for column in numbers)):
                 digest.update(column.tobytes())
         return digest.digest()
 
