@@ -37,8 +37,8 @@ def claims(difference: Array, equivalence: Array) -> tuple[Array, Array]:
         (array([0.04, 0.5 ]), array([0.9 , 0.02]))
     """
     both = np.column_stack([difference, equivalence]).astype(np.float64)
-    adjusted, left, running = np.full(both.shape, np.nan), np.isfinite(both).any(1), 0.0
-    open_ = np.isfinite(both)
+    adjusted, open_, running = np.full(both.shape, np.nan), np.isfinite(both), 0.0
+    left: Array = open_.any(axis=1)
     for place in np.argsort(both, axis=None, kind="stable"):
         row, column = divmod(int(place), 2)
         if not np.isfinite(both[row, column]):

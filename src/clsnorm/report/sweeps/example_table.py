@@ -107,7 +107,7 @@ class ExampleTable:
         return values.astype(np.float32)
 
     def _require_same_examples(self, row: RunRow, answers: Predicted) -> None:
-        if self._ids is None:
+        if self._ids is None or self.labels is None:
             self._ids, self.labels = answers.ids, answers.labels
         if not (np.array_equal(self._ids, answers.ids) and np.array_equal(self.labels, answers.labels)):
             raise InputError(
