@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": ("clsnorm.predict", "predict texts with the model of a finished run"),
     "data": ("clsnorm.data", "list data sets, or show one"),
     "pretrain": ("clsnorm.pretraining", "continue masked-language-model training of an encoder"),
+    "report": ("clsnorm.report", "compare the arms of sweeps with a baseline: verdicts and tables"),
     "dashboard": ("clsnorm.dashboard", "draw the curves of finished or running runs"),
 }
 
