@@ -18,11 +18,11 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
     "distributed", "batches", "lightning_internals", "metrics", "failure",
-    "config", "run_folder", "launch", "command", "sweep", "pages",
+    "config", "run_folder", "launch", "command", "sweep", "pages", "report",
     "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
     "experiment", "probes",
-    "dashboard", "analyze", "ablation",
+    "dashboard", "analyze", "ablation", "predict",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
 

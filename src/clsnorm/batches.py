@@ -30,6 +30,8 @@ class Batch:
         packed: Whether the sequences share one row.
         step_size: Number of examples in all batches of the optimizer step, over all processes: the training loss is
             divided by it. 0, if the batch is a whole step, becomes ``global_size``.
+        features: float32, ``(B, d)``: the [CLS] embeddings, if the encoder is frozen and they were computed before;
+            else None.
     """
 
     token_ids: Tensor
@@ -41,6 +43,7 @@ class Batch:
     global_size: int
     packed: bool = False
     step_size: int = 0
+    features: Tensor | None = None
 
     def __post_init__(self) -> None:
         if not self.step_size:

@@ -85,6 +85,11 @@ def test_a_callback_that_may_change_training_is_part_of_the_name(named: Hash) ->
     assert len({named(), named(ELSEWHERE % 1), named(ELSEWHERE % 2)}) == 3
 
 
+def test_an_option_that_came_later_leaves_the_names_of_earlier_runs(named: Hash) -> None:
+    assert named() == named("~model.freeze")
+    assert len({named(), named("model.freeze=all"), named("model.freeze=1"), named("model.freeze=0")}) == 4
+
+
 def test_an_unreadable_file_is_reported(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.csv").write_text("x")
 

@@ -260,6 +260,7 @@ def test_precision_that_a_strategy_cannot_train_in(train: Train) -> None:
     [
         ("trainer.strategy=ddq", r"'ddq'\. Did you mean 'ddp'\? "),
         ("trainer.strategy=null", "None"),
+        ("++trainer.strategy.x=1", r"'x': 1"),  # a mapping that names no class
         ("trainer.strategy=fsdp", r"'fsdp'.* trainer=fsdp"),  # Lightning's own, torch's first form
         ("trainer.strategy={_target_:pytorch_lightning.strategies.DeepSpeedStrategy}", "DeepSpeedStrategy"),
         ("trainer.strategy={_target_:pytorch_lightning.strategies.ModelParallelStrategy}", "ModelParallelStrategy"),

@@ -46,6 +46,9 @@ SPEED_ONLY_KEYS = {
         "strategy",
     ),
 }
+# Options that came later, with the value at which a run is as before: there they do not change the hash, so that the
+# same command still finds the folder of a run of an earlier version.
+ADDED = {"model": {"freeze": None}}
 # A user's own files and folders are hashed by content: it may change under one path, or move to another one.
 # The pattern says which files of a folder count.
 NAMED_BY_CONTENT = {
@@ -70,9 +73,14 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
         config.paths[key] = ""
     plain = {group: OmegaConf.to_container(_group(config, group), resolve=True) for group in groups}
     return {
-        group: {key: value for key, value in node.items() if key not in SPEED_ONLY_KEYS.get(group, ())}
+        group: {key: value for key, value in node.items() if not _is_left_out(group, key, value)}
         for group, node in cast(dict[str, dict[str, Any]], plain).items()
     }
+
+
+def _is_left_out(group: str, key: str, value: Any) -> bool:
+    added = ADDED.get(group, {})
+    return key in SPEED_ONLY_KEYS.get(group, ()) or (key in added and value == added[key])
 
 
 def _group(config: DictConfig, group: str) -> DictConfig:

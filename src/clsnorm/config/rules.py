@@ -89,7 +89,7 @@ def _strategy_precisions(strategy: Any) -> tuple[str, ...]:
     """
     from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 
-    if isinstance(strategy, dict):
+    if isinstance(strategy, dict) and "_target_" in strategy:
         name, kind = strategy["_target_"], locate(strategy["_target_"], "trainer.strategy")
     else:
         name, kind = strategy, DDPStrategy if strategy in STRATEGIES else object

@@ -18,9 +18,10 @@ from clsnorm.data.notes import notes, source_record, warnings
 from clsnorm.data.rows.subsets import LabelNoise, Subset
 from clsnorm.data.sources.source import Source, Unavailable
 from clsnorm.data.tokens.loader import BatchLoader, TokenDataset
-from clsnorm.data.tokens.preparation import Preparation
+from clsnorm.data.tokens.preparation import SPARSE, Preparation
 from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.sampling import GlobalBatches
+from clsnorm.data.tokens.stored_features import StoredFeatures
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError, require_whole
 from clsnorm.failure import Outcome, judge
@@ -126,6 +127,7 @@ class DataModule(pl.LightningDataModule):
         self.tokenizer, self._max_length = tokenizer, max_length
         self._root, self._cache = Path(data_root), Path(cache).expanduser()
         self._tokens: dict[str, Tokens] = {}
+        self._features: dict[str, StoredFeatures] = {}
         self._resume = (0, 0)
 
     def prepare(self) -> None:
@@ -168,6 +170,7 @@ class DataModule(pl.LightningDataModule):
     def _adopt(self, prepared: Prepared) -> None:
         noisy = prepared.with_noise(self.noise, self.facts.untrained_among(prepared.labels or ()))
         self._tokens, self._used, self.labels = noisy.tokens, noisy.used, noisy.labels
+        self._sizes: dict[str, int] = prepared.record["sizes"]  # of whole splits
         self.fingerprint = noisy.fingerprint()
         self.num_outputs = len(self.labels) if self.labels else 1
         self.metrics = build_metrics(self.scores.metrics, num_outputs=self.num_outputs, regression=self.regression)
@@ -250,6 +253,18 @@ class DataModule(pl.LightningDataModule):
         """Returns the tokens of the rows of ``split``, in the order of the data."""
         return self._tokens[split].take(self._used[split])
 
+    def to_encode(self, split: str) -> tuple[TokenDataset, np.ndarray | None]:
+        """Returns all tokens of ``split``, and which of its rows are worth encoding once; None: all.
+
+        A subset of train that is at least half of it shares the embeddings of all rows with other subsets.
+        """
+        rows, whole = self._used[split], self._sizes[split]
+        return self._dataset(split), None if len(rows) >= SPARSE * whole else rows
+
+    def take_features(self, features: Mapping[str, StoredFeatures]) -> None:
+        """Adds embeddings by split, which each batch from now on has as its ``features``."""
+        self._features = dict(features)
+
     def labels_of(self, split: str) -> np.ndarray:
         """Returns the class ids or values of ``split``, in the order of the data."""
         return np.asarray(self._tokens[split].labels[self._used[split]])
@@ -326,12 +341,7 @@ class DataModule(pl.LightningDataModule):
         rows: np.ndarray | None = None,
     ) -> BatchLoader:
         batching = self.batching
-        dataset = TokenDataset(
-            self._tokens[split],
-            rows=self._used[split] if rows is None else rows,
-            packed=batching.packed,
-            padding=self.tokenizer.pad_token_id or 0,
-        )
+        dataset = self._dataset(split, rows=self._used[split] if rows is None else rows)
         batches = GlobalBatches(
             len(dataset),
             batch_size=batch_size,
@@ -342,3 +352,12 @@ class DataModule(pl.LightningDataModule):
             world_size=batching.world_size,
         )
         return BatchLoader(dataset, batches, num_workers=batching.num_workers)
+
+    def _dataset(self, split: str, rows: np.ndarray | None = None) -> TokenDataset:
+        return TokenDataset(
+            self._tokens[split],
+            rows=rows,
+            packed=self.batching.packed,
+            padding=self.tokenizer.pad_token_id or 0,
+            features=self._features.get(split),
+        )

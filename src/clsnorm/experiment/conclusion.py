@@ -10,6 +10,7 @@ from clsnorm import distributed
 from clsnorm.experiment.assembly import Experiment
 from clsnorm.failure import RULE, Outcome
 from clsnorm.metrics import has_collapsed
+from clsnorm.model.encoder.freezing import count_trained
 from clsnorm.run_folder import provenance
 from clsnorm.run_folder.results import finite
 
@@ -91,6 +92,7 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "epochs": trainer.current_epoch,
         "seconds": records.stopwatch.elapsed,
         "calibration_seconds": records.stopwatch.calibration_seconds,
+        "frozen": _frozen(experiment),
         "examples_per_second": records.stopwatch.examples_per_second,
         "training_seconds": records.stopwatch.seconds,
         "profile": records.profile.shares(records.stopwatch.seconds),
@@ -100,6 +102,21 @@ def _results(experiment: Experiment) -> dict[str, Any]:
         "versions": provenance.versions(),
         "commit": records.resume_point.commits[0],
         "later_commits": records.resume_point.commits[1:],
+    }
+
+
+def _frozen(experiment: Experiment) -> dict[str, Any] | None:
+    """Returns what was not trained of the encoder; None if all of it was."""
+    classifier = experiment.module.classifier
+    if not classifier.encoder.frozen_layers:
+        return None
+    trained, whole = count_trained(classifier)
+    return {
+        "part": classifier.encoder.frozen_part(),
+        "dropout": "off in the frozen part",
+        "trained_parameters": trained,
+        "parameters": whole,
+        "encoding_seconds": experiment.records.stopwatch.encoding_seconds,
     }
 
 

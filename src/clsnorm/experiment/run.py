@@ -13,10 +13,12 @@ from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.batch_sizes import check_batch_sizes
 from clsnorm.experiment.calibration import calibrate, match_head
 from clsnorm.experiment.conclusion import conclude
+from clsnorm.experiment.frozen_features import encode_once
 from clsnorm.experiment.reuse import require_same_data
 from clsnorm.files import digest, sync, write_sealed
 from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
+from clsnorm.model.encoder.freezing import count_trained
 from clsnorm.records.checkpoints import count_events, position, require_sound, table_marks
 from clsnorm.run_folder import RunFolder, file_digests, provenance, stored_config
 
@@ -71,6 +73,7 @@ def _file_digests(experiment: Experiment) -> dict[str, str | None]:
 def _train(experiment: Experiment) -> None:
     folder, data, records = experiment.folder, experiment.data, experiment.records
     check_batch_sizes(experiment.config, experiment.data, experiment.module)
+    _freeze(experiment)
     resume = folder.last if folder.last.exists() else None
     step = _start(experiment) if resume is None else _resume(experiment, resume)
     if distributed.rank() == 0:
@@ -78,6 +81,18 @@ def _train(experiment: Experiment) -> None:
     experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
     if records.selected.last_validated != experiment.trainer.global_step:
         experiment.trainer.validate(experiment.module, datamodule=data, verbose=False)
+
+
+def _freeze(experiment: Experiment) -> None:
+    """Logs what is frozen, and has a frozen encoder encode each text once, before the first step or a resumed one."""
+    encoder, records = experiment.module.classifier.encoder, experiment.records
+    if distributed.rank() == 0 and encoder.frozen_layers:
+        part, (trained, whole) = encoder.frozen_part(), count_trained(experiment.module.classifier)
+        log.info("not trained: %s; dropout is off there. %d of %d parameters are trained", part, trained, whole)
+    if encoder.is_frozen:
+        cache = Path(experiment.config["paths"]["cache"]).expanduser()
+        device = experiment.trainer.strategy.root_device
+        records.stopwatch.encode(lambda: encode_once(encoder, experiment.data, cache=cache, device=device))
 
 
 def _start(experiment: Experiment) -> int:

@@ -112,7 +112,8 @@ class TokenGradients:
         if len(inputs) == self._depth and all(states.shape[:2] == batch.token_ids.shape for states in inputs):
             for number, states in enumerate(inputs):
                 self._measure(number, states, batch)
-        self._measure(self._depth, embeddings.hidden, batch)
+        if embeddings.hidden is not None:
+            self._measure(self._depth, embeddings.hidden, batch)
 
     def _measure(self, number: int, states: Tensor, batch: Batch) -> None:
         if states.requires_grad:

@@ -18,7 +18,13 @@ from clsnorm.errors import require_choice, require_nonnegative, require_probabil
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import fold_into, match_function
 from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
-from clsnorm.model.refusals import refuse_two_biases, require_foldable, require_rates, require_recalibration
+from clsnorm.model.refusals import (
+    refuse_two_biases,
+    require_foldable,
+    require_rates,
+    require_recalibration,
+    require_trainable,
+)
 from clsnorm.normalizers import Identity, Normalizer
 
 INITS = ("drawn", "function_matched", "normalizer_folded")
@@ -103,7 +109,8 @@ class Classifier(nn.Module):
         require_choice("classifier.init", init, INITS)
         require_switch("classifier.match_noise", match_noise, or_null=True, advice="Set classifier.match_noise=null")
         match_noise = init == "function_matched" if match_noise is None else match_noise
-        require_recalibration(recalibrate_every, normalizer, init)
+        require_trainable(normalizer, is_frozen=encoder.is_frozen)
+        require_recalibration(recalibrate_every, normalizer, init, is_frozen=encoder.is_frozen)
         self.init = init
         self.num_outputs = num_outputs
         self.recalibrate_every = recalibrate_every

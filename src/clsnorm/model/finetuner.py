@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -26,7 +27,9 @@ from clsnorm.lightning_internals import (
 )
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
+from clsnorm.model.encoder.freezing import leave_out
 from clsnorm.model.places import tapping
+from clsnorm.model.refusals import require_effect
 from clsnorm.model.scores import Scores, example_losses
 from clsnorm.model.sharding import shard
 from clsnorm.optim.groups import apply_rates, count_layers, matrices, parameter_groups
@@ -80,7 +83,9 @@ class FineTuner(pl.LightningModule):
         self.classifier = classifier
         self.regularizer = Unregularized() if regularizer is None else regularizer
         self.regularizer.require_place(count_layers(name for name, _ in classifier.named_parameters()))
+        self._require_effect()
         self._matrices = matrices(classifier)
+        self.strict_loading = not classifier.encoder.frozen_layers  # a sharded module does not fill in what is left out
         self.regression = regression
         self._select = Scores(metrics)
         self._reports = {name: Scores(metrics) for name in report_names}
@@ -90,6 +95,15 @@ class FineTuner(pl.LightningModule):
         self._step_terms: list[Tensor] = []  # the regularizer's, of each batch of the open step, by its share
         self._step_losses: list[Tensor] = []  # sum over this process's examples, of each batch of the open step
 
+    def _require_effect(self) -> None:
+        encoder, normalizer = self.classifier.encoder, self.classifier.normalizer
+        require_effect(
+            self.regularizer,
+            frozen_layers=encoder.frozen_layers,
+            is_frozen=encoder.is_frozen,
+            learns=any(True for _ in normalizer.parameters()),
+        )
+
     def forward(self, batch: Batch) -> Output:
         """Returns logits and the embeddings on both sides of the normalizer."""
         output: Output = self.classifier(batch)
@@ -98,6 +112,8 @@ class FineTuner(pl.LightningModule):
     def setup(self, stage: str) -> None:
         # Scores are reduced before they are logged; Lightning cannot know that and advises to use sync_dist.
         warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log")
+        if self.classifier.encoder.frozen_layers:
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode at the start of training")
 
     def configure_model(self) -> None:
         """Shards the classifier if the strategy has a device mesh."""
@@ -115,12 +131,20 @@ class FineTuner(pl.LightningModule):
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves out what is frozen: it is what ``model.path`` holds."""
+        encoder = self.classifier.encoder
+        if encoder.frozen_layers:
+            leave_out(encoder, checkpoint["state_dict"], "classifier.encoder.")
+
     def on_train_start(self) -> None:
         self.classifier.start_training()  # after a resume point was loaded, with any strategy
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         key = [self._seed_dropout, self.trainer.fit_loop.total_batch_idx, rank()]
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        # On a CPU, only its generator draws. Seeding those of absent devices formats a stack for each of them.
+        (torch.default_generator.manual_seed if self.device.type == "cpu" else torch.manual_seed)(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         with self._layers() as layers:

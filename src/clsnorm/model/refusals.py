@@ -6,6 +6,8 @@ from torch import nn
 
 from clsnorm.errors import InputError, require_positive, require_whole
 from clsnorm.normalizers import Normalizer
+from clsnorm.regularizers import Regularizer
+from clsnorm.regularizers.regularizer import LAYERS
 
 
 def refuse_two_biases(init: str, *, absorb_mean: bool) -> None:
@@ -45,7 +47,7 @@ def require_foldable(normalizer: Normalizer) -> Normalizer:
     return normalizer
 
 
-def require_recalibration(every: int | None, normalizer: Normalizer, init: str) -> None:
+def require_recalibration(every: int | None, normalizer: Normalizer, init: str, *, is_frozen: bool) -> None:
     """Refuses to recalibrate what is calibrated only before training, or never."""
     advice = "It counts epochs: set classifier.recalibrate_every=1"
     require_whole("classifier.recalibrate_every", every, least=1, or_null=True, advice=advice)
@@ -55,10 +57,39 @@ def require_recalibration(every: int | None, normalizer: Normalizer, init: str) 
     reasons = {
         f"{name} needs no calibration": normalizer.calibration is None,
         f"{name} changes the encoder, once, before training": normalizer.changes_encoder,
+        "the encoder is frozen (model.freeze=all), so its statistics do not change": is_frozen,
         f"classifier.init={init} uses {name} only before training": init == "normalizer_folded",
     }
     if reason := next((reason for reason, holds in reasons.items() if holds), None):
         raise InputError(
             f"Expected a calibrated normalizer for classifier.recalibrate_every={every}, but {reason}. "
             "Set classifier.recalibrate_every=null"
+        )
+
+
+def require_trainable(normalizer: Normalizer, *, is_frozen: bool) -> None:
+    """Refuses a normalizer that changes an encoder which is frozen."""
+    if is_frozen and normalizer.changes_encoder:
+        raise InputError(
+            f"Expected an encoder that is trained for {type(normalizer).__name__}, which changes its last layer norm, "
+            "but got model.freeze=all. Set model.freeze=null or a number of layers, or choose another normalizer"
+        )
+
+
+def require_effect(regularizer: Regularizer, *, frozen_layers: int, is_frozen: bool, learns: bool) -> None:
+    """Refuses a regularizer whose term no trained parameter can change.
+
+    Args:
+        regularizer: Its weight may be 0, which only logs the term.
+        frozen_layers: Number of frozen layers, the embedding layer included.
+        is_frozen: Whether the whole encoder is.
+        learns: Whether the normalizer has parameters.
+    """
+    at = regularizer.at
+    layer = int(at[-2:]) if at.startswith("layer") and at != LAYERS else None
+    fixed = (is_frozen and not (at == "z" and learns)) or (layer is not None and layer < frozen_layers)
+    if regularizer.is_active and regularizer.weight and fixed:
+        raise InputError(
+            f"Expected a place that training can change for regularizer.at={at}, but with model.freeze nothing before "
+            "it is trained. Set regularizer=none, regularizer.weight=0 to log the term, or model.freeze=null"
         )

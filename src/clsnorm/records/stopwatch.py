@@ -25,25 +25,28 @@ class Stopwatch(Callback):
         examples: Examples trained on, over all ranks.
         seconds: Wall time inside training steps.
         calibration_seconds: Cost of calibrations; a cached one counts in full.
+        encoding_seconds: Cost of encoding each text once with a frozen encoder; a cached one counts in full.
     """
 
     def __init__(self, created: float) -> None:
         self.examples = 0
         self.seconds = 0.0
         self.calibration_seconds = 0.0
+        self.encoding_seconds = 0.0
         self._created = created
         self._before = 0.0  # seconds of the run before it was interrupted
         self._started = 0.0
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        names = ("examples", "seconds", "elapsed", "calibration_seconds")
+        names = ("examples", "seconds", "elapsed", "calibration_seconds", "encoding_seconds")
         return {name: getattr(self, name) for name in names}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.examples, self.seconds = state_dict["examples"], state_dict["seconds"]
         self._before, self.calibration_seconds = state_dict["elapsed"], state_dict["calibration_seconds"]
+        self.encoding_seconds = state_dict.get("encoding_seconds", 0.0)  # files of older versions have none
 
     @override
     def on_train_batch_start(
@@ -74,9 +77,17 @@ class Stopwatch(Callback):
 
     def calibrate(self, calibration: Callable[[], float]) -> None:
         """Runs a calibration, which returns its cost; time that the cache saved counts as if it had been spent."""
+        self.calibration_seconds = self._charge(calibration)
+
+    def encode(self, encoding: Callable[[], float]) -> None:
+        """Runs the pass of a frozen encoder, which returns its cost; counted as in `calibrate`."""
+        self.encoding_seconds = self._charge(encoding)
+
+    def _charge(self, work: Callable[[], float]) -> float:
         started = time.perf_counter()
-        self.calibration_seconds = calibration()
-        self._before += max(0.0, self.calibration_seconds - (time.perf_counter() - started))
+        cost = work()
+        self._before += max(0.0, cost - (time.perf_counter() - started))
+        return cost
 
     @property
     def elapsed(self) -> float:

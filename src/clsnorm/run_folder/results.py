@@ -28,6 +28,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "steps": int,
     "epochs": int,
     "examples_per_second": NUMBER,
+    "frozen": (dict, type(None)),
     "profile": dict,
     "source": dict,
     "commit": (str, type(None)),

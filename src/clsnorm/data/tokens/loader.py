@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from clsnorm.batches import Batch
 from clsnorm.data.tokens.sampling import GlobalBatches, Part
+from clsnorm.data.tokens.stored_features import StoredFeatures
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.launch.one_machine import die_with_parent
 
@@ -22,10 +23,19 @@ class TokenDataset(Dataset[Batch]):
         rows: Which rows of ``tokens``; None: all.
         packed: Whether batches are packed or padded.
         padding: Token id that fills padded batches.
+        features: The embeddings of a frozen encoder at the rows of ``tokens``; None: batches have none.
     """
 
-    def __init__(self, tokens: Tokens, *, rows: np.ndarray | None = None, packed: bool, padding: int) -> None:
-        self.tokens, self.packed, self.padding = tokens, packed, padding
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        rows: np.ndarray | None = None,
+        packed: bool,
+        padding: int,
+        features: StoredFeatures | None = None,
+    ) -> None:
+        self.tokens, self.packed, self.padding, self.features = tokens, packed, padding, features
         self.rows = np.arange(len(tokens)) if rows is None else rows
 
     def __len__(self) -> int:
@@ -55,6 +65,7 @@ class TokenDataset(Dataset[Batch]):
             global_size=part.global_size,
             packed=self.packed,
             step_size=part.step_size,
+            features=None if self.features is None else torch.from_numpy(self.features.of(rows)),
         )
 
 

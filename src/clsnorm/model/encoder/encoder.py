@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from clsnorm.batches import Batch
 from clsnorm.errors import InputError, refuse, require_choice
+from clsnorm.model.encoder import freezing
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of, output_norms
 from clsnorm.model.encoder.last_layer import allow_cls_only
@@ -27,17 +29,22 @@ class Embeddings:
 
     Attributes:
         cls: ``(B, d)``: the [CLS] embedding at the encoder's tap.
-        hidden: ``(B, d)``: the last hidden state at [CLS].
+        hidden: ``(B, d)``: the last hidden state at [CLS]; None if only the embedding is known.
         pooler_pre: ``(B, d)``: the pooler's dense output, before tanh; None without a pooler.
         pooler: ``(B, d)``: the pooler's output; None without a pooler.
         layers: ``(L + 1, B, d)``: [CLS] after the embedding layer and after each layer; None unless requested.
     """
 
     cls: Tensor
-    hidden: Tensor
+    hidden: Tensor | None
     pooler_pre: Tensor | None = None
     pooler: Tensor | None = None
     layers: Tensor | None = None
+
+    def as_leaf(self) -> Embeddings:
+        """Returns the embeddings with ``cls`` as a new tensor that requires a gradient, of which nothing lies below."""
+        leaf = self.cls.detach().requires_grad_()
+        return replace(self, cls=leaf, hidden=leaf if self.hidden is self.cls else self.hidden)
 
 
 class Encoder(nn.Module):
@@ -55,6 +62,12 @@ class Encoder(nn.Module):
             only with ``sdpa``.
         dropout: Probability of hidden and attention dropout; None: the checkpoint's.
         last_layer_cls_only: Compute the last layer at [CLS] only, if the family allows it; exact.
+        freeze: ``all``: nothing in the encoder is trained; a number: the lowest so many layers are not, of which the
+            embedding layer is the first (`clsnorm.model.encoder.freezing.freeze`); None: all layers are trained.
+            Frozen layers stay in evaluation mode: their dropout is off. With ``all`` the encoder always computes in
+            the precision of its weights, without autocast, and takes the embeddings from ``batch.features`` if the
+            batch has them. While training, its output is then a leaf that requires a gradient, so that gradients at
+            [CLS] can still be observed.
         seed_init: Seed of weights that the checkpoint lacks (a pooler). The global random state is unchanged.
 
     Attributes:
@@ -62,6 +75,8 @@ class Encoder(nn.Module):
         can_pack: Whether packed batches are supported.
         max_length: The largest number of tokens in a sequence; None if unknown.
         depth: Number of layers.
+        is_frozen: Whether nothing in the encoder is trained.
+        frozen_layers: Number of frozen layers, the embedding layer included.
 
     Raises:
         InputError: If the model cannot be loaded, is not an encoder with all its weights whose [CLS] depends on the
@@ -77,6 +92,7 @@ class Encoder(nn.Module):
         attention: str = "sdpa",
         dropout: float | None = None,
         last_layer_cls_only: bool = True,
+        freeze: int | str | None = None,
         seed_init: int = 0,
     ) -> None:
         super().__init__()
@@ -86,6 +102,8 @@ class Encoder(nn.Module):
                 "model.attention", "an implementation of transformers", attention, "Set model.attention=sdpa or eager"
             )
         self.tap = tap
+        self._frozen: list[nn.Module] = []
+        self.is_frozen, self.frozen_layers = False, 0
         location = locate(path, sha256)
         architecture = load_architecture(path, location)
         require_encoder(path, architecture)
@@ -99,10 +117,12 @@ class Encoder(nn.Module):
         require_text_in_cls(path, self.eval(), dim=self.dim)
         warn_of_padding(path, self)
         self._fingerprint = digest_of(self, tap)
+        self._freeze(freeze)
         self.train()  # from_pretrained returns a model in evaluation mode, and Lightning keeps that mode
 
     def _set_up(self, family: Family, attention: str, last_layer_cls_only: bool) -> None:
         architecture = self.model.config
+        self._dropout_fields = family.dropout
         accepted = inspect.signature(type(self.model).forward).parameters
         self.can_pack = family.packs and attention == "sdpa"
         self._offset = first_position(self.model)
@@ -116,9 +136,38 @@ class Encoder(nn.Module):
         if self._cls_only:
             allow_cls_only(self.model.encoder.layer[-1])
 
+    def _freeze(self, wanted: int | str | None) -> None:
+        self._frozen = freezing.freeze(self, wanted)
+        self.register_load_state_dict_pre_hook(freezing.add_frozen)
+        self.is_frozen = wanted == freezing.ALL
+        self.frozen_layers = self.depth + 1 if self.is_frozen else int(wanted or 0)
+
+    def train(self, mode: bool = True) -> Encoder:
+        """Sets training or evaluation mode; frozen layers stay in evaluation mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+    def frozen_part(self) -> str:
+        """Returns in words which layers are frozen; empty if none is."""
+        return freezing.described(self.frozen_layers, self.depth)
+
     def fingerprint(self) -> str:
         """Returns a digest of the weights as loaded and of the tap: a key for caches of embeddings."""
         return self._fingerprint
+
+    def computation(self) -> dict[str, Any]:
+        """Returns, besides the weights, what affects the value of an embedding in evaluation, as plain values."""
+        architecture = self.model.config.to_dict()
+        left_out = ("_name_or_path", "transformers_version", "dtype", *self._dropout_fields)
+        described = {key: value for key, value in sorted(architecture.items()) if key not in left_out}
+        return {
+            "architecture": json.loads(json.dumps(described, default=str)),
+            "attention": self.model.config._attn_implementation,
+            "packs": self.can_pack,
+            "cls_only": self._cls_only,
+        }
 
     def final_norm(self) -> nn.LayerNorm | None:
         """Returns the layer norm that outputs the embedding; None at a pooler's tap, or if none is known."""
@@ -150,8 +199,18 @@ class Encoder(nn.Module):
         Raises:
             InputError: If a sequence is too long for the model, or the model does not support packed batches.
         """
+        if not self.is_frozen:
+            return self._encode(batch, layers=layers)
+        if batch.features is not None and not layers:
+            found = Embeddings(batch.features, batch.features if self.tap == "hidden" else None)
+        else:
+            with torch.no_grad(), torch.autocast(batch.token_ids.device.type, enabled=False):
+                found = self._encode(batch, layers=layers)
+        return found.as_leaf() if self.training and torch.is_grad_enabled() else found
+
+    def _encode(self, batch: Batch, *, layers: bool) -> Embeddings:
         if len(batch) == 0:
-            return _no_rows(self(_stand_in(batch), layers=layers))
+            return _no_rows(self._encode(_stand_in(batch), layers=layers))
         self._check(batch)
         cls_only = self._cls_only and not layers
         inputs = self._inputs(batch)
@@ -216,4 +275,4 @@ def _no_rows(full: Embeddings) -> Embeddings:
         return None if x is None else x[:0]
 
     stack = None if full.layers is None else full.layers[:, :0]
-    return Embeddings(full.cls[:0], full.hidden[:0], cut(full.pooler_pre), cut(full.pooler), stack)
+    return Embeddings(full.cls[:0], cut(full.hidden), cut(full.pooler_pre), cut(full.pooler), stack)

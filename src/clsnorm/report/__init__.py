@@ -1,0 +1,1 @@
+"""From many runs to one honest answer: does a normalizer help, hurt, make no difference that matters, or is it open?"""

@@ -1,0 +1,215 @@
+"""From runs to the numbers and verdicts of a report; every output shows these and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from clsnorm.errors import InputError, require_positive
+from clsnorm.report.comparisons import TUNED, Comparison, compare, protocols
+from clsnorm.report.inference import sign_flips
+from clsnorm.report.inference.claim_family import claims
+from clsnorm.report.inference.detectable import detectable, seeds_to_decide
+from clsnorm.report.inference.over_sets import OverSets, over_sets
+from clsnorm.report.inference.verdicts import ALPHA, Verdict, verdict
+from clsnorm.report.sweeps.arm_names import name_arms
+from clsnorm.report.sweeps.example_table import ExampleTable
+from clsnorm.report.sweeps.pooling import by_task, notes, require_arm, require_poolable, without_copies
+from clsnorm.report.sweeps.run_row import DAMAGED, RunRow, read_rows
+
+MARGIN = 0.5  # points
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a report is asked for.
+
+    Attributes:
+        baseline: The arm that others are compared with.
+        margin: In points; a difference below it does not matter.
+        by: Settings that divide data sets.
+        arms: Settings that divide arms.
+        draws: Resamples of each bootstrap; 0 for none.
+    """
+
+    baseline: str = "identity"
+    margin: float = MARGIN
+    by: tuple[str, ...] = ()
+    arms: tuple[str, ...] = ()
+    draws: int = 2_000
+
+    def __post_init__(self) -> None:
+        require_positive("--margin", self.margin)
+
+
+@dataclass
+class Answer:
+    """The verdict on one arm: on one data set, or over all.
+
+    Attributes:
+        arm: Name.
+        task: Data set; empty over all of them.
+        difference_p: Adjusted for the family.
+        equivalence_p: Adjusted for the family.
+        verdict: By these.
+        comparison: On one data set.
+        over: Over data sets.
+        raw_p: Before adjustment: of no difference, and of equivalence.
+    """
+
+    arm: str
+    task: str
+    raw_p: tuple[float, float]
+    comparison: Comparison | None = None
+    over: OverSets | None = None
+    difference_p: float = math.nan
+    equivalence_p: float = math.nan
+    verdict: Verdict = Verdict.UNDECIDED
+    max_t_p: float = math.nan
+
+    @property
+    def mean(self) -> float:
+        return self.comparison.mean if self.comparison else self.over.mean if self.over else math.nan
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Returns the interval of the mean difference, in points; NaN if there is none."""
+        if self.over is not None:
+            return self.over.interval(level)
+        if self.comparison is None or self.comparison.analysis is None:
+            return math.nan, math.nan
+        low, high = self.comparison.analysis.interval(level)
+        return float(low), float(high)
+
+
+@dataclass
+class Answers:
+    """All of a report.
+
+    Attributes:
+        options: What was asked for.
+        rows: All runs, also those that are not finished.
+        notes: What is unequal, missing or unpaired.
+        family: The declared family: each arm on each data set, and over all of them, at tuned rates.
+        others: Comparisons under other protocols, outside the family.
+        tables: The report examples by data set.
+    """
+
+    options: Options
+    rows: list[RunRow]
+    notes: list[str]
+    family: list[Answer]
+    others: list[Comparison] = field(default_factory=list)
+    tables: dict[str, ExampleTable] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(by_task(row for row in self.rows if row.finished))
+
+    def of_task(self, task: str) -> list[Answer]:
+        """Returns the answers on one data set, or with "" over all."""
+        return [answer for answer in self.family if answer.task == task]
+
+    def states(self) -> dict[str, int]:
+        """Returns how many runs are finished, unfinished, crashed, damaged, and of the finished diverged, failed."""
+        counts = Counter(row.state for row in self.rows)
+        done = [row for row in self.rows if row.finished]
+        counts["diverged"] = sum(row.results["status"] == "diverged" for row in done)
+        counts["aborted"] = sum(row.results["status"] == "aborted" for row in done)
+        counts["failed"] = sum(row.failed for row in done)
+        counts["collapsed"] = sum(bool(row.results.get("collapsed")) for row in done)
+        return dict(counts)
+
+
+def answer(folders: Sequence[Path], options: Options | None = None) -> Answers:
+    """Reads runs, checks what may be pooled, and compares each arm with the baseline.
+
+    Raises:
+        InputError: If there are no runs, or some must not be pooled.
+    """
+    return answer_rows(read_rows(folders), options or Options())
+
+
+def answer_rows(rows: list[RunRow], options: Options) -> Answers:
+    """As `answer`, from runs that were read."""
+    named = [row for row in rows if row.state != DAMAGED and "choices" in row.blocks]
+    name_arms(named, by=options.by, arms=options.arms)
+    done = [row for row in named if row.finished]
+    if not done:
+        raise InputError(f"Expected finished runs, but of {len(rows)} none has results.json. Wait for the sweep")
+    require_arm(options.baseline, done)
+    require_poolable(named, baseline=options.baseline, separated=(*options.by, *options.arms))
+    found = Answers(options, rows, notes(named, baseline=options.baseline), [])
+    for task, members in by_task(without_copies(done)).items():
+        table = found.tables.setdefault(task, ExampleTable(task))
+        for name, chosen in protocols(members, options.baseline).items():
+            compared = compare(task, members, options.baseline, table, name, chosen)
+            if name == TUNED:
+                found.family += [_answer_of(one, options.margin) for one in compared]
+            else:
+                found.others += compared
+        if table.note:
+            found.notes.append(f"{task}: intervals are over seeds alone, not over examples: {table.note}")
+    found.family += _over_all(found.family, options.margin)
+    _adjust(found.family)
+    return found
+
+
+def _answer_of(found: Comparison, margin: float) -> Answer:
+    analysis = found.analysis
+    p = (math.nan, math.nan)
+    if analysis is not None:
+        p = float(analysis.p_value()), float(analysis.equivalence_p(margin))
+    return Answer(found.arm, found.task, p, comparison=found)
+
+
+def _over_all(single: Sequence[Answer], margin: float) -> list[Answer]:
+    """Returns the answers over data sets, for arms that were compared on all of at least two."""
+    tasks = {one.task for one in single}
+    found = []
+    for arm in sorted({one.arm for one in single}):
+        mine = [one.comparison for one in single if one.arm == arm and one.comparison and one.comparison.analysis]
+        if len(mine) < 2 or len(mine) < len(tasks):
+            continue
+        errors = np.array([float(one.analysis.standard_error) for one in mine if one.analysis])
+        over = over_sets(np.array([one.mean for one in mine]), errors)
+        found.append(Answer(arm, "", (over.p_value(), over.equivalence_p(margin)), over=over))
+    return found
+
+
+def _adjust(family: list[Answer]) -> None:
+    """Adjusts the p values of all claims as one family, and gives the verdicts."""
+    if not family:
+        return
+    raw = np.array([one.raw_p for one in family])
+    for one, differs, equal in zip(family, *claims(raw[:, 0], raw[:, 1]), strict=True):
+        one.difference_p, one.equivalence_p = float(differs), float(equal)
+        one.verdict = verdict(one.mean, one.difference_p, one.equivalence_p)
+    compared = [one for one in family if one.comparison is not None and one.comparison.analysis is not None]
+    seeds = sorted({seed for one in compared for seed in one.comparison.seeds})  # type: ignore[union-attr]
+    if len(seeds) < 2:
+        return
+    by_seed = np.full((len(compared), len(seeds)), np.nan)
+    for place, one in enumerate(compared):
+        assert one.comparison is not None
+        by_seed[place, [seeds.index(seed) for seed in one.comparison.seeds]] = one.comparison.by_seed
+    for one, p in zip(compared, sign_flips.max_t(by_seed), strict=True):
+        one.max_t_p = float(p)
+
+
+def undecided_text(found: Answer, margin: float, family: int) -> str:
+    """Returns what an undecided comparison could have seen, and how many seeds would decide."""
+    analysis = found.comparison.analysis if found.comparison else None
+    if analysis is None:
+        return "" if found.over else "fewer than two paired seeds"
+    alpha = ALPHA / max(family, 1)
+    smallest = detectable(analysis, alpha=alpha)
+    needed = seeds_to_decide(analysis, margin, alpha=alpha)
+    if needed is None:
+        return f"smallest detectable difference {smallest:.2f} points; only more report rows would decide"
+    more = max(needed - analysis.seeds, 0)
+    return f"smallest detectable difference {smallest:.2f} points; about {more} more seeds would decide"

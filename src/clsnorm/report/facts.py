@@ -1,0 +1,172 @@
+"""The numbers of a report as plain values: each output shows these, rounded, and no others."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clsnorm.report.answers import Answer, Answers, undecided_text
+from clsnorm.report.comparisons import POINTS, Comparison, score
+from clsnorm.report.inference.binomials import clopper_pearson
+from clsnorm.report.sweeps.pooling import by_task
+from clsnorm.report.sweeps.run_row import LR, RunRow
+from clsnorm.run_folder.results import without_nan
+
+BEST = (1, 5, 10)  # k of the expected best of k runs
+
+
+def collected(found: Answers, base: Path | None = None) -> dict[str, Any]:
+    """Returns all facts, ready for JSON: NaN is None.
+
+    Args:
+        found: The report.
+        base: Folder from which the runs' folders are named, so that a report can be moved with its runs.
+    """
+    margin = found.options.margin
+    return without_nan(
+        {
+            "baseline": found.options.baseline,
+            "margin": margin,
+            "family": [[one.arm, one.task or "over all data sets"] for one in found.family],
+            "states": found.states(),
+            "notes": found.notes,
+            "unfinished": [
+                {"run": _place(row, base), "state": row.state, "reason": row.reason}
+                for row in found.rows
+                if not row.finished
+            ],
+            "verdicts": [_verdict(one, found, base) for one in found.family],
+            "equal_rates": [_other(one) for one in found.others],
+            "arms": [line for task, rows in _finished(found).items() for line in arm_lines(task, rows)],
+        }
+    )
+
+
+def _finished(found: Answers) -> dict[str, list[RunRow]]:
+    return by_task(row for row in found.rows if row.finished)
+
+
+def _place(row: RunRow, base: Path | None) -> str:
+    return str(row.path) if base is None else os.path.relpath(row.path, base)
+
+
+def _verdict(one: Answer, found: Answers, base: Path | None) -> dict[str, Any]:
+    (low, high), margin, family = one.interval(), found.options.margin, len(found.family)
+    line: dict[str, Any] = {
+        "task": one.task,
+        "arm": one.arm,
+        "verdict": str(one.verdict),
+        "difference": one.mean,
+        "low": low,
+        "high": high,
+        "p": one.raw_p[0],
+        "p_adjusted": one.difference_p,
+        "p_equivalence": one.raw_p[1],
+        "p_equivalence_adjusted": one.equivalence_p,
+        "p_max_t": one.max_t_p,
+        "open": undecided_text(one, margin, family) if one.verdict == "undecided" else "",
+    }
+    if one.over is not None:
+        line |= {"sets": one.over.sets, "sd_between_sets": one.over.between}
+        line |= {"standard_error": one.over.standard_error, "standard_error_of_these": one.over.standard_error_of_these}
+    elif one.comparison is not None:
+        line |= _details(one.comparison, found.options.draws)
+        line["runs"] = [[_place(run, base) for run in pair] for pair in one.comparison.runs]
+    return line
+
+
+def _details(one: Comparison, draws: int) -> dict[str, Any]:
+    arm, baseline = one.scores()
+    low, high = one.bootstrap_interval(draws=draws) if draws else (math.nan, math.nan)
+    median, median_low, median_high = one.medians()
+    failure_p, failure = one.failure_test()
+    line = {
+        "seeds": len(one.seeds),
+        "examples": one.differences.shape[1],
+        "lr": one.lr,
+        "baseline_lr": one.baseline_lr,
+        "arm_score": _mean(arm),
+        "baseline_score": _mean(baseline),
+        "p_sign_flips": one.flip_p(),
+        "bootstrap_low": low,
+        "bootstrap_high": high,
+        "median_difference": median,
+        "median_low": median_low,
+        "median_high": median_high,
+        "p_spread": one.spread_p(),
+        "failure_difference": float(np.subtract(*one.failed.mean(0))) if len(one.seeds) else math.nan,
+        "failure_low": failure[0],
+        "failure_high": failure[1],
+        "p_failure": failure_p,
+    }
+    if one.analysis is not None:
+        parts = one.analysis.components()
+        line |= {f"variance_{name}": float(value) for name, value in parts.items()}
+    kept = one.without_failed()
+    if kept is not None and one.failed.any():
+        ends = kept.interval()
+        line |= {"without_failed": float(kept.mean), "without_failed_low": float(ends[0])}
+        line |= {"without_failed_high": float(ends[1]), "without_failed_seeds": kept.seeds}
+    return line
+
+
+def _other(one: Comparison) -> dict[str, Any]:
+    low = high = p = math.nan
+    if one.analysis is not None:
+        (low, high), p = map(float, one.analysis.interval()), float(one.analysis.p_value())
+    return {
+        "task": one.task,
+        "arm": one.arm,
+        "protocol": one.protocol,
+        "seeds": len(one.seeds),
+        "difference": one.mean,
+        "low": low,
+        "high": high,
+        "p": p,
+    }
+
+
+def arm_lines(task: str, rows: list[RunRow]) -> list[dict[str, Any]]:
+    """Returns a line for each arm and learning rate: scores over seeds, failures, cost."""
+    lines = []
+    for arm, lr in sorted({(row.arm, row.lr) for row in rows}):
+        mine = [row for row in rows if (row.arm, row.lr) == (arm, lr)]
+        scores = np.array([score(row) for row in mine])
+        failed = sum(row.failed for row in mine)
+        low, high = clopper_pearson(failed, len(mine))
+        line: dict[str, Any] = {"task": task, "arm": arm, LR: lr, "runs": len(mine), "failed": failed}
+        line |= {"failure_low": low, "failure_high": high, "mean": _mean(scores)}
+        line |= {"sd": float(scores.std(ddof=1)) if len(scores) > 1 else math.nan, "median": float(np.median(scores))}
+        line |= {"least": float(scores.min()), "best": float(scores.max())}
+        line |= {f"best_of_{k}": expected_best(scores, k) for k in BEST if k <= len(scores)}
+        line |= {"select": POINTS * _mean(np.array([row.select_score for row in mine]))}
+        costs = {"seconds": "seconds", "peak_memory_mb": "peak_memory_mb", "speed": "examples_per_second"}
+        line |= {name: _mean(_numbers(mine, key)) for name, key in costs.items()}
+        lines.append(line)
+    return lines
+
+
+def _numbers(rows: list[RunRow], key: str) -> np.ndarray:
+    return np.array([float(row.results[key]) for row in rows if isinstance(row.results.get(key), int | float)])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def expected_best(scores: np.ndarray, k: int) -> float:
+    """Returns the expected best of ``k`` runs drawn without replacement (Dodge et al., 2019; Tang et al., 2020).
+
+    Unbiased: ``sum_i C(i - 1, k - 1) / C(n, k) s_(i)`` over the sorted scores.
+
+    Example:
+        >>> expected_best(np.array([1.0, 2.0, 3.0]), 3)
+        3.0
+    """
+    n = len(scores)
+    weights = [math.comb(i, k - 1) / math.comb(n, k) for i in range(n)]
+    return float(np.sort(scores) @ weights)

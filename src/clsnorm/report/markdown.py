@@ -1,0 +1,147 @@
+"""A report as Markdown: what is estimated, in words; verdicts; tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clsnorm.pages.numbers import UNDEFINED
+
+Line = Mapping[str, Any]
+
+
+def document(facts: Mapping[str, Any]) -> str:
+    """Returns the whole text."""
+    parts = ["# Report", *estimands(facts), "## Verdicts", verdict_table(facts["verdicts"])]
+    parts += [f"- {text}" for text in sentences(facts)]
+    parts += ["## Runs", _states(facts), *(f"- {note}" for note in facts["notes"])]
+    parts += ["## Scores", arm_table(facts["arms"])]
+    if facts["equal_rates"]:
+        parts += ["## At equal learning rates", "Outside the family: p is not adjusted.", rate_table(facts)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def estimands(facts: Mapping[str, Any]) -> list[str]:
+    """Returns what is estimated and what the verdicts mean."""
+    baseline, margin, family = facts["baseline"], facts["margin"], len(facts["family"])
+    return [
+        f"Each arm is compared with `{baseline}`, at the learning rate that each has chosen on the select split. The "
+        "difference is the mean over paired seeds and report examples, in points of the monitored metric, for new "
+        "seeds and new examples: both count as random. Over all data sets it is the mean over sets like these. "
+        "Positive is better. Failed runs are part of it; a run without a score counts as the constant prediction.",
+        f"*Better* and *worse*: no difference is refuted. *Equivalent within the margin*: a difference of {margin:g} "
+        "points or more is refuted, both ways. *Undecided*: neither, which is no evidence of equality. The family are "
+        f"{family} comparisons; the chance of any false claim among them is at most 5 % (Holm's step-down in Shaffer's "
+        "form).",
+    ]
+
+
+def sentences(facts: Mapping[str, Any]) -> list[str]:
+    """Returns a sentence for each comparison, made from its numbers by rule."""
+    return [sentence(line, facts["margin"]) for line in facts["verdicts"]]
+
+
+def sentence(line: Line, margin: float) -> str:
+    """Returns the verdict on one comparison as a sentence."""
+    where = f"on {line['task']}" if line["task"] else "over all data sets"
+    size = f"{signed(line['difference'])} points (95 % interval {interval(line)})"
+    if line["verdict"] in ("better", "worse"):
+        return f"{line['arm']} is {line['verdict']} {where}: {size}, adjusted p {p_text(line['p_adjusted'])}."
+    if line["verdict"] == "undecided":
+        extra = f"; {line['open']}" if line["open"] else ""
+        return f"{line['arm']} is undecided {where}: {size}{extra}."
+    also = " The difference is not 0, but smaller than the margin." if (line["p_adjusted"] or 1) <= 0.05 else ""
+    return f"{line['arm']} is equivalent {where} within {margin:g} points: {size}.{also}"
+
+
+def verdict_table(lines: Sequence[Line]) -> str:
+    """Returns the table of verdicts."""
+    heads = ["data", "arm", "verdict", "difference", "95 % interval", "p, adjusted", "p of equivalence", "seeds"]
+    rows = [
+        [
+            line["task"] or "all",
+            line["arm"],
+            line["verdict"],
+            signed(line["difference"]),
+            interval(line),
+            p_text(line["p_adjusted"]),
+            p_text(line["p_equivalence_adjusted"]),
+            str(line.get("seeds", UNDEFINED)),
+        ]
+        for line in lines
+    ]
+    return table(heads, rows, right=(3, 4, 5, 6, 7))
+
+
+def arm_table(lines: Sequence[Line]) -> str:
+    """Returns the table of scores over seeds."""
+    heads = ["data", "arm", "lr", "runs", "failed", "95 % of failures", "mean", "sd", "median", "least", "best", "s"]
+    rows = [
+        [
+            line["task"],
+            line["arm"],
+            f"{line['optimizer.lr']:g}" if line["optimizer.lr"] is not None else UNDEFINED,
+            str(line["runs"]),
+            str(line["failed"]),
+            f"{line['failure_low']:.0%} to {line['failure_high']:.0%}",
+            *(points(line[name]) for name in ("mean", "sd", "median", "least", "best", "seconds")),
+        ]
+        for line in lines
+    ]
+    return table(heads, rows, right=range(2, 12))
+
+
+def rate_table(facts: Mapping[str, Any]) -> str:
+    """Returns the table of comparisons at one learning rate."""
+    rows = [
+        [line["task"], line["arm"], line["protocol"], signed(line["difference"]), interval(line), p_text(line["p"])]
+        for line in facts["equal_rates"]
+    ]
+    return table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows, right=(3, 4, 5))
+
+
+def _states(facts: Mapping[str, Any]) -> str:
+    counts = ", ".join(f"{number} {name}" for name, number in facts["states"].items() if number)
+    listed = "".join(f"\n- {line['run']}: {line['state']}: {line['reason']}" for line in facts["unfinished"][:50])
+    return f"{counts}.{listed}"
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] | range = ()) -> str:
+    """Returns a Markdown table; text of others cannot break its cells."""
+    rules = ["---:" if place in right else "---" for place in range(len(heads))]
+    lines = [heads, rules, *([_cell(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
+
+
+def points(value: float | None) -> str:
+    """Returns a number of points with two decimals."""
+    return UNDEFINED if value is None else f"{value:.2f}"
+
+
+def signed(value: float | None) -> str:
+    """Returns a difference with its sign.
+
+    Example:
+        >>> signed(0.5), signed(-0.123), signed(None)
+        ('+0.50', '−0.12', '–')
+    """
+    return UNDEFINED if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def interval(line: Line) -> str:
+    """Returns the ends of an interval."""
+    return UNDEFINED if line["low"] is None else f"{signed(line['low'])} to {signed(line['high'])}"
+
+
+def p_text(p: float | None) -> str:
+    """Returns a p value.
+
+    Example:
+        >>> p_text(0.0421), p_text(1e-9), p_text(None)
+        ('0.042', '<0.001', '–')
+    """
+    return UNDEFINED if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,91 @@
+"""Which runs are one arm on one data set: by what their configurations choose, not by their folders' names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from clsnorm.config.names import SPEED_ONLY_KEYS
+from clsnorm.report.sweeps.run_row import RunRow
+from clsnorm.run_folder.config_blocks import flat
+
+ARM_GROUPS = ("normalizer", "classifier", "regularizer")  # what a comparison of normalizers compares
+SETTING_GROUPS = ("data", "model", "optimizer", "scheduler", "trainer")  # what must be equal for it
+# Where data lie, what they are called, and how fast they are read says nothing about a result. Own files are compared
+# by their digests.
+LEFT_OUT = {
+    "data": {"name", "about", "data_root", "cache", "sources", "train", "select", "report"},
+    "model": {"path"},
+    "optimizer": {"lr"},
+}
+
+
+def _kept(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    dropped = LEFT_OUT.get(group, set()) | set(SPEED_ONLY_KEYS.get(group, ()))
+    kept = {}
+    for name, value in values.items():
+        parts = name.split(".")
+        is_seed = parts[-1] == "seed" or parts[-1].startswith("seed_")
+        if not is_seed and (len(parts) < 2 or parts[1] not in dropped):
+            kept[name] = value
+    return kept
+
+
+def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any]]:
+    """Returns the values of each setting that is not the same in all rows, most frequent first.
+
+    Rows are compared by the text of their configuration first, so that thousands of them take no time.
+    """
+    found: dict[str, list[Any]] = {}
+    for group in groups:
+        texts = Counter(row.blocks.get(group, "") for row in rows)
+        variants = [(_kept(group, flat(text)) if text else {}, count) for text, count in texts.items()]
+        for name in sorted({name for values, _ in variants for name in values}):
+            counts: Counter[str] = Counter()
+            originals: dict[str, Any] = {}
+            for values, count in variants:
+                counts[repr(values.get(name))] += count
+                originals[repr(values.get(name))] = values.get(name)
+            if len(counts) > 1:
+                found[name] = [originals[key] for key, _ in counts.most_common()]
+    return found
+
+
+def name_arms(rows: Sequence[RunRow], *, by: Sequence[str] = (), arms: Sequence[str] = ()) -> None:
+    """Sets `RunRow.arm` and `RunRow.task`.
+
+    An arm is the chosen normalizer, with the settings of normalizer, classifier and regularizer that vary among the
+    runs that chose it. The most frequent value of classifier and regularizer is left out of the name.
+
+    Args:
+        rows: All runs of the report that have a configuration.
+        by: Settings whose values divide a data set into several tasks, such as ``model`` or ``data.max_length``.
+        arms: Settings whose values divide an arm into several, such as ``optimizer``.
+    """
+    shared = varying(rows, ARM_GROUPS[1:])
+    for choice in sorted({row.choice("normalizer") for row in rows}):
+        chosen = [row for row in rows if row.choice("normalizer") == choice]
+        own = varying(chosen, ARM_GROUPS[:1])
+        for row in chosen:
+            parts = [choice, *(_part(name, row.value(name)) for name in own if not name.endswith("_target_"))]
+            parts += [_part(name, row.value(name)) for name, values in shared.items() if row.value(name) != values[0]]
+            parts += [_part(name, named(row, name)) for name in arms]
+            row.arm = " ".join(parts)
+    for row in rows:
+        row.task = " ".join([row.choice("data"), *(_part(name, named(row, name)) for name in by)])
+
+
+def named(row: RunRow, name: str) -> Any:
+    """Returns a setting by its dotted name, or the chosen option of a group."""
+    return row.value(name) if "." in name else row.choice(name)
+
+
+def _part(name: str, value: Any) -> str:
+    short = value.rpartition(".")[2] if name.endswith("_target_") and isinstance(value, str) else value
+    return f"{name.removeprefix('normalizer.').removesuffix('._target_')}={short}"
+
+
+def rates(rows: Iterable[RunRow]) -> tuple[float, ...]:
+    """Returns the learning rates (`optimizer.lr`), sorted."""
+    return tuple(sorted({row.lr for row in rows}))

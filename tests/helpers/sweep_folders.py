@@ -1,0 +1,97 @@
+"""Writes finished run folders in the real formats, without training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clsnorm.files import replacing, write_sealed
+from clsnorm.run_folder.stored_config import write_config
+
+EXAMPLES = 120
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    """Returns the parts of a configuration that a report reads; ``changes`` by dotted name with __ for dots."""
+    seed = changes.pop("seed", 0)
+    data, normalizer = changes.pop("data", "trec"), changes.pop("normalizer", "identity")
+    accuracy = {"_target_": "torchmetrics.classification.MulticlassAccuracy", "_partial_": True, "average": "micro"}
+    found: dict[str, Any] = {
+        "seed": seed,
+        "seeds": dict.fromkeys(("init", "order", "dropout", "subset", "noise"), seed),
+        "paths": {"output": "/somewhere"},
+        "data": {"mode": "max", "max_length": 48, "batch_size": 32, "metrics": {"accuracy": accuracy}},
+        "model": {"_target_": "clsnorm.model.Encoder", "path": "wheel:x", "seed_init": seed},
+        "normalizer": {"_target_": f"clsnorm.normalizers.{normalizer.title()}", "_partial_": True},
+        "classifier": {"_target_": "clsnorm.model.Classifier", "dropout": 0.1},
+        "regularizer": {"_target_": "clsnorm.regularizers.Unregularized"},
+        "optimizer": {"_target_": "clsnorm.optim.AdamW", "lr": 1e-4, "weight_decay": 0.01},
+        "scheduler": {"warmup_ratio": 0.1},
+        "trainer": {"max_epochs": 3, "devices": 1},
+        "callbacks": {},
+        "config_hash": f"{data}{normalizer}{seed}",
+        "choices": {"data": data, "model": "minilm", "normalizer": normalizer, "optimizer": "adamw"},
+    }
+    for name, value in changes.items():
+        group, key = name.split("__")
+        found[group][key] = value
+    return found
+
+
+def write_run(
+    folder: Path, accuracy: float = 0.8, *, classes: int = 2, finished: bool = True, wrong: Any = None, **changes: Any
+) -> Path:
+    """Writes one run that answers a share ``accuracy`` of the examples right; which ones depends on its name."""
+    settings = config(**changes)
+    choices, seed = settings["choices"], settings["seed"]
+    status = settings.pop("status", "completed")
+    lr = settings["optimizer"]["lr"]
+    run = folder / f"{choices['data']}-{choices['normalizer']}-s{seed}-{lr:g}"
+    run.mkdir(parents=True)
+    write_config(run / "config.yaml", settings)
+    if not finished:
+        return run
+    labels = np.arange(EXAMPLES) % classes
+    random = np.random.default_rng([len(choices["normalizer"]), seed, int(1e6 * lr)])
+    missed = random.permutation(EXAMPLES)[: round((1 - accuracy) * EXAMPLES)] if wrong is None else np.asarray(wrong)
+    answers = labels.copy()
+    answers[missed] = (labels[missed] + 1) % classes
+    probabilities = np.full((EXAMPLES, classes), 0.3 / (classes - 1) if classes > 1 else 0.0)
+    probabilities[np.arange(EXAMPLES), answers] = 0.7
+    frame = pd.DataFrame({"part": "report", "example_id": np.arange(EXAMPLES), "label": labels})
+    for column in range(classes):
+        frame[f"p{column}"] = probabilities[:, column]
+    with replacing(run / "predictions.parquet") as draft:
+        frame.to_parquet(draft, index=False)
+    write_sealed(run / "results.json", results(settings, float((answers == labels).mean()), status))
+    return run
+
+
+def results(settings: dict[str, Any], score: float, status: str = "completed") -> dict[str, Any]:
+    """Returns the content of ``results.json``."""
+    choices = settings["choices"]
+    return {
+        "status": status,
+        **{key: choices[key] for key in ("data", "normalizer", "model")},
+        "seed": settings["seed"],
+        "seeds": settings["seeds"],
+        "config_hash": settings["config_hash"],
+        "monitor": "accuracy",
+        "metrics": {"report/accuracy": score, "select/accuracy": score},
+        "majority": 0.5,
+        "collapsed": score <= 0.5,
+        "failed": score < 0.45,
+        "failed_selected": score < 0.45,
+        "train_examples": 100,
+        "steps": 12,
+        "seconds": 3.0,
+        "peak_memory_mb": 100.0,
+        "examples_per_second": 50.0,
+        "source": {"sha256": f"sha of {choices['data']}", "rows": {"report": EXAMPLES}},
+        "versions": {"torch": "2"},
+        "devices": 1,
+        "commit": "a" * 40,
+    }

@@ -1,0 +1,124 @@
+"""Whole reports of synthetic sweeps: verdicts, files, refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sweep_folders import write_run
+
+from clsnorm.errors import InputError
+from clsnorm.report.__main__ import main
+from clsnorm.report.answers import Answer, Answers, Options, answer
+from clsnorm.report.facts import collected, expected_best
+from clsnorm.report.inference.verdicts import Verdict
+from clsnorm.report.markdown import document
+from clsnorm.report.summary import short_table
+
+
+def sweep(folder: Path, *, seeds: int = 4) -> Path:
+    """Two sets; ``center`` is far better, ``copy`` gives the baseline's answers, ``wild`` swings."""
+    for data in ("trec", "rte"):
+        for seed in range(seeds):
+            wrong = np.random.default_rng(seed).permutation(120)[:24]
+            write_run(folder, data=data, seed=seed, wrong=wrong)
+            write_run(folder, data=data, seed=seed, normalizer="copy", wrong=wrong)
+            write_run(folder, data=data, seed=seed, normalizer="center", wrong=wrong[:6])
+            write_run(folder, 0.8 + 0.1 * (-1) ** seed, data=data, seed=seed, normalizer="wild")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    return answer([sweep(tmp_path_factory.mktemp("sweep"))], Options(draws=0))
+
+
+def of(found: Answers, arm: str, task: str) -> Answer:
+    return next(one for one in found.family if (one.arm, one.task) == (arm, task))
+
+
+def test_the_four_verdicts_come_from_the_runs(found: Answers) -> None:
+    assert of(found, "center", "trec").verdict is Verdict.BETTER
+    assert of(found, "copy", "trec").verdict is Verdict.EQUIVALENT
+    assert of(found, "wild", "trec").verdict is Verdict.UNDECIDED
+    assert of(found, "copy", "").verdict is Verdict.EQUIVALENT
+    assert len(found.family) == 3 * 3
+
+
+def test_the_baseline_can_be_any_arm(found: Answers) -> None:
+    folder = found.rows[0].path.parent
+    turned = answer([folder], Options(baseline="center", draws=0))
+    assert of(turned, "identity", "rte").verdict is Verdict.WORSE
+    assert of(turned, "identity", "rte").mean == pytest.approx(-of(found, "center", "rte").mean)
+
+
+def test_all_files_have_the_same_numbers_and_the_same_bytes(found: Answers, tmp_path: Path) -> None:
+    folder = found.rows[0].path.parent
+    for name in ("one", "two"):
+        assert main([str(folder), "--output", str(tmp_path / name), "--draws", "0"]) == 0
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert {"arms.csv", "report.json", "report.md", "verdicts.csv"} <= set(names)
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+    facts = json.loads((tmp_path / "one" / "report.json").read_text())
+    lines = list(csv.DictReader((tmp_path / "one" / "verdicts.csv").open()))
+    assert [float(line["difference"]) for line in lines] == [line["difference"] for line in facts["verdicts"]]
+    text = (tmp_path / "one" / "report.md").read_text()
+    assert all(f"{line['difference']:+.2f}".replace("-", "−") in text for line in facts["verdicts"])
+
+
+def test_undecided_is_never_called_no_difference(found: Answers) -> None:
+    text = document(collected(found))
+    (line,) = [line for line in text.splitlines() if line.startswith("- wild is undecided on trec")]
+    assert "smallest detectable difference" in line
+    assert "no difference" not in "\n".join(line for line in text.splitlines() if line.startswith("- "))
+
+
+def test_the_short_table_names_each_arm_and_the_command(found: Answers) -> None:
+    folder = found.rows[0].path.parent
+    text = short_table([folder])
+    assert all(arm in text for arm in ("center", "copy", "wild"))
+    assert text.splitlines()[-1] == f"full report: python -m clsnorm.report {folder}"
+
+
+def test_a_sweep_of_one_arm_or_without_a_baseline_says_why_there_is_no_comparison(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    assert "all runs are of one arm" in short_table([tmp_path / "a"])
+    write_run(tmp_path / "b", normalizer="center")
+    assert "no comparison: Expected `--baseline`" in short_table([tmp_path / "b"])
+
+
+def test_a_mistake_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: Expected folders with runs")
+    write_run(tmp_path, finished=False)
+    with pytest.raises(InputError, match="of 1 none has"):
+        answer([tmp_path])
+
+
+def test_one_seed_is_undecided(tmp_path: Path) -> None:
+    found = answer([sweep(tmp_path, seeds=1)], Options(draws=0))
+    assert {one.verdict for one in found.family} == {Verdict.UNDECIDED}
+    assert "fewer than two paired seeds" in document(collected(found))
+
+
+def test_unfinished_and_failed_runs_are_counted(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path, 0.8, seed=seed)
+        write_run(tmp_path, 0.1 if seed else 0.8, seed=seed, normalizer="center")
+    write_run(tmp_path, seed=7, finished=False)
+    facts = collected(answer([tmp_path], Options(draws=0)))
+    assert facts["states"]["unfinished"] == 1
+    assert facts["states"]["failed"] == 2
+    (line,) = [line for line in facts["arms"] if line["arm"] == "center"]
+    assert (line["failed"], line["runs"]) == (2, 3)
+
+
+def test_the_expected_best_is_the_mean_over_all_subsets() -> None:
+    import itertools
+
+    scores = np.array([0.3, 0.9, 0.5, 0.7])
+    for k in (1, 2, 3, 4):
+        assert expected_best(scores, k) == pytest.approx(np.mean([max(s) for s in itertools.combinations(scores, k)]))
