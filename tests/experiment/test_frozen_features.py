@@ -23,6 +23,7 @@ from clsnorm.data.tokens.stored_features import StoredFeatures
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError
 from clsnorm.experiment import frozen_features, run
+from clsnorm.experiment.loaded import load_run
 from clsnorm.model import Encoder
 
 Train = Callable[..., SimpleNamespace]
@@ -167,6 +168,16 @@ def test_lowest_layers_train_nothing_and_the_run_says_so(
     assert moved
     assert all(".layer.1." in name for name in moved)
     assert results(train("callbacks=none", "trainer.max_epochs=1"))["frozen"] is None
+
+
+def test_files_hold_what_is_trained_and_load_whole(train: Train, tiny_bert: Path) -> None:
+    found = train("model.freeze=all", "normalizer=layernorm", "callbacks=none", "trainer.max_epochs=1")
+    size = (found.folder / "selected.ckpt").stat().st_size
+    assert size < 20_000 < (tiny_bert / "model.safetensors").stat().st_size
+    classifier = load_run(found.folder).classifier
+    expected = Encoder(str(tiny_bert)).state_dict()
+    assert all(torch.equal(expected[name], tensor) for name, tensor in classifier.encoder.state_dict().items())
+    assert torch.equal(weights(found)["classifier.head.weight"], classifier.head.weight)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ def test_an_example_without_finite_logits_has_no_prediction(tmp_path: Path, bad:
     assert math.isnan(callback.largest_share)
 
 
+def test_the_true_and_the_predicted_class_are_named(tmp_path: Path) -> None:
+    callback = Predictions(tmp_path / "p.parquet", regression=False, parts=["report"], classes=["bad", "good"])
+    table = written(callback, [batch([0, 1, 2], [[0.0, 1.0], [2.0, 0.0], [math.nan, 0.0]])])
+    assert list(table.columns) == ["part", "example_id", "label", "p0", "p1", "label_name", "predicted_name"]
+    assert table.label_name.tolist() == ["bad", "good", "bad"]
+    assert table.predicted_name.tolist()[:2] == ["good", "bad"]
+    assert table.predicted_name.isna().tolist() == [False, False, True]
+
+
 def test_a_regression_has_values(tmp_path: Path) -> None:
     callback = Predictions(tmp_path / "predictions.parquet", regression=True, parts=["report"])
     table = written(callback, [batch([1, 0], [[0.5], [-2.0]])])

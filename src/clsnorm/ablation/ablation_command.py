@@ -14,9 +14,9 @@ from clsnorm.ablation.ablation_study import study
 from clsnorm.ablation.outlier_sets import overlap
 from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.stored_ablations import AblationFolder
-from clsnorm.errors import refuse
 from clsnorm.experiment.loaded import read_run
 from clsnorm.files import held, write_text
+from clsnorm.launch.devices import device_of
 from clsnorm.pages.numbers import number
 
 
@@ -80,7 +80,7 @@ def study_or_read(
     """
     config, _ = read_run(run)
     folder = AblationFolder(run, name)
-    device = _device(accelerator)
+    device = device_of(accelerator)
     with held(run):
         record = None if force else folder.read(plan)
         if done := record is not None:
@@ -92,12 +92,6 @@ def study_or_read(
         if not done:
             folder.write(found)
     return found, f"{'done before' if done else 'written to'} {folder.page}: {_summary(found)}"
-
-
-def _device(accelerator: str) -> torch.device:
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        refuse("accelerator", "cpu or auto on a machine without a GPU", accelerator)
-    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def _summary(record: Mapping[str, Any]) -> str:

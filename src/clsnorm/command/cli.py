@@ -13,6 +13,7 @@ COMMANDS = {
     "analyze": ("clsnorm.analyze", "take statistics of [CLS] at every layer"),
     "ablation": ("clsnorm.ablation", "ablate the outlier dimensions of a finished run"),
     "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
+    "predict": ("clsnorm.predict", "predict texts with the model of a finished run"),
     "data": ("clsnorm.data", "list data sets, or show one"),
     "pretrain": ("clsnorm.pretraining", "continue masked-language-model training of an encoder"),
     "report": ("clsnorm.report", "compare the arms of sweeps with a baseline: verdicts and tables"),

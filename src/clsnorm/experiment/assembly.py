@@ -17,6 +17,7 @@ from clsnorm.data import DataModule
 from clsnorm.data.tokens.requirements import require_cls_first
 from clsnorm.errors import InputError, require_choice
 from clsnorm.experiment.run_records import RunRecords, Start, build_records
+from clsnorm.experiment.shared_models import MODEL
 from clsnorm.loggers.lifecycle import build_loggers
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import CheckpointWriter, EarlyStopping
@@ -119,9 +120,13 @@ def load_pretrained(config: dict[str, Any]) -> tuple[Encoder, Any]:
     Raises:
         InputError: If one of them cannot be loaded, or if [CLS] is not where it is read.
     """
-    tokenizer = load_tokenizer(config["model"]["path"])  # first: the weights may be large
-    require_cls_first(tokenizer, pairs=False)
-    return instantiate(config["model"], "model"), tokenizer
+
+    def load() -> tuple[Encoder, Any]:
+        tokenizer = load_tokenizer(config["model"]["path"])  # first: the weights may be large
+        require_cls_first(tokenizer, pairs=False)
+        return instantiate(config["model"], "model"), tokenizer
+
+    return MODEL.get(config["model"], load)
 
 
 def _assemble(config: dict[str, Any], encoder: Encoder, *, num_outputs: int) -> Classifier:

@@ -74,8 +74,18 @@ def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int
         launch(folder.path, processes=processes, accelerator=accelerator, task=f"{__name__}:work")
         return
     from clsnorm.experiment.run import execute  # imports torch, which a launching parent does not need
+    from clsnorm.experiment.shared_models import MODEL
 
+    if _is_job_of_sweep():
+        MODEL.expect_jobs()
     execute(config, folder)
+
+
+def _is_job_of_sweep() -> bool:
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN
 
 
 def work(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import DamagedFileError, require_whole
 from clsnorm.experiment.assembly import build_classifier
+from clsnorm.experiment.prediction import Prediction, Predictor, Texts
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import LOADED
 from clsnorm.tensor_files import load_tensors
@@ -36,6 +37,25 @@ class LoadedRun:
     results: dict[str, Any]
     classifier: Classifier
     tokenizer: Any
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"{name}={self.config['choices'].get(name)}" for name in ("data", "model", "normalizer"))
+        return f"LoadedRun({named}, seed={self.config.get('seed')})"
+
+    @property
+    def predictor(self) -> Predictor:
+        """Predicts as the run's evaluation did."""
+        return Predictor(self.classifier, self.tokenizer, self.config, self.results)
+
+    def predict(self, texts: Texts, *, batch_size: int | None = None) -> Prediction:
+        """Returns the answers to texts, or to pairs of texts: see `Predictor.predict`.
+
+        Example::
+
+            answers = run.predict(["a gripping film", "two hours of nothing"])
+            answers.labels, answers.probabilities
+        """
+        return self.predictor.predict(texts, batch_size=batch_size)
 
 
 def read_run(folder: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -76,7 +96,7 @@ def load_run(folder: str | Path) -> LoadedRun:
     Example::
 
         run = clsnorm.load_run("runs/rotten_tomatoes-minilm-layernorm-s0-1f6c0a77")
-        run.classifier, run.results["metrics"]
+        run.results["metrics"], run.predict(["a gripping film"]).labels
     """
     config, results = read_run(folder)
     RunFolder(Path(folder)).warn_of_changes(results)

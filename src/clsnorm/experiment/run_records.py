@@ -74,7 +74,9 @@ def build_records(
     for observer in observers.values():
         observer.report = report
     divergence, skipped = Divergence(report), SkippedSteps(report)
-    predictions = Predictions(folder.predictions, regression=data.regression, parts=data.report_names)
+    predictions = Predictions(
+        folder.predictions, regression=data.regression, parts=data.report_names, classes=data.labels
+    )
     profile = Profile({name: observer.seconds for name, observer in observers.items()})
     recalibration = Recalibration(data, report, stopwatch)
     selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)

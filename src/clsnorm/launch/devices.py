@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, refuse, require_choice
+
+if TYPE_CHECKING:
+    import torch
 
 MIN_PROCESSES = 2  # so that trainer=ddp_cpu works on one core, too
 GPUS = ("gpu", "cuda")
+DEVICES = ("auto", "cpu", "gpu")  # of commands that run on one
 
 
 def count_processes(settings: Mapping[str, Any], *, prefix: str = "") -> int:
@@ -42,6 +46,20 @@ def count_processes(settings: Mapping[str, Any], *, prefix: str = "") -> int:
             f"Use {prefix}devices={cores} or less"
         )
     return devices
+
+
+def device_of(accelerator: str) -> torch.device:
+    """Returns the device of a command that runs on one: a GPU if there is one, unless ``cpu`` is given.
+
+    Raises:
+        InputError: If it is none of ``auto``, ``cpu`` and ``gpu``, or there is no GPU.
+    """
+    import torch
+
+    require_choice("accelerator", accelerator, DEVICES)
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        refuse("accelerator", "cpu or auto on a machine without a GPU", accelerator)
+    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def require_precision(settings: Mapping[str, Any], *, prefix: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -26,6 +27,7 @@ from clsnorm.lightning_internals import (
 )
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
+from clsnorm.model.encoder.freezing import leave_out
 from clsnorm.model.places import tapping
 from clsnorm.model.refusals import require_effect
 from clsnorm.model.scores import Scores, example_losses
@@ -83,6 +85,7 @@ class FineTuner(pl.LightningModule):
         self.regularizer.require_place(count_layers(name for name, _ in classifier.named_parameters()))
         self._require_effect()
         self._matrices = matrices(classifier)
+        self.strict_loading = not classifier.encoder.frozen_layers  # a sharded module does not fill in what is left out
         self.regression = regression
         self._select = Scores(metrics)
         self._reports = {name: Scores(metrics) for name in report_names}
@@ -128,12 +131,20 @@ class FineTuner(pl.LightningModule):
         scheduler = self._scheduler(optimizer, num_training_steps=steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leaves out what is frozen: it is what ``model.path`` holds."""
+        encoder = self.classifier.encoder
+        if encoder.frozen_layers:
+            leave_out(encoder, checkpoint["state_dict"], "classifier.encoder.")
+
     def on_train_start(self) -> None:
         self.classifier.start_training()  # after a resume point was loaded, with any strategy
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         key = [self._seed_dropout, self.trainer.fit_loop.total_batch_idx, rank()]
-        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+        seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        # On a CPU, only its generator draws. Seeding those of absent devices formats a stack for each of them.
+        (torch.default_generator.manual_seed if self.device.type == "cpu" else torch.manual_seed)(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         with self._layers() as layers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +24,22 @@ if TYPE_CHECKING:
 class Predictions(Callback):
     """Collects the outputs of a test pass over all ranks and writes them, ordered by part and example id.
 
-    Columns: ``part`` (the split's name), ``example_id``, ``label``, then ``p0``, ``p1``, ... (probabilities of the
-    classes) or ``value`` (regression). All are null for an example whose logits are not finite.
+    Columns: see `clsnorm.run_folder.predictions.read_predictions`.
 
     Args:
         path: The Parquet file.
         regression: Whether the model predicts a number.
         parts: Names of the test loaders, in order.
+        classes: Names of the classes in the order of their ids; None: they have none, as in regression.
 
     Attributes:
         largest_share: See `clsnorm.metrics.largest_share`; of the first part in the last pass; NaN in regression.
         first: Values, ``(n, C)`` or ``(n,)``, and labels of the first part in the last pass, by example id.
     """
 
-    def __init__(self, path: Path, *, regression: bool, parts: list[str]) -> None:
+    def __init__(self, path: Path, *, regression: bool, parts: list[str], classes: Sequence[str] | None = None) -> None:
         self._path, self._regression, self._parts = path, regression, parts
+        self._classes = None if classes is None else np.array(classes, object)
         self._frames: list[pd.DataFrame] = []
         self.largest_share = math.nan
         self.first = (torch.empty(0), torch.empty(0))
@@ -83,7 +85,18 @@ class Predictions(Callback):
             self.largest_share = largest_share(np.bincount(values.argmax(1)), undefined=undefined)
         if trainer.is_global_zero:
             with replacing(self._path) as draft:
-                everyone.to_parquet(draft, index=False)
+                self._named(everyone, pd).to_parquet(draft, index=False)
+
+    def _named(self, everyone: pd.DataFrame, pandas: Any) -> pd.DataFrame:
+        """Adds the names of the true and of the predicted class; none is predicted where logits are not finite."""
+        if self._classes is None or self._regression:
+            return everyone
+        values = everyone.filter(regex=r"^p\d+$").to_numpy()
+        defined = np.isfinite(values).all(1)
+        best = np.where(defined, values.argmax(1), 0)
+        everyone["label_name"] = pandas.array(self._classes[everyone["label"].to_numpy()], "str")
+        everyone["predicted_name"] = pandas.array(np.where(defined, self._classes[best], None), "str")
+        return everyone
 
     def _columns(self, values: np.ndarray) -> list[str]:
         return ["value"] if self._regression else [f"p{index}" for index in range(values.shape[1])]

@@ -19,7 +19,8 @@ def read_predictions(path: Path) -> pa.Table | None:
     """Returns the table, ordered by part and example id; None if the run has no predictions yet.
 
     Columns: ``part`` (the split's name), ``example_id``, ``label``, then ``p0``, ``p1``, ... (probabilities of the
-    classes) or ``value`` (regression). All are null for an example whose logits are not finite.
+    classes) or ``value`` (regression), which are null for an example whose logits are not finite. With classes also
+    ``label_name`` and ``predicted_name``, the most probable class; files of earlier versions lack these two.
 
     Raises:
         DamagedFileError: If the file is not what was written.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from clsnorm.errors import InputError
 from clsnorm.model import Encoder
-from clsnorm.model.encoder.freezing import count_trained, described
+from clsnorm.model.encoder.freezing import DIGEST, count_trained, described, leave_out
 
 FAMILIES = ("bert", "roberta", "electra", "distilbert", "modernbert", "mpnet", "deberta", "deberta-v2")
 EAGER = ("mpnet", "deberta", "deberta-v2")
@@ -134,3 +134,28 @@ def test_trained_values_are_counted(tiny):
     last, whole = encoder.layers()[-1], Encoder(tiny("bert"))
     sizes = [sum(p.numel() for p in module.parameters()) for module in (last, whole)]
     assert count_trained(encoder) == tuple(sizes)
+
+
+@pytest.mark.parametrize("lowest", ["all", 2])
+def test_a_stored_state_holds_what_is_trained_and_is_whole_again_when_loaded(lowest, tiny):
+    encoder = Encoder(tiny("bert"), freeze=lowest)
+    for parameter in encoder.parameters():
+        parameter.data.add_(float(parameter.requires_grad))
+    expected = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    state = nn.ModuleDict({"encoder": encoder}).state_dict()
+    leave_out(encoder, state, "encoder.")
+    trained = {f"encoder.{name}" for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    assert trained <= state.keys()
+    assert {name for name in state if name not in trained} == {f"encoder.{DIGEST}"}
+    fresh = Encoder(tiny("bert"), freeze=lowest)
+    nn.ModuleDict({"encoder": fresh}).load_state_dict(state)
+    assert all(torch.equal(fresh.state_dict()[name], tensor) for name, tensor in expected.items())
+    fresh.load_state_dict(expected)  # a state of an earlier version, or of another program, is whole
+
+
+def test_a_stored_state_is_refused_by_another_model(tiny):
+    encoder, other = Encoder(tiny("bert"), freeze="all"), Encoder(tiny("bert", intermediate_size=44), freeze="all")
+    state = encoder.state_dict()
+    leave_out(encoder, state, "")
+    with pytest.raises(RuntimeError, match=r"those of another model than model\.path now holds"):
+        other.load_state_dict(state)

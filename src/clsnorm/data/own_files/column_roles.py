@@ -86,6 +86,21 @@ def infer_roles(
     return Roles(list(text), label)
 
 
+def infer_text(columns: Columns, shown: str) -> list[Column | list[Column]]:
+    """Returns the text column, or both of a pair, of a file that need not have labels.
+
+    Args:
+        columns: Each column with a sample of its cells.
+        shown: The file, as messages name it.
+
+    Raises:
+        InputError: If not exactly one column, or pair, is plausible; the message lists the columns.
+    """
+    named: list[Column] = [name for name in columns if isinstance(name, str)]
+    free = [name for name in named or columns if _low(name) not in LABELS]
+    return list(_infer_text(columns, free, shown))
+
+
 def _infer_label(columns: Columns, free: Sequence[Column], shown: str) -> Column:
     by_name = [name for name in free if _low(name) in LABELS]
     by_content = [name for name in free if _has_labels(columns[name])]

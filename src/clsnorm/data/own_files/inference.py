@@ -51,6 +51,7 @@ class CellOptions:
         comment: The start of lines to skip; None: there are none.
         names: Columns that the header must have; then there is one.
         labels: Names of classes, which are no usual names of columns; empty: unknown.
+        narrow: Whether a table may have one column only.
     """
 
     delimiter: str | None = None
@@ -61,6 +62,7 @@ class CellOptions:
     comment: str | None = None
     names: Sequence[str] = ()
     labels: Sequence[Any] = ()
+    narrow: bool = False
 
 
 def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -> Preview:
@@ -82,7 +84,7 @@ def preview_cells(path: Path, kind: str, *, encoding: str, given: CellOptions) -
     base = Delimited(header=False, encoding=encoding, skip_lines=skipped, comment=given.comment)
     marks = delimiter or PREFERRED[kind]
     best = guess_cells(text, kind, base, whole=whole, marks=marks, quoting=given.quoting, escape=given.escape)
-    _require_sound(best, path, marks)
+    _require_sound(best, path, marks, narrow=given.narrow)
     start = Search(
         rows=best.rows,
         shown=str(path),
@@ -117,7 +119,7 @@ def separator_line(text: str, given: CellOptions) -> tuple[int, str | None]:
     return start + (given.skip_lines is None), given.delimiter or found[1]
 
 
-def _require_sound(best: Guess, path: Path, marks: str) -> None:
+def _require_sound(best: Guess, path: Path, marks: str, *, narrow: bool) -> None:
     if best.fault and best.reader.quoting:
         raise InputError(f"{path}, {best.fault}. {QUOTES}")
     if not best.rows:
@@ -129,6 +131,8 @@ def _require_sound(best: Guess, path: Path, marks: str) -> None:
             f"Expected closed quotes in {path}, where other cells are in quotes, but {best.fault}. Correct this line, "
             "or set data.quoting=false to read quotes as ordinary characters"
         )
+    if narrow and all(len(cells) == 1 for _, cells in best.rows):
+        return
     if len(marks) > 1 and best.shares[0] < (SOUND / 2 if best.reader.delimiter == marks[0] else SOUND):
         raise InputError(
             f"Expected rows with the same number of cells, two or more, in {path}, but none of the delimiters "

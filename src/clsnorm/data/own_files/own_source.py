@@ -30,21 +30,23 @@ class Given:
 
     Args:
         encoding, delimiter, quoting, escape, header, skip_lines, comment, text, label, labels: As in `UserFiles`.
+        narrow: Whether a table may have one column only: one without labels.
 
     Raises:
         InputError: If one of them is out of range, or if columns are named and ``header`` is False.
     """
 
-    encoding: str | None
-    delimiter: str | None
-    quoting: bool | None
-    escape: bool | None
-    header: bool | None
-    skip_lines: int | None
-    comment: str | None
-    text: Sequence[Column | list[Column]] | None
-    label: Column | None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quoting: bool | None = None
+    escape: bool | None = None
+    header: bool | None = None
+    skip_lines: int | None = None
+    comment: str | None = None
+    text: Sequence[Column | list[Column]] | None = None
+    label: Column | None = None
     labels: Sequence[Any] | None = None
+    narrow: bool = False
 
     def __post_init__(self) -> None:
         for name in ("quoting", "escape", "header"):
@@ -78,6 +80,7 @@ class Given:
             comment=self.comment,
             names=self.names,
             labels=self.labels or (),
+            narrow=self.narrow,
         )
 
 
@@ -95,7 +98,7 @@ def own_source(splits: Mapping[str, list[str]], kind: str, given: Given, *, log:
     """
     files = [path for names in splits.values() for path in paths_of(names, Path())]
     first = paths_of(splits["train"], Path())[0]
-    preview = _preview(files, first, kind, given)
+    preview = preview_files(files, first, kind, given)
     roles = _roles(preview, first, given)
     source = FilesSource(splits=splits, reader=preview.reader, text=roles.text, label=roles.label)
     if isinstance(preview.reader, Delimited):
@@ -122,8 +125,18 @@ def _roles(preview: Preview, first: Path, given: Given) -> Roles:
     return infer_roles(preview.columns, str(first), text=text, label=named(given.label))
 
 
-def _preview(files: Sequence[Path], first: Path, kind: str, given: Given) -> Preview:
-    """Returns a reader for the files, and the beginning of the first."""
+def preview_files(files: Sequence[Path], first: Path, kind: str, given: Given) -> Preview:
+    """Returns a reader for the files, and the beginning of the first.
+
+    Args:
+        files: All files.
+        first: The one that decides how all are read.
+        kind: Their extension, such as ``.csv``.
+        given: What need not be inferred.
+
+    Raises:
+        InputError: If something cannot be inferred.
+    """
     if kind in (".parquet", ".jsonl"):
         for name in ("skip_lines", "comment"):
             if getattr(given, name):

@@ -105,7 +105,7 @@ class UserFiles(DataModule):
         )
         paths = {split: paths_of(names, Path()) for split, names in splits.items()}
         _require_files(paths)
-        source = own_source(splits, _kind(paths["train"][0]), given, log=not options.get("rank"))
+        source = own_source(splits, kind_of(paths["train"][0]), given, log=not options.get("rank"))
         source = replace(source, names=_dropped(drop_labels))
         chosen = metrics or _usual_metrics(task)
         super().__init__(
@@ -140,13 +140,13 @@ def _names(split: str, given: object) -> list[str]:
 def _patterns(folder: str) -> list[str]:
     """Returns a pattern for each extension of the data files in a folder."""
     files = matching(Path(folder).expanduser() / "**" / VISIBLE)
-    endings = {_ending(file) for file in files if _kind(file) in EXTENSIONS}
+    endings = {_ending(file) for file in files if kind_of(file) in EXTENSIONS}
     if not endings:
         raise InputError(f"Expected files with extension {', '.join(EXTENSIONS)} in {folder}, but there are none")
     return [f"{folder}/**/{VISIBLE}{ending}" for ending in sorted(endings)]
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
     """Returns the extension that names the format; of a compressed file, the one before ``.gz`` or ``.zst``."""
     extension = (path.with_suffix("") if path.suffix.lower() in COMPRESSED else path).suffix.lower()
     return SAME.get(extension, extension)
@@ -164,7 +164,7 @@ def _require_files(paths: Mapping[str, Sequence[Path]]) -> None:
         if not found:
             raise InputError(f"Expected argument `data.{split}` to name at least one file, but it is empty")
     everything = list(chain.from_iterable(paths.values()))
-    kinds = {_kind(path) for path in everything}
+    kinds = {kind_of(path) for path in everything}
     if len(kinds) > 1 or not kinds <= set(EXTENSIONS):
         listed = ", ".join(dict.fromkeys(path.name for path in everything))
         raise InputError(f"Expected files of one format, with extension {', '.join(EXTENSIONS)}, but got {listed}")

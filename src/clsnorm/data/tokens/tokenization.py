@@ -155,8 +155,7 @@ def write(
     lengths, truncated = [np.zeros(1, np.int64)], [np.empty(0, np.bool_)]
     with (folder / "token_ids").open("wb") as token_ids, (folder / "segment_ids").open("wb") as segment_ids:
         for encodings in encoded(texts, tokenizer, max_length):
-            ids = chain.from_iterable(encoding.ids for encoding in encodings)
-            token_ids.write(np.fromiter(ids, MAPPED["token_ids"]).tobytes())
+            token_ids.write(_ids(encodings).tobytes())
             segment_ids.write(_segments(encodings, tokenizer).tobytes())
             lengths.append(np.array([len(encoding) for encoding in encodings]))
             truncated.append(np.array([bool(encoding.overflowing) for encoding in encodings]))
@@ -164,6 +163,26 @@ def write(
     save_array(folder / "truncated.npy", np.concatenate(truncated))
     save_array(folder / "labels.npy", labels)
     save_array(folder / "example_ids.npy", example_ids)
+
+
+def tokenized(columns: list[list[str]], tokenizer: PreTrainedTokenizerFast, max_length: int) -> Tokens:
+    """Returns the tokens of texts in memory, as `write` would write them; the labels are 0.
+
+    Args:
+        columns: One list of texts, or two for pairs.
+        tokenizer: A fast tokenizer.
+        max_length: Tokens kept of a row, special tokens included.
+    """
+    (encodings,) = encoded([columns], tokenizer, max_length)
+    rows = len(encodings)
+    return Tokens(
+        token_ids=_ids(encodings),
+        segment_ids=_segments(encodings, tokenizer),
+        offsets=np.cumsum([0, *map(len, encodings)]),
+        truncated=np.array([bool(encoding.overflowing) for encoding in encodings], np.bool_),
+        labels=np.zeros(rows, np.int64),
+        example_ids=np.arange(rows),
+    )
 
 
 def truncation_rule(*, pairs: bool) -> str:
@@ -182,6 +201,10 @@ def encoded(
         backend.no_padding()
         backend.encode_special_tokens = tokenizer.split_special_tokens
         yield backend.encode_batch_fast(chunk[0] if len(chunk) == 1 else list(zip(*chunk, strict=True)))
+
+
+def _ids(encodings: Sequence[Any]) -> np.ndarray:
+    return np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), MAPPED["token_ids"])
 
 
 def _segments(encodings: Sequence[Any], tokenizer: PreTrainedTokenizerFast) -> np.ndarray:

@@ -138,6 +138,7 @@ class Encoder(nn.Module):
 
     def _freeze(self, wanted: int | str | None) -> None:
         self._frozen = freezing.freeze(self, wanted)
+        self.register_load_state_dict_pre_hook(freezing.add_frozen)
         self.is_frozen = wanted == freezing.ALL
         self.frozen_layers = self.depth + 1 if self.is_frozen else int(wanted or 0)
 

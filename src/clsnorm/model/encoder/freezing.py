@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from clsnorm.errors import InputError, refuse, require_whole
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from clsnorm.model.encoder.encoder import Encoder
 
 ALL = "all"
+DIGEST = "frozen_digest"  # in a stored state
 ADVICE = "Set model.freeze=null to train all layers, or model.freeze=all to train none"
 
 
@@ -73,6 +75,42 @@ def _frozen_wholes(module: nn.Module) -> Iterator[nn.Module]:
     elif needs:
         for child in module.children():
             yield from _frozen_wholes(child)
+
+
+def leave_out(encoder: Encoder, state: dict[str, Any], prefix: str) -> None:
+    """Removes what is frozen from the ``state`` of a module that holds ``encoder`` at ``prefix``, before it is stored.
+
+    A digest of the encoder as loaded takes its place. `add_frozen` puts the values back when such a state is loaded.
+    """
+    for name in _frozen_names(encoder):
+        state.pop(f"{prefix}{name}", None)
+    state[f"{prefix}{DIGEST}"] = _digest(encoder)
+
+
+def add_frozen(encoder: Encoder, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Adds what `leave_out` removed to a state that is about to be loaded: a hook before torch's ``load_state_dict``.
+
+    Raises:
+        RuntimeError: If the values belong to another encoder than this one.
+    """
+    stored = state.pop(f"{prefix}{DIGEST}", None)
+    if stored is None:
+        return
+    if not torch.equal(stored.cpu(), _digest(encoder)):
+        raise RuntimeError("its frozen layers are those of another model than model.path now holds")
+    own = encoder.state_dict()
+    for name in _frozen_names(encoder):
+        state.setdefault(f"{prefix}{name}", own[name])
+
+
+def _frozen_names(encoder: Encoder) -> list[str]:
+    if encoder.is_frozen:
+        return list(encoder.state_dict())
+    return [name for name, parameter in encoder.named_parameters() if not parameter.requires_grad]
+
+
+def _digest(encoder: Encoder) -> Tensor:
+    return torch.frombuffer(bytearray.fromhex(encoder.fingerprint()), dtype=torch.uint8)
 
 
 def described(count: int, depth: int) -> str:
