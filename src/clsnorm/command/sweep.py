@@ -75,6 +75,14 @@ def is_quiet() -> bool:
     return bool(os.environ.get(QUIET))
 
 
+def begun() -> tuple[Path, list[Path]] | None:
+    """Returns the folder of this command's sweep, and its runs so far, sorted; None if it is no sweep."""
+    if (named := os.environ.get(RECORDS)) is None:
+        return None
+    found = [json.loads(path.read_text())["results"] for path in Path(named).glob("[!.]*.json")]
+    return Path(named).parent, sorted(Path(results).parent for results in found)
+
+
 @contextlib.contextmanager
 def reporting(results: Path) -> Iterator[None]:
     """Runs one job; in a sweep, logs its failure in one line and leaves a record. Hydra then starts the next job.
