@@ -1,8 +1,8 @@
 """The distribution of Behrens and Fisher: an error with two parts, of which the first has few degrees of freedom.
 
 ``error = sqrt(a / x) u + sqrt(e) v`` with normal ``u`` and ``v`` and ``x`` a chi-square over its degrees of freedom: a
-t distribution if ``e = 0``, a normal one if ``a = 0`` (Fisher, 1935). Its tests never exceed their level by more than
-rounding (Robinson, Annals of Statistics, 1976). That of Satterthwaite does, most of all far in the tail.
+t distribution if ``e = 0``, a normal one if ``a = 0`` (Fisher, 1935). No case is known in which
+its tests exceed their level (Robinson, Annals of Statistics, 1976). Those of Satterthwaite do, above all in the tail.
 """
 
 from __future__ import annotations
