@@ -36,6 +36,8 @@ FACTS: dict[str, Any] = {
         verdict("", "center", "equivalent within the margin", 0.125),
     ],
     "equal_rates": [],
+    "overall": [{"arm": "center", "iqm": 1.0, "improvement": 0.5, "rank": 1.0, "rank_low": 1.0, "rank_high": 2.0}],
+    "predictions": [],
     "arms": [],
 }
 

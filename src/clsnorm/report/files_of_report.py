@@ -16,7 +16,7 @@ from clsnorm.report.latex import tables
 from clsnorm.report.markdown import document
 from clsnorm.report.report_page import write_report_page
 
-TABLES = ("verdicts", "equal_rates", "arms")
+TABLES = ("verdicts", "equal_rates", "arms", "overall", "predictions")
 
 
 def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:

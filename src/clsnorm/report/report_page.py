@@ -10,7 +10,18 @@ from urllib.parse import quote
 
 from clsnorm.pages.numbers import UNDEFINED
 from clsnorm.pages.rendering import write_html
-from clsnorm.report.markdown import estimands, interval, p_text, points, sentences, signed
+from clsnorm.report.markdown import (
+    OVERALL,
+    PREDICTIONS,
+    estimands,
+    interval,
+    overall_rows,
+    p_text,
+    points,
+    prediction_rows,
+    sentences,
+    signed,
+)
 
 TEMPLATE = "report/templates/report.html.jinja"
 CALIBRATION = Path(__file__).parent / "templates" / "calibration.json"
@@ -46,6 +57,10 @@ def write_report_page(path: Path, facts: Mapping[str, Any], forest: str = "") ->
         notes=facts["notes"],
         unfinished=facts["unfinished"],
         scores=_scores(facts["arms"]),
+        overall=_plain(*overall_rows(facts["overall"]), texts=1),
+        predictions=_plain(*prediction_rows(facts["predictions"]), texts=2),
+        about_overall=OVERALL,
+        about_predictions=PREDICTIONS,
         rates=_rates(facts["equal_rates"]),
         calibration=_calibration(),
     )
@@ -125,6 +140,12 @@ def _rates(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         for line in lines
     ]
     return _table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows)
+
+
+def _plain(heads: list[str], rows: list[list[str]], *, texts: int) -> dict[str, Any] | None:
+    """A table of texts and then numbers that sort as they are shown."""
+    cells = [[*map(_text, row[:texts]), *({**_text(cell), "number": True} for cell in row[texts:])] for row in rows]
+    return _table(heads, cells)
 
 
 def _calibration() -> dict[str, Any] | None:
