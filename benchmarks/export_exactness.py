@@ -8,6 +8,7 @@ the range of the logits, in float32. A normalizer that is not affine in evaluati
 
 from __future__ import annotations
 
+import copy
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def encoders(families: list[str]) -> Iterator[tuple[str, Encoder]]:
             for parameter in model.parameters():  # trained weights are larger than fresh ones
                 parameter.data.add_(0.15 * torch.randn_like(parameter))
             model.save_pretrained(folder)
-            yield family, Encoder(folder, attention="eager" if family in EAGER else "sdpa")
+            yield family, Encoder(folder, attention="eager" if family in EAGER else "sdpa", last_layer_cls_only=False)
 
 
 def batch() -> Batch:
@@ -64,6 +65,7 @@ def batch() -> Batch:
 def difference(encoder: Encoder, name: str, texts: Batch) -> float | None:
     """Returns the largest difference over the range; None if the normalizer does not fold."""
     torch.manual_seed(0)
+    encoder = copy.deepcopy(encoder)  # a normalizer may change it
     node = OmegaConf.to_container(OmegaConf.load(CONF / "normalizer" / f"{name}.yaml"))
     normalizer = instantiate(node, "normalizer", encoder.dim)
     normalizer.take_batch_size(ROWS)

@@ -97,9 +97,12 @@ def test_a_linear_map_is_set_to_rounding() -> None:
     )
     model = BertForSequenceClassification(config).eval()
     draw = torch.Generator().manual_seed(0)
-    linear = LinearMap(*(torch.randn(*size, generator=draw, dtype=torch.float64) for size in ((3, 8), (3,))))
+    linear = LinearMap(*(torch.randn(*size, generator=draw, dtype=torch.float64) for size in ((3, 8), (3,), (8,))))
     HEADS["bert"].fill(model, linear)
     x = torch.randn(50, 1, 8, generator=draw)
     with torch.no_grad():
         found = model.classifier(model.bert.pooler(x))
-    torch.testing.assert_close(found.double(), x[:, 0].double() @ linear.weight.T + linear.bias, rtol=0, atol=2e-6)
+    torch.testing.assert_close(linear.offset, linear.bias - linear.weight @ linear.centre)
+    torch.testing.assert_close(
+        found.double(), (x[:, 0].double() - linear.centre) @ linear.weight.T + linear.bias, rtol=0, atol=2e-6
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clsnorm.errors import InputError, require_choice
-from clsnorm.experiment.assembly import build_data
+from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.experiment.loaded import load_run
 from clsnorm.experiment.prediction import Predictor
 from clsnorm.export import standalone
@@ -65,7 +65,7 @@ def export(given: Mapping[str, str]) -> Path:
 
 def _write(run: LoadedRun, draft: Path, about: Mapping[str, str], given: Mapping[str, str]) -> dict[str, Any]:
     """Writes the files of an exported model to ``draft`` and returns the content of ``export.json``."""
-    predictor = Predictor(run.classifier, run.tokenizer, _padded_in_float32(run.config), run.results)
+    predictor = _computing_as_stock_models(run)
     model, construction = stock_model(run.classifier, predictor.classes)
     data = build_data(run.config, run.tokenizer, packed=run.classifier.encoder.can_pack)
     columns = data.texts_of("report")
@@ -92,13 +92,20 @@ def _write(run: LoadedRun, draft: Path, about: Mapping[str, str], given: Mapping
     return record
 
 
-def _padded_in_float32(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration that computes as stock models do, so that only the head may differ.
+def _computing_as_stock_models(run: LoadedRun) -> Predictor:
+    """Returns the run's model without packed batches, mixed precision and shortcuts in the last layer.
 
-    In packed batches, or mixed precision, the encoder rounds otherwise.
+    With them its encoder rounds otherwise; so, only the head can differ from that of the exported model.
     """
-    trainer = {**config.get("trainer", {}), "precision": "32-true"}
-    return {**config, "data": {**config["data"], "packed": False}, "trainer": trainer}
+    config = {
+        **run.config,
+        "data": {**run.config["data"], "packed": False},
+        "model": {**run.config["model"], "last_layer_cls_only": False},
+        "trainer": {**run.config.get("trainer", {}), "precision": "32-true"},
+    }
+    classifier, _ = build_classifier(config, num_outputs=run.classifier.num_outputs)
+    classifier.load_state_dict(run.classifier.state_dict())
+    return Predictor(classifier.eval(), run.tokenizer, config, run.results)
 
 
 def _is_done(output: Path, weights: str, *, force: bool) -> bool:

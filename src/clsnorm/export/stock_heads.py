@@ -36,10 +36,19 @@ NORMED = 2.0**-20  # scale of the logits' units next to constants of 1, under a 
 
 @dataclass(frozen=True)
 class LinearMap:
-    """``W x + b``: ``weight`` ``(C, d)`` and ``bias`` ``(C,)``, float64."""
+    """``W (x - centre) + b``: ``weight`` ``(C, d)``, ``bias`` ``(C,)`` and ``centre`` ``(d,)``, float64.
+
+    Around the centre of the data, float32 rounds least: ``W x`` and ``b`` may be large numbers that nearly cancel.
+    """
 
     weight: Tensor
     bias: Tensor
+    centre: Tensor
+
+    @property
+    def offset(self) -> Tensor:
+        """``b - W centre``: the value at 0, ``(C,)``."""
+        return self.bias - self.weight @ self.centre
 
 
 @dataclass(frozen=True)
@@ -66,24 +75,21 @@ def _pair(dense: nn.Linear, out: nn.Linear, linear: LinearMap) -> None:
     dense.weight[:classes], dense.weight[classes : 2 * classes] = linear.weight, -linear.weight
     eye = torch.eye(classes)
     out.weight[:, :classes], out.weight[:, classes : 2 * classes] = eye, -eye
-    out.bias.copy_(linear.bias)
+    out.bias.copy_(linear.offset)
 
 
 def _tanh(dense: nn.Linear, out: nn.Linear, linear: LinearMap) -> None:
-    """Sets ``out(tanh(dense(x))) = W x + b``: a unit a class or, if these are more than d, a unit a dimension."""
-    classes, dim = linear.weight.shape
-    if classes <= dim:
-        dense.weight[:classes] = SMALL * linear.weight
-        out.weight[:, :classes] = torch.eye(classes) / SMALL
-    else:
-        dense.weight.copy_(SMALL * torch.eye(dim))
-        out.weight.copy_(linear.weight / SMALL)
+    """Sets ``out(tanh(dense(x))) = W (x - centre) + b``: a unit a dimension."""
+    dense.weight.copy_(SMALL * torch.eye(dense.in_features))
+    dense.bias.copy_(-SMALL * linear.centre)
+    out.weight.copy_(linear.weight / SMALL)
     out.bias.copy_(linear.bias)
 
 
 def _identity(dense: nn.Linear, out: nn.Linear, linear: LinearMap) -> None:
-    """Sets ``out(dense(x)) = W x + b``."""
+    """Sets ``out(dense(x)) = W (x - centre) + b``."""
     dense.weight.copy_(torch.eye(dense.in_features))
+    dense.bias.copy_(-linear.centre)
     out.weight.copy_(linear.weight)
     out.bias.copy_(linear.bias)
 
@@ -105,7 +111,7 @@ def _normed(dense: nn.Linear, norm: nn.LayerNorm, out: nn.Linear, linear: Linear
         norm.bias.zero_()
     half = torch.eye(classes) / (2 * NORMED)
     out.weight[:, :classes], out.weight[:, classes : 2 * classes] = half, -half
-    out.bias.copy_(linear.bias)
+    out.bias.copy_(linear.offset)
 
 
 def _require_units(needed: int, units: int, classes: int) -> None:

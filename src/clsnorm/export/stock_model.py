@@ -70,7 +70,9 @@ def folded(classifier: Classifier) -> LinearMap:
     matrix, shift = (part.detach().cpu() for part in affine)
     weight = head.weight.detach().cpu().double()
     bias = torch.zeros(len(weight), dtype=torch.float64) if head.bias is None else head.bias.detach().cpu().double()
-    return LinearMap(weight * matrix if matrix.ndim == 1 else weight @ matrix, bias + weight @ shift)
+    matrix = matrix.diag() if matrix.ndim == 1 else matrix
+    centre = -torch.linalg.pinv(matrix) @ shift  # what the normalizer subtracts before it multiplies
+    return LinearMap(weight @ matrix, bias + weight @ (shift + matrix @ centre), centre)
 
 
 def _head_of(kind: str) -> StockHead:
@@ -105,7 +107,7 @@ def _before_pooler(linear: LinearMap, pooler: Pooler | None) -> LinearMap:
     if pooler is None:
         raise RuntimeError("a tap at the pooler needs one")
     dense, bias = _parameters(pooler.dense)
-    return LinearMap(linear.weight @ dense, linear.bias + linear.weight @ bias)
+    return LinearMap(linear.weight @ dense, linear.offset + linear.weight @ bias, torch.zeros(dense.shape[1]).double())
 
 
 def _parameters(layer: nn.Linear) -> tuple[Tensor, Tensor]:
@@ -118,7 +120,7 @@ def _with_pooler(model: Any, pooler: Pooler | None, linear: LinearMap, parts: An
         raise InputError(f"Expected a pooler with tanh, as stock heads have. {OTHERWISE}")
     dense, out = parts(model)
     with torch.no_grad():
-        for layer, (weight, bias) in ((dense, _parameters(pooler.dense)), (out, (linear.weight, linear.bias))):
+        for layer, (weight, bias) in ((dense, _parameters(pooler.dense)), (out, (linear.weight, linear.offset))):
             layer.weight.copy_(weight)
             layer.bias.copy_(bias)
     return model, "the pooler's own tanh"
