@@ -5,6 +5,7 @@ python train.py -m normalizer=identity,layernorm seed=0,1,2
 """
 
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -18,7 +19,14 @@ def main(config: DictConfig) -> float:
     return run(config)
 
 
+def print_table(folder: Path, runs: list[Path]) -> None:
+    """Prints how the arms of a sweep compare."""
+    from clsnorm.report.sweep_table import print_after_sweep
+
+    print_after_sweep(folder, runs)
+
+
 if __name__ == "__main__":
     from clsnorm.command.status import run_command
 
-    sys.exit(run_command(main))
+    sys.exit(run_command(main, after_sweep=print_table))

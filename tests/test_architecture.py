@@ -18,7 +18,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
     "distributed", "batches", "lightning_internals", "metrics", "failure",
-    "config", "run_folder", "launch", "command", "pages", "report",
+    "config", "run_folder", "launch", "command", "sweep", "pages", "report",
     "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
     "experiment", "probes",
@@ -62,6 +62,7 @@ def test_only_ground_modules_are_outside_packages() -> None:
         "clsnorm.launch.one_machine",
         "clsnorm.experiment.job",
         "clsnorm.run_folder",
+        "clsnorm.sweep",
     ],
 )
 def test_light_modules_import_no_torch(module: str) -> None:

@@ -78,7 +78,11 @@ def known(base: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
     with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
         config = hydra.compose("train", list(base), return_hydra_config=True)
     groups = {path.name: [file.stem for file in path.glob("[!_]*.yaml")] for path in CONF.iterdir() if path.is_dir()}
-    groups |= {"hydra/launcher": ["basic"], "hydra/sweeper": ["basic"], "hydra/job_logging": ["default", "none"]}
+    groups |= {
+        "hydra/launcher": ["basic", "local"],
+        "hydra/sweeper": ["basic", "grid"],
+        "hydra/job_logging": ["default", "none"],
+    }
     groups.pop("hydra")
     return list(_dotted(OmegaConf.to_container(config, resolve=False))), groups
 

@@ -85,7 +85,9 @@ def test_another_configuration_or_changed_files_are_loaded(tiny: Callable[..., s
     assert loads.count == 4
 
 
-@pytest.mark.parametrize("options", [("normalizer=batchnorm",), ("normalizer=ln_refit",), ("model.freeze=all",)])
+@pytest.mark.parametrize(
+    "options", [("normalizer=ln_refit",), pytest.param(("model.freeze=all",), marks=pytest.mark.slow)]
+)
 def test_runs_that_share_equal_runs_alone_to_the_bit(
     train: Train, options: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

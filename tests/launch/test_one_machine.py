@@ -93,7 +93,7 @@ def test_sweep_over_two_processes(command: Callable[..., Any], tiny_overrides: l
     ]
     done = command(*sweep)
     assert done.returncode == 0, done.stderr
-    found = [json.loads(path.read_text()) for path in (workspace / "sweeps/adhoc").glob("*/results.json")]
+    found = [json.loads(path.read_text()) for path in (workspace / "sweeps").glob("*/*/results.json")]
     assert {result["normalizer"] for result in found} == {"isobn", "standardize"}
     assert all(result["devices"] == 2 for result in found)
 

@@ -12,11 +12,11 @@ from sweep_folders import write_run
 
 from clsnorm.errors import InputError
 from clsnorm.report.__main__ import main
-from clsnorm.report.answers import Answer, Answers, Options, answer
-from clsnorm.report.facts import collected, expected_best
+from clsnorm.report.answers import Answer, Conclusions, Options, answer
+from clsnorm.report.collected_facts import collected, expected_best
 from clsnorm.report.inference.verdicts import Verdict
 from clsnorm.report.markdown import document
-from clsnorm.report.summary import short_table
+from clsnorm.report.sweep_table import print_after_sweep, short_table
 
 
 def sweep(folder: Path, *, seeds: int = 4) -> Path:
@@ -32,15 +32,15 @@ def sweep(folder: Path, *, seeds: int = 4) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Answers:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Conclusions:
     return answer([sweep(tmp_path_factory.mktemp("sweep"))], Options(draws=0))
 
 
-def of(found: Answers, arm: str, task: str) -> Answer:
+def of(found: Conclusions, arm: str, task: str) -> Answer:
     return next(one for one in found.family if (one.arm, one.task) == (arm, task))
 
 
-def test_the_four_verdicts_come_from_the_runs(found: Answers) -> None:
+def test_the_four_verdicts_come_from_the_runs(found: Conclusions) -> None:
     assert of(found, "center", "trec").verdict is Verdict.BETTER
     assert of(found, "copy", "trec").verdict is Verdict.EQUIVALENT
     assert of(found, "wild", "trec").verdict is Verdict.UNDECIDED
@@ -48,14 +48,14 @@ def test_the_four_verdicts_come_from_the_runs(found: Answers) -> None:
     assert len(found.family) == 3 * 3
 
 
-def test_the_baseline_can_be_any_arm(found: Answers) -> None:
+def test_the_baseline_can_be_any_arm(found: Conclusions) -> None:
     folder = found.rows[0].path.parent
     turned = answer([folder], Options(baseline="center", draws=0))
     assert of(turned, "identity", "rte").verdict is Verdict.WORSE
     assert of(turned, "identity", "rte").mean == pytest.approx(-of(found, "center", "rte").mean)
 
 
-def test_all_files_have_the_same_numbers_and_the_same_bytes(found: Answers, tmp_path: Path) -> None:
+def test_all_files_have_the_same_numbers_and_the_same_bytes(found: Conclusions, tmp_path: Path) -> None:
     folder = found.rows[0].path.parent
     for name in ("one", "two"):
         assert main([str(folder), "--output", str(tmp_path / name), "--draws", "0"]) == 0
@@ -69,14 +69,14 @@ def test_all_files_have_the_same_numbers_and_the_same_bytes(found: Answers, tmp_
     assert all(f"{line['difference']:+.2f}".replace("-", "−") in text for line in facts["verdicts"])
 
 
-def test_undecided_is_never_called_no_difference(found: Answers) -> None:
+def test_undecided_is_never_called_no_difference(found: Conclusions) -> None:
     text = document(collected(found))
     (line,) = [line for line in text.splitlines() if line.startswith("- wild is undecided on trec")]
     assert "smallest detectable difference" in line
     assert "no difference" not in "\n".join(line for line in text.splitlines() if line.startswith("- "))
 
 
-def test_the_short_table_names_each_arm_and_the_command(found: Answers) -> None:
+def test_the_short_table_names_each_arm_and_the_command(found: Conclusions) -> None:
     folder = found.rows[0].path.parent
     text = short_table([folder])
     assert all(arm in text for arm in ("center", "copy", "wild"))
@@ -104,6 +104,16 @@ def test_one_seed_is_undecided(tmp_path: Path) -> None:
     assert "fewer than two paired seeds" in document(collected(found))
 
 
+def test_arms_that_all_fail_with_one_answer_are_not_equivalent(tmp_path: Path) -> None:
+    for seed in range(3):
+        for normalizer in ("identity", "center"):
+            write_run(tmp_path, seed=seed, normalizer=normalizer, wrong=range(70))
+    (one,) = answer([tmp_path], Options(draws=0)).family
+    assert one.comparison is not None
+    assert one.comparison.untested == "all runs of both arms failed"
+    assert one.verdict is Verdict.UNDECIDED
+
+
 def test_unfinished_and_failed_runs_are_counted(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path, 0.8, seed=seed)
@@ -122,3 +132,21 @@ def test_the_expected_best_is_the_mean_over_all_subsets() -> None:
     scores = np.array([0.3, 0.9, 0.5, 0.7])
     for k in (1, 2, 3, 4):
         assert expected_best(scores, k) == pytest.approx(np.mean([max(s) for s in itertools.combinations(scores, k)]))
+
+
+def test_the_table_after_a_sweep_is_of_its_runs_and_never_stops_the_command(
+    found: Conclusions, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    runs = [row.path for row in found.rows if "trec" in row.path.name]
+    print_after_sweep(tmp_path, runs)
+    printed = capsys.readouterr().out
+    assert "center" in printed
+    assert "rte" not in printed
+    assert printed.rstrip().endswith(f"python -m clsnorm.report {tmp_path}")
+    print_after_sweep(tmp_path, runs[:1])
+    print_after_sweep(tmp_path, [tmp_path / "gone"])
+    assert capsys.readouterr().out == ""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clsnorm.report.sweep_table.answer", lambda *_: 1 / 0)
+        print_after_sweep(tmp_path, runs)
+    assert "no table of the sweep: ZeroDivisionError" in caplog.text

@@ -6,16 +6,18 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 from typing_extensions import override
 
+from clsnorm.command.sweep import is_quiet
+
 
 class Progress(TQDMProgressBar):
     """Lightning's bar without the logger's version number, so that loss and score fit on a narrow terminal.
 
     Args:
-        refresh_rate: Batches between two refreshes.
+        refresh_rate: Batches between two refreshes. There is no bar in a sweep that shows its own progress.
     """
 
     def __init__(self, *, refresh_rate: int) -> None:
-        super().__init__(refresh_rate=refresh_rate)
+        super().__init__(refresh_rate=0 if is_quiet() else refresh_rate)
 
     @override
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.config import choices, environment, names
 from clsnorm.config.hydra_node import check_hydra, check_search_path
+from clsnorm.config.roles import locate
 from clsnorm.config.rules import require_no_secrets
 from clsnorm.config.yaml_aliases import require_bounded
 from clsnorm.errors import InputError
@@ -51,6 +53,12 @@ class CheckedLoader(ConfigLoaderImpl):
         except Exception as error:  # Hydra asserts, and looks up attributes and keys in the content of files
             raise _translated(error, overrides) from error
         check_hydra(config, config_name)
+        return config
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Composes a job of a sweep, in the sweep's folder, which a job's own overrides would name differently."""
+        config = super().load_sweep_config(master_config, sweep_overrides)
+        config.hydra.sweep.dir = str(master_config.hydra.sweep.dir)
         return config
 
     def _parse_overrides_and_create_caching_repo(
@@ -117,13 +125,20 @@ def register_resolvers() -> None:
 
 @contextlib.contextmanager
 def checked_composition() -> Iterator[None]:
-    """Makes Hydra compose with `CheckedLoader`.
+    """Makes Hydra compose with `CheckedLoader`, and build this package's launchers and sweepers.
 
-    Hydra has no hook between composing a configuration and building what it names.
+    Hydra has no hook between composing a configuration and building what it names; and its plugins must be in packages
+    named ``hydra_plugins``, all of which it imports at each start.
     """
-    original = hydra_internals.ConfigLoaderImpl
-    hydra_internals.ConfigLoaderImpl = CheckedLoader
+    original, build = hydra_internals.ConfigLoaderImpl, Plugins._instantiate
+
+    def build_own(plugins: Plugins, config: DictConfig) -> Any:
+        node: Any = OmegaConf.to_container(config, resolve=True)
+        target = str(node.pop("_target_", None))  # admitted by `check_hydra`
+        return locate(target, "hydra")(**node) if target.startswith("clsnorm.") else build(plugins, config)
+
+    hydra_internals.ConfigLoaderImpl, Plugins._instantiate = CheckedLoader, build_own
     try:
         yield
     finally:
-        hydra_internals.ConfigLoaderImpl = original
+        hydra_internals.ConfigLoaderImpl, Plugins._instantiate = original, build

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from clsnorm.command import standard_streams, sweep
@@ -18,11 +19,15 @@ from clsnorm.redaction import redacted_message
 OK, CRASHED, REFUSED = 0, 1, 2
 
 
-def run_command(task: Callable[[], Any]) -> int:
+def run_command(task: Callable[[], Any], *, after_sweep: Callable[[Path, list[Path]], None] | None = None) -> int:
     """Runs a Hydra ``main`` and returns its exit status: 0 success, 1 a run crashed, 2 input refused.
 
     A refusal is one line on standard error. A crash keeps its traceback, as it is a bug to report; a worker's is in a
     file.
+
+    Args:
+        task: Decorated by ``hydra.main``.
+        after_sweep: Called at the end of a sweep that was not interrupted, with its folder and those of its runs.
     """
     standard_streams.open_missing()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra ends the process itself, with status 1
@@ -45,16 +50,24 @@ def run_command(task: Callable[[], Any]) -> int:
         print("interrupted: the same command resumes from the last checkpoint", file=sys.stderr)
         return 130
     except Exception as error:
-        return _fail(task, error)
-    return _status_of_sweep(sweep.conclude()) or OK
+        return _fail(task, error, after_sweep)
+    return _conclude(after_sweep) or OK
 
 
-def _fail(task: Callable[[], Any], error: Exception) -> int:
+def _conclude(after_sweep: Callable[[Path, list[Path]], None] | None) -> int | None:
+    """Ends a sweep, if this command was one, and returns its status; None if no job failed."""
+    if (begun := sweep.begun()) is not None and after_sweep is not None:
+        with standard_streams.printing():
+            after_sweep(*begun)
+    return _status_of_sweep(sweep.conclude())
+
+
+def _fail(task: Callable[[], Any], error: Exception, after_sweep: Callable[[Path, list[Path]], None] | None) -> int:
     """Reports what ended the command and returns its status; raises ``error`` again if it is a crash of this process.
 
     After a sweep in which jobs failed, ``error`` is the first failure, and its job has logged it.
     """
-    if status := _status_of_sweep(sweep.conclude()):
+    if status := _conclude(after_sweep):
         return status
     if isinstance(error, sweep.REFUSALS):
         return _refuse(error)

@@ -25,14 +25,17 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from clsnorm.errors import InputError
+from clsnorm.errors import InputError, LostLeaseError
 from clsnorm.files import is_alive, note_standing, remove, write_json
 from clsnorm.redaction import redacted_message
+from clsnorm.run_folder.lease import InUseError
 
 log = logging.getLogger(__name__)
 REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mistake, whoever reports it
 RECORDS = "CLSNORM_SWEEP_RECORDS"  # environment variable: the folder of this command's records
 HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
+PLANS = ".plan"  # the sweep's own list of jobs
+QUIET = "CLSNORM_QUIET"  # environment variable: jobs print no progress, tables or messages, only warnings
 FINISHED, REFUSED, CRASHED = "finished", "refused", "crashed"
 
 
@@ -67,6 +70,19 @@ def is_sweep() -> bool:
     return RECORDS in os.environ
 
 
+def is_quiet() -> bool:
+    """Is the sweep itself saying how its jobs proceed?"""
+    return bool(os.environ.get(QUIET))
+
+
+def begun() -> tuple[Path, list[Path]] | None:
+    """Returns the folder of this command's sweep, and its runs so far, sorted; None if it is no sweep."""
+    if (named := os.environ.get(RECORDS)) is None:
+        return None
+    found = [json.loads(path.read_text())["results"] for path in Path(named).glob("[!.]*.json")]
+    return Path(named).parent, sorted(Path(results).parent for results in found)
+
+
 @contextlib.contextmanager
 def reporting(results: Path) -> Iterator[None]:
     """Runs one job; in a sweep, logs its failure in one line and leaves a record. Hydra then starts the next job.
@@ -83,6 +99,9 @@ def reporting(results: Path) -> Iterator[None]:
     write_json(record, {"results": str(results), "refused": False})
     try:
         yield
+    except (InUseError, LostLeaseError):
+        record.unlink()  # another process runs this job
+        raise
     except REFUSALS as error:
         write_json(record, {"results": str(results), "refused": True})
         log.error("%s: refused: %s", job, _in_one_line(error))
@@ -90,6 +109,12 @@ def reporting(results: Path) -> Iterator[None]:
     except Exception as error:
         log.error("%s: crashed: %s: %s", job, type(error).__name__, _in_one_line(error))
         raise
+
+
+def record_failure(results: Path) -> None:
+    """Leaves the record of a job that failed in another process, so that this command's exit status says so."""
+    if (records := os.environ.get(RECORDS)) is not None:
+        write_json(Path(records) / f"{uuid.uuid4().hex}.json", {"results": str(results), "refused": False})
 
 
 def _in_one_line(error: Exception) -> str:
@@ -108,7 +133,7 @@ def conclude() -> Counter[str]:
     counts = Counter(_outcome(json.loads(path.read_text())) for path in records.glob("[!.]*.json"))
     shutil.rmtree(records, ignore_errors=True)
     sweep = records.parent
-    if sweep.is_dir() and [path.name for path in sweep.iterdir()] == [HYDRA_RECORD]:
+    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS}:
         remove(sweep)
     return counts
 

@@ -94,12 +94,17 @@ def _group(config: DictConfig, group: str) -> DictConfig:
 
 
 def config_hash(config: DictConfig) -> str:
-    """Returns 16 hexadecimal digits of the sha256 of `result_config` and of callbacks that can change a run."""
+    """Returns the hash of `hashed_config`."""
+    return hash_of(hashed_config(config))
+
+
+def hashed_config(config: DictConfig) -> dict[str, Any]:
+    """Returns `result_config`, with callbacks that can change a run and events that can end it."""
     kinds, callbacks = config.get("abort_on"), config.get("callbacks")  # a wrong type is refused later
     ends = sorted(kinds, key=str) if OmegaConf.is_list(kinds) else kinds
     plain = OmegaConf.to_container(callbacks, resolve=True) if OmegaConf.is_dict(callbacks) else {}
     steering = {name: node for name, node in cast(dict[str, Any], plain).items() if kinds or not _only_observes(node)}
-    return _digest(result_config(config) | {"abort_on": ends, "callbacks": steering})
+    return result_config(config) | {"abort_on": ends, "callbacks": steering}
 
 
 def _only_observes(callback: Any) -> bool:
@@ -158,8 +163,8 @@ def analysis_hash(config: DictConfig) -> str:
     """Returns the hash of what can change an analysis; for a run, of its folder and its ``results.json``."""
     if config.run:
         folder = Path(config.run).resolve()
-        return _digest({"run": str(folder), "results": _content(str(folder / "results.json"), files="")})
-    return _digest({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
+        return hash_of({"run": str(folder), "results": _content(str(folder / "results.json"), files="")})
+    return hash_of({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
 
 
 def probe_hash(config: DictConfig) -> str:
@@ -167,7 +172,7 @@ def probe_hash(config: DictConfig) -> str:
     options = {key: OmegaConf.to_container(config)[key] for key in PROBE_KEYS}  # type: ignore[index,call-overload]
     files = [[path.stem, digest(path)] for path in normalizer_files(options["normalizers"])]
     groups = result_config(config, ("data", "model"))
-    return _digest(
+    return hash_of(
         {**groups, **options, "normalizers": files, "subset": config.seeds.subset, "noise": config.seeds.noise}
     )
 
@@ -189,7 +194,8 @@ def normalizer_files(chosen_names: Any) -> list[Path]:
     return [path for name in listed if (path := find_option("normalizer", name)) is not None]
 
 
-def _digest(plain: dict[str, Any]) -> str:
+def hash_of(plain: dict[str, Any]) -> str:
+    """Returns 16 hexadecimal digits of the sha256 of plain values."""
     return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -198,9 +204,14 @@ def run_name(*, _root_: DictConfig) -> str:
 
     Example: ``rotten_tomatoes-minilm-layernorm-s0-1f6c0a77``.
     """
-    data, model, normalizer = (chosen(group_choices(_root_), group) for group in NAMED)
     config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
-    return f"{data}-{model}-{normalizer}-s{_root_.seed}-{config_hash(config)[:8]}"
+    return name_of(group_choices(_root_), _root_.seed, config_hash(config))
+
+
+def name_of(choices: Mapping[str, Any], seed: Any, hashed: str) -> str:
+    """Returns the name of a run from the chosen option of each group, its seed and its hash."""
+    data, model, normalizer = (chosen(choices, group) for group in NAMED)
+    return f"{data}-{model}-{normalizer}-s{seed}-{hashed[:8]}"
 
 
 def analysis_name(*, _root_: DictConfig) -> str:
@@ -236,12 +247,6 @@ def numbered(name: Callable[..., str]) -> Callable[..., str]:
     return name_or_number
 
 
-def sweep_name(*, _root_: DictConfig) -> str:
-    """Resolver ``${sweep_name:}``: the chosen sweep file, or ``adhoc`` for a sweep typed by hand."""
-    sweep = group_choices(_root_).get("sweep")
-    return "adhoc" if sweep in (None, "none") else str(sweep)
-
-
 def chosen(choices: Mapping[str, Any], group: str) -> str:
     """Returns the one chosen option of a group.
 
@@ -274,6 +279,8 @@ def group_choices(root: DictConfig) -> dict[str, Any]:
 
 def register() -> None:
     """Registers the resolvers; may be called again."""
+    from clsnorm.config.sweep_names import sweep_name  # which imports this module
+
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("job_name", numbered(run_name), replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)

@@ -1,7 +1,7 @@
 """Which launchers and sweepers a configuration may name, and with which arguments.
 
-These are Hydra's own and its joblib, submitit and Optuna plugins. Arguments that could run code are left out, such as
-submitit's shell commands (``setup``) or Optuna's ``custom_search_space``.
+These are this package's, Hydra's own, and its joblib, submitit and Optuna plugins. Arguments that could run code are
+left out, such as submitit's shell commands (``setup``) or Optuna's ``custom_search_space``.
 """
 
 from __future__ import annotations
@@ -70,16 +70,19 @@ _SAMPLERS = dict.fromkeys(
 )
 _DISTRIBUTION = {"choices": each(scalar), **keys("type low high log step", scalar)}
 LAUNCHERS: dict[str, dict[str, Shape]] = {
+    "clsnorm.sweep.LocalWorkers": keys("wait quiet", plain),
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": {},
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": _JOBLIB,
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": _SUBMITIT,
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": _SUBMITIT,
 }
+_BASIC: dict[str, Shape] = {
+    "max_batch_size": _batch_size,
+    "params": each(scalar),  # overrides of each job; its configuration is checked as well
+}
 SWEEPERS: dict[str, dict[str, Shape]] = {
-    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": {
-        "max_batch_size": _batch_size,
-        "params": each(scalar),  # overrides of each job; its configuration is checked as well
-    },
+    "clsnorm.sweep.Grid": _BASIC,
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": _BASIC,
     "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper": {
         "sampler": plugin(_SAMPLERS),
         "storage": _storage,

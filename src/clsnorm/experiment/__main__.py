@@ -1,6 +1,7 @@
 """``python -m clsnorm.experiment``: the same as ``python train.py``, for an installed package."""
 
 import sys
+from pathlib import Path
 
 import hydra
 from omegaconf import DictConfig
@@ -17,5 +18,12 @@ def main(config: DictConfig) -> float | None:
     return run(config)
 
 
+def print_table(folder: Path, runs: list[Path]) -> None:
+    """Prints how the arms of a sweep compare."""
+    from clsnorm.report.sweep_table import print_after_sweep
+
+    print_after_sweep(folder, runs)
+
+
 if __name__ == "__main__":
-    sys.exit(run_command(main))
+    sys.exit(run_command(main, after_sweep=print_table))

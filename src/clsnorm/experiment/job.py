@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from clsnorm.command.standard_streams import printing
-from clsnorm.command.sweep import REFUSALS, is_sweep, reporting
+from clsnorm.command.sweep import REFUSALS, is_quiet, is_sweep, reporting
 from clsnorm.config import check_parts, prepare
 from clsnorm.config.model_folder import check_model_folder
 from clsnorm.launch.devices import count_processes, require_precision
@@ -43,10 +43,11 @@ def run(config: DictConfig) -> float:
             folder.discard_if_empty()
             raise
         results = _results_of(plain, folder)
-    from clsnorm.run_folder.score_table import print_table
+    if not is_quiet():
+        from clsnorm.run_folder.score_table import print_table
 
-    with printing():
-        print_table(results, folder.path)
+        with printing():
+            print_table(results, folder.path)
     score = results["metrics"].get(f"select/{results['monitor']}")
     return WORST[plain["data"]["mode"]] if score is None else score
 

@@ -135,10 +135,12 @@ def cls_rows(batch: Batch, states: Tensor) -> Callable[[Tensor], Tensor] | None:
 
     Args:
         batch: The batch that the states are of.
-        states: ``(B, T, d)``, ``(1, N, d)`` packed, or ``(B, d)`` at [CLS] alone.
+        states: ``(B, T, d)``, ``(1, N, d)`` packed, or at [CLS] alone ``(B, d)``, ``(B, 1, d)`` or ``(1, B, d)``.
     """
     if states.ndim == 2 and len(states) == len(batch):
         return lambda rows: rows
+    if states.ndim == 3 and states.shape[:2] != batch.token_ids.shape and states[..., 0].numel() == len(batch):
+        return lambda rows: rows.flatten(0, 1)
     if states.ndim != 3 or states.shape[:2] != batch.token_ids.shape:
         return None
     if not batch.packed:

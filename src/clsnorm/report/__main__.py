@@ -9,7 +9,7 @@ from pathlib import Path
 from clsnorm.command.standard_streams import printing
 from clsnorm.errors import DiskError, InputError
 from clsnorm.report.answers import MARGIN, Options, answer
-from clsnorm.report.facts import collected
+from clsnorm.report.collected_facts import collected
 from clsnorm.report.files_of_report import write_report
 from clsnorm.report.markdown import verdict_table
 

@@ -87,7 +87,7 @@ class Answer:
 
 
 @dataclass
-class Answers:
+class Conclusions:
     """All of a report.
 
     Attributes:
@@ -125,7 +125,7 @@ class Answers:
         return dict(counts)
 
 
-def answer(folders: Sequence[Path], options: Options | None = None) -> Answers:
+def answer(folders: Sequence[Path], options: Options | None = None) -> Conclusions:
     """Reads runs, checks what may be pooled, and compares each arm with the baseline.
 
     Raises:
@@ -134,7 +134,7 @@ def answer(folders: Sequence[Path], options: Options | None = None) -> Answers:
     return answer_rows(read_rows(folders), options or Options())
 
 
-def answer_rows(rows: list[RunRow], options: Options) -> Answers:
+def answer_rows(rows: list[RunRow], options: Options) -> Conclusions:
     """As `answer`, from runs that were read."""
     named = [row for row in rows if row.state != DAMAGED and "choices" in row.blocks]
     name_arms(named, by=options.by, arms=options.arms)
@@ -143,7 +143,7 @@ def answer_rows(rows: list[RunRow], options: Options) -> Answers:
         raise InputError(f"Expected finished runs, but of {len(rows)} none has results.json. Wait for the sweep")
     require_arm(options.baseline, done)
     require_poolable(named, baseline=options.baseline, separated=(*options.by, *options.arms))
-    found = Answers(options, rows, notes(named, baseline=options.baseline), [])
+    found = Conclusions(options, rows, notes(named, baseline=options.baseline), [])
     for task, members in by_task(without_copies(done)).items():
         table = found.tables.setdefault(task, ExampleTable(task))
         for name, chosen in protocols(members, options.baseline).items():
@@ -162,7 +162,7 @@ def answer_rows(rows: list[RunRow], options: Options) -> Answers:
 def _answer_of(found: Comparison, margin: float) -> Answer:
     analysis = found.analysis
     p = (math.nan, math.nan)
-    if analysis is not None:
+    if analysis is not None and not found.untested:
         p = float(analysis.p_value()), float(analysis.equivalence_p(margin))
     return Answer(found.arm, found.task, p, comparison=found)
 
@@ -172,7 +172,7 @@ def _over_all(single: Sequence[Answer], margin: float) -> list[Answer]:
     tasks = {one.task for one in single}
     found = []
     for arm in sorted({one.arm for one in single}):
-        mine = [one.comparison for one in single if one.arm == arm and one.comparison and one.comparison.analysis]
+        mine = [one.comparison for one in single if one.arm == arm and one.comparison and not one.comparison.untested]
         if len(mine) < 2 or len(mine) < len(tasks):
             continue
         errors = np.array([float(one.analysis.standard_error) for one in mine if one.analysis])
@@ -203,9 +203,11 @@ def _adjust(family: list[Answer]) -> None:
 
 def undecided_text(found: Answer, margin: float, family: int) -> str:
     """Returns what an undecided comparison could have seen, and how many seeds would decide."""
+    if found.comparison is not None and found.comparison.untested:
+        return found.comparison.untested
     analysis = found.comparison.analysis if found.comparison else None
     if analysis is None:
-        return "" if found.over else "fewer than two paired seeds"
+        return ""
     alpha = ALPHA / max(family, 1)
     smallest = detectable(analysis, alpha=alpha)
     needed = seeds_to_decide(analysis, margin, alpha=alpha)

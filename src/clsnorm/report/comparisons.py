@@ -60,6 +60,20 @@ class Comparison:
     def mean(self) -> float:
         return float(self.by_seed.mean()) if len(self.seeds) else math.nan
 
+    @property
+    def untested(self) -> str:
+        """Why there is no test, in a few words; empty if there is one.
+
+        Two arms whose runs all fail may give the same constant answer. That is no evidence that they are equivalent.
+        """
+        if len(self.seeds) < 2:
+            return "fewer than two paired seeds"
+        if self.failed.all():
+            return "all runs of both arms failed"
+        if len(self.seeds) == 2 and np.ptp(self.differences) == 0:
+            return "two seeds with the same difference at each example say nothing of others"
+        return ""
+
     def scores(self) -> tuple[Array, Array]:
         """Returns the scores of arm and baseline by seed, in points; a run without a score has the majority's."""
         return tuple(np.array([score(pair[k]) for pair in self.runs]) for k in (0, 1))  # type: ignore[return-value]

@@ -19,7 +19,7 @@ def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
 
     Args:
         folder: Created if it does not exist.
-        facts: Of `clsnorm.report.facts.collected`.
+        facts: Of `clsnorm.report.collected_facts.collected`.
 
     Raises:
         DiskError: If a file cannot be written.

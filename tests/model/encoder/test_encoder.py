@@ -14,7 +14,7 @@ ALL = (
 )  # fmt: skip
 UNPACKABLE = ("mpnet", "deberta", "deberta-v2")
 POOLED = ("bert", "roberta", "xlm-roberta", "albert", "mpnet")
-BERT_LAYERS = ("bert", "roberta", "xlm-roberta", "electra")
+CUT = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "albert", "modernbert")
 LENGTHS = [7, 19, 1, 12]
 
 
@@ -136,7 +136,7 @@ def test_attention_dropout_acts_alone(cls_only, tiny, make_batch):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("family", BERT_LAYERS)
+@pytest.mark.parametrize("family", CUT)
 def test_last_layer_at_cls_only_equals_the_whole_layer(family, packed, tiny, make_batch):
     outputs, gradients = {}, {}
     for cls_only in (False, True):
@@ -153,35 +153,74 @@ def test_last_layer_at_cls_only_equals_the_whole_layer(family, packed, tiny, mak
         )
 
 
-def test_last_layer_drops_attention_weights_as_the_whole_layer_does(tiny, monkeypatch):
-    """With weights that no longer sum to one, the value's bias counts as often as the weights say."""
+@pytest.mark.parametrize("family", CUT)
+def test_last_layer_drops_what_the_whole_layer_drops(family, tiny, make_batch, monkeypatch):
+    """With the same masks the outputs are equal: attention weights that no longer sum to one count as they are."""
 
-    def drop(weights, p, training):
-        mask = torch.arange(weights.shape[-1]) % 3 > 0
-        return weights * mask / (1 - p)
+    def drop(x, p=0.5, training=True, inplace=False):
+        return x * (torch.arange(x.shape[-1]) % 3 > 0) / (1 - p) if training and p else x
 
-    attention = Encoder(tiny("bert")).model.encoder.layer[-1].attention.self
-    tokens = torch.randn(2, 7, 24, generator=torch.Generator().manual_seed(0))
-    query, key, value = (
-        layer(tokens).unflatten(-1, (3, 8)).transpose(1, 2)
-        for layer in (attention.query, attention.key, attention.value)
-    )
-    weights = drop((query @ key.mT * attention.scaling).softmax(-1), attention.dropout.p, True)
-    expected = (weights @ value).transpose(1, 2).flatten(2)[:, 0]
-    monkeypatch.setattr(last_layer.F, "dropout", drop)
-    torch.testing.assert_close(
-        last_layer._attend(attention, tokens[:, 0], tokens, None), expected, atol=1e-5, rtol=1e-5
-    )
+    monkeypatch.setattr(torch.nn.functional, "dropout", drop)
+    one = {"n_layers": 1} if family == "distilbert" else {"num_hidden_layers": 1}
+    outputs = []
+    for attention in ("eager", "sdpa"):  # the first computes the whole layer, and drops weights by the function above
+        encoder = Encoder(tiny(family, **one), dropout=0.2, attention=attention).train()
+        outputs.append(encoder(make_batch(LENGTHS)).cls)
+    torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-5)
+    assert (outputs[0] - encoder.eval()(make_batch(LENGTHS)).cls).abs().max() > 1e-3
 
 
-def test_last_layer_at_cls_only_runs_less(tiny, make_batch):
-    seen = []
-    encoder = Encoder(tiny("bert"))
-    assert isinstance(encoder.model.encoder.layer[-1], last_layer.ClsOnlyLayer)
-    encoder.model.encoder.layer[-1].intermediate.register_forward_hook(lambda m, args, out: seen.append(args[0].shape))
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("kind", ["window", "groups", "attention bias", "no final global layer"])
+def test_last_layer_of_unusual_configurations_equals_the_whole_layer(kind, packed, tiny, make_batch):
+    family, changes = {
+        "window": ("modernbert", {"global_attn_every_n_layers": 2, "num_hidden_layers": 4, "local_attention": 6}),
+        "groups": ("albert", {"num_hidden_groups": 2, "num_hidden_layers": 4, "inner_group_num": 2}),
+        "attention bias": ("modernbert", {"attention_bias": True, "mlp_bias": True, "norm_bias": True}),
+        "no final global layer": ("modernbert", {"num_hidden_layers": 1}),
+    }[kind]
+    outputs = []
+    for cls_only in (False, True):
+        encoder = Encoder(tiny(family, **changes), last_layer_cls_only=cls_only).eval()
+        outputs.append(encoder(make_batch(LENGTHS, packed=packed)).cls)
+        alone = encoder(make_batch([19], packed=packed, seed=1)).cls  # without padding there may be no mask
+        outputs[-1] = torch.cat([outputs[-1], alone])
+    torch.testing.assert_close(*outputs, atol=5e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("family", "part"),
+    [
+        ("bert", "encoder.layer.2.intermediate"),
+        ("distilbert", "transformer.layer.2.ffn.lin1"),
+        ("albert", "encoder.albert_layer_groups.0.albert_layers.0.ffn"),
+        ("modernbert", "layers.2.mlp"),
+    ],
+)
+def test_last_layer_at_cls_only_runs_less(family, part, tiny, make_batch):
+    encoder, seen = Encoder(tiny(family)), []
+    encoder.model.get_submodule(part).register_forward_hook(lambda m, args, out: seen.append(args[0].shape))
     encoder(make_batch(LENGTHS))
+    assert seen.pop() == (4, 24)
+    assert all(shape == (4, 19, 24) for shape in seen)
+    assert len(seen) == (2 if family == "albert" else 0)
+    seen.clear()
     encoder(make_batch(LENGTHS), layers=True)
-    assert seen == [(4, 24), (4, 19, 24)]
+    assert set(seen) == {(4, 19, 24)}
+
+
+def test_the_last_layer_is_named_by_the_kind_of_its_family(tiny):
+    for family, kind in (("distilbert", "DistilBertCls"), ("albert", "AlbertCls"), ("modernbert", "ModernBertCls")):
+        _, adapter = last_layer.ADAPTERS[family]
+        assert adapter is getattr(last_layer, kind)
+        assert any(isinstance(module, adapter) for module in Encoder(tiny(family)).modules())
+    assert isinstance(Encoder(tiny("albert")).model.encoder, last_layer.AlbertPasses)
+    layers = last_layer.albert_layers(Encoder(tiny("albert")).model.encoder)
+    assert len(layers) == 3
+    assert len(set(layers)) == 1
+    whole = Encoder(tiny("bert"), last_layer_cls_only=False)
+    assert not any(isinstance(module, last_layer.ClsOnlyLayer) for module in whole.modules())
+    assert any(isinstance(module, last_layer.BertCls) for module in Encoder(tiny("bert")).modules())
 
 
 def test_neighbours_in_a_packed_row_do_not_see_each_other(tiny, make_batch):

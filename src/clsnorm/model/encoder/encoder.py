@@ -130,11 +130,11 @@ class Encoder(nn.Module):
         self._takes_segments = "token_type_ids" in accepted and (getattr(architecture, "type_vocab_size", 0) or 0) > 1
         limit = getattr(architecture, "max_position_embeddings", None) or 0
         self.max_length = int(limit) - self._offset if limit > 0 else None  # -1 in families with relative positions
-        self._cls_only = last_layer_cls_only and family.bert_layers and attention == "sdpa"
+        self._cls_only = last_layer_cls_only and bool(family.last_layer) and attention == "sdpa"
         if self.can_pack:
             self.model.set_attn_implementation(IMPLEMENTATION)
         if self._cls_only:
-            allow_cls_only(self.model.encoder.layer[-1])
+            allow_cls_only(self.model, family.last_layer)
 
     def _freeze(self, wanted: int | str | None) -> None:
         self._frozen = freezing.freeze(self, wanted)

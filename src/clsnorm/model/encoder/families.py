@@ -22,25 +22,30 @@ class Family:
         known_positions: Whether positions count from 0, or from ``padding_idx + 1`` if the table of positions has a
             padding row; false leaves them to transformers.
         packs: Whether attention uses transformers' attention interface, so that sequences can share a row.
-        bert_layers: Whether layers have the modules of BERT (``attention.self.query``, ``intermediate``, ...), so
-            that the last one can be computed at [CLS] only.
+        last_layer: How the last layer can be computed at [CLS] only: `clsnorm.model.encoder.last_layer.ADAPTERS`;
+            empty: not at all.
     """
 
     dropout: tuple[str, ...] = ()
     known_positions: bool = False
     packs: bool = False
-    bert_layers: bool = False
+    last_layer: str = ""
 
 
-_BERT_LIKE = Family(_BERT_DROPOUT, known_positions=True, packs=True, bert_layers=True)
+_BERT_LIKE = Family(_BERT_DROPOUT, known_positions=True, packs=True, last_layer="bert")
 _FAMILIES = {
     "bert": _BERT_LIKE,
     "roberta": _BERT_LIKE,
     "xlm-roberta": _BERT_LIKE,
     "electra": _BERT_LIKE,
-    "albert": Family(_BERT_DROPOUT, known_positions=True, packs=True),
-    "distilbert": Family(("dropout", "attention_dropout"), known_positions=True, packs=True),
-    "modernbert": Family(("embedding_dropout", "attention_dropout", "mlp_dropout"), known_positions=True, packs=True),
+    "albert": Family(_BERT_DROPOUT, known_positions=True, packs=True, last_layer="albert"),
+    "distilbert": Family(("dropout", "attention_dropout"), known_positions=True, packs=True, last_layer="distilbert"),
+    "modernbert": Family(
+        ("embedding_dropout", "attention_dropout", "mlp_dropout"),
+        known_positions=True,
+        packs=True,
+        last_layer="modernbert",
+    ),
     "mpnet": Family(_BERT_DROPOUT, known_positions=True),
     "deberta": Family(_BERT_DROPOUT, known_positions=True),
     "deberta-v2": Family(_BERT_DROPOUT, known_positions=True),

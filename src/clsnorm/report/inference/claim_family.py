@@ -38,7 +38,7 @@ def claims(difference: Array, equivalence: Array) -> tuple[Array, Array]:
     """
     both = np.column_stack([difference, equivalence]).astype(np.float64)
     adjusted, open_, running = np.full(both.shape, np.nan), np.isfinite(both), 0.0
-    left: Array = open_.any(axis=1)
+    left: Array = np.asarray(open_.any(axis=1))
     for place in np.argsort(both, axis=None, kind="stable"):
         row, column = divmod(int(place), 2)
         if not np.isfinite(both[row, column]):
@@ -46,5 +46,5 @@ def claims(difference: Array, equivalence: Array) -> tuple[Array, Array]:
         running = max(running, min(1.0, both[row, column] * left.sum()))
         adjusted[row, column] = running
         open_[row, column] = False
-        left[row] = open_[row].any()
+        left[row] = bool(open_[row].any())
     return adjusted[:, 0], adjusted[:, 1]

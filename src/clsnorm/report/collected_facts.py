@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from clsnorm.report.answers import Answer, Answers, undecided_text
+from clsnorm.report.answers import Answer, Conclusions, undecided_text
 from clsnorm.report.comparisons import POINTS, Comparison, score
 from clsnorm.report.inference.binomials import clopper_pearson
 from clsnorm.report.sweeps.pooling import by_task
@@ -19,7 +19,7 @@ from clsnorm.run_folder.results import without_nan
 BEST = (1, 5, 10)  # k of the expected best of k runs
 
 
-def collected(found: Answers, base: Path | None = None) -> dict[str, Any]:
+def collected(found: Conclusions, base: Path | None = None) -> dict[str, Any]:
     """Returns all facts, ready for JSON: NaN is None.
 
     Args:
@@ -46,7 +46,7 @@ def collected(found: Answers, base: Path | None = None) -> dict[str, Any]:
     )
 
 
-def _finished(found: Answers) -> dict[str, list[RunRow]]:
+def _finished(found: Conclusions) -> dict[str, list[RunRow]]:
     return by_task(row for row in found.rows if row.finished)
 
 
@@ -54,7 +54,7 @@ def _place(row: RunRow, base: Path | None) -> str:
     return str(row.path) if base is None else os.path.relpath(row.path, base)
 
 
-def _verdict(one: Answer, found: Answers, base: Path | None) -> dict[str, Any]:
+def _verdict(one: Answer, found: Conclusions, base: Path | None) -> dict[str, Any]:
     (low, high), margin, family = one.interval(), found.options.margin, len(found.family)
     line: dict[str, Any] = {
         "task": one.task,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,20 +10,42 @@ from pathlib import Path
 from clsnorm.errors import InputError
 from clsnorm.report.answers import Answer, Options, answer
 from clsnorm.report.markdown import interval, p_text, signed
+from clsnorm.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 ROWS = 30
 
 
-def short_table(folders: Sequence[Path], *, options: Options | None = None) -> str:
+def print_after_sweep(folder: Path, runs: Sequence[Path]) -> None:
+    """Prints the table of a command's sweep; nothing for one run, or if no table can be made, which is logged.
+
+    Args:
+        folder: Of the sweep, which may hold runs of other commands.
+        runs: Of this command.
+    """
+    done = [run for run in runs if RunFolder(run).results.exists()]
+    if len(done) < 2:
+        return
+    try:
+        text = short_table(done, whole=[folder])
+    except Exception as error:  # the sweep itself is well, whatever is wrong here
+        log.warning("no table of the sweep: %s: %s", type(error).__name__, error)
+        return
+    print(text)
+
+
+def short_table(folders: Sequence[Path], *, whole: Sequence[Path] = (), options: Options | None = None) -> str:
     """Returns a few lines for the terminal: each arm against the baseline, and the command for the full report.
 
     A sweep without a comparison, such as one of a single arm, gets one line that says why.
 
     Args:
-        folders: Of the sweep.
+        folders: Of sweeps or runs.
+        whole: The folders that the command names, if it should name others.
         options: Baseline and margin.
     """
-    command = f"python -m clsnorm.report {' '.join(shlex.quote(str(folder)) for folder in folders)}"
+    command = f"python -m clsnorm.report {' '.join(shlex.quote(str(folder)) for folder in whole or folders)}"
     try:
         found = answer(folders, options or Options(draws=0))
     except InputError as error:

@@ -1,0 +1,118 @@
+"""Launchers: what runs the jobs of a sweep. Whoever starts a worker, it takes the next job by its lease."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from clsnorm.command import sweep
+from clsnorm.errors import LostLeaseError, require_switch
+from clsnorm.run_folder.lease import InUseError
+from clsnorm.sweep.composer import Composer
+from clsnorm.sweep.planned_job import PlannedJob, write_plan
+from clsnorm.sweep.progress_line import ProgressLine
+from clsnorm.sweep.shared_work import SharedWork, Tally
+
+log = logging.getLogger(__name__)
+
+
+class LocalWorkers(Launcher):
+    """Runs the jobs of a sweep in this process, one after the other, and shares them with other processes.
+
+    Args:
+        wait: Whether to wait at the end for jobs that other processes are running.
+        quiet: Whether to show one line for the whole sweep, instead of what each job prints.
+    """
+
+    def __init__(self, *, wait: bool, quiet: bool) -> None:
+        require_switch("hydra.launcher.wait", wait)
+        require_switch("hydra.launcher.quiet", quiet)
+        self._wait, self._quiet = wait, quiet
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Takes what Hydra gives; called once."""
+        self._context, self._task, self._config = hydra_context, task_function, config
+        self._returns: list[JobReturn] = []
+        self._line: ProgressLine | None = None
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Runs jobs and returns how each ended that this process ran.
+
+        Raises:
+            InputError: If a job cannot be composed; then none has started.
+        """
+        setup_globals()
+        composer = Composer(self._context.config_loader, self._config)
+        jobs = composer.plan(job_overrides, initial_job_idx)
+        folder = Path(self._config.hydra.sweep.dir)
+        write_plan(folder, jobs)
+        self._composer, self._returns = composer, []
+        self._work = SharedWork(folder, jobs, force=self._config.get("force") is True)
+        self._run_all(folder)
+        self._record_failures_elsewhere(folder)
+        _say_end(folder, self._work.tally, len(jobs))
+        return self._returns
+
+    def _run_all(self, folder: Path) -> None:
+        hydra = self._config.hydra
+        configure_log(hydra.job_logging, hydra.verbose)
+        if self._quiet and hydra.verbose is False:
+            logging.getLogger().setLevel(logging.WARNING)
+            os.environ[sweep.QUIET] = "1"
+        self._line = ProgressLine(self._work.tally, folder.name) if self._quiet else None
+        try:
+            self._work.run(self._run, wait=self._wait, idle=self._line.wait if self._line else _log_wait)
+        finally:
+            if self._line:
+                self._line.close()
+            os.environ.pop(sweep.QUIET, None)
+
+    def _run(self, job: PlannedJob) -> bool:
+        """Runs a job in this process; returns whether it succeeded."""
+        if self._line:
+            self._line.start(job)
+        else:
+            log.info("%s: %s", job.name, " ".join(job.words))
+        done = run_job(
+            hydra_context=self._context,
+            task_function=self._task,
+            config=self._composer.compose(job.words, job.number),
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+            configure_logging=False,
+        )
+        if done.status == JobStatus.FAILED and isinstance(done._return_value, InUseError | LostLeaseError):
+            raise done._return_value
+        self._returns.append(done)
+        succeeded = done.status == JobStatus.COMPLETED
+        if self._line:
+            self._line.end(job, "done" if succeeded else "failed")
+        return succeeded
+
+    def _record_failures_elsewhere(self, folder: Path) -> None:
+        """Counts jobs that failed in another process, so that this command's status says so, too."""
+        ran_here = {str(Path(done.hydra_cfg.hydra.runtime.output_dir).name) for done in self._returns if done.hydra_cfg}
+        for job in self._work.tally.failed:
+            if job.name not in ran_here:
+                sweep.record_failure(folder.absolute() / job.name / "results.json")
+
+
+def _log_wait(jobs: int) -> None:
+    log.info("waiting for %d jobs that other processes are running", jobs)
+
+
+def _say_end(folder: Path, tally: Tally, total: int) -> None:
+    """Prints what has become of the jobs. A comparison of the runs belongs here, too."""
+    parts = [f"{len(tally.here)} run here"]
+    parts += [f"{len(tally.before)} done before"] if tally.before else []
+    parts += [f"{len(tally.elsewhere)} by other processes"] if tally.elsewhere else []
+    parts += [f"{len(tally.failed)} failed"] if tally.failed else []
+    parts += [f"{len(tally.left)} still running in other processes"] if tally.left else []
+    print(f"{total} jobs in {folder}: {', '.join(parts)}", flush=True)

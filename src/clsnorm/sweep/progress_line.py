@@ -1,0 +1,109 @@
+"""One line for a whole sweep while it runs."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import IO
+
+from clsnorm.sweep.expectation import Expectation
+from clsnorm.sweep.planned_job import PlannedJob
+from clsnorm.sweep.shared_work import Tally
+
+REFRESH = 1.0  # seconds, on a terminal
+
+
+def duration(seconds: float) -> str:
+    """Returns a time for people.
+
+    Example:
+        >>> [duration(seconds) for seconds in (4, 90, 4000, 200_000)]
+        ['4 s', '2 min', '1 h 07 min', '2 d 8 h']
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
+class ProgressLine:
+    """Shows how many jobs are done, which one is running here, and how long the rest will take.
+
+    On a terminal the line is renewed in place; elsewhere there is one line for each job that ends here.
+
+    Args:
+        tally: Of this worker's jobs.
+        name: Of the sweep.
+        stream: Where to write.
+    """
+
+    def __init__(self, tally: Tally, name: str, stream: IO[str] | None = None) -> None:
+        self._tally, self._name, self._stream = tally, name, stream or sys.stderr
+        self._live = self._stream.isatty()
+        self._job: PlannedJob | None = None
+        self._began, self._waiting = time.monotonic(), 0
+        self._spent: list[tuple[PlannedJob, float]] = []
+        self._ended = threading.Event()
+        self._total = len(tally.left) + len(tally.before)
+        if self._live:
+            threading.Thread(target=self._renew, name="progress", daemon=True).start()
+
+    def start(self, job: PlannedJob) -> None:
+        """Notes that a job begins here."""
+        self._job, self._began, self._waiting = job, time.monotonic(), 0
+
+    def end(self, job: PlannedJob, outcome: str) -> None:
+        """Notes how a job ended here: ``done`` or ``failed``."""
+        seconds = time.monotonic() - self._began
+        if outcome == "done":
+            self._spent.append((job, seconds))
+        if not self._live:
+            self._write(f"{job.name}: {outcome} in {duration(seconds)}. {self.text(ended=outcome)}\n")
+        self._job = None
+
+    def wait(self, jobs: int) -> None:
+        """Notes that only jobs are left that other processes are running."""
+        if not self._live and jobs != self._waiting:
+            self._write(f"{self.text()}\n")
+        self._waiting = jobs
+
+    def close(self) -> None:
+        """Ends the line."""
+        self._ended.set()
+        if self._live:
+            self._write("\r\033[K")
+
+    def text(self, *, ended: str = "") -> str:
+        """Returns the line; ``ended`` is how the current job has ended, which is not counted yet."""
+        tally = self._tally
+        done = len(tally.before) + len(tally.here) + len(tally.elsewhere) + (ended == "done")
+        parts = [f"{self._name}: {done} of {self._total} done"]
+        if failed := len(tally.failed) + (ended == "failed"):
+            parts.append(f"{failed} failed")
+        if self._waiting:
+            parts.append(f"waiting for {self._waiting} that other processes are running")
+        if self._job is not None and not ended:
+            parts.append(f"{self._job.name} for {duration(time.monotonic() - self._began)}")
+        if left := self._left():
+            parts.append(f"about {duration(left)} left if nobody helps")
+        return ", ".join(parts)
+
+    def _left(self) -> float:
+        """Returns the expected seconds of what is left; 0 if nothing is known yet."""
+        known = Expectation((job.settings, seconds, 0) for job, seconds in self._spent)
+        expected = [known.seconds(job.settings) for job in self._tally.left if job is not self._job]
+        return sum(seconds or 0.0 for seconds in expected) if expected and all(expected) else 0.0
+
+    def _renew(self) -> None:
+        while not self._ended.wait(REFRESH):
+            self._write(f"\r\033[K{self.text()[:118]}")
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # a closed terminal is no reason to end a sweep
+            self._live = False

@@ -1,0 +1,123 @@
+"""How one of any number of workers takes the jobs of a sweep: no controller, only the leases of the run folders."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clsnorm.errors import LostLeaseError
+from clsnorm.run_folder.lease import InUseError
+from clsnorm.sweep.expectation import Expectation
+from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look
+from clsnorm.sweep.planned_job import PlannedJob
+
+POLL = 2.0  # seconds between two looks at jobs that others are running
+
+Mark = tuple[int, int] | None  # identifies one version of a file
+
+
+@dataclass
+class Tally:
+    """Which jobs are where, as one worker sees it.
+
+    Attributes:
+        left: Not yet done, in the order in which to take them.
+        before: Were done when the worker began.
+        here: This worker has run them to an end.
+        elsewhere: Other workers have.
+        failed: Failed here or elsewhere, since the worker began.
+    """
+
+    left: list[PlannedJob] = field(default_factory=list)
+    before: list[PlannedJob] = field(default_factory=list)
+    here: list[PlannedJob] = field(default_factory=list)
+    elsewhere: list[PlannedJob] = field(default_factory=list)
+    failed: list[PlannedJob] = field(default_factory=list)
+
+
+class SharedWork:
+    """The jobs of a sweep, of which this worker runs those that nobody else does.
+
+    A job that is done is not run again, nor one that failed since this worker began; one that failed earlier is. An
+    interrupted one is resumed as soon as its lease is lost.
+
+    Args:
+        folder: The sweep's.
+        jobs: In any order; the longest expected one is taken first.
+        force: Whether to run jobs again that were done before this worker began.
+    """
+
+    def __init__(self, folder: Path, jobs: Sequence[PlannedJob], *, force: bool = False) -> None:
+        self._folder, self._force = folder, force
+        states = {job: look(folder / job.name) for job in jobs}
+        known = Expectation(
+            (job.settings, float(state.results.get("seconds") or 0.0), 0) for job, state in states.items()
+        )
+        self._failed_before = {job: _mark(folder / job.name / "error.json") for job in jobs}
+        self._done_before = {job: _mark(folder / job.name / "results.json") for job in jobs} if force else {}
+        self.tally = Tally(left=sorted(jobs, key=lambda job: -known.order(job.settings)))
+        self.expectation = known
+        for job in list(self.tally.left):
+            if not force and states[job].state == DONE:
+                self._move(job, self.tally.before)
+
+    def run(self, run: Callable[[PlannedJob], bool], *, wait: bool, idle: Callable[[int], None]) -> None:
+        """Runs jobs until none is left.
+
+        Args:
+            run: Runs a job and returns whether it succeeded; raises `InUseError` or `LostLeaseError` if another worker
+                runs it.
+            wait: Whether to wait, when only jobs are left that others are running, until they end; whoever is left
+                resumes those of a worker that dies. If not, returns.
+            idle: Called before each wait with the number of such jobs.
+        """
+        while self.tally.left:
+            job = self._next()
+            if job is not None:
+                self._run_one(job, run)
+            elif self.tally.left:
+                if not wait:
+                    return
+                idle(len(self.tally.left))
+                time.sleep(POLL)
+
+    def _next(self) -> PlannedJob | None:
+        """Returns the first job that nobody runs; counts those that others have ended."""
+        for job in list(self.tally.left):
+            state = look(self._folder / job.name)
+            if state.state == RUNNING:
+                continue
+            if self._is_done(job, state):
+                self._move(job, self.tally.elsewhere)
+            elif state.state == FAILED and _mark(state.folder / "error.json") != self._failed_before[job]:
+                self._move(job, self.tally.failed)
+            else:
+                return job
+        return None
+
+    def _run_one(self, job: PlannedJob, run: Callable[[PlannedJob], bool]) -> None:
+        try:
+            succeeded = run(job)
+        except (InUseError, LostLeaseError):
+            time.sleep(POLL / 10)  # another worker was faster; a later look tells how it ended there
+            return
+        self._move(job, self.tally.here if succeeded else self.tally.failed)
+
+    def _is_done(self, job: PlannedJob, state: JobState) -> bool:
+        if state.state != DONE:
+            return False
+        return not self._force or _mark(state.folder / "results.json") != self._done_before[job]
+
+    def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
+        self.tally.left.remove(job)
+        to.append(job)
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns

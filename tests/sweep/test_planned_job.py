@@ -1,0 +1,35 @@
+"""The list of a sweep's jobs is a cache: written once, read back, and skipped if it is damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clsnorm.command.sweep import PLANS
+from clsnorm.sweep.planned_job import PlannedJob, read_plan, write_plan
+
+JOBS = [PlannedJob(f"job-{number}", (f"seed={number}",), {"rows": number}) for number in range(3)]
+
+
+def test_lists_are_joined(tmp_path: Path) -> None:
+    write_plan(tmp_path, JOBS[:2])
+    write_plan(tmp_path, JOBS[1::-1])  # the same jobs
+    assert len(list((tmp_path / PLANS).iterdir())) == 1
+    write_plan(tmp_path, JOBS[1:])
+    found = read_plan(tmp_path)
+    assert found == JOBS
+    assert [job.settings for job in found] == [job.settings for job in JOBS]
+
+
+def test_there_may_be_no_list(tmp_path: Path) -> None:
+    assert read_plan(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"jobs": 3}', '{"jobs": [{"name": "../x", "words": [], "settings": {}}]}']
+)
+def test_a_damaged_list_is_skipped(tmp_path: Path, content: str) -> None:
+    write_plan(tmp_path, JOBS)
+    (tmp_path / PLANS / "other.json").write_text(content)
+    assert read_plan(tmp_path) == JOBS
