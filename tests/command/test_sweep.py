@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from clsnorm.command.status import run_command
-from clsnorm.command.sweep import RECORDS, OutputFolders, conclude, reporting
+from clsnorm.command.sweep import RECORDS, OutputFolders, conclude, record_others, reporting
 from clsnorm.errors import InputError
 
 JOB = """
@@ -138,3 +138,13 @@ def test_records_of_a_killed_command_are_removed_and_those_of_a_running_one_stay
     assert Path(f"sweeps/adhoc/.jobs-elsewhere-{killed.pid}-abc").exists()
     assert not folders[0].exists()
     assert folders[1].exists()
+
+
+def test_jobs_that_other_commands_ran_count_too(start: Callable[[], None]) -> None:
+    start()
+    in_other_processes("finished", "crashed")
+    done, failed = (Path(f"sweeps/adhoc/other-{number}").absolute() for number in range(2))
+    done.mkdir()
+    (done / "results.json").touch()
+    record_others([done / "results.json", failed / "results.json"])
+    assert conclude() == {"finished": 2, "crashed": 2}

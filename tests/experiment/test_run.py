@@ -331,3 +331,14 @@ def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
     short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
     train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
     assert ("this run is that of normalizer=identity" in caplog.text) is warned
+
+
+def test_weights_can_be_left_out(train: Callable[..., SimpleNamespace]) -> None:
+    whole = train("trainer.max_epochs=1")
+    name = whole.folder.name
+    selected = whole.folder / "selected.ckpt"
+    assert selected.exists()
+    small = train("trainer.max_epochs=1", "keep_weights=none", "force=true")
+    assert small.folder.name == name
+    assert not selected.exists()
+    assert train("trainer.max_epochs=1").score == small.score == whole.score

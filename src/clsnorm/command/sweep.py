@@ -16,7 +16,7 @@ import shutil
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,14 @@ def begun() -> tuple[Path, list[Path]] | None:
     """Returns the folder of this command's sweep, and its runs so far, sorted; None if it is no sweep."""
     if (named := os.environ.get(RECORDS)) is None:
         return None
-    found = [json.loads(path.read_text())["results"] for path in Path(named).glob("[!.]*.json")]
-    return Path(named).parent, sorted(Path(results).parent for results in found)
+    return Path(named).parent, sorted(Path(record["results"]).parent for record in _read_records(Path(named)))
+
+
+def _read_records(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in folder.glob("[!.]*.json"):
+        record = json.loads(path.read_text())
+        for results in record.get("others", [record["results"]] if "results" in record else []):
+            yield {"results": results, "refused": record["refused"]}
 
 
 @contextlib.contextmanager
@@ -111,10 +117,10 @@ def reporting(results: Path) -> Iterator[None]:
         raise
 
 
-def record_failure(results: Path) -> None:
-    """Leaves the record of a job that failed in another process, so that this command's exit status says so."""
-    if (records := os.environ.get(RECORDS)) is not None:
-        write_json(Path(records) / f"{uuid.uuid4().hex}.json", {"results": str(results), "refused": False})
+def record_others(results: Sequence[Path]) -> None:
+    """Leaves a record of this sweep's jobs that other commands ran: they count for its exit status and its table."""
+    if results and (records := os.environ.get(RECORDS)) is not None:
+        write_json(Path(records) / f"{uuid.uuid4().hex}.json", {"others": list(map(str, results)), "refused": False})
 
 
 def _in_one_line(error: Exception) -> str:
@@ -130,7 +136,7 @@ def conclude() -> Counter[str]:
     if (named := os.environ.pop(RECORDS, None)) is None:
         return Counter()
     records = Path(named)
-    counts = Counter(_outcome(json.loads(path.read_text())) for path in records.glob("[!.]*.json"))
+    counts = Counter(map(_outcome, _read_records(records)))
     shutil.rmtree(records, ignore_errors=True)
     sweep = records.parent
     if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS}:

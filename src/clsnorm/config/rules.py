@@ -13,6 +13,7 @@ from clsnorm.config.trainer_arguments import ACCELERATORS, PRECISIONS, Rule, che
 from clsnorm.errors import InputError, did_you_mean, refuse, require_choice, require_switch, require_whole
 from clsnorm.redaction import looks_secret, redacted
 
+KEPT_WEIGHTS = ("selected", "none")
 STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 
 
@@ -124,6 +125,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "train": {
         **_SHARED,
         "checkpoint_every": partial(require_whole, least=1),
+        "keep_weights": partial(require_choice, choices=KEPT_WEIGHTS),
     },
     "analyze": {
         **_SHARED,

@@ -60,6 +60,8 @@ def _write_results(experiment: Experiment, results: dict[str, Any]) -> None:
         write_sealed(folder.results, results | {file_digests.KEY: _file_digests(experiment)})
         with contextlib.suppress(OSError):  # the run is complete; the same command would try again
             folder.last.unlink(missing_ok=True)
+            if experiment.config.get("keep_weights") == "none":
+                folder.selected.unlink(missing_ok=True)
 
 
 def _file_digests(experiment: Experiment) -> dict[str, str | None]:

@@ -42,11 +42,10 @@ def readable(size: float) -> str:
 
 def expected_bytes(settings: Mapping[str, Any]) -> int | None:
     """Returns about how many bytes a finished run takes, from its model's files; None if these are not on this disk."""
-    keep = settings.get("keep_weights", "selected")
-    if keep == "none":
+    if settings.get("keep_weights") == "none":
         return TABLES
     weights = _bytes_of_weights(str(settings.get("model")))
-    return None if weights is None else TABLES + weights * (2 if keep == "all" else 1)
+    return None if weights is None else TABLES + weights
 
 
 def _bytes_of_weights(path: str) -> int | None:

@@ -56,7 +56,7 @@ class LocalWorkers(Launcher):
         self._composer, self._returns = composer, []
         self._work = SharedWork(folder, jobs, force=self._config.get("force") is True)
         self._run_all(folder)
-        self._record_failures_elsewhere(folder)
+        self._record_others(folder)
         _say_end(folder, self._work.tally, len(jobs))
         return self._returns
 
@@ -96,12 +96,12 @@ class LocalWorkers(Launcher):
             self._line.end(job, "done" if succeeded else "failed")
         return succeeded
 
-    def _record_failures_elsewhere(self, folder: Path) -> None:
-        """Counts jobs that failed in another process, so that this command's status says so, too."""
+    def _record_others(self, folder: Path) -> None:
+        """Counts jobs that ended in other processes for this command's exit status and its table."""
+        tally = self._work.tally
         ran_here = {str(Path(done.hydra_cfg.hydra.runtime.output_dir).name) for done in self._returns if done.hydra_cfg}
-        for job in self._work.tally.failed:
-            if job.name not in ran_here:
-                sweep.record_failure(folder.absolute() / job.name / "results.json")
+        others = [job.name for job in (*tally.before, *tally.elsewhere, *tally.failed) if job.name not in ran_here]
+        sweep.record_others([folder.absolute() / name / "results.json" for name in others])
 
 
 def _log_wait(jobs: int) -> None:
