@@ -149,6 +149,7 @@ class DataModule(pl.LightningDataModule):
                 tried.append(str(reason))
                 cures.append(source.cure)
             else:
+                self._used_source = preparation
                 self._adopt(prepared)
                 self._record(preparation, prepared)
                 return
@@ -264,6 +265,14 @@ class DataModule(pl.LightningDataModule):
     def take_features(self, features: Mapping[str, StoredFeatures]) -> None:
         """Adds embeddings by split, which each batch from now on has as its ``features``."""
         self._features = dict(features)
+
+    def texts_of(self, split: str) -> list[list[str]]:
+        """Returns the texts of a select or report split, in the order of the data: one list, or two for pairs."""
+        columns: list[list[str]] = [[] for _ in self._used_source.source.text]
+        for chunk in self._used_source.texts(split):
+            for column, texts in zip(columns, chunk, strict=True):
+                column += texts
+        return columns
 
     def labels_of(self, split: str) -> np.ndarray:
         """Returns the class ids or values of ``split``, in the order of the data."""

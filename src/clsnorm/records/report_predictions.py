@@ -93,9 +93,10 @@ class Predictions(Callback):
             return everyone
         values = everyone.filter(regex=r"^p\d+$").to_numpy()
         defined = np.isfinite(values).all(1)
-        best = np.where(defined, values.argmax(1), 0)
+        names = np.full(len(values), None, object)
+        names[defined] = self._classes[values[defined].argmax(1)]
         everyone["label_name"] = pandas.array(self._classes[everyone["label"].to_numpy()], "str")
-        everyone["predicted_name"] = pandas.array(np.where(defined, self._classes[best], None), "str")
+        everyone["predicted_name"] = pandas.array(names, "str")
         return everyone
 
     def _columns(self, values: np.ndarray) -> list[str]:

@@ -93,6 +93,19 @@ class Preparation:
             require_rows_with_cls(part, used[split], self.tokenizer, split)
         return Prepared(loaded, used, names, record, content)
 
+    def texts(self, split: str) -> Iterator[list[list[str]]]:
+        """Yields the texts of a whole split, chunk by chunk, in the order of its tokens: one list, or two for pairs.
+
+        Raises:
+            InputError: If the rows are faulty.
+            Unavailable: If the source does not have them.
+        """
+        content = self.source.fingerprint(self.root)
+        folder, _ = self._rows(self._rows_key(content), content)
+        published = {name: Rows.load(folder, name) for name in self.source.splits}
+        parts, _ = arrange(published, drop_leaked=self.facts.drop_leaked)
+        yield from parts[split].texts()
+
     def _rows_key(self, content: str) -> str:
         facts = self.facts
         reading = {"regression": facts.regression, "labels": facts.labels, "sizes": facts.rows}
