@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import report_calibration as calibration
 
@@ -44,3 +46,9 @@ def test_the_table_has_a_line_per_method_and_a_column_per_number_of_seeds() -> N
     text = calibration.markdown(calibration.grouped(rows))
     assert len(text.splitlines()) == 2 + 2
     assert "mean over data sets" in text
+
+
+def test_the_page_has_the_stored_table() -> None:
+    page = calibration.PAGE.read_text(encoding="utf-8")
+    assert calibration.with_table(page, json.loads(calibration.STORED.read_text())) == page
+    assert "crossed interval" in page

@@ -1,7 +1,6 @@
 """Measures whether the intervals and tests of `clsnorm.report` keep their promises, by simulation.
 
-python tools/report_calibration.py                       # the table, in ten minutes on one core
-python tools/report_calibration.py --runs FOLDER         # also with real runs of one arm, split into two at random
+python tools/report_calibration.py                       # the table, in five minutes on one core
 python tools/report_calibration.py --write               # also into the page of the report and docs/report.md
 """
 
@@ -28,6 +27,8 @@ MARGIN = 1.0  # in standard errors it is 4, so that claims of equivalence are po
 FAILURES = 0.15  # rate of failed runs where there are any
 BLOCK = 250
 ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- calibration -->", "<!-- end calibration -->"
+PAGE = ROOT / "docs" / "report.md"
 STORED = ROOT / "src" / "clsnorm" / "report" / "templates" / "calibration.json"
 
 
@@ -276,6 +277,13 @@ def main() -> None:
     print(markdown(lines))
     if given.write:
         write_text(STORED, json.dumps(lines, indent=1) + "\n")
+        write_text(PAGE, with_table(PAGE.read_text(encoding="utf-8"), lines))
+
+
+def with_table(page: str, lines: list[dict[str, object]]) -> str:
+    """Returns a page with the table between its two marks."""
+    before, _, rest = page.partition(f"{BEGIN}\n")
+    return f"{before}{BEGIN}\n{markdown(lines)}\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":

@@ -86,8 +86,13 @@ def test_a_callback_that_may_change_training_is_part_of_the_name(named: Hash) ->
 
 
 def test_an_option_that_came_later_leaves_the_names_of_earlier_runs(named: Hash) -> None:
-    assert named() == named("~model.freeze")
-    assert len({named(), named("model.freeze=all"), named("model.freeze=1"), named("model.freeze=0")}) == 4
+    changes = ("model.freeze=all", "model.freeze=1", "model.freeze=0", "model.tf32=true")
+    assert len({named(), *(named(change) for change in changes)}) == 5
+    names.register()
+    with initialize_config_dir(str(choices.CONF), version_base="1.3"):
+        config = compose("train")
+    assert (config.model.freeze, config.model.tf32) == (None, False)
+    assert not {"freeze", "tf32"} & names.result_config(config)["model"].keys()  # as if the keys did not exist
 
 
 def test_an_unreadable_file_is_reported(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:

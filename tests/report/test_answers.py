@@ -134,19 +134,32 @@ def test_the_expected_best_is_the_mean_over_all_subsets() -> None:
         assert expected_best(scores, k) == pytest.approx(np.mean([max(s) for s in itertools.combinations(scores, k)]))
 
 
-def test_the_table_after_a_sweep_is_of_its_runs_and_never_stops_the_command(
+def test_the_table_after_a_sweep_is_of_its_folder(found: Conclusions, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = found.rows[0].path.parent
+    print_after_sweep(folder, [])  # the runs of other processes count, too
+    printed = capsys.readouterr().out
+    assert "of 32 runs" in printed
+    assert all(word in printed for word in ("center", "trec", "rte"))
+    assert printed.rstrip().endswith(f"python -m clsnorm.report {folder}")
+
+
+def test_of_a_folder_that_cannot_be_pooled_the_table_is_of_this_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [write_run(tmp_path, seed=s, normalizer=name) for s in range(2) for name in ("identity", "center")]
+    write_run(tmp_path, seed=3, data__max_length=99)
+    print_after_sweep(tmp_path, runs)
+    assert "of 4 runs" in capsys.readouterr().out
+
+
+def test_nothing_stops_the_command(
     found: Conclusions, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    runs = [row.path for row in found.rows if "trec" in row.path.name]
-    print_after_sweep(tmp_path, runs)
-    printed = capsys.readouterr().out
-    assert "center" in printed
-    assert "rte" not in printed
-    assert printed.rstrip().endswith(f"python -m clsnorm.report {tmp_path}")
-    print_after_sweep(tmp_path, runs[:1])
     print_after_sweep(tmp_path, [tmp_path / "gone"])
+    write_run(tmp_path)
+    print_after_sweep(tmp_path, [])
     assert capsys.readouterr().out == ""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("clsnorm.report.sweep_table.answer", lambda *_: 1 / 0)
-        print_after_sweep(tmp_path, runs)
+        print_after_sweep(found.rows[0].path.parent, [])
     assert "no table of the sweep: ZeroDivisionError" in caplog.text

@@ -50,6 +50,7 @@ def product(**values: list[Any]) -> list[list[str]]:
         {"optimizer__lr": ["1e-5", "2.5e-5", 1], "logger": ["wandb"]},
         {"data__max_train_examples": [100, "null"], "abort_on": ["[]", "[explosion]"]},
         {"model__path": ["a", "b", "c"], "model": ["any"]},
+        {"model__freeze": ["null", 1, 2]},
     ],
 )
 def test_names_are_those_that_hydra_composes(make: Make, values: dict[str, list[Any]]) -> None:
@@ -80,7 +81,7 @@ def test_ten_thousand_jobs_take_seconds(make: Make) -> None:
 
 def test_a_part_is_no_plain_value(make: Make) -> None:
     config = make().compose(["seed=0"], 0)
-    for key in ("optimizer", "paths.cache", "model.path", "none"):
+    for key in ("optimizer", "paths.cache", "model.path", "model.freeze", "none"):
         with pytest.raises(NotPlainError):
             Template(config, [key])
 

@@ -48,7 +48,7 @@ def results(sweep: Path) -> dict[str, Any]:
 def test_three_workers_give_the_results_of_one_and_survive_kills(
     command: Callable[..., Any], tiny_overrides: list[str], workspace: Path, root: Path
 ) -> None:
-    words = [*tiny_overrides, *SWEEP]
+    words = [*SWEEP, *tiny_overrides]
     done = command(*words, "paths.multirun=serial")
     assert done.returncode == 0, done.stderr
     assert "8 jobs in " in done.stdout
@@ -85,11 +85,11 @@ def test_three_workers_give_the_results_of_one_and_survive_kills(
 def test_a_plan_is_written_and_a_bad_job_refuses_the_sweep_before_it_starts(
     command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
 ) -> None:
-    done = command(*tiny_overrides, *SWEEP, "optimizer.none=1,2")
+    done = command(*SWEEP, *tiny_overrides, "optimizer.none=1,2")
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert not list(workspace.glob("multirun/*/*/config.yaml"))
-    done = command(*tiny_overrides, "-m", "seed=0", "trainer.max_epochs=1", "callbacks=none")
+    done = command("-m", *tiny_overrides, "seed=0", "trainer.max_epochs=1", "callbacks=none")
     assert done.returncode == 0, done.stderr
     (plan,) = workspace.glob("multirun/*/.plan/*.json")
     (job,) = json.loads(plan.read_text())["jobs"]

@@ -14,6 +14,7 @@ COMMANDS = {
     "ablation": ("clsnorm.ablation", "ablate the outlier dimensions of a finished run"),
     "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
     "predict": ("clsnorm.predict", "predict texts with the model of a finished run"),
+    "sweep": ("clsnorm.sweep", "show the jobs of a sweep, plan one, retry what failed, clean up"),
     "export": ("clsnorm.export", "write a finished run as a stock model of transformers"),
     "data": ("clsnorm.data", "list data sets, or show one"),
     "pretrain": ("clsnorm.pretraining", "continue masked-language-model training of an encoder"),

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from clsnorm import distributed
 from clsnorm.cache import Cache, cache_key
 from clsnorm.errors import DamagedFileError
+from clsnorm.experiment.arithmetic import matrix_products
 from clsnorm.model.head import absorb_mean
 from clsnorm.statistics import Moments
 from clsnorm.tensor_files import load_tensors, save_tensors
@@ -122,9 +123,9 @@ def _at(classifier: Classifier, device: torch.device | str) -> Iterator[None]:
 
 
 def accumulate(accumulator: Accumulator, classifier: Classifier, data: DataModule, device: torch.device | str) -> None:
-    """Adds the embedding of each training example to ``accumulator``, over all ranks."""
+    """Adds the embedding of each training example to ``accumulator``, over all ranks; never in TF32."""
     loader = data.calibration_dataloader()
-    with _at(classifier, device), classifier.evaluating():
+    with _at(classifier, device), classifier.evaluating(), matrix_products(device, tf32=False):
         for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):
             accumulator.update(classifier.embed(batch.to(device)))
     accumulator.all_reduce()

@@ -18,6 +18,7 @@ from clsnorm.cache import Cache, cache_key
 from clsnorm.data.tokens.loader import TokenDataset
 from clsnorm.data.tokens.sampling import Part
 from clsnorm.data.tokens.stored_features import TYPE, StoredFeatures
+from clsnorm.experiment.arithmetic import matrix_products
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
@@ -112,7 +113,7 @@ def _write_share(
     batches = list(_by_length(lengths))[distributed.rank() :: distributed.world_size()]
     home, training = next(encoder.parameters()).device, encoder.training
     encoder.to(device).eval()
-    with path.open("r+b") as file:
+    with path.open("r+b") as file, matrix_products(device, tf32=False):
         for places in tqdm(batches, desc=f"Encoding {split} once", leave=False, disable=distributed.rank() != 0):
             batch = dataset.__getitems__(Part(rows[places], len(places))).to(device)
             values = encoder(batch).cls.float().cpu().numpy()

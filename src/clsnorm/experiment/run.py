@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm import distributed
+from clsnorm.experiment.arithmetic import matrix_products, unfilled_memory
 from clsnorm.experiment.assembly import Experiment, build
 from clsnorm.experiment.batch_sizes import check_batch_sizes
 from clsnorm.experiment.calibration import calibrate, match_head
@@ -37,8 +38,10 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
     try:
         with folder.recording_errors(parent_reports=distributed.is_active()):
             experiment = build(config, folder)
-            _train(experiment)
-            results = conclude(experiment)
+            with unfilled_memory():
+                _train(experiment)
+                with _products(experiment):
+                    results = conclude(experiment)
             close_loggers(experiment.trainer.loggers, results)
             _write_results(experiment, results)
     except BaseException as error:
@@ -78,9 +81,15 @@ def _train(experiment: Experiment) -> None:
     step = _start(experiment) if resume is None else _resume(experiment, resume)
     if distributed.rank() == 0:
         provenance.write_diff(folder.path, step=step)
-    experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
-    if records.selected.last_validated != experiment.trainer.global_step:
-        experiment.trainer.validate(experiment.module, datamodule=data, verbose=False)
+    with _products(experiment):
+        experiment.trainer.fit(experiment.module, datamodule=data, ckpt_path=resume, weights_only=True)
+        if records.selected.last_validated != experiment.trainer.global_step:
+            experiment.trainer.validate(experiment.module, datamodule=data, verbose=False)
+
+
+def _products(experiment: Experiment) -> contextlib.AbstractContextManager[None]:
+    tf32 = experiment.module.classifier.encoder.tf32
+    return matrix_products(experiment.trainer.strategy.root_device, tf32=tf32)
 
 
 def _freeze(experiment: Experiment) -> None:

@@ -97,6 +97,7 @@ class Conclusions:
         family: The declared family: each arm on each data set, and over all of them, at tuned rates.
         others: Comparisons under other protocols, outside the family.
         tables: The report examples by data set.
+        rates: The tuned learning rate by data set and arm.
     """
 
     options: Options
@@ -105,6 +106,7 @@ class Conclusions:
     family: list[Answer]
     others: list[Comparison] = field(default_factory=list)
     tables: dict[str, ExampleTable] = field(default_factory=dict)
+    rates: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def tasks(self) -> list[str]:
@@ -113,6 +115,14 @@ class Conclusions:
     def of_task(self, task: str) -> list[Answer]:
         """Returns the answers on one data set, or with "" over all."""
         return [answer for answer in self.family if answer.task == task]
+
+    def tuned(self) -> dict[tuple[str, str], list[RunRow]]:
+        """Returns the finished runs of each data set and arm at the tuned learning rate, each seed once."""
+        found: dict[tuple[str, str], list[RunRow]] = {}
+        for row in without_copies(row for row in self.rows if row.finished):
+            if self.rates.get(row.task, {}).get(row.arm) == row.lr:
+                found.setdefault((row.task, row.arm), []).append(row)
+        return dict(sorted(found.items()))
 
     def states(self) -> dict[str, int]:
         """Returns how many runs are finished, unfinished, crashed, damaged, and of the finished diverged, failed."""
@@ -149,6 +159,7 @@ def answer_rows(rows: list[RunRow], options: Options) -> Conclusions:
         for name, chosen in protocols(members, options.baseline).items():
             compared = compare(task, members, options.baseline, table, name, chosen)
             if name == TUNED:
+                found.rates[task] = dict(chosen)
                 found.family += [_answer_of(one, options.margin) for one in compared]
             else:
                 found.others += compared

@@ -11,6 +11,7 @@ import numpy as np
 
 from clsnorm.report.answers import Answer, Conclusions, undecided_text
 from clsnorm.report.comparisons import POINTS, Comparison, score
+from clsnorm.report.estimates.summary_lines import overall_lines, prediction_lines
 from clsnorm.report.inference.binomials import clopper_pearson
 from clsnorm.report.sweeps.pooling import by_task
 from clsnorm.report.sweeps.run_row import LR, RunRow
@@ -41,6 +42,8 @@ def collected(found: Conclusions, base: Path | None = None) -> dict[str, Any]:
             ],
             "verdicts": [_verdict(one, found, base) for one in found.family],
             "equal_rates": [_other(one) for one in found.others],
+            "overall": overall_lines(found.tuned(), found.options.baseline),
+            "predictions": prediction_lines(found.tuned()),
             "arms": [line for task, rows in _finished(found).items() for line in arm_lines(task, rows)],
         }
     )

@@ -1,17 +1,22 @@
-"""The files of a report: Markdown, JSON and CSV with the same numbers. The same runs give the same bytes."""
+"""The files of a report: HTML, Markdown, JSON, CSV, LaTeX with the same numbers. The same runs give the same bytes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from clsnorm.files import write_text
+from clsnorm.pages.figure import write_drawn
 from clsnorm.pages.spreadsheet import csv_text
+from clsnorm.report.forest import draw_forest, write_forest_pdf
+from clsnorm.report.latex import tables
 from clsnorm.report.markdown import document
+from clsnorm.report.report_page import write_report_page
 
-TABLES = ("verdicts", "equal_rates", "arms")
+TABLES = ("verdicts", "equal_rates", "arms", "overall", "predictions")
 
 
 def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
@@ -26,12 +31,28 @@ def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {"report.md": document(facts), "report.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n"}
+    texts |= {f"{name}.tex": text for name, text in tables(facts).items()}
     texts |= {f"{name}.csv": table_text(facts[name]) for name in TABLES if facts[name]}
     paths = []
     for name, text in texts.items():
         write_text(folder / name, text)
         paths.append(folder / name)
+    drawn = _figures(folder, facts, paths)
+    paths.append(write_report_page(folder / "report.html", facts, drawn))
     return paths
+
+
+def _figures(folder: Path, facts: Mapping[str, Any], paths: list[Path]) -> str:
+    """Writes the forest plot as SVG, PNG and PDF, if matplotlib is installed, and returns the SVG."""
+    if find_spec("matplotlib") is None:
+        return ""
+    drawn = draw_forest(facts["verdicts"], margin=facts["margin"])
+    if drawn is None:
+        return ""
+    write_drawn(folder / "forest", drawn)
+    write_forest_pdf(folder / "forest.pdf", facts["verdicts"], margin=facts["margin"])
+    paths += [folder / f"forest.{kind}" for kind in ("svg", "png", "pdf")]
+    return drawn.svg
 
 
 def table_text(lines: Sequence[Mapping[str, Any]]) -> str:

@@ -8,6 +8,16 @@ from typing import Any
 from clsnorm.pages.numbers import UNDEFINED
 
 Line = Mapping[str, Any]
+OVERALL = (
+    "At tuned learning rates. IQM: mean of the middle half of all runs, which hides failed runs by design. P(better): "
+    "probability that a run of the arm beats one of the baseline. Mean rank over data sets (1 is best), and its range "
+    "with one data set left out. Described, not tested."
+)
+PREDICTIONS = (
+    "At tuned learning rates, on the report split. Between two seeds: share of examples with another predicted class "
+    "(flips), Fleiss' kappa, Jensen-Shannon divergence in bits. Mean over seeds: expected calibration error of 15 "
+    "equal bins, Brier score (0 to 2). Described, not tested."
+)
 
 
 def document(facts: Mapping[str, Any]) -> str:
@@ -16,6 +26,10 @@ def document(facts: Mapping[str, Any]) -> str:
     parts += [f"- {text}" for text in sentences(facts)]
     parts += ["## Runs", _states(facts), *(f"- {note}" for note in facts["notes"])]
     parts += ["## Scores", arm_table(facts["arms"])]
+    if facts["overall"]:
+        parts += ["## Over data sets", OVERALL, table(*overall_rows(facts["overall"]), right=range(1, 5))]
+    if facts["predictions"]:
+        parts += ["## Predictions", PREDICTIONS, table(*prediction_rows(facts["predictions"]), right=range(2, 8))]
     if facts["equal_rates"]:
         parts += ["## At equal learning rates", "Outside the family: p is not adjusted.", rate_table(facts)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -98,6 +112,30 @@ def rate_table(facts: Mapping[str, Any]) -> str:
         for line in facts["equal_rates"]
     ]
     return table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows, right=(3, 4, 5))
+
+
+def overall_rows(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Returns the heads and rows of the table over data sets."""
+    rows = [
+        [line["arm"], points(line["iqm"]), points(line["improvement"]), points(line["rank"]), _range(line)]
+        for line in lines
+    ]
+    return ["arm", "IQM", "P(better)", "mean rank", "without one set"], rows
+
+
+def _range(line: Line) -> str:
+    return f"{points(line['rank_low'])} to {points(line['rank_high'])}"
+
+
+def prediction_rows(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Returns the heads and rows of the table of agreement and calibration."""
+    names = ("flips", "kappa", "jensen_shannon", "calibration_error", "brier")
+    rows = [[line["task"], line["arm"], str(line["seeds"]), *(_three(line[name]) for name in names)] for line in lines]
+    return ["data", "arm", "seeds", "flips", "kappa", "JS", "ECE", "Brier"], rows
+
+
+def _three(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:.3f}"
 
 
 def _states(facts: Mapping[str, Any]) -> str:

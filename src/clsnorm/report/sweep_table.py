@@ -10,7 +10,7 @@ from pathlib import Path
 from clsnorm.errors import InputError
 from clsnorm.report.answers import Answer, Options, answer
 from clsnorm.report.markdown import interval, p_text, signed
-from clsnorm.run_folder import RunFolder
+from clsnorm.run_folder import RunFolder, find_runs
 
 log = logging.getLogger(__name__)
 
@@ -18,17 +18,24 @@ ROWS = 30
 
 
 def print_after_sweep(folder: Path, runs: Sequence[Path]) -> None:
-    """Prints the table of a command's sweep; nothing for one run, or if no table can be made, which is logged.
+    """Prints the table of a sweep's folder, to which other processes and earlier commands may have added runs.
+
+    If the folder holds runs that must not be pooled, as ``multirun/adhoc`` may, the table is of this command's alone.
+    Nothing is printed for a single run, or if no table can be made, which is logged.
 
     Args:
-        folder: Of the sweep, which may hold runs of other commands.
+        folder: Of the sweep.
         runs: Of this command.
     """
-    done = [run for run in runs if RunFolder(run).results.exists()]
-    if len(done) < 2:
-        return
     try:
-        text = short_table(done, whole=[folder])
+        done = [run.path for run in find_runs(folder) if run.results.exists()]
+        mine = [run for run in runs if RunFolder(run).results.exists()]
+        if max(len(done), len(mine)) < 2:
+            return
+        try:
+            text = _table([folder], [folder], Options(draws=0))
+        except InputError:
+            text = short_table(mine or [folder], whole=[folder])
     except Exception as error:  # the sweep itself is well, whatever is wrong here
         log.warning("no table of the sweep: %s: %s", type(error).__name__, error)
         return
@@ -45,19 +52,29 @@ def short_table(folders: Sequence[Path], *, whole: Sequence[Path] = (), options:
         whole: The folders that the command names, if it should name others.
         options: Baseline and margin.
     """
-    command = f"python -m clsnorm.report {' '.join(shlex.quote(str(folder)) for folder in whole or folders)}"
     try:
-        found = answer(folders, options or Options(draws=0))
+        return _table(folders, whole or folders, options or Options(draws=0))
     except InputError as error:
-        return f"no comparison: {error}\nfull report: {command}"
+        return f"no comparison: {error}\n{_command(whole or folders)}"
+
+
+def _command(folders: Sequence[Path]) -> str:
+    return f"full report: python -m clsnorm.report {' '.join(shlex.quote(str(folder)) for folder in folders)}"
+
+
+def _table(folders: Sequence[Path], whole: Sequence[Path], options: Options) -> str:
+    """Returns the table; raises InputError if the runs cannot be compared."""
+    found = answer(folders, options)
     if not found.family:
-        return f"no comparison: all runs are of one arm\nfull report: {command}"
+        raise InputError("all runs are of one arm")
     head = f"{'data':<20} {'arm':<34} {'difference':>10}  {'95 % interval':>18}  {'p, adj.':>7}  verdict"
     lines = [_line(one) for one in found.family[:ROWS]]
     more = [f"... and {len(found.family) - ROWS} more"] if len(found.family) > ROWS else []
-    chosen = found.options
-    title = f"against {chosen.baseline}, in points, over paired seeds and report examples; margin {chosen.margin:g}"
-    return "\n".join([title, head, *lines, *more, f"full report: {command}"])
+    title = (
+        f"against {options.baseline}, in points, over paired seeds and report examples of {len(found.rows)} runs; "
+        f"margin {options.margin:g}"
+    )
+    return "\n".join([title, head, *lines, *more, _command(whole)])
 
 
 def _line(one: Answer) -> str:

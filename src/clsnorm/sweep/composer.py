@@ -56,6 +56,9 @@ class Composer:
         for number, words in enumerate(jobs, start=first):
             job = self._quickly(words, number, varied) or self._slowly(words, number)
             planned.setdefault(job.name, job)
+        if varied and self._slowly(words, number).name != job.name:  # a key whose way into a name is not foreseen
+            self._is_quick = False
+            return self.plan(jobs, first)
         return list(planned.values())
 
     def _varied(self, jobs: Sequence[Sequence[str]]) -> set[str]:

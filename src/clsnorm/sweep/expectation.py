@@ -26,6 +26,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "data": data.get("name"),
         "model": (config.get("model") or {}).get("path"),
+        "freeze": (config.get("model") or {}).get("freeze"),
         "normalizer": (config.get("normalizer") or {}).get("_target_"),
         "rows": rows,
         "length": min(length, TOKENS_PER_WORD * words + 2) if words else length,
@@ -84,7 +85,7 @@ class Expectation:
 
 def _keys(settings: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """Returns groups of comparable runs, the narrowest first."""
-    model = (settings.get("model"),)
+    model = (settings.get("model"), settings.get("freeze"))
     return [(*model, settings.get("data"), settings.get("normalizer")), (*model, settings.get("data")), model]
 
 

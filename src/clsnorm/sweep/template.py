@@ -48,8 +48,9 @@ class Template:
         for path in self._leaves:
             for key in self._origins(path, ()):
                 self._places[key].append(path)
-        if any(_is_own_file(path) for paths in self._places.values() for path in paths):
-            raise NotPlainError("files of the user")
+        for path in (path for paths in self._places.values() for path in paths):
+            if _enters_otherwise(path):
+                raise NotPlainError(".".join(path))
         self._hashed = names.hashed_config(job)
 
     def name(self, values: Mapping[str, Any]) -> str:
@@ -108,8 +109,10 @@ def _targets(value: str, path: Path) -> Iterator[Path]:
         yield (*above, *dotted.split("."))
 
 
-def _is_own_file(path: Path) -> bool:
-    return len(path) > 1 and path[1] in names.NAMED_BY_CONTENT.get(path[0], {})
+def _enters_otherwise(path: Path) -> bool:
+    """Does a name depend on the content of a file, or not at all on a default?"""
+    kinds: tuple[Mapping[str, Any], ...] = (names.NAMED_BY_CONTENT, names.ADDED)
+    return len(path) > 1 and any(path[1] in kind.get(path[0], {}) for kind in kinds)
 
 
 def _replace(node: Any, path: Path, value: Any) -> None:

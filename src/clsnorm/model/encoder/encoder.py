@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from clsnorm.batches import Batch
-from clsnorm.errors import InputError, refuse, require_choice
+from clsnorm.errors import InputError, refuse, require_choice, require_switch
 from clsnorm.model.encoder import freezing
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of, output_norms
@@ -68,6 +68,8 @@ class Encoder(nn.Module):
             the precision of its weights, without autocast, and takes the embeddings from ``batch.features`` if the
             batch has them. While training, its output is then a leaf that requires a gradient, so that gradients at
             [CLS] can still be observed.
+        tf32: Whether a run computes float32 matrix products in TF32 on an NVIDIA GPU, but for calibrations and the pass
+            of a frozen encoder: `clsnorm.experiment.arithmetic.matrix_products`.
         seed_init: Seed of weights that the checkpoint lacks (a pooler). The global random state is unchanged.
 
     Attributes:
@@ -93,15 +95,17 @@ class Encoder(nn.Module):
         dropout: float | None = None,
         last_layer_cls_only: bool = True,
         freeze: int | str | None = None,
+        tf32: bool = False,
         seed_init: int = 0,
     ) -> None:
         super().__init__()
         require_choice("model.tap", tap, TAPS)
+        require_switch("model.tf32", tf32)
         if "/" in attention:  # transformers would download and run it
             refuse(
                 "model.attention", "an implementation of transformers", attention, "Set model.attention=sdpa or eager"
             )
-        self.tap = tap
+        self.tap, self.tf32 = tap, tf32
         self._frozen: list[nn.Module] = []
         self.is_frozen, self.frozen_layers = False, 0
         location = locate(path, sha256)

@@ -1,8 +1,8 @@
 """The distribution of Behrens and Fisher: an error with two parts, of which the first has few degrees of freedom.
 
 ``error = sqrt(a / x) u + sqrt(e) v`` with normal ``u`` and ``v`` and ``x`` a chi-square over its degrees of freedom: a
-t distribution if ``e = 0``, a normal one if ``a = 0`` (Fisher, 1935). Its tests never exceed their level by more than
-rounding (Robinson, Annals of Statistics, 1976). That of Satterthwaite does, most of all far in the tail.
+t distribution if ``e = 0``, a normal one if ``a = 0`` (Fisher, 1935). No case is known in which
+its tests exceed their level (Robinson, Annals of Statistics, 1976). Those of Satterthwaite do, above all in the tail.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def upper_tail(error: Array, a: Array, e: Array, seed_df: int, example_df: int) 
     tail = np.zeros(error.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         if not wide.any():
-            return np.where(a == 0, _certain(error), stats.t.sf(error / np.sqrt(a), seed_df))
+            return np.where(a == 0, _certain(error), special.stdtr(seed_df, -error / np.sqrt(a)))
         if error.size <= FEW:
             chi, weights = _nodes(seed_df)
             tail = special.ndtr(-error[..., None] / np.sqrt(a[..., None] / chi + wide[..., None])) @ weights
@@ -63,8 +63,10 @@ def quantile(probability: float, a: Array, e: Array, seed_df: int, example_df: i
     a, e = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(e, dtype=np.float64))
     if a.ndim == 0 and a + e == 0:
         return np.zeros(())
-    far = stats.t.ppf(probability, seed_df) * np.sqrt(a)
-    high = far + 3 * stats.norm.ppf(probability) * np.sqrt(e)
+    far = special.stdtrit(seed_df, probability) * np.sqrt(a)
+    high = far + 3 * special.ndtri(probability) * np.sqrt(e)
+    if not e.any():
+        return far
     if a.ndim == 0:
         excess = partial(_excess, 1 - probability, a, e, seed_df, example_df)
         return np.asarray(optimize.brentq(excess, 0.0, float(high) * 1.1, xtol=1e-300, rtol=1e-13))

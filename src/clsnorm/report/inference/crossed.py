@@ -62,7 +62,7 @@ class Crossed:
     def satterthwaite(self) -> Array:
         """Returns the degrees of freedom of Satterthwaite (1946) for the sum of the three mean squares.
 
-        Not used for intervals: with 3 seeds they cover 92 % where 95 % are claimed, and a p of 0.001 is wrong 15 times
+        Not used for intervals: with 3 seeds they cover 92 % where 95 % are claimed, and a p of 0.001 is wrong 9 times
         too often (docs/report.md).
         """
         squares = (self.seed_square, self.example_square, self.rest_square)

@@ -1,0 +1,1 @@
+"""What reviewers ask for besides the mean difference. Descriptive: outside the family, without verdicts."""

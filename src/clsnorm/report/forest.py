@@ -1,0 +1,64 @@
+"""The forest plot: each comparison's difference with its interval, and the margin."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clsnorm.files import replacing
+from clsnorm.pages import figure as style
+
+WIDTH = 5.6  # inches; a page of two columns has 7
+ROW = 0.19  # inches of a comparison
+MOST = 60  # comparisons in one figure; the table has the others
+# Two hues and two greys of unlike lightness, and a marker each: told apart without colour, too.
+LOOKS = {
+    "better": ("#1b7837", "^"),
+    "worse": ("#b2182b", "v"),
+    "equivalent": ("#2166ac", "s"),
+    "undecided": ("#4d4d4d", "o"),
+}
+
+
+def draw_forest(lines: Sequence[Mapping[str, Any]], *, margin: float) -> style.Drawn | None:
+    """Returns the figure of the first `MOST` verdicts that have an interval; None if none has.
+
+    Raises:
+        InputError: If matplotlib is not installed.
+    """
+    return _on_figure(lines, margin, style.finish)
+
+
+def write_forest_pdf(path: Path, lines: Sequence[Mapping[str, Any]], *, margin: float) -> None:
+    """Writes the same figure as PDF, for a paper; nothing if there is none."""
+
+    def save(drawing: Any) -> bytes:
+        buffer = io.BytesIO()
+        drawing.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        return buffer.getvalue()
+
+    content = _on_figure(lines, margin, save)
+    if content is not None:
+        with replacing(path) as draft:
+            draft.write_bytes(content)
+
+
+def _on_figure(lines: Sequence[Mapping[str, Any]], margin: float, finish: Any) -> Any:
+    shown = [line for line in lines if line["low"] is not None][:MOST]
+    if not shown:
+        return None
+    with style.figure(size=(WIDTH, 0.7 + ROW * len(shown))) as (drawing, axes):
+        axes.axvspan(-margin, margin, color="#e4e4e4", lw=0)
+        axes.axvline(0, color="#222222", lw=0.6)
+        for place, line in enumerate(reversed(shown)):
+            colour, marker = LOOKS[line["verdict"].partition(" ")[0]]
+            axes.plot([line["low"], line["high"]], [place, place], color=colour, lw=1.3)
+            axes.plot([line["difference"]], [place], marker=marker, color=colour, ms=4.5, ls="none")
+        labels = [style.plain(f"{line['task'] or 'all data sets'}: {line['arm']}", longest=44) for line in shown]
+        axes.set_yticks(range(len(shown)), labels[::-1])
+        axes.set_ylim(-0.7, len(shown) - 0.3)
+        axes.set_xlabel("difference to the baseline, points")
+        axes.grid(axis="y", visible=False)
+        return finish(drawing)

@@ -1,0 +1,160 @@
+"""``report.html``: one file that fetches nothing, with tables to sort and to filter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from clsnorm.pages.numbers import UNDEFINED
+from clsnorm.pages.rendering import write_html
+from clsnorm.report.markdown import (
+    OVERALL,
+    PREDICTIONS,
+    estimands,
+    interval,
+    overall_rows,
+    p_text,
+    points,
+    prediction_rows,
+    sentences,
+    signed,
+)
+
+TEMPLATE = "report/templates/report.html.jinja"
+CALIBRATION = Path(__file__).parent / "templates" / "calibration.json"
+MARKS = {"better": "▲", "worse": "▼", "equivalent": "≈", "undecided": "?"}  # colour alone says nothing to some
+SEEDS = ("3", "5", "10", "20")
+Cell = dict[str, Any]
+DEFAULTS: Cell = {"number": False, "verdict": "", "mark": "", "links": []}
+
+
+def write_report_page(path: Path, facts: Mapping[str, Any], forest: str = "") -> Path:
+    """Writes the page and returns its path.
+
+    Args:
+        path: Of the file.
+        facts: Of `clsnorm.report.collected_facts.collected`, with the runs named from the file's folder.
+        forest: SVG of the differences; "" for none.
+
+    Raises:
+        DiskError: If it cannot be written.
+    """
+    return write_html(
+        path,
+        TEMPLATE,
+        title=f"Comparison with {facts['baseline']}",
+        subtitle=f"{len(facts['family'])} comparisons, {facts['states'].get('finished', 0)} finished runs",
+        baseline=facts["baseline"],
+        margin=f"{facts['margin']:g}",
+        estimands=[text.replace("`", "").replace("*", "") for text in estimands(facts)],
+        forest=forest,
+        verdicts=_verdicts(facts["verdicts"]),
+        sentences=sentences(facts),
+        states=facts["states"],
+        notes=facts["notes"],
+        unfinished=facts["unfinished"],
+        scores=_scores(facts["arms"]),
+        overall=_plain(*overall_rows(facts["overall"]), texts=1),
+        predictions=_plain(*prediction_rows(facts["predictions"]), texts=2),
+        about_overall=OVERALL,
+        about_predictions=PREDICTIONS,
+        rates=_rates(facts["equal_rates"]),
+        calibration=_calibration(),
+    )
+
+
+def _text(text: str) -> Cell:
+    return {"text": text, "value": None}
+
+
+def _number(text: str, value: float | None) -> Cell:
+    """A cell that sorts by its value; undefined ones come last."""
+    return {"text": text, "value": "" if value is None else repr(float(value)), "number": True}
+
+
+def _table(heads: Sequence[str], rows: list[list[Cell]]) -> dict[str, Any] | None:
+    if not rows:
+        return None
+    rows = [[DEFAULTS | cell for cell in row] for row in rows]
+    pairs = zip(heads, rows[0], strict=True)
+    return {"heads": [{"name": name, "number": cell["number"]} for name, cell in pairs], "rows": rows}
+
+
+def _verdicts(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    heads = ["data", "arm", "verdict", "difference", "95 % interval", "p, adjusted", "p of equivalence", "runs"]
+    rows = []
+    for line in lines:
+        word = line["verdict"].partition(" ")[0]
+        verdict = {"text": line["verdict"], "value": None, "verdict": word, "mark": MARKS[word]}
+        pairs = [[{"text": Path(run).name, "href": _href(run)} for run in pair] for pair in line.get("runs", [])]
+        rows.append(
+            [
+                _text(line["task"] or "all"),
+                _text(line["arm"]),
+                verdict,
+                _number(signed(line["difference"]), line["difference"]),
+                _number(interval(line), line["low"]),
+                _number(p_text(line["p_adjusted"]), line["p_adjusted"]),
+                _number(p_text(line["p_equivalence_adjusted"]), line["p_equivalence_adjusted"]),
+                {**_text("" if pairs else UNDEFINED), "links": pairs},
+            ]
+        )
+    return _table(heads, rows)
+
+
+def _href(run: str) -> str:
+    return quote(run.replace("\\", "/")) + "/"
+
+
+def _scores(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    names = ("mean", "sd", "median", "least", "best", "seconds", "peak_memory_mb")
+    heads = ["data", "arm", "lr", "runs", "failed", "95 % of failures", *names[:5], "seconds", "MB"]
+    rows = [
+        [
+            _text(line["task"]),
+            _text(line["arm"]),
+            _number(f"{line['optimizer.lr'] or 0:g}", line["optimizer.lr"]),
+            _number(str(line["runs"]), line["runs"]),
+            _number(str(line["failed"]), line["failed"]),
+            _number(f"{line['failure_low']:.0%} to {line['failure_high']:.0%}", line["failure_low"]),
+            *(_number(points(line[name]), line[name]) for name in names),
+        ]
+        for line in lines
+    ]
+    return _table(heads, rows)
+
+
+def _rates(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    rows = [
+        [
+            _text(line["task"]),
+            _text(line["arm"]),
+            _text(line["protocol"]),
+            _number(signed(line["difference"]), line["difference"]),
+            _number(interval(line), line["low"]),
+            _number(p_text(line["p"]), line["p"]),
+        ]
+        for line in lines
+    ]
+    return _table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows)
+
+
+def _plain(heads: list[str], rows: list[list[str]], *, texts: int) -> dict[str, Any] | None:
+    """A table of texts and then numbers that sort as they are shown."""
+    cells = [[*map(_text, row[:texts]), *({**_text(cell), "number": True} for cell in row[texts:])] for row in rows]
+    return _table(heads, cells)
+
+
+def _calibration() -> dict[str, Any] | None:
+    """The measured table, which tools/report_calibration.py has stored."""
+    if not CALIBRATION.exists():
+        return None
+    rows = []
+    for line in json.loads(CALIBRATION.read_text(encoding="utf-8")):
+        values = [line.get(seeds) for seeds in SEEDS]
+        shown = [_number(UNDEFINED if value is None else f"{100 * value:.1f} %", value) for value in values]
+        rows.append([*(_text(line[key]) for key in ("promise", "method", "world")), *shown])
+    return _table(["promise", "method", "data", *(f"{seeds} seeds" for seeds in SEEDS)], rows)
