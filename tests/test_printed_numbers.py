@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -76,3 +77,19 @@ def test_the_table_of_dead_dimensions(root: Path, train: Train, dead: str) -> No
         steps = list(csv.DictReader(file))
     for text, name in ((gain, "grad/rms_gain"), (bound, "grad/gain_bound"), (clip, "grad/clip_coefficient")):
         require_printed(text, float(np.mean([float(row[name]) for row in steps if row[name]])))
+
+
+@pytest.mark.slow
+def test_a_row_of_the_table_of_normalizers(root: Path, train: Train) -> None:
+    page = (root / "docs/results.md").read_text(encoding="utf-8")
+    printed = cells(page, "## Normalizers on Rotten Tomatoes", "`center`")
+    words = ["experiment=quickstart", "callbacks=[default,gradient_norms]", "normalizer=center"]
+    run = train(*words, tiny=False)
+    with np.load(run.folder / "statistics" / "gradients.npz") as stored:
+        h, z, bound = (stored[name] for name in ("h", "z", "gain_bound"))
+    found = [np.median(h), *np.quantile(h, [0.95, 0.99]), h.max()]
+    found += [np.median(z), np.quantile(z, 0.99), z.max(), 1.0, bound.max()]
+    for text, value in zip(printed[1:], found, strict=True):
+        require_printed(text, float(value))
+    scores = json.loads((run.folder / "results.json").read_text())["metrics"]
+    require_printed(printed[0], scores["report/accuracy"])
