@@ -155,6 +155,21 @@ def test_an_interrupted_run_resumes_to_the_bit(train: Train, workspace: Path, lo
     assert rows(resumed.folder / "metrics.csv") == logged
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["ddp_cpu", "fsdp"])
+def test_two_processes_train_as_one(train: Train, workspace: Path, trainer: str) -> None:
+    """The selected weights are not the last ones, so that a file without the frozen ones is loaded."""
+    options = ("model.freeze=all", "normalizer=batchnorm", "callbacks=none", "optimizer.lr=0.1")
+    options += ("classifier.dropout=0", "scheduler=constant", "trainer.val_check_interval=2")
+    one = results(train(*options))
+    several = (f"trainer={trainer}", "trainer.accelerator=cpu", "trainer.devices=2")
+    two = results(train(*options, *several, f"paths.output={workspace}/two"))
+    assert (two["selected_step"], two["devices"]) == (one["selected_step"], 2)
+    assert one["selected_step"] < one["steps"]
+    for name, value in one["metrics"].items():
+        assert two["metrics"][name] == pytest.approx(value, rel=1e-3, abs=1e-4, nan_ok=True), name
+
+
 def test_lowest_layers_train_nothing_and_the_run_says_so(
     train: Train, caplog: pytest.LogCaptureFixture, tiny_bert: Path
 ) -> None:

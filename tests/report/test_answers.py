@@ -93,6 +93,9 @@ def test_a_sweep_of_one_arm_or_without_a_baseline_says_why_there_is_no_compariso
 def test_a_mistake_is_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path)]) == 2
     assert capsys.readouterr().err.startswith("error: Expected folders with runs")
+    for wrong in (["--margin", "0"], ["--draws", "-1"]):
+        assert main([str(tmp_path), *wrong]) == 2
+        assert f"`{wrong[0]}`" in capsys.readouterr().err
     write_run(tmp_path, finished=False)
     with pytest.raises(InputError, match="of 1 none has"):
         answer([tmp_path])
@@ -163,3 +166,11 @@ def test_nothing_stops_the_command(
         patch.setattr("clsnorm.report.sweep_table.answer", lambda *_: 1 / 0)
         print_after_sweep(found.rows[0].path.parent, [])
     assert "no table of the sweep: ZeroDivisionError" in caplog.text
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_status_1(
+    found: Conclusions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert main([str(found.rows[0].path.parent), "--draws", "0", "--output", str(tmp_path / "file" / "x")]) == 1
+    assert capsys.readouterr().err.startswith("error: Cannot write")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils import deterministic
@@ -17,12 +18,13 @@ def unfilled_memory() -> Iterator[None]:
     operations which read what they have not written give the same result each time. Nothing here does: results are the
     same to the bit, which a test checks for runs with all kinds of parts.
     """
-    before = deterministic.fill_uninitialized_memory
-    deterministic.fill_uninitialized_memory = False
+    settings: Any = deterministic  # a module whose attributes are properties
+    before = settings.fill_uninitialized_memory
+    settings.fill_uninitialized_memory = False
     try:
         yield
     finally:
-        deterministic.fill_uninitialized_memory = before
+        settings.fill_uninitialized_memory = before
 
 
 @contextlib.contextmanager

@@ -73,9 +73,9 @@ def _pair(dense: nn.Linear, out: nn.Linear, linear: LinearMap) -> None:
     classes, _ = linear.weight.shape
     _require_units(2 * classes, dense.out_features, classes)
     dense.weight[:classes], dense.weight[classes : 2 * classes] = linear.weight, -linear.weight
+    dense.bias[:classes], dense.bias[classes : 2 * classes] = linear.offset, -linear.offset
     eye = torch.eye(classes)
     out.weight[:, :classes], out.weight[:, classes : 2 * classes] = eye, -eye
-    out.bias.copy_(linear.offset)
 
 
 def _tanh(dense: nn.Linear, out: nn.Linear, linear: LinearMap) -> None:
@@ -105,13 +105,13 @@ def _normed(dense: nn.Linear, norm: nn.LayerNorm, out: nn.Linear, linear: Linear
     _require_units(2 * classes + 2, dim, classes)
     dense.weight[:classes] = NORMED * linear.weight
     dense.weight[classes : 2 * classes] = -NORMED * linear.weight
+    dense.bias[:classes], dense.bias[classes : 2 * classes] = NORMED * linear.offset, -NORMED * linear.offset
     dense.bias[2 * classes], dense.bias[2 * classes + 1] = 1.0, -1.0
     norm.weight.fill_((2 / dim + norm.eps) ** 0.5)
     if norm.bias is not None:
         norm.bias.zero_()
     half = torch.eye(classes) / (2 * NORMED)
     out.weight[:, :classes], out.weight[:, classes : 2 * classes] = half, -half
-    out.bias.copy_(linear.offset)
 
 
 def _require_units(needed: int, units: int, classes: int) -> None:

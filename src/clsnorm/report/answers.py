@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clsnorm.errors import InputError, require_positive
+from clsnorm.errors import InputError, require_positive, require_whole
 from clsnorm.report.comparisons import TUNED, Comparison, compare, protocols
 from clsnorm.report.inference import sign_flips
 from clsnorm.report.inference.claim_family import claims
@@ -45,6 +45,7 @@ class Options:
 
     def __post_init__(self) -> None:
         require_positive("--margin", self.margin)
+        require_whole("--draws", self.draws, least=0)
 
 
 @dataclass

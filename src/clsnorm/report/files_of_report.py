@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from clsnorm.files import write_text
+from clsnorm.files import write_text, writing
 from clsnorm.pages.figure import write_drawn
 from clsnorm.pages.spreadsheet import csv_text
 from clsnorm.report.forest import draw_forest, write_forest_pdf
@@ -29,7 +29,8 @@ def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     Raises:
         DiskError: If a file cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     texts = {"report.md": document(facts), "report.json": json.dumps(facts, indent=1, ensure_ascii=False) + "\n"}
     texts |= {f"{name}.tex": text for name, text in tables(facts).items()}
     texts |= {f"{name}.csv": table_text(facts[name]) for name in TABLES if facts[name]}

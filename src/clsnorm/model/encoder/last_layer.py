@@ -122,17 +122,10 @@ class ModernBertCls(ClsOnlyLayer):
         window: int | None = self.attn.sliding_window
         return window
 
-    def at_cls(
-        self,
-        tokens: Tensor,
-        mask: Tensor | None,
-        *,
-        position_embeddings: tuple[Tensor, Tensor],
-        packing: Packing | None = None,
-        **kwargs: Any,
-    ) -> Tensor:
+    def at_cls(self, tokens: Tensor, mask: Tensor | None, **kwargs: Any) -> Tensor:
         cls, attention, x = tokens[:, 0], self.attn, self.attn_norm(tokens)
-        cos, sin = (turn if packing is None else packing.pad(turn[0]) for turn in position_embeddings)
+        packing, turns = kwargs.get("packing"), kwargs["position_embeddings"]
+        cos, sin = (turn if packing is None else packing.pad(turn[0]) for turn in turns)
         weights = attention.Wqkv.weight.unflatten(0, (3, -1, attention.head_dim))
         bias = attention.Wqkv.bias
         biases = [None] * 3 if bias is None else bias.unflatten(0, (3, -1, attention.head_dim))

@@ -8,6 +8,7 @@ often repeats one seed only, and its t is undefined.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -41,16 +42,18 @@ def studentized_interval(
 
 def resampled(differences: Array, *, draws: int, seed: int = 0) -> tuple[Array, Array]:
     """Returns the means and standard errors of ``draws`` resamples of seeds and examples."""
-    random = np.random.default_rng(seed)
-    seeds, examples = differences.shape
-    found = []
-    for start in range(0, draws, BLOCK):
-        size = min(BLOCK, draws - start)
-        rows = random.multinomial(seeds, np.full(seeds, 1 / seeds), size).astype(np.float64)
-        columns = random.multinomial(examples, np.full(examples, 1 / examples), size).astype(np.float64)
-        found.append(moments(differences, rows, columns))
+    rows, columns = (_counts(size, draws, seed, place) for place, size in enumerate(differences.shape))
+    blocks = [slice(start, start + BLOCK) for start in range(0, draws, BLOCK)]
+    found = [moments(differences, rows[b].astype(np.float64), columns[b].astype(np.float64)) for b in blocks]
     means, errors = zip(*found, strict=True)
     return np.concatenate(means), np.concatenate(errors)
+
+
+@lru_cache(maxsize=8)  # comparisons on one data set share its resamples, whose drawing takes most of the time
+def _counts(size: int, draws: int, seed: int, place: int) -> Array:
+    """Returns how often each of ``size`` things is drawn, ``(draws, size)``."""
+    drawn = np.random.default_rng([seed, place]).multinomial(size, np.full(size, 1 / size), draws)
+    return drawn.astype(np.uint16)
 
 
 def moments(d: Array, rows: Array, columns: Array) -> tuple[Array, Array]:
