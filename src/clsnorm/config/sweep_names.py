@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,7 +30,8 @@ def sweep_name(*, _root_: DictConfig) -> str:
     sweep = group_choices(_root_).get("sweep")
     if sweep not in (None, "none"):
         return str(sweep)
-    return typed_name([str(word) for word in _root_.hydra.overrides.task])
+    words: Any = OmegaConf.to_container(_root_.hydra.overrides.task, resolve=False)  # a word may hold "${...}"
+    return typed_name(words)
 
 
 def typed_name(words: Sequence[str]) -> str:
