@@ -41,7 +41,7 @@ def test_a_later_process_of_the_same_number_is_another_one() -> None:
     assert replace(Holder.here(silence=60), start="1").is_gone()
 
 
-@pytest.mark.parametrize("process", [os.getpid(), 2**22 + 5])
+@pytest.mark.parametrize("process", [os.getpid(), 2**22 + 5], ids=["this one", "none"])
 def test_nothing_is_known_of_processes_of_another_machine(process: int) -> None:
     that = replace(Holder.here(silence=60), machine="elsewhere", host="node7", process=process)
     assert not that.is_here()

@@ -27,7 +27,7 @@ class Loaded:
 
     Example::
 
-        loaded = clsnorm.report.load("multirun/adhoc")
+        loaded = clsnorm.report.load("multirun/NAME")
         loaded.runs.groupby(["task", "arm"])["score"].agg(["mean", "std"])
         loaded.conclusions().family[0].verdict
 

@@ -20,7 +20,7 @@ ROWS = 30
 def print_after_sweep(folder: Path, runs: Sequence[Path]) -> None:
     """Prints the table of a sweep's folder, to which other processes and earlier commands may have added runs.
 
-    If the folder holds runs that must not be pooled, as ``multirun/adhoc`` may, the table is of this command's alone.
+    If the folder holds runs that must not be pooled, the table is of this command's alone.
     Nothing is printed for a single run, or if no table can be made, which is logged.
 
     Args:
