@@ -39,7 +39,7 @@ def encoders(families: list[str]) -> Iterator[tuple[str, Encoder]]:
     for family in families:
         with tempfile.TemporaryDirectory() as folder, quiet():
             torch.manual_seed(0)
-            model = AutoModel.from_config(AutoConfig.for_model(family, **CONFIGS[family]))
+            model = AutoModel.from_config(AutoConfig.for_model(family, **CONFIGS[family]), trust_remote_code=False)
             for parameter in model.parameters():  # trained weights are larger than fresh ones
                 parameter.data.add_(0.15 * torch.randn_like(parameter))
             model.save_pretrained(folder)

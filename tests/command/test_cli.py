@@ -55,6 +55,7 @@ def test_first_word_chooses_the_command(
     assert printed in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command_equals_that_of_its_module(name: str, workspace: Path) -> None:
     module, _ = COMMANDS[name]
@@ -64,7 +65,14 @@ def test_help_of_a_command_equals_that_of_its_module(name: str, workspace: Path)
     assert (done.returncode, done.stdout) == (expected.returncode, expected.stdout) == (0, done.stdout)
 
 
-@pytest.mark.parametrize("option", [["--config-dir", "own"], ["--config-dir=own"], ["-cd", "own"]])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ["--config-dir", "own"],
+        pytest.param(["--config-dir=own"], marks=pytest.mark.slow),
+        pytest.param(["-cd", "own"], marks=pytest.mark.slow),
+    ],
+)
 def test_own_options_are_suggested_and_listed(workspace: Path, option: list[str]) -> None:
     (workspace / "own" / "data").mkdir(parents=True)
     (workspace / "own" / "data" / "mine.yaml").write_text(MINE.format(train="gone.tsv", report="gone.tsv"))

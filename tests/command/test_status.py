@@ -213,7 +213,7 @@ def test_help_imports_no_heavy_package(workspace: Path) -> None:
 @pytest.mark.parametrize(
     ("normalizer", "batch_size"),
     [  # of 120 examples: a last batch of 3, in uneven parts; or of 1, and none
-        ("batchnorm", 13),
+        pytest.param("batchnorm", 13, marks=pytest.mark.slow),
         pytest.param("layernorm", 17, marks=pytest.mark.slow),
     ],
 )

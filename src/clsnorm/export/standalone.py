@@ -15,8 +15,10 @@ def main(folder: str, texts: str, output: str, max_length: str) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    ).eval()
     with open(texts, encoding="utf-8") as lines:  # noqa: PTH123
         rows = [json.loads(line) for line in lines]
     found = []

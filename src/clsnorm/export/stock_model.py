@@ -99,7 +99,7 @@ def _empty(encoder: Any, head: StockHead, outputs: int, classes: Sequence[str] |
         raise InputError(f"Expected names of the {outputs} outputs, but got {len(names)}")
     config = type(encoder.config).from_dict(options)
     with quiet(), torch.random.fork_rng(devices=[]):
-        return AutoModelForSequenceClassification.from_config(config).float()
+        return AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).float()
 
 
 def _before_pooler(linear: LinearMap, pooler: Pooler | None) -> LinearMap:

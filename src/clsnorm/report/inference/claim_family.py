@@ -34,7 +34,7 @@ def claims(difference: Array, equivalence: Array) -> tuple[Array, Array]:
 
     Example:
         >>> claims(np.array([0.02, 0.5]), np.array([0.9, 0.01]))
-        (array([0.04, 0.5 ]), array([0.9 , 0.02]))
+        (array([0.04, 1.  ]), array([1.  , 0.02]))
     """
     both = np.column_stack([difference, equivalence]).astype(np.float64)
     adjusted, open_, running = np.full(both.shape, np.nan), np.isfinite(both), 0.0
