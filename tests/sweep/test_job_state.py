@@ -16,11 +16,13 @@ from clsnorm.sweep.job_state import (
     FAILED,
     INTERRUPTED,
     NOT_STARTED,
+    RESULTS,
     RUNNING,
     UNKNOWN,
     JobState,
     look,
     look_at_all,
+    results_of,
 )
 from clsnorm.sweep.planned_job import PlannedJob
 
@@ -85,3 +87,10 @@ def test_planned_jobs_and_other_folders_are_listed(tmp_path: Path) -> None:
     found = look_at_all(tmp_path, [PlannedJob("a", ()), PlannedJob("b", ())])
     assert [(state.folder.name, state.state) for state in found] == [("a", NOT_STARTED), ("b", INTERRUPTED)]
     assert look_at_all(tmp_path / "none", []) == []
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_the_file_that_marks_a_job_as_done_is_found(tmp_path: Path, name: str) -> None:
+    assert results_of(tmp_path) == tmp_path / "results.json"
+    (tmp_path / name).touch()
+    assert results_of(tmp_path) == tmp_path / name

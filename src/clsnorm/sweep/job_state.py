@@ -42,6 +42,11 @@ class JobState:
     holder: Holder | None = None
 
 
+def results_of(folder: Path) -> Path:
+    """Returns the file that marks a job as done: a run's, an analysis' or a probe's, whichever is there."""
+    return next((path for name in RESULTS if (path := folder / name).exists()), folder / RESULTS[0])
+
+
 def look(folder: Path) -> JobState:
     """Returns the state of a job; reads few files, and none that may be large."""
     try:

@@ -16,6 +16,7 @@ from clsnorm.command import sweep
 from clsnorm.errors import LostLeaseError, require_switch
 from clsnorm.run_folder.lease import InUseError
 from clsnorm.sweep.composer import Composer
+from clsnorm.sweep.job_state import results_of
 from clsnorm.sweep.planned_job import PlannedJob, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
 from clsnorm.sweep.shared_work import SharedWork, Tally
@@ -101,7 +102,7 @@ class LocalWorkers(Launcher):
         tally = self._work.tally
         ran_here = {str(Path(done.hydra_cfg.hydra.runtime.output_dir).name) for done in self._returns if done.hydra_cfg}
         others = [job.name for job in (*tally.before, *tally.elsewhere, *tally.failed) if job.name not in ran_here]
-        sweep.record_others([folder.absolute() / name / "results.json" for name in others])
+        sweep.record_others([results_of(folder.absolute() / name) for name in others])
 
 
 def _log_wait(jobs: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from clsnorm.errors import LostLeaseError
 from clsnorm.run_folder.lease import InUseError
 from clsnorm.sweep.expectation import Expectation
-from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look
+from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look, results_of
 from clsnorm.sweep.planned_job import PlannedJob
 
 POLL = 2.0  # seconds between two looks at jobs that others are running
@@ -56,7 +56,7 @@ class SharedWork:
             (job.settings, float(state.results.get("seconds") or 0.0), 0) for job, state in states.items()
         )
         self._failed_before = {job: _mark(folder / job.name / "error.json") for job in jobs}
-        self._done_before = {job: _mark(folder / job.name / "results.json") for job in jobs} if force else {}
+        self._done_before = {job: _mark(results_of(folder / job.name)) for job in jobs} if force else {}
         self.tally = Tally(left=sorted(jobs, key=lambda job: -known.order(job.settings)))
         self.expectation = known
         for job in list(self.tally.left):
@@ -108,7 +108,7 @@ class SharedWork:
     def _is_done(self, job: PlannedJob, state: JobState) -> bool:
         if state.state != DONE:
             return False
-        return not self._force or _mark(state.folder / "results.json") != self._done_before[job]
+        return not self._force or _mark(results_of(state.folder)) != self._done_before[job]
 
     def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         self.tally.left.remove(job)
