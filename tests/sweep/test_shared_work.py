@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clsnorm.errors import LostLeaseError
 from clsnorm.files import write_sealed
-from clsnorm.run_folder.lease import InUseError
+from clsnorm.run_folder.holder import Holder
+from clsnorm.run_folder.lease import PARENT, InUseError
 from clsnorm.sweep import shared_work
 from clsnorm.sweep.planned_job import PlannedJob
 from clsnorm.sweep.shared_work import SharedWork, Tally
@@ -64,6 +66,18 @@ def test_what_is_done_is_not_run_again_unless_forced(tmp_path: Path) -> None:
     ran, tally = run_all(tmp_path, JOBS, force=True)
     assert ran == names(JOBS)
     assert tally == Tally(here=JOBS)
+
+
+def test_the_lease_of_a_process_killed_after_its_results_is_removed(tmp_path: Path) -> None:
+    run_all(tmp_path, JOBS[:1])
+    place = tmp_path / JOBS[0].name / PARENT
+    place.mkdir()
+    gone = replace(Holder.here(silence=60), start="1")  # an earlier process of this number
+    (place / gone.token).write_text(gone.line() + "0" * 16 + "\n")
+    ran, tally = run_all(tmp_path, JOBS[:1])
+    assert not ran
+    assert tally == Tally(before=JOBS[:1])
+    assert not place.exists()
 
 
 def test_a_failure_costs_one_job_and_is_tried_again_by_the_next_command_only(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clsnorm.errors import LostLeaseError
-from clsnorm.run_folder.lease import InUseError
+from clsnorm.errors import DiskError, LostLeaseError
+from clsnorm.run_folder.lease import PARENT, InUseError, require_free
 from clsnorm.sweep.expectation import Expectation
 from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look, results_of
 from clsnorm.sweep.planned_job import PlannedJob
@@ -61,7 +62,7 @@ class SharedWork:
         self.expectation = known
         for job in list(self.tally.left):
             if not force and states[job].state == DONE:
-                self._move(job, self.tally.before)
+                self._count_done(job, self.tally.before)
 
     def run(self, run: Callable[[PlannedJob], bool], *, wait: bool, idle: Callable[[int], None]) -> None:
         """Runs jobs until none is left.
@@ -90,7 +91,7 @@ class SharedWork:
             if state.state == RUNNING:
                 continue
             if self._is_done(job, state):
-                self._move(job, self.tally.elsewhere)
+                self._count_done(job, self.tally.elsewhere)
             elif state.state == FAILED and _mark(state.folder / "error.json") != self._failed_before[job]:
                 self._move(job, self.tally.failed)
             else:
@@ -109,6 +110,12 @@ class SharedWork:
         if state.state != DONE:
             return False
         return not self._force or _mark(results_of(state.folder)) != self._done_before[job]
+
+    def _count_done(self, job: PlannedJob, to: list[PlannedJob]) -> None:
+        """Counts a job that ended in another process, which may have been killed between its results and its end."""
+        with contextlib.suppress(InUseError, DiskError):
+            require_free(self._folder / job.name, PARENT)  # removes the lease of a dead process
+        self._move(job, to)
 
     def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         self.tally.left.remove(job)
