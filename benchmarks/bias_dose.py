@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
+from clsnorm.report.inference.binomials import clopper_pearson
 from clsnorm.run_folder import find_runs
 
 Arm = tuple[str, float, float]  # optimizer, learning rate, k
@@ -47,8 +47,7 @@ def read(folders: list[Path]) -> dict[Arm, dict[int, dict[str, Any]]]:
 
 def failures(failed: int, runs: int) -> str:
     """Returns the count of failed runs and its Clopper-Pearson interval."""
-    low = beta.ppf(0.025, failed, runs - failed + 1) if failed else 0.0
-    high = beta.ppf(0.975, failed + 1, runs - failed) if failed < runs else 1.0
+    low, high = clopper_pearson(failed, runs)
     return f"{failed} of {runs} | {low:.2f} to {high:.2f}"
 
 
