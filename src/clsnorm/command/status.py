@@ -67,6 +67,9 @@ def _fail(task: Callable[[], Any], error: Exception, after_sweep: Callable[[Path
 
     After a sweep in which jobs failed, ``error`` is the first failure, and its job has logged it.
     """
+    if isinstance(error, sweep.REFUSALS) and not sweep.records():
+        sweep.conclude()  # before any job of it began
+        return _refuse(error)
     if status := _conclude(after_sweep):
         return status
     if isinstance(error, sweep.REFUSALS):
