@@ -3,6 +3,7 @@
 from clsnorm.sweep.fleet import Fleet
 from clsnorm.sweep.launchers import LocalWorkers
 from clsnorm.sweep.side_by_side import SideBySide
+from clsnorm.sweep.slurm_array import SlurmArray
 from clsnorm.sweep.sweeper import Grid
 
-__all__ = ["Fleet", "Grid", "LocalWorkers", "SideBySide"]
+__all__ = ["Fleet", "Grid", "LocalWorkers", "SideBySide", "SlurmArray"]

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from clsnorm.command import sweep
 from clsnorm.errors import LostLeaseError, require_switch
+from clsnorm.launch import interruption
 from clsnorm.run_folder.lease import InUseError
 from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.composer import Composer
@@ -92,6 +93,8 @@ class LocalWorkers(Launcher):
 
     def _run(self, job: PlannedJob) -> bool:
         """Runs a job in this process; returns whether it succeeded."""
+        if interruption.announced() is not None:
+            raise KeyboardInterrupt
         if self._line:
             self._line.start(job)
         else:
