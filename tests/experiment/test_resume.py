@@ -128,11 +128,8 @@ def test_a_run_killed_at_each_hook_leaves_the_same_files(
     record_property("kills", killed(CONFIGURATIONS[name], kills.last_of_each_hook))
 
 
-@pytest.mark.skip(
-    "forked groups of processes crash or hang now and then (free(): invalid pointer, with fsdp); real commands are "
-    "killed in test_a_command_killed_with_its_workers_leaves_the_same_files"
-)
 @pytest.mark.slow
+@pytest.mark.new_process
 @pytest.mark.parametrize(
     ("strategy", "processes", "more"),
     [

@@ -63,9 +63,10 @@ def test_ctrl_c_ends_it_and_patience_has_an_end(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends processes with their parent")
 def test_it_ends_with_a_killed_parent(tmp_path: Path) -> None:
+    worker_code = f"from clsnorm.command.status import run_command\nrun_command(lambda: exec({WAITS!r}))"
     code = (
         "import sys, time; from pathlib import Path; from clsnorm.sweep import worker_process as w;"
-        f"w.own_command = lambda: [sys.executable, '-c', {WAITS!r}];"
+        f"w.own_command = lambda: [sys.executable, '-c', {worker_code!r}];"
         "print(w.WorkerProcess(Path(), {}, Path(sys.argv[1])).number, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "1.log")], stdout=subprocess.PIPE, text=True)

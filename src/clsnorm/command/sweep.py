@@ -37,6 +37,7 @@ HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
 PLANS = ".plan"  # the sweep's own list of jobs
 WORKERS = ".workers"  # what processes print that a launcher started
 WORKER = "CLSNORM_WORKER"  # environment variable: this command was started by a launcher, as one of several
+LAUNCHER = "CLSNORM_LAUNCHER"  # environment variable: the process that started this worker, with which it ends
 QUIET = "CLSNORM_QUIET"  # environment variable: jobs print no progress, tables or messages, only warnings
 FINISHED, REFUSED, CRASHED = "finished", "refused", "crashed"
 

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from clsnorm.command.sweep import WORKER
-from clsnorm.launch.one_machine import die_with_parent
+from clsnorm.command.sweep import LAUNCHER, WORKER
 
 LINES = 3  # of a worker's log that are shown if it fails
 
@@ -40,12 +39,11 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(
                 own_command(),
-                env={**os.environ, **environment, WORKER: str(baseline)},
+                env={**os.environ, **environment, WORKER: str(baseline), LAUNCHER: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,
                 start_new_session=True,  # Ctrl-C reaches it once, from this process
-                preexec_fn=die_with_parent,
             )
         finally:
             if stream is not None:
