@@ -13,7 +13,7 @@ from clsnorm.report.answers import Answer, Conclusions, undecided_text
 from clsnorm.report.comparisons import POINTS, Comparison, score
 from clsnorm.report.estimates.summary_lines import overall_lines, prediction_lines
 from clsnorm.report.inference.binomials import clopper_pearson
-from clsnorm.report.sweeps.pooling import by_task
+from clsnorm.report.sweeps.pooling import by_task, recurring
 from clsnorm.report.sweeps.run_row import LR, RunRow
 from clsnorm.run_folder.results import without_nan
 
@@ -140,7 +140,7 @@ def arm_lines(task: str, rows: list[RunRow]) -> list[dict[str, Any]]:
         mine = [row for row in rows if (row.arm, row.lr) == (arm, lr)]
         scores = np.array([score(row) for row in mine])
         failed = sum(row.failed for row in mine)
-        low, high = clopper_pearson(failed, len(mine))
+        low, high = failure_interval(mine)
         line: dict[str, Any] = {"task": task, "arm": arm, LR: lr, "runs": len(mine), "failed": failed}
         line |= {"failure_low": low, "failure_high": high, "mean": _mean(scores)}
         line |= {"sd": float(scores.std(ddof=1)) if len(scores) > 1 else math.nan, "median": float(np.median(scores))}
@@ -151,6 +151,13 @@ def arm_lines(task: str, rows: list[RunRow]) -> list[dict[str, Any]]:
         line |= {name: _mean(_numbers(mine, key)) for name, key in costs.items()}
         lines.append(line)
     return lines
+
+
+def failure_interval(rows: list[RunRow]) -> tuple[float, float]:
+    """Returns the exact interval of the failure rate; NaN if runs share seeds of a stream: they are not independent."""
+    if recurring(row.seeds for row in rows):
+        return math.nan, math.nan
+    return clopper_pearson(sum(row.failed for row in rows), len(rows))
 
 
 def _numbers(rows: list[RunRow], key: str) -> np.ndarray:

@@ -97,7 +97,7 @@ def arm_table(lines: Sequence[Line]) -> str:
             f"{line['optimizer.lr']:g}" if line["optimizer.lr"] is not None else UNDEFINED,
             str(line["runs"]),
             str(line["failed"]),
-            f"{line['failure_low']:.0%} to {line['failure_high']:.0%}",
+            share_interval_text(line),
             *(points(line[name]) for name in ("mean", "sd", "median", "least", "best", "seconds")),
         ]
         for line in lines
@@ -173,6 +173,12 @@ def signed(value: float | None) -> str:
 def interval(line: Line) -> str:
     """Returns the ends of an interval."""
     return UNDEFINED if line["low"] is None else f"{signed(line['low'])} to {signed(line['high'])}"
+
+
+def share_interval_text(line: Line) -> str:
+    """Returns the ends of the interval of a failure rate."""
+    low, high = line["failure_low"], line["failure_high"]
+    return UNDEFINED if low is None else f"{low:.0%} to {high:.0%}"
 
 
 def p_text(p: float | None) -> str:

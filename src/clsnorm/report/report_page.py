@@ -20,6 +20,7 @@ from clsnorm.report.markdown import (
     points,
     prediction_rows,
     sentences,
+    share_interval_text,
     signed,
 )
 
@@ -119,7 +120,7 @@ def _scores(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
             _number(f"{line['optimizer.lr'] or 0:g}", line["optimizer.lr"]),
             _number(str(line["runs"]), line["runs"]),
             _number(str(line["failed"]), line["failed"]),
-            _number(f"{line['failure_low']:.0%} to {line['failure_high']:.0%}", line["failure_low"]),
+            _number(share_interval_text(line), line["failure_low"]),
             *(_number(points(line[name]), line[name]) for name in names),
         ]
         for line in lines

@@ -153,18 +153,23 @@ def _streams(rows: Sequence[RunRow]) -> list[str]:
     """Says which streams of random numbers the seeds move: what "over seeds" means in this report."""
     seeds = {row.seeds for row in rows}
     still = [name for place, name in enumerate(STREAMS) if len({seed[place] for seed in seeds}) == 1]
-    found = [f"all runs share one seed of {', '.join(still)}: nothing here says what another one would change"]
-    repeated = _repeated(seeds)
-    if repeated:
-        found.append(
-            f"seeds of {', '.join(repeated)} occur in several combinations: those runs are not independent, and "
-            "intervals over them are too short"
-        )
-    return found if still or repeated else []
+    found = []
+    if still:
+        found.append(f"all runs share one seed of {', '.join(still)}: nothing here says what another one would change")
+    if repeated := recurring(seeds):
+        found.append(f"seeds of {', '.join(repeated)} recur in several combinations: those runs are not independent")
+    return found
 
 
-def _repeated(seeds: set[tuple[int, ...]]) -> list[str]:
-    """Returns the streams whose seeds vary, and recur together with different seeds of others."""
+def recurring(seeds: Iterable[tuple[int, ...]]) -> list[str]:
+    """Returns the streams whose seeds vary, and recur together with different seeds of others.
+
+    Runs that share a seed of one of these are not independent: an interval over them would be too short.
+
+    Args:
+        seeds: Of different runs, each with the seed of each of `STREAMS`.
+    """
+    seeds = set(seeds)
     found = []
     for place, name in enumerate(STREAMS):
         counts = Counter(seed[place] for seed in seeds)
