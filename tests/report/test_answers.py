@@ -13,7 +13,7 @@ from sweep_folders import write_run
 from clsnorm.errors import InputError
 from clsnorm.report.__main__ import main
 from clsnorm.report.answers import Answer, Conclusions, Options, answer
-from clsnorm.report.collected_facts import collected, expected_best
+from clsnorm.report.collected_facts import collected
 from clsnorm.report.inference.verdicts import Verdict
 from clsnorm.report.markdown import document
 from clsnorm.report.sweep_table import print_after_sweep, short_table
@@ -145,14 +145,6 @@ def test_unfinished_and_failed_runs_are_counted(tmp_path: Path) -> None:
     assert facts["states"]["failed"] == 2
     (line,) = [line for line in facts["arms"] if line["arm"] == "center"]
     assert (line["failed"], line["runs"]) == (2, 3)
-
-
-def test_the_expected_best_is_the_mean_over_all_subsets() -> None:
-    import itertools
-
-    scores = np.array([0.3, 0.9, 0.5, 0.7])
-    for k in (1, 2, 3, 4):
-        assert expected_best(scores, k) == pytest.approx(np.mean([max(s) for s in itertools.combinations(scores, k)]))
 
 
 def test_the_table_after_a_sweep_is_of_its_folder(found: Conclusions, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,7 +167,7 @@ def protocols(rows: Sequence[RunRow], baseline: str) -> dict[str, dict[str, floa
     if any(len(values) > 1 for values in grids.values()) or len(set(grids.values())) > 1:
         for lr in grid:
             found[f"lr={lr:g}"] = {arm: lr for arm in by_arm if lr in grids[arm]}
-    return {name: chosen for name, chosen in found.items() if len(chosen) > 1}
+    return {name: chosen for name, chosen in found.items() if name == TUNED or len(chosen) > 1}
 
 
 def compare(
