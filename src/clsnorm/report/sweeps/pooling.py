@@ -8,7 +8,7 @@ from typing import Any
 
 from clsnorm.config.names import OBSERVERS
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, varying
+from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, settings_of, varying
 from clsnorm.report.sweeps.run_row import FINISHED, LR, STREAMS, RunRow
 from clsnorm.run_folder.config_blocks import parsed
 
@@ -59,7 +59,8 @@ def _unequal_settings(task: str, rows: Sequence[RunRow], separated: Sequence[str
         faults += _unlike(task, rows, name, lambda row, name=name: row.choice(name), name)  # type: ignore[misc]
     for name in varying(rows, groups):
         if name not in separated and name.partition(".")[0] not in choices:
-            faults += _unlike(task, rows, name, lambda row, name=name: row.value(name), name)  # type: ignore[misc]
+            having = [row for row in rows if row.has(name)]
+            faults += _unlike(task, having, name, lambda row, name=name: row.value(name), name)  # type: ignore[misc]
     return faults + _unlike(task, rows, "callbacks that steer training", _steering, "callbacks")
 
 
@@ -112,6 +113,7 @@ def notes(rows: Sequence[RunRow], *, baseline: str) -> list[str]:
     for task, members in by_task(row for row in rows if row.finished).items():
         found += _uneven(task, members, "commits", lambda row: str(row.results.get("commit"))[:12])
         found += _uneven(task, members, "versions of packages", lambda row: str(row.results.get("versions")))
+        found += _newer_options(task, members)
         found += _uneven(task, members, "numbers of devices", lambda row: str(row.results.get("devices")))
         found += _uneven(task, members, "numbers of training steps", lambda row: str(row.results.get("steps")))
         found += _rates(task, members, baseline)
@@ -127,6 +129,20 @@ def _uneven(task: str, rows: Sequence[RunRow], what: str, value: Callable[[RunRo
     mixed = len({frozenset(values) for values in arms.values()}) == 1
     where = "in equal mixture in all arms" if mixed else "not the same ones in all arms"
     return [f"{task}: runs have {len(counts)} different {what}, {where}"]
+
+
+def _newer_options(task: str, rows: Sequence[RunRow]) -> list[str]:
+    """Names settings that some runs, of an earlier version, do not have: taken for equal, as defaults keep results."""
+    lacking: dict[str, int] = {}
+    for group in SETTING_GROUPS:
+        texts = {row.blocks.get(group, "") for row in rows}
+        if len(texts) > 1:
+            names = {name for row in rows for name in settings_of(group, row)}
+            counts = {name: sum(not row.has(name) for row in rows) for name in names}
+            lacking |= {name: count for name, count in counts.items() if count}
+    return [
+        f"{task}: {count} runs have no {name} yet; taken for its default" for name, count in sorted(lacking.items())
+    ]
 
 
 def _rates(task: str, rows: Sequence[RunRow], baseline: str) -> list[str]:
