@@ -1,5 +1,6 @@
-"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each.
+"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into the folder of a run.
 
+Of several runs it writes ``runs.html`` into the working directory, with a line for each run in each figure.
 Or saves a W&B workspace, or compares the gradients of each run with those of another one.
 """
 
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 from clsnorm.command.status import run_command
+from clsnorm.dashboard.overlay_page import write_overlay
 from clsnorm.dashboard.paired_gradients import write_ratios
 from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
@@ -39,8 +41,8 @@ def _show(given: argparse.Namespace) -> None:
         for folder in given.folders:
             _print_ratios(folder, given.gradients_over)
     else:
-        for folder in given.folders:
-            print(f"written to {write_page(folder)}")
+        several = len(given.folders) > 1
+        print(f"written to {write_overlay(given.folders) if several else write_page(given.folders[0])}")
 
 
 def _print_ratios(folder: Path, reference: Path) -> None:
