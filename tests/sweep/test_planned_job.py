@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clsnorm.command.sweep import PLANS
+from clsnorm import files
+from clsnorm.command.sweep import PLANS, RECORDS
 from clsnorm.errors import InputError
 from clsnorm.sweep.planned_job import PlannedJob, read_plan, require_same_sweep, write_plan
 
@@ -51,6 +52,20 @@ def test_another_sweep_does_not_join(tmp_path: Path, job: PlannedJob, message: s
     with pytest.raises(InputError) as caught:
         require_same_sweep(tmp_path, [job])
     assert message in str(caught.value)
+
+
+def test_an_unfinished_list_lies_among_the_records_of_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts: list[Path] = []
+
+    def put(draft: Path, path: Path) -> None:
+        drafts.append(draft.parent)
+
+    monkeypatch.setattr(files, "put_in_place", put)
+    monkeypatch.setenv(RECORDS, str(tmp_path / ".jobs-here-1-2"))  # which goes when the command ends, or later
+    write_plan(tmp_path, JOBS)
+    assert drafts == [tmp_path / ".jobs-here-1-2"]
 
 
 def test_there_may_be_no_list(tmp_path: Path) -> None:
