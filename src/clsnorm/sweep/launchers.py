@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from clsnorm.run_folder.lease import InUseError
 from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.composer import Composer
 from clsnorm.sweep.job_state import FAILED, JobState, results_of
-from clsnorm.sweep.planned_job import PlannedJob, write_plan
+from clsnorm.sweep.planned_job import PlannedJob, require_same_sweep, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
 from clsnorm.sweep.shared_work import SharedWork
 
@@ -67,6 +68,7 @@ class LocalWorkers(Launcher):
         self._composer, self._returns = Composer(self._context.config_loader, self._config), []
         jobs = self._composer.plan(job_overrides, first)
         folder = Path(self._config.hydra.sweep.dir)
+        require_same_sweep(folder, jobs)
         write_plan(folder, jobs)
         baseline = Baseline.read(Path(os.environ[sweep.WORKER]), jobs) if sweep.is_worker() else None
         self._work = SharedWork(folder, jobs, force=self._config.get("force") is True, baseline=baseline)
@@ -131,7 +133,17 @@ class LocalWorkers(Launcher):
         parts += [f"{len(tally.failed)} failed"] if tally.failed else []
         parts += [f"{len(tally.left)} still running in other processes"] if tally.left else []
         print(f"{total} jobs in {folder}: {', '.join(parts)}", flush=True)
+        if (words := sync_command(folder)) is not None:
+            print(f"W&B's runs are offline; this uploads them: {words}", flush=True)
 
 
 def _log_wait(jobs: int) -> None:
     log.info("waiting for %d jobs that other processes are running", jobs)
+
+
+def sync_command(folder: Path) -> str | None:
+    """Returns the command that uploads the offline W&B runs of a sweep; None if there is nothing to upload."""
+    for run in folder.glob("*/wandb/offline-run-*"):
+        if not list(run.glob("*.synced")):
+            return f"wandb sync {shlex.quote(str(folder))}/*/wandb/offline-run-*"
+    return None
