@@ -35,6 +35,7 @@ REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mist
 RECORDS = "CLSNORM_SWEEP_RECORDS"  # environment variable: the folder of this command's records
 HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
 PLANS = ".plan"  # the sweep's own list of jobs
+SEARCHES = ".search"  # what a search has suggested and chosen
 QUIET = "CLSNORM_QUIET"  # environment variable: jobs print no progress, tables or messages, only warnings
 FINISHED, REFUSED, CRASHED = "finished", "refused", "crashed"
 
@@ -139,7 +140,7 @@ def conclude() -> Counter[str]:
     counts = Counter(map(_outcome, _read_records(records)))
     shutil.rmtree(records, ignore_errors=True)
     sweep = records.parent
-    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS}:
+    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS, SEARCHES}:
         remove(sweep)
     return counts
 

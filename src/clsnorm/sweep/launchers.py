@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
@@ -16,9 +16,10 @@ from clsnorm.command import sweep
 from clsnorm.errors import LostLeaseError, require_switch
 from clsnorm.run_folder.lease import InUseError
 from clsnorm.sweep.composer import Composer
-from clsnorm.sweep.job_state import results_of
+from clsnorm.sweep.job_state import Mark, results_of
 from clsnorm.sweep.planned_job import PlannedJob, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
+from clsnorm.sweep.search import Search
 from clsnorm.sweep.shared_work import SharedWork, Tally
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,25 @@ class LocalWorkers(Launcher):
         jobs = composer.plan(job_overrides, initial_job_idx)
         folder = Path(self._config.hydra.sweep.dir)
         write_plan(folder, jobs)
-        self._composer, self._returns = composer, []
-        self._work = SharedWork(folder, jobs, force=self._config.get("force") is True)
-        self._run_all(folder)
+        return self._share(composer, SharedWork(folder, jobs, force=self._config.get("force") is True))
+
+    def search(self, search: Search, composer: Composer) -> Sequence[JobReturn]:
+        """Runs the jobs that ``search`` names, until it needs no more, and returns how each ended that ran here."""
+        search.begin()
+        work = SharedWork(Path(self._config.hydra.sweep.dir), [])
+        return self._share(composer, work, lambda: search.more({job.name for job in work.tally.failed}))
+
+    def _share(
+        self, composer: Composer, work: SharedWork, more: Callable[[], Mapping[PlannedJob, Mark]] = dict
+    ) -> Sequence[JobReturn]:
+        folder = Path(self._config.hydra.sweep.dir)
+        self._composer, self._returns, self._work = composer, [], work
+        self._run_all(folder, more)
         self._record_others(folder)
-        _say_end(folder, self._work.tally, len(jobs))
+        _say_end(folder, work.tally)
         return self._returns
 
-    def _run_all(self, folder: Path) -> None:
+    def _run_all(self, folder: Path, more: Callable[[], Mapping[PlannedJob, Mark]]) -> None:
         hydra = self._config.hydra
         configure_log(hydra.job_logging, hydra.verbose)
         if self._quiet and hydra.verbose is False:
@@ -69,7 +81,8 @@ class LocalWorkers(Launcher):
             os.environ[sweep.QUIET] = "1"
         self._line = ProgressLine(self._work.tally, folder.name) if self._quiet else None
         try:
-            self._work.run(self._run, wait=self._wait, idle=self._line.wait if self._line else _log_wait)
+            idle = self._line.wait if self._line else _log_wait
+            self._work.run(self._run, wait=self._wait, idle=idle, more=more)
         finally:
             if self._line:
                 self._line.close()
@@ -109,8 +122,9 @@ def _log_wait(jobs: int) -> None:
     log.info("waiting for %d jobs that other processes are running", jobs)
 
 
-def _say_end(folder: Path, tally: Tally, total: int) -> None:
+def _say_end(folder: Path, tally: Tally) -> None:
     """Prints what has become of the jobs. A comparison of the runs belongs here, too."""
+    total = sum(map(len, (tally.left, tally.before, tally.here, tally.elsewhere, tally.failed)))
     parts = [f"{len(tally.here)} run here"]
     parts += [f"{len(tally.before)} done before"] if tally.before else []
     parts += [f"{len(tally.elsewhere)} by other processes"] if tally.elsewhere else []

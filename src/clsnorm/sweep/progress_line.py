@@ -50,7 +50,6 @@ class ProgressLine:
         self._began, self._waiting = time.monotonic(), 0
         self._spent: list[tuple[PlannedJob, float]] = []
         self._ended = threading.Event()
-        self._total = len(tally.left) + len(tally.before)
         if self._live:
             threading.Thread(target=self._renew, name="progress", daemon=True).start()
 
@@ -83,7 +82,8 @@ class ProgressLine:
         """Returns the line; ``ended`` is how the current job has ended, which is not counted yet."""
         tally = self._tally
         done = len(tally.before) + len(tally.here) + len(tally.elsewhere) + (ended == "done")
-        parts = [f"{self._name}: {done} of {self._total} done"]
+        total = sum(map(len, (tally.left, tally.before, tally.here, tally.elsewhere, tally.failed)))
+        parts = [f"{self._name}: {done} of {total} done"]
         if failed := len(tally.failed) + (ended == "failed"):
             parts.append(f"{failed} failed")
         if self._waiting:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clsnorm.errors import DiskError, LostLeaseError
 from clsnorm.run_folder.lease import PARENT, InUseError, require_free
 from clsnorm.sweep.expectation import Expectation
-from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look, results_of
+from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, Mark, look, mark, results_of
 from clsnorm.sweep.planned_job import PlannedJob
 
 POLL = 2.0  # seconds between two looks at jobs that others are running
-
-Mark = tuple[int, int] | None  # identifies one version of a file
 
 
 @dataclass
@@ -56,15 +54,30 @@ class SharedWork:
         known = Expectation(
             (job.settings, float(state.results.get("seconds") or 0.0), 0) for job, state in states.items()
         )
-        self._failed_before = {job: _mark(folder / job.name / "error.json") for job in jobs}
-        self._done_before = {job: _mark(results_of(folder / job.name)) for job in jobs} if force else {}
+        self._failed_before = {job: mark(folder / job.name / "error.json") for job in jobs}
+        self._done_before = {job: mark(results_of(folder / job.name)) for job in jobs} if force else {}
         self.tally = Tally(left=sorted(jobs, key=lambda job: -known.order(job.settings)))
         self.expectation = known
         for job in list(self.tally.left):
             if not force and states[job].state == DONE:
                 self._count_done(job, self.tally.before)
 
-    def run(self, run: Callable[[PlannedJob], bool], *, wait: bool, idle: Callable[[int], None]) -> None:
+    def add(self, jobs: Mapping[PlannedJob, Mark]) -> None:
+        """Adds jobs, each with the mark of its earlier failure, after which it is to be run again."""
+        for job, failure in jobs.items():
+            self._failed_before[job] = failure
+            self.tally.left.append(job)
+            if look(self._folder / job.name).state == DONE:
+                self._count_done(job, self.tally.before)
+
+    def run(
+        self,
+        run: Callable[[PlannedJob], bool],
+        *,
+        wait: bool,
+        idle: Callable[[int], None],
+        more: Callable[[], Mapping[PlannedJob, Mark]] = dict,
+    ) -> None:
         """Runs jobs until none is left.
 
         Args:
@@ -73,14 +86,17 @@ class SharedWork:
             wait: Whether to wait, when only jobs are left that others are running, until they end; whoever is left
                 resumes those of a worker that dies. If not, returns.
             idle: Called before each wait with the number of such jobs.
+            more: Returns further jobs, as `add` takes them; called when there is none that this worker could run.
         """
-        while self.tally.left:
+        while True:
             job = self._next()
             if job is not None:
                 self._run_one(job, run)
-            elif self.tally.left:
-                if not wait:
-                    return
+            elif further := more():
+                self.add(further)
+            elif not (self.tally.left and wait):
+                return
+            else:
                 idle(len(self.tally.left))
                 time.sleep(POLL)
 
@@ -92,7 +108,7 @@ class SharedWork:
                 continue
             if self._is_done(job, state):
                 self._count_done(job, self.tally.elsewhere)
-            elif state.state == FAILED and _mark(state.folder / "error.json") != self._failed_before[job]:
+            elif state.state == FAILED and mark(state.folder / "error.json") != self._failed_before[job]:
                 self._move(job, self.tally.failed)
             else:
                 return job
@@ -109,7 +125,7 @@ class SharedWork:
     def _is_done(self, job: PlannedJob, state: JobState) -> bool:
         if state.state != DONE:
             return False
-        return not self._force or _mark(results_of(state.folder)) != self._done_before[job]
+        return not self._force or mark(results_of(state.folder)) != self._done_before[job]
 
     def _count_done(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         """Counts a job that ended in another process, which may have been killed between its results and its end."""
@@ -120,11 +136,3 @@ class SharedWork:
     def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         self.tally.left.remove(job)
         to.append(job)
-
-
-def _mark(path: Path) -> Mark:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
