@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 import resource
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +23,22 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parents[1]
+NEW_PROCESS = "CLSNORM_TEST_IN_NEW_PROCESS"
 pytest_plugins = ["model_fixtures"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Runs a test that is marked ``new_process`` in a new Python, with no other test before it."""
+    if pyfuncitem.get_closest_marker("new_process") is None or NEW_PROCESS in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", pyfuncitem.nodeid]
+    environment = os.environ | {NEW_PROCESS: "1"}
+    done = subprocess.run(
+        command, cwd=pyfuncitem.config.rootpath, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-20_000:]
+    return True
 
 
 @pytest.fixture
@@ -145,8 +162,6 @@ def train(workspace: Path, tiny_overrides: list[str]) -> Iterator[Callable[..., 
 @pytest.fixture
 def command(workspace: Path) -> Callable[..., Any]:
     """Runs ``train.py`` in another process."""
-    import subprocess
-    import sys
 
     def command(*arguments: str, **options: Any) -> Any:
         return subprocess.run(

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import socket
-import sys
-import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from fork_server import ForkServer, start, wait
 from pytorch_lightning.trainer import call
 from runs import rows
 
 from clsnorm.distributed import rank
-from clsnorm.launch.one_machine import die_with_parent
 from clsnorm.launch.worker import join_and_run
 from clsnorm.run_folder import RunFolder
 
@@ -38,29 +36,26 @@ TIMES = (
 )
 
 
+_workers: ForkServer  # of the run in this process
+
+
 def fork(work: Callable[[], Any]) -> int:
-    """Runs ``work`` in a fork of this process and returns its exit status; minus the signal if one killed it."""
-    return _wait(_start(work))
+    """Runs ``work`` in a fork of this process and returns its exit status; minus the signal if one killed it.
+
+    ``work`` may train on several processes, by `launch`.
+    """
+    return wait(start(partial(_with_workers, work)))
 
 
-def _start(work: Callable[[], Any]) -> int:
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        die_with_parent()  # Lightning lets a process survive SIGTERM
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return child
+def _with_workers(work: Callable[[], Any]) -> None:
+    global _workers
+    _workers = ForkServer(_join)
+    work()
 
 
-def _wait(child: int) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def _join(request: dict[str, Any]) -> None:
+    os.environ |= request["environment"] | {"RANK": request["rank"], "LOCAL_RANK": request["rank"]}
+    join_and_run(Path(request["folder"]), request["accelerator"], request["task"])
 
 
 def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None:
@@ -68,15 +63,12 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-
-    def worker(number: str) -> None:
-        os.environ |= {"RANK": number, "LOCAL_RANK": number, "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "forks"}
-        os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        join_and_run(folder, accelerator, task)
-
-    children = [_start(partial(worker, str(number))) for number in range(processes)]
-    assert [_wait(child) for child in children] == [0] * processes
+    group = {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes), "GROUP_RANK": "0"}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "forks"}
+    request: dict[str, Any] = {"folder": str(folder), "accelerator": accelerator, "task": task}
+    request["environment"] = dict(os.environ) | group
+    requests = [request | {"rank": str(number)} for number in range(processes)]
+    assert _workers.run(requests) == [0] * processes
 
 
 def _at_hooks(visit: Callable[[str], None]) -> None:
@@ -109,9 +101,9 @@ def moments_of(work: Callable[[], Any], record: Path) -> list[str]:
                 record.write_text(json.dumps([*names]))
 
         _at_hooks(visit)
-        work()
+        _with_workers(work)
 
-    assert fork(recorded) == 0
+    assert wait(start(recorded)) == 0
     found: list[str] = json.loads(record.read_text())
     return found
 
@@ -135,9 +127,9 @@ def killed_at(work: Callable[[], Any], moment: str, *, of: int = 0) -> bool:
     def doomed() -> None:
         os.setpgrp()
         _at_hooks(visit)
-        work()
+        _with_workers(work)
 
-    status = fork(doomed)
+    status = wait(start(doomed))
     assert status in (0, -signal.SIGKILL)
     return status != 0
 
@@ -150,7 +142,7 @@ def killed_after_write(work: Callable[[], Any], name: str) -> None:
             setattr(Path, method, _deadly(getattr(Path, method), name))
         work()
 
-    assert fork(doomed) == -signal.SIGKILL, f"nothing has written {name}"
+    assert wait(start(doomed)) == -signal.SIGKILL, f"nothing has written {name}"
 
 
 def _deadly(original: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -73,6 +73,14 @@ def test_a_worker_s_crash_is_reported_in_one_line(
     assert printed == f"error: a worker crashed: ZeroDivisionError: by zero {traceback}\n"
 
 
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_process_whose_parent_died_before_it_started_dies(alive: bool) -> None:
+    parent = os.getpid() if alive else 1_234_567_890
+    script = f"from clsnorm.launch.one_machine import die_with_parent; die_with_parent({parent}); print('on')"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == ((0, "on\n") if alive else (-signal.SIGKILL, ""))
+
+
 @pytest.mark.parametrize(
     ("codes", "status"),
     [([1, -15], 1), ([-9, 1], 137), ([-9, -15], 137), ([-15], 143), ([2, 2], 1)],

@@ -13,7 +13,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from clsnorm.errors import InputError
-from clsnorm.sweep import Grid, OptunaSearch
+from clsnorm.sweep import Grid, LocalWorkers, OptunaSearch
 from clsnorm.sweep.search_record import read_searches
 
 OPTIONS = {"trials": 2, "early": 1, "sampler": "tpe", "seed": 0, "storage": "journal", "params": None, "final": None}
@@ -46,9 +46,11 @@ def test_final_runs_are_at_the_chosen_values() -> None:
         sweeper.parsed([LR], None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("force", "launcher"), [(True, SimpleNamespace(search=None)), (False, SimpleNamespace())])
+@pytest.mark.parametrize(
+    ("force", "launcher"), [(True, LocalWorkers(wait=True, quiet=True)), (False, SimpleNamespace())]
+)
 def test_force_and_launchers_that_cannot_share_are_refused(
-    monkeypatch: pytest.MonkeyPatch, force: bool, launcher: SimpleNamespace
+    monkeypatch: pytest.MonkeyPatch, force: bool, launcher: object
 ) -> None:
     monkeypatch.setattr("clsnorm.sweep.optuna_search.require_optuna", lambda: None)
     monkeypatch.setattr(Plugins, "instantiate_launcher", lambda *words, **named: launcher)

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from clsnorm.errors import DiskError, InputError
+from clsnorm.launch import interruption
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.error import FALLBACK, read_error
 
@@ -42,13 +43,17 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
     Raises:
         InputError: If the workers refused the user's input.
         WorkerError: If a worker crashed.
+        KeyboardInterrupt: If they ended because an interruption was announced.
     """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
-    command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(folder), str(processes), accelerator, task]
+    command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(os.getpid()), str(folder)]
+    command += [str(processes), accelerator, task]
     with _fallback() as fallback:
         environment |= {FALLBACK: str(fallback)} if fallback else {}
-        done = subprocess.run(command, env=environment, preexec_fn=die_with_parent, check=False)
+        done = subprocess.run(command, env=environment, check=False)
         if done.returncode != 0:
+            if interruption.announced() is not None:
+                raise KeyboardInterrupt  # they have stored a resume point
             raise _worker_error(folder, done.returncode, fallback)
 
 
@@ -86,10 +91,17 @@ def _worker_error(folder: Path, status: int, fallback: Path | None) -> Exception
     return WorkerError(f"a worker crashed: {error['kind']}: {message} (its traceback: {folder / 'error.json'})")
 
 
-def die_with_parent() -> None:
-    """Asks Linux to kill this process when its parent dies; torchrun's workers would survive a ``kill -9`` of it."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Asks Linux to kill this process when its parent dies; torchrun's workers would survive a ``kill -9`` of it.
+
+    Args:
+        parent: Its process number, for a process that has just been started: if the parent has died already, this one
+            dies now. (``preexec_fn`` would leave no such moment, but it is not safe in a process with threads.)
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent is not None and os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def run_torchrun(folder: Path, *, processes: int, accelerator: str, task: str) -> int:
@@ -101,7 +113,7 @@ def run_torchrun(folder: Path, *, processes: int, accelerator: str, task: str) -
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
-    worker = ["-m", "clsnorm.launch.worker", str(folder), accelerator, task]
+    worker = ["-m", "clsnorm.launch.worker", str(os.getpid()), str(folder), accelerator, task]
     try:
         torchrun.main(["--standalone", f"--nproc-per-node={processes}", *worker])
     except ChildFailedError as error:
@@ -120,6 +132,6 @@ def exit_status(codes: Iterable[int]) -> int:
 
 
 if __name__ == "__main__":
-    die_with_parent()
-    folder, processes, accelerator, task = sys.argv[1:]
+    parent, folder, processes, accelerator, task = sys.argv[1:]
+    die_with_parent(int(parent))
     sys.exit(run_torchrun(Path(folder), processes=int(processes), accelerator=accelerator, task=task))

@@ -1,4 +1,4 @@
-"""One worker of a run, started by torchrun: ``-m clsnorm.launch.worker RUN_FOLDER ACCELERATOR TASK``."""
+"""One worker of a run, started by torchrun: ``-m clsnorm.launch.worker PARENT RUN_FOLDER ACCELERATOR TASK``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from clsnorm.errors import InputError
+from clsnorm.launch import interruption
 from clsnorm.launch.one_machine import die_with_parent
 from clsnorm.run_folder.error import is_reported
 
@@ -37,12 +38,16 @@ def join_and_run(folder: Path, accelerator: str, task: str) -> None:
 
 
 if __name__ == "__main__":
-    die_with_parent()
+    die_with_parent(int(sys.argv[1]))
     if os.environ.get("RANK") == "0":  # one worker logs, as a run on one device would
         logging.basicConfig(level=logging.INFO, format="%(message)s")
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[2])
     try:
-        join_and_run(folder, *sys.argv[2:])
+        join_and_run(folder, *sys.argv[3:])
+    except KeyboardInterrupt:
+        if interruption.announced() is None:
+            raise
+        sys.exit(1)  # the parent knows
     except Exception as error:
         if not is_reported(folder / "error.json"):
             raise

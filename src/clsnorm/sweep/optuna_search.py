@@ -18,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from clsnorm.command.sweep import HYDRA_RECORD, SEARCHES
 from clsnorm.errors import InputError, refuse, require_choice, require_whole
 from clsnorm.sweep.composer import Composer
+from clsnorm.sweep.fleet import Fleet
+from clsnorm.sweep.launchers import LocalWorkers
 from clsnorm.sweep.planned_job import PlannedJob, write_plan
 from clsnorm.sweep.search import Budget, Search
 from clsnorm.sweep.search_record import read_searches
@@ -68,8 +70,9 @@ class OptunaSearch(Sweeper):
         self._launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
-        if not hasattr(self._launcher, "search"):
-            refuse("hydra/launcher", "local with hydra/sweeper=optuna", config.hydra.launcher._target_)
+        if isinstance(self._launcher, Fleet) or not isinstance(self._launcher, LocalWorkers):
+            advice = "Type the command in as many terminals, or start it in as many tasks of the cluster"
+            refuse("hydra/launcher", "local with hydra/sweeper=optuna", config.hydra.launcher._target_, advice)
         if config.get("force") is True:
             refuse("force", "left out with hydra/sweeper=optuna", True, "It would run trials twice")
 
