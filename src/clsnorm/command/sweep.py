@@ -35,6 +35,7 @@ REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mist
 RECORDS = "CLSNORM_SWEEP_RECORDS"  # environment variable: the folder of this command's records
 HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
 PLANS = ".plan"  # the sweep's own list of jobs
+SEARCHES = ".search"  # what a search has suggested and chosen
 WORKERS = ".workers"  # what processes print that a launcher started
 WORKER = "CLSNORM_WORKER"  # environment variable: this command was started by a launcher, as one of several
 LAUNCHER = "CLSNORM_LAUNCHER"  # environment variable: the process that started this worker, with which it ends
@@ -181,7 +182,7 @@ def conclude() -> Counter[str]:
     counts = Counter(_outcome(Path(results), was) for results, was in refused.items())
     shutil.rmtree(records, ignore_errors=True)
     sweep = records.parent
-    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS}:
+    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS, SEARCHES}:
         remove(sweep)
     return counts
 

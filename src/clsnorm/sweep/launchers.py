@@ -23,6 +23,7 @@ from clsnorm.sweep.composer import Composer
 from clsnorm.sweep.job_state import FAILED, JobState, results_of
 from clsnorm.sweep.planned_job import PlannedJob, require_same_sweep, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
+from clsnorm.sweep.search import Search
 from clsnorm.sweep.shared_work import SharedWork
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,23 @@ class LocalWorkers(Launcher):
         if not sweep.is_worker():
             self._record_others(folder)
         self._say_end(folder, len(jobs))
+        return self._returns
+
+    def search(self, search: Search, composer: Composer) -> Sequence[JobReturn]:
+        """Runs the jobs that ``search`` names, until it needs no more, and returns how each ended that ran here."""
+        search.begin()
+        folder = Path(self._config.hydra.sweep.dir)
+        self._composer, self._returns, self._work = composer, [], SharedWork(folder, [])
+        tally = self._work.tally
+        with self._quietly(folder):
+            idle = self._line.wait if self._line else _log_wait
+            failed = tally.failed
+            self._work.run(
+                self._run, wait=self._wait, idle=idle, more=lambda: search.more({job.name for job in failed})
+            )
+        self._record_others(folder)
+        total = sum(map(len, (tally.left, tally.before, tally.here, tally.elsewhere, tally.failed)))
+        self._say_end(folder, total)
         return self._returns
 
     def _prepare(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[Path, list[PlannedJob]]:
