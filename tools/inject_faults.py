@@ -27,6 +27,7 @@ from faults.trials import WRONG, Bench, Trial, conduct
 
 SETTINGS = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
+PROGRESS = 100  # trials between two lines
 
 
 def prepare(command: str, folder: Path, count: int, overrides: list[str] | None = None) -> list[Bench]:
@@ -50,9 +51,11 @@ def enumerate_faults(options: argparse.Namespace, folder: Path) -> int:
     tried = {point.operation.number for point, _ in chosen}
     print(f"{options.command}: {len(points)} operations, {len(tried)} of them tried, {len(chosen)} faults", flush=True)
 
-    def report(trial: Trial) -> None:
+    def report(trial: Trial, ended: int) -> None:
         if trial.verdict == WRONG:
             print(f"  {trial.mode} at {trial.number}: {trial.name} {trial.file}: {trial.reasons[0]}", flush=True)
+        if ended % PROGRESS == 0:
+            print(f"  {ended} of {len(chosen)} after {time.monotonic() - started:.0f} s", flush=True)
 
     trials = campaign.run_all(benches, chosen, report)
     print(campaign.table(trials))

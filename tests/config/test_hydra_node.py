@@ -52,7 +52,7 @@ def test_the_project_s_own_settings_are_admitted(composed: DictConfig) -> None:
         ("job.name", "../b", "a name of letters"),
         ("job.chdir", True, "hydra.job.chdir to stay false"),
         ("output_subdir", ".hydra", "hydra.output_subdir to stay null"),
-        ("launcher._target_", "torch.hub.load", "one of LocalWorkers, BasicLauncher"),
+        ("launcher._target_", "torch.hub.load", "one of LocalWorkers, SideBySide, "),
     ],
 )
 def test_what_could_run_code_is_refused(composed: DictConfig, key: str, value: Any, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -21,6 +22,8 @@ from omegaconf import OmegaConf
 from runs import crashing_before, weights
 
 from clsnorm.experiment import job
+from clsnorm.launch import interruption
+from clsnorm.records.checkpoints import position
 
 ROOT = Path(__file__).parents[2]
 Train = Callable[..., SimpleNamespace]
@@ -51,6 +54,27 @@ def test_every_interruption_point_resumes_bit_equal(
         equal += resumed.score == score and all(torch.equal(expected[key], found[key]) for key in expected)
     record_property("bit_equal", f"{equal} of {BATCHES - 1}")
     assert equal == BATCHES - 1
+
+
+@pytest.mark.parametrize("cadence", ["each epoch", "accumulation"])
+def test_an_announced_interruption_stores_one_resume_point_and_loses_no_step(
+    train: Train, cadence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overrides = (*RECIPE, *CADENCES[cadence])  # which alone would store nothing within an epoch
+    whole = train(*overrides)
+    expected, score = weights(whole), whole.score
+    shutil.rmtree(whole.folder)
+    with monkeypatch.context() as patched:
+        asked = itertools.count(1)  # once for each batch
+        patched.setattr(interruption, "is_expected", lambda: True)
+        patched.setattr(interruption, "announced", lambda: signal.SIGUSR1 if next(asked) >= 3 else None)
+        with pytest.raises(KeyboardInterrupt):
+            train(*overrides)
+    epoch, first, step = position(whole.folder / "last.ckpt", batches_per_epoch=9)
+    assert (epoch, first, step) == ((0, 3, 3) if cadence == "each epoch" else (0, 4, 2))
+    resumed = train(*overrides)
+    assert resumed.score == score
+    assert all(torch.equal(expected[key], found) for key, found in weights(resumed).items())
 
 
 CONFIGURATIONS = {

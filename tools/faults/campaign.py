@@ -42,13 +42,13 @@ def tasks(
     return chosen
 
 
-def run_all(benches: Sequence[Bench], chosen: Sequence[Task], report: Callable[[Trial], None]) -> list[Trial]:
+def run_all(benches: Sequence[Bench], chosen: Sequence[Task], report: Callable[[Trial, int], None]) -> list[Trial]:
     """Conducts all trials, one process for each bench, and returns them in order.
 
     Args:
         benches: One a process; they work in different folders.
         chosen: Points and modes.
-        report: Called with each finished trial.
+        report: Called with each finished trial, and how many have ended.
     """
     found: dict[int, Trial] = {}
     numbers, results = os.pipe(), os.pipe()
@@ -60,7 +60,7 @@ def run_all(benches: Sequence[Bench], chosen: Sequence[Task], report: Callable[[
         for line in lines:
             number, fields = json.loads(line)
             found[number] = Trial(**fields)
-            report(found[number])
+            report(found[number], len(found))
     for child in (feeder, *workers):
         os.waitpid(child, 0)
     if len(found) < len(chosen):

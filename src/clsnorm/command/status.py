@@ -13,7 +13,7 @@ from clsnorm.command.composition import checked_composition, register_resolvers
 from clsnorm.command.fast_help import without_group_lists
 from clsnorm.config import choices
 from clsnorm.errors import DiskError, InputError
-from clsnorm.launch.one_machine import WorkerError
+from clsnorm.launch.one_machine import WorkerError, die_with_parent
 from clsnorm.redaction import redacted_message
 
 OK, CRASHED, REFUSED = 0, 1, 2
@@ -29,6 +29,8 @@ def run_command(task: Callable[[], Any], *, after_sweep: Callable[[Path, list[Pa
         task: Decorated by ``hydra.main``.
         after_sweep: Called at the end of a sweep that was not interrupted, with its folder and those of its runs.
     """
+    if (launcher := os.environ.pop(sweep.LAUNCHER, None)) is not None:
+        die_with_parent(int(launcher))
     standard_streams.open_missing()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # otherwise Hydra ends the process itself, with status 1
     register_resolvers()
@@ -67,6 +69,9 @@ def _fail(task: Callable[[], Any], error: Exception, after_sweep: Callable[[Path
 
     After a sweep in which jobs failed, ``error`` is the first failure, and its job has logged it.
     """
+    if isinstance(error, sweep.REFUSALS) and not sweep.records():
+        sweep.conclude()  # before any job of it began
+        return _refuse(error)
     if status := _conclude(after_sweep):
         return status
     if isinstance(error, sweep.REFUSALS):

@@ -35,6 +35,9 @@ REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mist
 RECORDS = "CLSNORM_SWEEP_RECORDS"  # environment variable: the folder of this command's records
 HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
 PLANS = ".plan"  # the sweep's own list of jobs
+WORKERS = ".workers"  # what processes print that a launcher started
+WORKER = "CLSNORM_WORKER"  # environment variable: this command was started by a launcher, as one of several
+LAUNCHER = "CLSNORM_LAUNCHER"  # environment variable: the process that started this worker, with which it ends
 QUIET = "CLSNORM_QUIET"  # environment variable: jobs print no progress, tables or messages, only warnings
 FINISHED, REFUSED, CRASHED = "finished", "refused", "crashed"
 
@@ -54,6 +57,8 @@ class OutputFolders(Callback):
             folder = Path(config.hydra.sweep.dir).absolute()
             note_standing(folder)
             _remove_abandoned(folder)
+            if is_worker() and RECORDS in os.environ:
+                return  # the command that started this one reads them
             os.environ[RECORDS] = str(folder / f".jobs-{platform.node()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
@@ -70,23 +75,37 @@ def is_sweep() -> bool:
     return RECORDS in os.environ
 
 
+def is_worker() -> bool:
+    """Was this command started by a launcher, as one of several that share a sweep?"""
+    return WORKER in os.environ
+
+
 def is_quiet() -> bool:
     """Is the sweep itself saying how its jobs proceed?"""
     return bool(os.environ.get(QUIET))
 
 
 def begun() -> tuple[Path, list[Path]] | None:
-    """Returns the folder of this command's sweep, and its runs so far, sorted; None if it is no sweep."""
-    if (named := os.environ.get(RECORDS)) is None:
+    """Returns the folder of this command's sweep, and its runs so far, sorted; None if it is no sweep, or a worker."""
+    if (named := os.environ.get(RECORDS)) is None or is_worker():
         return None
-    return Path(named).parent, sorted(Path(record["results"]).parent for record in _read_records(Path(named)))
+    return Path(named).parent, sorted({Path(record["results"]).parent for record in _read_records(Path(named))})
+
+
+def records() -> list[dict[str, Any]]:
+    """Returns what this command's jobs have recorded so far: each time that a process began one.
+
+    ``results`` is the path of the file that marks the job as done; ``process`` the process that ran it; ``refused``
+    whether its input was refused, and ``message`` why.
+    """
+    return list(_read_records(Path(os.environ[RECORDS]))) if RECORDS in os.environ else []
 
 
 def _read_records(folder: Path) -> Iterator[dict[str, Any]]:
     for path in folder.glob("[!.]*.json"):
         record = json.loads(path.read_text())
         for results in record.get("others", [record["results"]] if "results" in record else []):
-            yield {"results": results, "refused": record["refused"]}
+            yield {"process": 0, "message": ""} | record | {"results": results}
 
 
 @contextlib.contextmanager
@@ -102,17 +121,20 @@ def reporting(results: Path) -> Iterator[None]:
         yield
         return
     record, job = Path(records) / f"{uuid.uuid4().hex}.json", results.parent.name
-    write_json(record, {"results": str(results), "refused": False})
+    begun = {"results": str(results), "refused": False, "process": os.getpid()}
+    write_json(record, begun)
     try:
         yield
     except (InUseError, LostLeaseError):
         record.unlink()  # another process runs this job
         raise
     except REFUSALS as error:
-        write_json(record, {"results": str(results), "refused": True})
+        write_json(record, begun | {"refused": True, "message": _in_one_line(error)})
         log.error("%s: refused: %s", job, _in_one_line(error))
         raise
     except Exception as error:
+        with contextlib.suppress(OSError):
+            write_json(record, begun | {"message": _in_one_line(error)})
         log.error("%s: crashed: %s: %s", job, type(error).__name__, _in_one_line(error))
         raise
 
@@ -131,12 +153,16 @@ def conclude() -> Counter[str]:
     """Returns how many jobs of this command's sweep finished, were refused or crashed; empty if it was no sweep.
 
     A job that was neither refused nor has its results has crashed, even if it was killed and could not say so. Removes
-    the records, and the sweep's folder if no job left anything in it.
+    the records, and the sweep's folder if no job left anything in it. If the records belong to the command that started
+    this one, that command counts them.
     """
-    if (named := os.environ.pop(RECORDS, None)) is None:
+    if (named := os.environ.pop(RECORDS, None)) is None or f"-{os.getpid()}-" not in Path(named).name:
         return Counter()
     records = Path(named)
-    counts = Counter(map(_outcome, _read_records(records)))
+    refused: dict[str, bool] = {}  # several processes may have tried a job
+    for record in _read_records(records):
+        refused[record["results"]] = refused.get(record["results"], False) or record["refused"]
+    counts = Counter(_outcome(Path(results), was) for results, was in refused.items())
     shutil.rmtree(records, ignore_errors=True)
     sweep = records.parent
     if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS}:
@@ -144,7 +170,7 @@ def conclude() -> Counter[str]:
     return counts
 
 
-def _outcome(record: dict[str, Any]) -> str:
-    if record["refused"]:
+def _outcome(results: Path, refused: bool) -> str:
+    if refused:
         return REFUSED
-    return FINISHED if Path(record["results"]).exists() else CRASHED
+    return FINISHED if results.exists() else CRASHED

@@ -71,6 +71,10 @@ _SAMPLERS = dict.fromkeys(
 _DISTRIBUTION = {"choices": each(scalar), **keys("type low high log step", scalar)}
 LAUNCHERS: dict[str, dict[str, Shape]] = {
     "clsnorm.sweep.LocalWorkers": keys("wait quiet", plain),
+    "clsnorm.sweep.SideBySide": keys("n_jobs oversubscribe wait quiet", plain),
+    "clsnorm.sweep.SlurmArray": keys("workers timeout_min signal_delay_s cpus_per_task gpus_per_node mem_gb", plain)
+    | keys("partition account qos constraint exclude gres", word)
+    | keys("wait quiet", plain),
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": {},
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": _JOBLIB,
     "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": _SUBMITIT,

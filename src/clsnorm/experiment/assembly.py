@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import ClusterEnvironment, LightningEnvironment, TorchElasticEnvironment
 
 from clsnorm import distributed
 from clsnorm.callbacks import Observer
@@ -205,6 +206,14 @@ def reproducible_strategy(strategy: Any, world_size: int) -> Any:
     return SEARCHING_DDP if world_size > 2 and strategy in ("auto", "ddp", REARRANGING_DDP) else strategy
 
 
+def _processes_of_run() -> ClusterEnvironment:
+    """Returns what tells Lightning how a run's processes find each other.
+
+    In a job of SLURM it would expect SLURM to have started them, and take signals to store checkpoints of its own.
+    """
+    return TorchElasticEnvironment() if distributed.is_active() else LightningEnvironment()
+
+
 def _build_trainer(
     config: dict[str, Any], folder: RunFolder, *, loggers: list[Logger], callbacks: list[pl.Callback]
 ) -> pl.Trainer:
@@ -221,6 +230,7 @@ def _build_trainer(
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # the data module splits each global batch itself
+        plugins=[_processes_of_run()],
     )
     trainer.strategy.checkpoint_io = CheckpointWriter(folder.path)
     take_steps(trainer)

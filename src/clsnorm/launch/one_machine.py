@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from clsnorm.errors import DiskError, InputError
+from clsnorm.launch import interruption
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.error import FALLBACK, read_error
 
@@ -42,6 +43,7 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
     Raises:
         InputError: If the workers refused the user's input.
         WorkerError: If a worker crashed.
+        KeyboardInterrupt: If they ended because an interruption was announced.
     """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
     command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(os.getpid()), str(folder)]
@@ -50,6 +52,8 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
         environment |= {FALLBACK: str(fallback)} if fallback else {}
         done = subprocess.run(command, env=environment, check=False)
         if done.returncode != 0:
+            if interruption.announced() is not None:
+                raise KeyboardInterrupt  # they have stored a resume point
             raise _worker_error(folder, done.returncode, fallback)
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from clsnorm.errors import InputError
+from clsnorm.launch import interruption
 from clsnorm.launch.one_machine import die_with_parent
 from clsnorm.run_folder.error import is_reported
 
@@ -43,6 +44,10 @@ if __name__ == "__main__":
     folder = Path(sys.argv[2])
     try:
         join_and_run(folder, *sys.argv[3:])
+    except KeyboardInterrupt:
+        if interruption.announced() is None:
+            raise
+        sys.exit(1)  # the parent knows
     except Exception as error:
         if not is_reported(folder / "error.json"):
             raise

@@ -12,8 +12,10 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from typing_extensions import override
 
+from clsnorm import distributed
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import put_in_place, sync_meanwhile, writing
+from clsnorm.launch import interruption
 from clsnorm.lightning_internals import ends_step, is_ending, validation_is_due
 from clsnorm.records.checkpoint_writer import CheckpointWriter
 from clsnorm.run_folder.events import Events
@@ -93,6 +95,9 @@ class ResumePoint(Checkpoint):
     A step's numbers are logged after its callbacks have run. So the file saved after a step takes its place only when
     the next hook comes, with those numbers on disk: a run killed in between resumes from the file before.
 
+    If an interruption is announced (`clsnorm.launch.interruption`), the state is saved after the next step, and
+    training ends by `KeyboardInterrupt` as soon as the file is in place.
+
     Args:
         path: Checkpoint file.
         every: Optimizer steps between two resume points.
@@ -122,6 +127,7 @@ class ResumePoint(Checkpoint):
         self.metrics, self.config_hash = metrics, config_hash
         self._saved_at = 0
         self._waiting = False
+        self._interrupted = False  # the same on all processes
         self._trainer: dict[str, Any] = {}  # what Lightning does not store of the trainer itself
 
     @override
@@ -151,6 +157,7 @@ class ResumePoint(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restore_metrics(trainer)  # some strategies read the checkpoint only after `on_fit_start`
         self._saved_at = trainer.global_step
+        interruption.take_signals_back()
         if len(self.commits) > 1 and trainer.is_global_zero:
             log.warning("this run began at commit %s and resumes at %s", self.commits[0], self.commits[-1])
 
@@ -158,7 +165,10 @@ class ResumePoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        is_old = trainer.global_step - self._saved_at >= self.every
+        if interruption.is_expected():
+            self._interrupted = distributed.broadcast_object(interruption.announced() is not None)
+        age = trainer.global_step - self._saved_at
+        is_old = age >= (1 if self._interrupted else self.every)
         is_followed = validation_is_due(trainer) or trainer.is_last_batch or is_ending(trainer)
         if is_old and ends_step(trainer) and not is_followed:
             self._save(trainer)
@@ -168,6 +178,8 @@ class ResumePoint(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         self._publish(trainer)
+        if self._interrupted and trainer.global_step == self._saved_at:
+            raise KeyboardInterrupt
 
     @override
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -178,6 +190,8 @@ class ResumePoint(Checkpoint):
         if trainer.state.fn == "fit" and ends_step(trainer) and not is_ending(trainer):
             self._save(trainer)
             self._publish(trainer)  # a validation is logged before this hook
+            if self._interrupted:
+                raise KeyboardInterrupt
 
     @override
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

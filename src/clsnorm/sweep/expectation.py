@@ -14,7 +14,7 @@ TABLES = 300_000  # bytes of all files of a run but its weights, roughly
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what time and size of a run depend on, from its resolved configuration; {} if it is of another kind."""
+    """Returns what time, size and place of a run depend on, from its resolved configuration; {} for other kinds."""
     data, trainer = config.get("data"), config.get("trainer")
     if not isinstance(data, Mapping) or not isinstance(trainer, Mapping):
         return {}
@@ -34,6 +34,8 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
         "max_steps": trainer.get("max_steps"),
         "batch": data.get("batch_size"),
         "keep_weights": config.get("keep_weights", "selected"),
+        "devices": trainer.get("devices"),
+        "accelerator": trainer.get("accelerator"),
     }
 
 

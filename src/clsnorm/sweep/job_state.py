@@ -20,6 +20,7 @@ DONE, RUNNING, INTERRUPTED, FAILED, NOT_STARTED, UNKNOWN = (
     "done", "running", "interrupted", "failed", "not started", "unknown",
 )  # fmt: skip
 STATES = (DONE, RUNNING, INTERRUPTED, FAILED, NOT_STARTED, UNKNOWN)
+Mark = tuple[int, int] | None  # identifies one version of a file; None if there is no file
 RESULTS = ("results.json", "analysis.json", "probes.json")  # written last, by runs, analyses and probes
 
 
@@ -45,6 +46,15 @@ class JobState:
 def results_of(folder: Path) -> Path:
     """Returns the file that marks a job as done: a run's, an analysis' or a probe's, whichever is there."""
     return next((path for name in RESULTS if (path := folder / name).exists()), folder / RESULTS[0])
+
+
+def mark(path: Path) -> Mark:
+    """Returns what tells this version of a file from earlier and later ones."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def look(folder: Path) -> JobState:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
@@ -14,12 +15,14 @@ from omegaconf import DictConfig
 
 from clsnorm.command import sweep
 from clsnorm.errors import LostLeaseError, require_switch
+from clsnorm.launch import interruption
 from clsnorm.run_folder.lease import InUseError
+from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.composer import Composer
-from clsnorm.sweep.job_state import results_of
+from clsnorm.sweep.job_state import FAILED, JobState, results_of
 from clsnorm.sweep.planned_job import PlannedJob, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
-from clsnorm.sweep.shared_work import SharedWork, Tally
+from clsnorm.sweep.shared_work import SharedWork
 
 log = logging.getLogger(__name__)
 
@@ -49,27 +52,40 @@ class LocalWorkers(Launcher):
         Raises:
             InputError: If a job cannot be composed; then none has started.
         """
-        setup_globals()
-        composer = Composer(self._context.config_loader, self._config)
-        jobs = composer.plan(job_overrides, initial_job_idx)
-        folder = Path(self._config.hydra.sweep.dir)
-        write_plan(folder, jobs)
-        self._composer, self._returns = composer, []
-        self._work = SharedWork(folder, jobs, force=self._config.get("force") is True)
-        self._run_all(folder)
-        self._record_others(folder)
-        _say_end(folder, self._work.tally, len(jobs))
+        folder, jobs = self._prepare(job_overrides, initial_job_idx)
+        with self._quietly(folder):
+            wait = self._wait and not sweep.is_worker()  # else whoever started this worker waits
+            self._work.run(self._run, wait=wait, idle=self._line.wait if self._line else _log_wait)
+        if not sweep.is_worker():
+            self._record_others(folder)
+        self._say_end(folder, len(jobs))
         return self._returns
 
-    def _run_all(self, folder: Path) -> None:
+    def _prepare(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[Path, list[PlannedJob]]:
+        """Plans the jobs and returns the sweep's folder, which lists them, and the jobs."""
+        setup_globals()
+        self._composer, self._returns = Composer(self._context.config_loader, self._config), []
+        jobs = self._composer.plan(job_overrides, first)
+        folder = Path(self._config.hydra.sweep.dir)
+        write_plan(folder, jobs)
+        baseline = Baseline.read(Path(os.environ[sweep.WORKER]), jobs) if sweep.is_worker() else None
+        self._work = SharedWork(folder, jobs, force=self._config.get("force") is True, baseline=baseline)
+        ended = {Path(record["results"]).parent.name for record in sweep.records() if record["message"]}
+        for job in [job for job in self._work.tally.left if job.name in ended]:  # in another worker of the command
+            self._work.give_up(job, JobState(folder / job.name, FAILED))
+        return folder, jobs
+
+    @contextlib.contextmanager
+    def _quietly(self, folder: Path) -> Iterator[None]:
+        """Shows one line for the whole sweep meanwhile, unless jobs shall print."""
         hydra = self._config.hydra
         configure_log(hydra.job_logging, hydra.verbose)
         if self._quiet and hydra.verbose is False:
             logging.getLogger().setLevel(logging.WARNING)
             os.environ[sweep.QUIET] = "1"
-        self._line = ProgressLine(self._work.tally, folder.name) if self._quiet else None
+        self._line = ProgressLine(self._work.tally, str(folder)) if self._quiet else None
         try:
-            self._work.run(self._run, wait=self._wait, idle=self._line.wait if self._line else _log_wait)
+            yield
         finally:
             if self._line:
                 self._line.close()
@@ -77,6 +93,8 @@ class LocalWorkers(Launcher):
 
     def _run(self, job: PlannedJob) -> bool:
         """Runs a job in this process; returns whether it succeeded."""
+        if interruption.announced() is not None:
+            raise KeyboardInterrupt
         if self._line:
             self._line.start(job)
         else:
@@ -104,16 +122,16 @@ class LocalWorkers(Launcher):
         others = [job.name for job in (*tally.before, *tally.elsewhere, *tally.failed) if job.name not in ran_here]
         sweep.record_others([results_of(folder.absolute() / name) for name in others])
 
+    def _say_end(self, folder: Path, total: int, *, others: str = "") -> None:
+        """Prints what has become of the jobs; ``others`` is who ran those that did not run in this process."""
+        tally = self._work.tally
+        parts = [] if others else [f"{len(tally.here)} run here"]
+        parts += [f"{len(tally.before)} done before"] if tally.before else []
+        parts += [f"{len(tally.elsewhere)} {others or 'by other processes'}"] if tally.elsewhere or others else []
+        parts += [f"{len(tally.failed)} failed"] if tally.failed else []
+        parts += [f"{len(tally.left)} still running in other processes"] if tally.left else []
+        print(f"{total} jobs in {folder}: {', '.join(parts)}", flush=True)
+
 
 def _log_wait(jobs: int) -> None:
     log.info("waiting for %d jobs that other processes are running", jobs)
-
-
-def _say_end(folder: Path, tally: Tally, total: int) -> None:
-    """Prints what has become of the jobs. A comparison of the runs belongs here, too."""
-    parts = [f"{len(tally.here)} run here"]
-    parts += [f"{len(tally.before)} done before"] if tally.before else []
-    parts += [f"{len(tally.elsewhere)} by other processes"] if tally.elsewhere else []
-    parts += [f"{len(tally.failed)} failed"] if tally.failed else []
-    parts += [f"{len(tally.left)} still running in other processes"] if tally.left else []
-    print(f"{total} jobs in {folder}: {', '.join(parts)}", flush=True)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
+from clsnorm.sweep import slurm_commands
 from clsnorm.sweep.disk import bytes_in, expected_bytes, readable
 from clsnorm.sweep.expectation import Expectation
 from clsnorm.sweep.job_state import DONE, NOT_STARTED, RUNNING, STATES, JobState, look_at_all
 from clsnorm.sweep.planned_job import PlannedJob, read_plan
 from clsnorm.sweep.progress_line import duration
+from clsnorm.sweep.submission import submissions
 
 BRIEF = (DONE, NOT_STARTED)  # states whose jobs are counted; those of others are listed
 SHORTFALLS = ("failed", "collapsed")  # of a run that is done
@@ -42,7 +44,21 @@ def status_lines(folder: Path, *, every: bool = False) -> Iterator[str]:
     for job in states:
         if every or job.state not in BRIEF:
             yield f"{job.state}: {job.folder.name}{f' ({job.note})' if job.note else ''}"
+    yield from _worker_lines(folder)
     yield from _time_and_disk(folder, states, {job.name: job for job in planned})
+
+
+def _worker_lines(folder: Path) -> Iterator[str]:
+    """Yields how the workers are that were submitted to a cluster, if there are any."""
+    known = [submission.name for submission in submissions(folder.absolute())]
+    if not known:
+        return
+    try:
+        alive = slurm_commands.queued(known, answer=slurm_commands.QUICK_ANSWER)
+    except InputError:
+        yield "workers of SLURM: unknown, as squeue does not answer here"
+        return
+    yield f"workers of SLURM: {slurm_commands.counted(alive) or 'none; the command of the sweep submits new ones'}"
 
 
 def _shortfall(states: Sequence[JobState]) -> str:

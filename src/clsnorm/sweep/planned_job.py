@@ -41,10 +41,15 @@ def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
     Each list has a file, since a sweep can be extended. The same list has the same file, whoever writes it.
     """
     jobs = sorted(jobs, key=lambda job: job.name)
-    names = "\n".join(job.name for job in jobs)
-    path = folder / PLANS / f"{hashlib.sha256(names.encode()).hexdigest()[:16]}.json"
+    path = folder / PLANS / f"{digest_of(jobs)}.json"
     if not path.exists():
         write_sealed(path, {"jobs": [asdict(job) for job in jobs]})
+
+
+def digest_of(jobs: Sequence[PlannedJob]) -> str:
+    """Returns what identifies a list of jobs, in whatever order."""
+    names = "\n".join(sorted(job.name for job in jobs))
+    return hashlib.sha256(names.encode()).hexdigest()[:16]
 
 
 def read_plan(folder: Path) -> list[PlannedJob]:

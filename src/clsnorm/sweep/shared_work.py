@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from clsnorm.errors import DiskError, LostLeaseError
 from clsnorm.run_folder.lease import PARENT, InUseError, require_free
+from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.expectation import Expectation
-from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look, results_of
+from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look, mark, results_of
 from clsnorm.sweep.planned_job import PlannedJob
 
 POLL = 2.0  # seconds between two looks at jobs that others are running
-
-Mark = tuple[int, int] | None  # identifies one version of a file
 
 
 @dataclass
@@ -41,27 +40,34 @@ class Tally:
 class SharedWork:
     """The jobs of a sweep, of which this worker runs those that nobody else does.
 
-    A job that is done is not run again, nor one that failed since this worker began; one that failed earlier is. An
+    A job that is done is not run again, nor one that failed since the command began; one that failed earlier is. An
     interrupted one is resumed as soon as its lease is lost.
 
     Args:
         folder: The sweep's.
         jobs: In any order; the longest expected one is taken first.
-        force: Whether to run jobs again that were done before this worker began.
+        force: Whether to run jobs again that were done before the command began.
+        baseline: Of the command that this worker belongs to; None: the folders as they are now.
+
+    Attributes:
+        baseline: What does not count as done or failed.
+        tally: Which jobs are where.
+        ended: Jobs that others have ended, with how, until somebody takes them from here.
     """
 
-    def __init__(self, folder: Path, jobs: Sequence[PlannedJob], *, force: bool = False) -> None:
+    def __init__(
+        self, folder: Path, jobs: Sequence[PlannedJob], *, force: bool = False, baseline: Baseline | None = None
+    ) -> None:
         self._folder, self._force = folder, force
         states = {job: look(folder / job.name) for job in jobs}
         known = Expectation(
             (job.settings, float(state.results.get("seconds") or 0.0), 0) for job, state in states.items()
         )
-        self._failed_before = {job: _mark(folder / job.name / "error.json") for job in jobs}
-        self._done_before = {job: _mark(results_of(folder / job.name)) for job in jobs} if force else {}
+        self.baseline = baseline or Baseline.now(folder, jobs, force=force)
         self.tally = Tally(left=sorted(jobs, key=lambda job: -known.order(job.settings)))
-        self.expectation = known
+        self.ended: list[tuple[PlannedJob, JobState]] = []
         for job in list(self.tally.left):
-            if not force and states[job].state == DONE:
+            if states[job].state == DONE and self._is_done(job, states[job]):
                 self._count_done(job, self.tally.before)
 
     def run(self, run: Callable[[PlannedJob], bool], *, wait: bool, idle: Callable[[int], None]) -> None:
@@ -84,19 +90,28 @@ class SharedWork:
                 idle(len(self.tally.left))
                 time.sleep(POLL)
 
-    def _next(self) -> PlannedJob | None:
-        """Returns the first job that nobody runs; counts those that others have ended."""
+    def looks(self) -> Iterator[tuple[PlannedJob, JobState]]:
+        """Yields each job that is left, with its state now; counts those that others have ended instead."""
         for job in list(self.tally.left):
             state = look(self._folder / job.name)
             if state.state == RUNNING:
-                continue
-            if self._is_done(job, state):
+                yield job, state
+            elif self._is_done(job, state):
                 self._count_done(job, self.tally.elsewhere)
-            elif state.state == FAILED and _mark(state.folder / "error.json") != self._failed_before[job]:
-                self._move(job, self.tally.failed)
+                self.ended.append((job, state))
+            elif state.state == FAILED and self._failed_since(job, state):
+                self.give_up(job, state)
             else:
-                return job
-        return None
+                yield job, state
+
+    def give_up(self, job: PlannedJob, state: JobState) -> None:
+        """Counts a job as failed in another process."""
+        self._move(job, self.tally.failed)
+        self.ended.append((job, state))
+
+    def _next(self) -> PlannedJob | None:
+        """Returns the first job that nobody runs."""
+        return next((job for job, state in self.looks() if state.state != RUNNING), None)
 
     def _run_one(self, job: PlannedJob, run: Callable[[PlannedJob], bool]) -> None:
         try:
@@ -109,7 +124,10 @@ class SharedWork:
     def _is_done(self, job: PlannedJob, state: JobState) -> bool:
         if state.state != DONE:
             return False
-        return not self._force or _mark(results_of(state.folder)) != self._done_before[job]
+        return not self._force or mark(results_of(state.folder)) != self.baseline.done.get(job.name)
+
+    def _failed_since(self, job: PlannedJob, state: JobState) -> bool:
+        return mark(state.folder / "error.json") != self.baseline.failed.get(job.name)
 
     def _count_done(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         """Counts a job that ended in another process, which may have been killed between its results and its end."""
@@ -120,11 +138,3 @@ class SharedWork:
     def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         self.tally.left.remove(job)
         to.append(job)
-
-
-def _mark(path: Path) -> Mark:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModel
 
 from clsnorm.errors import InputError
-from clsnorm.model.encoder import last_layer
+from clsnorm.model.encoder import attention, dropout, last_layer
 from clsnorm.model.encoder.checkpoint import Pooler
 from clsnorm.model.encoder.encoder import Encoder
 
@@ -161,13 +161,31 @@ def test_last_layer_drops_what_the_whole_layer_drops(family, tiny, make_batch, m
         return x * (torch.arange(x.shape[-1]) % 3 > 0) / (1 - p) if training and p else x
 
     monkeypatch.setattr(torch.nn.functional, "dropout", drop)
+    monkeypatch.setattr(dropout, "is_faster", lambda x: False)
     one = {"n_layers": 1} if family == "distilbert" else {"num_hidden_layers": 1}
     outputs = []
-    for attention in ("eager", "sdpa"):  # the first computes the whole layer, and drops weights by the function above
-        encoder = Encoder(tiny(family, **one), dropout=0.2, attention=attention).train()
+    for implementation in ("eager", "sdpa"):  # the first one: the whole layer, weights dropped by that function
+        encoder = Encoder(tiny(family, **one), dropout=0.2, attention=implementation).train()
         outputs.append(encoder(make_batch(LENGTHS)).cls)
     torch.testing.assert_close(*outputs, atol=1e-5, rtol=1e-5)
     assert (outputs[0] - encoder.eval()(make_batch(LENGTHS)).cls).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("family", [f for f in ALL if f not in UNPACKABLE])
+def test_with_masks_that_drop_nothing_training_equals_evaluation(family, tiny, make_batch, monkeypatch):
+    drawn = []
+
+    def draw(shape, probability):
+        drawn.append(tuple(shape))
+        return torch.ones(*shape)
+
+    for module in (attention, dropout):
+        monkeypatch.setattr(module, "scaled_mask", draw)
+    wide = {"local_attention": 128} if family == "modernbert" else {}  # its windows are left to torch
+    encoder = Encoder(tiny(family, **wide), dropout=0.2, last_layer_cls_only=False)
+    batch = make_batch(LENGTHS, packed=True)
+    torch.testing.assert_close(encoder.train()(batch).cls, encoder.eval()(batch).cls, atol=5e-6, rtol=1e-5)
+    assert any(shape[-1] == shape[-2] for shape in drawn)  # shares of attention
 
 
 @pytest.mark.parametrize("packed", [False, True])

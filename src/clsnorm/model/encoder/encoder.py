@@ -14,6 +14,7 @@ from clsnorm.batches import Batch
 from clsnorm.errors import InputError, refuse, require_choice, require_switch
 from clsnorm.model.encoder import freezing
 from clsnorm.model.encoder.checkpoint import detach_pooler, digest_of, load_architecture, load_model, set_dropout
+from clsnorm.model.encoder.dropout import use_faster_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of, output_norms
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
@@ -139,6 +140,7 @@ class Encoder(nn.Module):
             self.model.set_attn_implementation(IMPLEMENTATION)
         if self._cls_only:
             allow_cls_only(self.model, family.last_layer)
+        use_faster_dropout(self.model)
 
     def _freeze(self, wanted: int | str | None) -> None:
         self._frozen = freezing.freeze(self, wanted)

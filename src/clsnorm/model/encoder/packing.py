@@ -8,6 +8,7 @@ transformers. One batched kernel on that copy is faster than one kernel per sequ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from torch.nn import functional as F  # noqa: N812
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
+
+from clsnorm.model.encoder.attention import Groups, attend
+from clsnorm.model.encoder.dropout import is_faster
 
 IMPLEMENTATION = "clsnorm_packed"  # the name under which transformers finds the two functions below
 
@@ -29,12 +33,14 @@ class Packing:
         longest: T.
         index: ``(N,)``: the index of each packed token among the ``B * T`` padded ones; None if nothing is padded.
         mask: Boolean ``(B, T)``, true at tokens; None if nothing is padded.
+        lengths: ``(B,)``, on the CPU.
     """
 
     count: int
     longest: int
     index: Tensor | None
     mask: Tensor | None
+    lengths: Tensor
 
     @classmethod
     def of(cls, lengths: Tensor, device: torch.device) -> Packing:
@@ -42,9 +48,10 @@ class Packing:
         count, longest = lengths.numel(), int(lengths.max())
         mask = torch.arange(longest) < lengths[:, None]
         if bool(mask.all()):
-            return cls(count, longest, None, None)
+            return cls(count, longest, None, None, lengths)
         index = mask.flatten().nonzero().squeeze(1)
-        return cls(count, longest, index.to(device, non_blocking=True), mask.to(device, non_blocking=True))
+        index, mask = index.to(device, non_blocking=True), mask.to(device, non_blocking=True)
+        return cls(count, longest, index, mask, lengths)
 
     def pad(self, tokens: Tensor) -> Tensor:
         """Maps ``(N, ...)`` to ``(B, T, ...)``, zero in padding."""
@@ -57,6 +64,16 @@ class Packing:
         """Maps ``(B, T, ...)`` back to ``(N, ...)``."""
         tokens = padded.reshape(self.count * self.longest, *padded.shape[2:])
         return tokens if self.index is None else tokens.index_select(0, self.index)
+
+    def groups(self, heads: int) -> Groups:
+        """Returns the groups of sequences for `attend`; built once, as all layers of a model have as many heads."""
+        if heads not in self._groups:
+            self._groups[heads] = Groups.of(self.lengths, heads)
+        return self._groups[heads]
+
+    @cached_property
+    def _groups(self) -> dict[int, Groups]:
+        return {}
 
     def attention_mask(self, window: int | None = None) -> Tensor | None:
         """Returns which keys each query attends to, broadcastable to ``(B, heads, T, T)``; None if to all.
@@ -93,6 +110,10 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, is_causal=False, **kwargs
         )
+    if 0 < dropout < 1 and is_faster(query) and (sliding_window is None or sliding_window >= packing.longest):
+        rows = tuple(x[0].transpose(0, 1) for x in (query, key, value))
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return attend(rows, packing.groups(query.shape[1]), scaling=scale, dropout=dropout)[None], None
     query, key, value = (packing.pad(x[0].transpose(0, 1)).transpose(1, 2) for x in (query, key, value))
     mask = packing.attention_mask(sliding_window)
     if mask is not None:

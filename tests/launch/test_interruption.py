@@ -1,0 +1,52 @@
+"""An announced interruption: seen by this process and those that it starts, until it is forgotten."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from clsnorm.launch import interruption
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGUSR1)
+    yield
+    interruption.forget()
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_nothing_is_announced_before_a_signal() -> None:
+    assert not interruption.is_expected()
+    assert interruption.announced() is None
+    interruption.expect(signal.SIGUSR1)
+    assert interruption.is_expected()
+    assert interruption.announced() is None
+
+
+def test_a_signal_reaches_child_processes_and_is_forgotten_with_its_file() -> None:
+    interruption.expect(signal.SIGUSR1)
+    path = os.environ[interruption.FILE]
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert interruption.announced() == signal.SIGUSR1
+    code = "from clsnorm.launch import interruption; print(interruption.announced())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == signal.SIGUSR1
+    interruption.forget()
+    assert interruption.announced() is None
+    assert not os.path.exists(path)  # noqa: PTH110
+    os.kill(os.getpid(), signal.SIGUSR1)  # no longer ends the process
+    assert interruption.announced() is None
+
+
+def test_signals_can_be_taken_back_from_others() -> None:
+    interruption.expect(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    interruption.take_signals_back()
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert interruption.announced() == signal.SIGUSR1
