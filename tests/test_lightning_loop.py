@@ -56,12 +56,31 @@ class Replacing(Small):
         super().optimizer_zero_grad(*arguments)
 
 
+class Ending(Small):
+    """Ends each epoch before its fourth batch."""
+
+    def on_train_batch_start(self, batch: torch.Tensor, batch_idx: int) -> int | None:
+        self.trace.append(("module", "on_train_batch_start"))
+        return -1 if batch_idx == 3 else None
+
+
+class Saving(pl.Callback):
+    """Saves the state after some batch."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        if trainer.global_step == 4:
+            trainer.save_checkpoint(self.path)
+
+
 class Watching(pl.Callback):
     """Overrides all hooks, and logs in one of them."""
 
 
-def _hook(name: str) -> Callable[..., None]:
-    def hook(self: Watching, trainer: pl.Trainer, module: Any, *arguments: Any) -> None:
+def _hook(name: str) -> Callable[..., int]:
+    def hook(self: Watching, trainer: pl.Trainer, module: Any, *arguments: Any) -> int:
         gradients = [None if p.grad is None else p.grad.tolist() for p in module.parameters()]
         values = [p.tolist() for p in module.parameters()]
         outputs = arguments[0] if name == "on_train_batch_end" else {}
@@ -69,6 +88,7 @@ def _hook(name: str) -> Callable[..., None]:
         module.trace.append((name, trainer.global_step, gradients, values, numbers, torch.is_grad_enabled()))
         if name == "on_after_backward":
             module.log("watched", float(trainer.global_step))
+        return -1  # Lightning ignores it from a callback
 
     return hook
 
@@ -77,7 +97,9 @@ for _name in HOOKS:
     setattr(Watching, _name, _hook(_name))
 
 
-def fitted(module: Small, folder: Path, *, steps: bool, **options: Any) -> tuple[pl.Trainer, list[Any]]:
+def fitted(
+    module: Small, folder: Path, *, steps: bool, resume: Path | None = None, **options: Any
+) -> tuple[pl.Trainer, list[Any]]:
     trainer = pl.Trainer(
         max_epochs=2,
         accelerator="cpu",
@@ -87,16 +109,16 @@ def fitted(module: Small, folder: Path, *, steps: bool, **options: Any) -> tuple
         enable_model_summary=False,
         default_root_dir=folder,
         log_every_n_steps=2,
-        callbacks=[pl.Callback(), Watching()],
+        callbacks=[pl.Callback(), Watching(), Saving(folder / f"{steps}.ckpt")],
         **options,
     )
     if steps:
         take_steps(trainer)
-    trainer.fit(module, DataLoader(ROWS, batch_size=None))  # type: ignore[arg-type]  # a list is a dataset
+    trainer.fit(module, DataLoader(ROWS, batch_size=None), ckpt_path=resume)  # type: ignore[arg-type]  # a list is a dataset
     return trainer, module.trace
 
 
-@pytest.mark.parametrize("module", [Small, Replacing])
+@pytest.mark.parametrize("module", [Small, Replacing, Ending])
 @pytest.mark.parametrize(
     "options",
     [
@@ -116,6 +138,24 @@ def test_steps_call_the_same_hooks_with_the_same_numbers(
     assert ours.fit_loop.state_dict() == theirs.fit_loop.state_dict()
     assert ours.callback_metrics == theirs.callback_metrics
     assert {"loss", "watched"} <= ours.callback_metrics.keys()
+
+
+def test_the_first_step_after_a_resume_is_lightnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original, theirs = _TrainingEpochLoop.advance, []
+
+    def advance(loop: Any, *arguments: Any) -> None:
+        theirs.append(loop.trainer.global_step)
+        original(loop, *arguments)
+
+    whole = fitted(Small(), tmp_path, steps=True)[1]
+    monkeypatch.setattr(_TrainingEpochLoop, "advance", advance)
+    traces = []
+    for steps in (True, False):
+        theirs.clear()
+        traces.append(fitted(Small(), tmp_path, steps=steps, resume=tmp_path / "True.ckpt")[1])
+        assert theirs == ([4] if steps else [*range(4, 14)])
+    assert traces[0] == traces[1]
+    assert len(traces[0]) < len(whole)
 
 
 def test_only_overridden_hooks_are_called_and_parts_replaced_by_a_module_are_left_to_lightning(tmp_path: Path) -> None:

@@ -55,23 +55,25 @@ class StepLoop(_TrainingEpochLoop):
         if self._hooks is None or self.restarting:
             super().advance(data_fetcher)
             return
-        progress, logged, device = (
-            self.batch_progress,
-            self.trainer._logger_connector,
-            self.trainer.strategy.root_device,
-        )
+        progress, logged = self.batch_progress, self.trainer._logger_connector
+        device = self.trainer.strategy.root_device
         batch, number = next(data_fetcher)[0], self.batch_idx + 1
         progress.is_last_batch = data_fetcher.done
         batch = batch if device.type == "cpu" else batch.to(device)
         progress.increment_ready()
         logged.on_batch_start(batch)
-        self._hooks.call("on_train_batch_start", batch, number)
-        progress.increment_started()
-        outputs = self._step(batch, number, self._hooks)
+        outputs: dict[str, Any] = {}
+        if is_last := self._hooks.call("on_train_batch_start", batch, number) == -1:
+            progress.increment_by(0, is_last_batch=True)
+        else:
+            progress.increment_started()
+            outputs = self._step(batch, number, self._hooks)
         progress.increment_processed()
         self.update_lr_schedulers("step", update_plateau_schedulers=False)
         if self._num_ready_batches_reached():
             self.update_lr_schedulers("epoch", update_plateau_schedulers=False)
+        if is_last:
+            raise StopIteration  # ends the epoch, see `run`
         self._hooks.call("on_train_batch_end", outputs, batch, number)
         logged.on_batch_end()
         progress.increment_completed()
@@ -124,10 +126,13 @@ class StepHooks:
 
     Args:
         trainer: Its callbacks and its module are those of a fit that has begun.
+
+    Attributes:
+        trainer: As given.
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
-        self._trainer, self._module = trainer, trainer.lightning_module
+        self.trainer, self._module = trainer, trainer.lightning_module
         self._state = vars(self._module)  # setting an attribute of a module is slow
         self._of_callbacks = {
             name: [getattr(callback, name) for callback in trainer.callbacks if _overrides(callback, name, pl.Callback)]
@@ -137,17 +142,17 @@ class StepHooks:
             name: getattr(self._module, name) for name in HOOKS if _overrides(self._module, name, pl.LightningModule)
         }
 
-    def call(self, name: str, *arguments: Any) -> None:
-        """Calls a hook of the callbacks, in their order, and of the module."""
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Calls a hook of the callbacks, in their order, and of the module; returns what that of the module returns."""
         callbacks, own = self._of_callbacks[name], self._of_module.get(name)
         if not callbacks and own is None:
-            return
+            return None
         before, self._state["_current_fx_name"] = self._state["_current_fx_name"], name
         for hook in callbacks:
-            hook(self._trainer, self._module, *arguments)
-        if own is not None:
-            own(*arguments)
+            hook(self.trainer, self._module, *arguments)
+        result = None if own is None else own(*arguments)
         self._state["_current_fx_name"] = before
+        return result
 
     def within(self, name: str, *arguments: Any) -> Any:
         """Returns what a method of the module returns, which may log."""
