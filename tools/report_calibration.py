@@ -16,7 +16,16 @@ import numpy as np
 from scipy import stats
 
 from clsnorm.files import write_text
-from clsnorm.report.inference import binomials, bootstrap, claim_family, medians, over_sets, sign_flips
+from clsnorm.report.inference import (
+    binomials,
+    bootstrap,
+    claim_family,
+    factorial,
+    medians,
+    over_sets,
+    rank_correlation,
+    sign_flips,
+)
 from clsnorm.report.inference.crossed import Crossed, crossed
 
 SEEDS = (3, 5, 10, 20)
@@ -230,6 +239,43 @@ def set_rows(sets: int, simulations: int) -> Iterator[Measured]:
         yield Measured("coverage 95 %", "mean over data sets", world, sets, held, simulations)
 
 
+def rank_rows(points: int, simulations: int) -> Iterator[Measured]:
+    """Yields the rows of rank correlations: ``points`` takes the place of seeds; of runs, 3 for each seed."""
+    if points < rank_correlation.LEAST:
+        return
+    for r in (0.0, 0.7):
+        random, held = np.random.default_rng([6, points, int(10 * r)]), {"rank correlation": 0, "within groups": 0}
+        truth = 6 / np.pi * np.arcsin(r / 2)  # Spearman's of a normal pair
+        for _ in range(simulations):
+            x = random.normal(size=points)
+            found = rank_correlation.of_points(x, r * x + np.sqrt(1 - r**2) * random.normal(size=points), draws=1)
+            held["rank correlation"] += found.low <= truth <= found.high
+            by_seed = random.normal(size=(2, 1, points)) + random.normal(size=(2, 3, points))
+            groups, seeds = np.repeat(range(3), points).tolist(), list(range(points)) * 3
+            found = rank_correlation.within_groups(by_seed[0].ravel(), by_seed[1].ravel(), groups, seeds)
+            held["within groups"] += found.low <= 0 <= found.high
+        world = f"normal pairs, correlation {r:g}; points instead of seeds"
+        rate = held["rank correlation"] / simulations
+        yield Measured("coverage 95 %", "rank correlation", world, points, rate, simulations)
+        if r == 0:
+            rate = held["within groups"] / simulations
+            yield Measured("coverage 95 %", "rank correlation in groups", "3 runs a seed", points, rate, simulations)
+
+
+def share_rows(levels: int, simulations: int) -> Iterator[Measured]:
+    """Yields the rows of shares of variance of two crossed streams of ``levels`` seeds each."""
+    truth = np.array([4.0, 1.0, 2.0])
+    random, held = np.random.default_rng([7, levels]), np.zeros(3)
+    for index in range(simulations):
+        sizes = ((levels, 1), (1, levels), (levels, levels))
+        y = sum(np.sqrt(v) * random.normal(size=size) for v, size in zip(truth, sizes, strict=True))
+        found = factorial.components(np.asarray(y), draws=999, seed=index)
+        held += [one.low <= share <= one.high for one, share in zip(found, truth / truth.sum(), strict=True)]
+    for name, rate in zip(("57 %", "14 %", "29 % (the rest)"), held / simulations, strict=True):
+        world = f"seeds x seeds; a true share of {name}"
+        yield Measured("coverage 95 %", "shares of variance", world, levels, float(rate), simulations)
+
+
 def measure(simulations: int) -> list[Measured]:
     """Returns all rows."""
     few = max(200, simulations // 4)
@@ -241,6 +287,8 @@ def measure(simulations: int) -> list[Measured]:
         found += bootstrap_rows(seeds, few)
         found += failure_rows(seeds, simulations)
         found += set_rows(seeds, few)
+        found += rank_rows(seeds, few)
+        found += share_rows(seeds, few)
     return found
 
 

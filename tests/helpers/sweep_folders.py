@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +47,9 @@ def write_run(
     folder: Path, accuracy: float = 0.8, *, classes: int = 2, finished: bool = True, wrong: Any = None, **changes: Any
 ) -> Path:
     """Writes one run that answers a share ``accuracy`` of the examples right; which ones depends on its name."""
+    status = changes.pop("status", "completed")
     settings = config(**changes)
     choices, seed = settings["choices"], settings["seed"]
-    status = settings.pop("status", "completed")
     lr = settings["optimizer"]["lr"]
     run = folder / f"{choices['data']}-{choices['normalizer']}-s{seed}-{lr:g}"
     run.mkdir(parents=True)
@@ -95,3 +97,22 @@ def results(settings: dict[str, Any], score: float, status: str = "completed") -
         "devices": 1,
         "commit": "a" * 40,
     }
+
+
+def record_start(
+    run: Path, centred_share: float, top_energy_share: float, *, rows: int = 512, dim: int = 384, step: int = 0
+) -> None:
+    """Adds to a run what `ClsStatistics` records before the first step."""
+    names = "step,cls/start/h/centred_share,cls/start/h/top_energy_share"
+    (run / "metrics.csv").write_text(f"{names}\n{step},{centred_share},{top_energy_share}\n")
+    (run / "statistics").mkdir(exist_ok=True)
+    np.savez(run / "statistics" / "start_h.npz", **{"dim": np.array(dim), "moments/count": np.array(rows)})
+
+
+def record_gradients(run: Path, early: float = 1.0, *, kinds: Sequence[str] = ()) -> None:
+    """Adds to a run what `GradientNorms` records: its largest early gradient at h, and events of ``kinds``."""
+    content = json.loads((run / "results.json").read_text())
+    content["metrics"] |= {"grad/run/h/max": 2 * early, "grad/steps/h/max/start/max": early}
+    write_sealed(run / "results.json", {key: value for key, value in content.items() if key != "digest"})
+    lines = [f"{step},0,{kind},grad/h/max,1.0\n" for step, kind in enumerate(kinds)]
+    (run / "events.csv").write_text("step,rank,kind,place,value\n" + "".join(lines))

@@ -13,7 +13,7 @@ from sweep_folders import write_run
 from clsnorm.errors import InputError
 from clsnorm.report.__main__ import main
 from clsnorm.report.answers import Answer, Conclusions, Options, answer
-from clsnorm.report.collected_facts import collected, expected_best
+from clsnorm.report.collected_facts import collected
 from clsnorm.report.inference.verdicts import Verdict
 from clsnorm.report.markdown import document
 from clsnorm.report.sweep_table import print_after_sweep, short_table
@@ -117,6 +117,24 @@ def test_arms_that_all_fail_with_one_answer_are_not_equivalent(tmp_path: Path) -
     assert one.verdict is Verdict.UNDECIDED
 
 
+def test_runs_that_share_seeds_of_a_stream_are_undecided_without_an_interval(tmp_path: Path) -> None:
+    for place, (init, order) in enumerate([(0, 0), (0, 1), (1, 1), (2, 2), (3, 3), (4, 4)]):
+        for normalizer, accuracy in (("identity", 0.6), ("center", 0.9 + 0.01 * (place % 2))):
+            streams = {"seeds__init": init, "seeds__order": order}
+            write_run(tmp_path, accuracy, seed=place, normalizer=normalizer, **streams)
+    found = answer([tmp_path], Options(draws=50))
+    (one,) = found.family
+    assert one.verdict is Verdict.UNDECIDED
+    facts = collected(found)
+    (line,) = facts["verdicts"]
+    assert "init, order recur in several combinations" in line["open"]
+    inferred = ("low", "high", "p", "p_sign_flips", "p_spread", "p_failure", "median_low", "failure_low", "p_max_t")
+    assert {line[name] for name in inferred} == {None}
+    assert line["difference"] == pytest.approx(30.5, abs=1)
+    assert {arm["failure_low"] for arm in facts["arms"]} == {None}
+    assert "not independent" in document(facts)
+
+
 def test_unfinished_and_failed_runs_are_counted(tmp_path: Path) -> None:
     for seed in range(3):
         write_run(tmp_path, 0.8, seed=seed)
@@ -127,14 +145,6 @@ def test_unfinished_and_failed_runs_are_counted(tmp_path: Path) -> None:
     assert facts["states"]["failed"] == 2
     (line,) = [line for line in facts["arms"] if line["arm"] == "center"]
     assert (line["failed"], line["runs"]) == (2, 3)
-
-
-def test_the_expected_best_is_the_mean_over_all_subsets() -> None:
-    import itertools
-
-    scores = np.array([0.3, 0.9, 0.5, 0.7])
-    for k in (1, 2, 3, 4):
-        assert expected_best(scores, k) == pytest.approx(np.mean([max(s) for s in itertools.combinations(scores, k)]))
 
 
 def test_the_table_after_a_sweep_is_of_its_folder(found: Conclusions, capsys: pytest.CaptureFixture[str]) -> None:

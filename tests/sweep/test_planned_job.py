@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clsnorm.command.sweep import PLANS
+from clsnorm import files
+from clsnorm.command.sweep import PLANS, RECORDS
 from clsnorm.sweep.planned_job import PlannedJob, read_plan, write_plan
 
 JOBS = [PlannedJob(f"job-{number}", (f"seed={number}",), {"rows": number}) for number in range(3)]
@@ -20,6 +21,20 @@ def test_lists_are_joined(tmp_path: Path) -> None:
     found = read_plan(tmp_path)
     assert found == JOBS
     assert [job.settings for job in found] == [job.settings for job in JOBS]
+
+
+def test_an_unfinished_list_lies_among_the_records_of_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drafts: list[Path] = []
+
+    def put(draft: Path, path: Path) -> None:
+        drafts.append(draft.parent)
+
+    monkeypatch.setattr(files, "put_in_place", put)
+    monkeypatch.setenv(RECORDS, str(tmp_path / ".jobs-here-1-2"))  # which goes when the command ends, or later
+    write_plan(tmp_path, JOBS)
+    assert drafts == [tmp_path / ".jobs-here-1-2"]
 
 
 def test_there_may_be_no_list(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-Z95 = 1.959963984540054  # of a normal distribution, two-sided
+from clsnorm.report.inference.binomials import wilson
 
 
 def percentile(value: float, null: Sequence[float]) -> float:
@@ -34,16 +34,6 @@ def p_value(value: float, null: Sequence[float]) -> float:
     return float((1 + (others >= value).sum()) / (len(others) + 1))
 
 
-def share_interval(share: float, count: int) -> list[float]:
-    """Returns the 95 % interval of a share of ``count`` draws (Wilson, 1927); of a percentile over random sets."""
-    if not count or math.isnan(share):
-        return [math.nan, math.nan]
-    centre = share + Z95**2 / (2 * count)
-    half = Z95 * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
-    scale = 1 + Z95**2 / count
-    return [max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)]
-
-
 def excess(value: float, null: Sequence[float]) -> float:
     """Returns how many standard deviations of the null ``value`` is above its mean; 0 if the null does not vary."""
     others = np.asarray(null, dtype=float)
@@ -66,6 +56,6 @@ def compared(value: float, null: Sequence[float]) -> dict[str, float | list[floa
         "sd": float(others.std(ddof=1)) if len(others) > 1 else math.nan,
         "middle": [float(q) for q in np.quantile(others, [0.025, 0.975])],
         "percentile": position,
-        "interval": share_interval(position, len(others)),
+        "interval": list(wilson(position, len(others))),
         "p": p_value(value, null),
     }

@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError, LostLeaseError
-from clsnorm.files import is_alive, note_standing, remove, write_json
+from clsnorm.files import drafting_in, is_alive, note_standing, remove, write_json, writing
 from clsnorm.redaction import redacted_message
 from clsnorm.run_folder.lease import InUseError
 
@@ -68,6 +68,22 @@ def _remove_abandoned(folder: Path) -> None:
         process = records.name.split("-")[-2]
         if process.isdecimal() and not is_alive(int(process)):
             shutil.rmtree(records, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def drafting_apart() -> Iterator[None]:
+    """Drafts the files that are written meanwhile in the folder of this command's records.
+
+    For files that several commands share: if this one is killed, its drafts go with its records.
+    """
+    if RECORDS not in os.environ:
+        yield
+        return
+    records = Path(os.environ[RECORDS])
+    with writing(records):
+        records.mkdir(parents=True, exist_ok=True)
+    with drafting_in(records):
+        yield
 
 
 def is_sweep() -> bool:

@@ -1,5 +1,6 @@
-"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into each.
+"""``python -m clsnorm.dashboard RUN_FOLDER ...``: writes ``dashboard.html`` into the folder of a run.
 
+Of several runs it writes ``runs.html`` into the working directory, with a line for each run in each figure.
 Or saves a W&B workspace, or compares the gradients of each run with those of another one.
 """
 
@@ -9,10 +10,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from clsnorm.command.status import run_command
+from clsnorm.dashboard.overlay_page import write_overlay
 from clsnorm.dashboard.paired_gradients import write_ratios
 from clsnorm.dashboard.run_page import write_page
 from clsnorm.dashboard.workspace import workspace
-from clsnorm.errors import DiskError, InputError
+from clsnorm.errors import InputError
 from clsnorm.run_folder import RunFolder
 
 
@@ -28,22 +31,18 @@ def main(arguments: list[str] | None = None) -> int:
         help="write each run's gradient norms over those of this run, step by step, instead; both with gradient_norms",
     )
     given = parser.parse_args(arguments)
-    try:
-        if given.wandb:
-            _save_workspace(given.wandb, given.folders)
-        elif given.gradients_over:
-            for folder in given.folders:
-                _print_ratios(folder, given.gradients_over)
-        else:
-            for folder in given.folders:
-                print(f"written to {write_page(folder)}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except DiskError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(lambda: _show(given))
+
+
+def _show(given: argparse.Namespace) -> None:
+    if given.wandb:
+        _save_workspace(given.wandb, given.folders)
+    elif given.gradients_over:
+        for folder in given.folders:
+            _print_ratios(folder, given.gradients_over)
+    else:
+        several = len(given.folders) > 1
+        print(f"written to {write_overlay(given.folders) if several else write_page(given.folders[0])}")
 
 
 def _print_ratios(folder: Path, reference: Path) -> None:

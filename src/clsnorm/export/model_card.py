@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from clsnorm.ablation.null_comparison import Z95, share_interval
 from clsnorm.failure import jackknife_error
 from clsnorm.pages.rendering import render
+from clsnorm.report.inference.binomials import Z95, wilson
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
@@ -37,7 +37,7 @@ def _score(name: str, metric: Any, numbers: torch.Tensor, labels: torch.Tensor) 
     value = float(metric(numbers, labels))
     hits = float((numbers.argmax(-1) == labels).double().mean()) if numbers.ndim == 2 else math.nan
     if math.isclose(value, hits, abs_tol=1e-6):
-        low, high = share_interval(hits, len(labels))
+        low, high = wilson(hits, len(labels))
     else:
         error = Z95 * jackknife_error(metric, numbers, labels)
         low, high = value - error, value + error

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (4.6, 2.7)  # inches
-PALETTE = ("#2166ac", "#d6604d", "#1b7837", "#762a83", "#b8860b", "#4d4d4d")  # distinct for the colour-blind, too
+# At least 30 apart in CIELAB, with each of the three kinds of colour-blindness, too, and dark enough on white.
+PALETTE = ("#06298a", "#b18b02", "#339be0", "#751504", "#ff597b", "#3b1430")
 STYLE = {
     "font.family": "sans-serif",
     "font.size": 8.0,
@@ -33,10 +34,23 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 7.0,
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # publishers refuse matplotlib's other kind
     "svg.hashsalt": "clsnorm",  # the same figure gives the same text
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
 }
+
+
+class Look(NamedTuple):
+    """How a line is drawn, so that lines differ without colour, too."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (2, 3)))
+LINES = tuple(map(Look, PALETTE, DASHES, ("o", "s", "^", "D", "v", "P")))
 
 
 def require() -> None:
@@ -94,25 +108,31 @@ def plain(text: str, *, longest: int = 100) -> str:
 
 
 class Drawn(NamedTuple):
-    """A finished figure: SVG text for use inside HTML, and the bytes of a PNG file."""
+    """A finished figure: SVG text for use inside HTML, the bytes of a PNG file, and of a PDF file if there is one."""
 
     svg: str
     png: bytes
+    pdf: bytes = b""
 
 
-def finish(drawing: Figure) -> Drawn:
-    """Returns a figure in both formats; the same figure always gives the same bytes."""
-    text, image = io.StringIO(), io.BytesIO()
+def finish(drawing: Figure, *, pdf: bool = False) -> Drawn:
+    """Returns a figure in both formats, or all three; the same figure always gives the same bytes."""
+    text, image, page = io.StringIO(), io.BytesIO(), io.BytesIO()
     drawing.savefig(text, format="svg", metadata={"Date": None})
     drawing.savefig(image, format="png", dpi=200, metadata={"Software": None})
-    return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue())
+    if pdf:
+        drawing.savefig(page, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+    return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue(), page.getvalue())
 
 
-def write_drawn(path: Path, drawn: Drawn) -> None:
-    """Writes a figure to ``path`` plus ``.svg`` and ``path`` plus ``.png``."""
-    write_text(path.with_name(f"{path.name}.svg"), drawn.svg)
-    with replacing(path.with_name(f"{path.name}.png")) as draft:
-        draft.write_bytes(drawn.png)
+def write_drawn(path: Path, drawn: Drawn) -> list[Path]:
+    """Writes a figure to ``path`` plus ``.svg``, ``.png`` and, if it has one, ``.pdf``; returns the files."""
+    files = {kind: path.with_name(f"{path.name}.{kind}") for kind in ("svg", "png", "pdf") if getattr(drawn, kind)}
+    write_text(files["svg"], drawn.svg)
+    for kind in files.keys() - {"svg"}:
+        with replacing(files[kind]) as draft:
+            draft.write_bytes(getattr(drawn, kind))
+    return list(files.values())
 
 
 def colours(number: int) -> list[Any]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from clsnorm.command.standard_streams import printing
-from clsnorm.errors import DiskError, InputError
+from clsnorm.command.status import run_command
 from clsnorm.report.answers import MARGIN, Options, answer
 from clsnorm.report.collected_facts import collected
 from clsnorm.report.files_of_report import write_report
@@ -17,22 +17,18 @@ from clsnorm.report.markdown import verdict_table
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 0, or after one line, 1 if a file cannot be written and 2 for a user's mistake."""
     given = _parser().parse_args(arguments)
-    try:
-        options = Options(given.baseline, given.margin, tuple(given.by), tuple(given.arms), given.draws)
-        place = given.output or given.folders[0] / "report"
-        facts = collected(answer(given.folders, options), place)
-        paths = write_report(place, facts)
-        with printing():
-            print(verdict_table(facts["verdicts"]))
-            for path in paths:
-                print(f"written to {path}")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except DiskError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(lambda: _report(given))
+
+
+def _report(given: argparse.Namespace) -> None:
+    options = Options(given.baseline, given.margin, tuple(given.by), tuple(given.arms), given.draws)
+    place = given.output or given.folders[0] / "report"
+    facts = collected(answer(given.folders, options), place)
+    paths = write_report(place, facts)
+    with printing():
+        print(verdict_table(facts["verdicts"]))
+        for path in paths:
+            print(f"written to {path}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -81,7 +81,7 @@ class Answer:
         """Returns the interval of the mean difference, in points; NaN if there is none."""
         if self.over is not None:
             return self.over.interval(level)
-        if self.comparison is None or self.comparison.analysis is None:
+        if self.comparison is None or self.comparison.analysis is None or self.comparison.untested:
             return math.nan, math.nan
         low, high = self.comparison.analysis.interval(level)
         return float(low), float(high)
@@ -117,13 +117,18 @@ class Conclusions:
         """Returns the answers on one data set, or with "" over all."""
         return [answer for answer in self.family if answer.task == task]
 
-    def tuned(self) -> dict[tuple[str, str], list[RunRow]]:
-        """Returns the finished runs of each data set and arm at the tuned learning rate, each seed once."""
+    def by_arm(self) -> dict[tuple[str, str], list[RunRow]]:
+        """Returns the finished runs of each data set and arm at all learning rates, each configuration once."""
         found: dict[tuple[str, str], list[RunRow]] = {}
         for row in without_copies(row for row in self.rows if row.finished):
-            if self.rates.get(row.task, {}).get(row.arm) == row.lr:
-                found.setdefault((row.task, row.arm), []).append(row)
+            found.setdefault((row.task, row.arm), []).append(row)
         return dict(sorted(found.items()))
+
+    def tuned(self) -> dict[tuple[str, str], list[RunRow]]:
+        """Returns the finished runs of each data set and arm at the tuned learning rate, each seed once."""
+        rates = {(task, arm): lr for task, chosen in self.rates.items() for arm, lr in chosen.items()}
+        found = {key: [row for row in rows if rates.get(key) == row.lr] for key, rows in self.by_arm().items()}
+        return {key: rows for key, rows in found.items() if rows}
 
     def states(self) -> dict[str, int]:
         """Returns how many runs are finished, unfinished, crashed, damaged, and of the finished diverged, failed."""

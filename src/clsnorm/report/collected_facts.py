@@ -10,10 +10,15 @@ from typing import Any
 import numpy as np
 
 from clsnorm.report.answers import Answer, Conclusions, undecided_text
+from clsnorm.report.claims import PaperClaim, paper_claims
 from clsnorm.report.comparisons import POINTS, Comparison, score
+from clsnorm.report.estimates.budget_curves import curve_lines, expected_best, profile_lines
+from clsnorm.report.estimates.class_scores_of_arms import class_lines, class_tables, confusion_lines
+from clsnorm.report.estimates.predictors import predictor_lines
+from clsnorm.report.estimates.seed_shares import variance_lines
 from clsnorm.report.estimates.summary_lines import overall_lines, prediction_lines
 from clsnorm.report.inference.binomials import clopper_pearson
-from clsnorm.report.sweeps.pooling import by_task
+from clsnorm.report.sweeps.pooling import by_task, recurring
 from clsnorm.report.sweeps.run_row import LR, RunRow
 from clsnorm.run_folder.results import without_nan
 
@@ -27,7 +32,7 @@ def collected(found: Conclusions, base: Path | None = None) -> dict[str, Any]:
         found: The report.
         base: Folder from which the runs' folders are named, so that a report can be moved with its runs.
     """
-    margin = found.options.margin
+    margin, claims, tables = found.options.margin, paper_claims(found), class_tables(found.tuned())
     return without_nan(
         {
             "baseline": found.options.baseline,
@@ -40,13 +45,30 @@ def collected(found: Conclusions, base: Path | None = None) -> dict[str, Any]:
                 for row in found.rows
                 if not row.finished
             ],
+            "claims": [_claim(one) for one in claims],
+            "evidence": [
+                evidence.line(one.number) | {"runs": [_place(run, base) for run in evidence.runs]}
+                for one in claims
+                for evidence in one.evidence
+            ],
             "verdicts": [_verdict(one, found, base) for one in found.family],
             "equal_rates": [_other(one) for one in found.others],
             "overall": overall_lines(found.tuned(), found.options.baseline),
+            "predictors": predictor_lines(found),
+            "variance": variance_lines(found.tuned()),
+            "curves": curve_lines(found.by_arm()),
+            "profile": profile_lines(found.tuned()),
+            "classes": class_lines(tables, found.options.baseline),
+            "confusion": confusion_lines(tables),
             "predictions": prediction_lines(found.tuned()),
             "arms": [line for task, rows in _finished(found).items() for line in arm_lines(task, rows)],
         }
     )
+
+
+def _claim(one: PaperClaim) -> dict[str, Any]:
+    found = {"claim": one.number, "text": one.claim, "support": str(one.support), "sentence": one.sentence}
+    return found | {"evidence": len(one.evidence)}
 
 
 def _finished(found: Conclusions) -> dict[str, list[RunRow]]:
@@ -119,7 +141,7 @@ def _details(one: Comparison, draws: int) -> dict[str, Any]:
 
 def _other(one: Comparison) -> dict[str, Any]:
     low = high = p = math.nan
-    if one.analysis is not None:
+    if one.analysis is not None and not one.untested:
         (low, high), p = map(float, one.analysis.interval()), float(one.analysis.p_value())
     return {
         "task": one.task,
@@ -140,7 +162,7 @@ def arm_lines(task: str, rows: list[RunRow]) -> list[dict[str, Any]]:
         mine = [row for row in rows if (row.arm, row.lr) == (arm, lr)]
         scores = np.array([score(row) for row in mine])
         failed = sum(row.failed for row in mine)
-        low, high = clopper_pearson(failed, len(mine))
+        low, high = failure_interval(mine)
         line: dict[str, Any] = {"task": task, "arm": arm, LR: lr, "runs": len(mine), "failed": failed}
         line |= {"failure_low": low, "failure_high": high, "mean": _mean(scores)}
         line |= {"sd": float(scores.std(ddof=1)) if len(scores) > 1 else math.nan, "median": float(np.median(scores))}
@@ -153,23 +175,16 @@ def arm_lines(task: str, rows: list[RunRow]) -> list[dict[str, Any]]:
     return lines
 
 
+def failure_interval(rows: list[RunRow]) -> tuple[float, float]:
+    """Returns the exact interval of the failure rate; NaN if runs share seeds of a stream: they are not independent."""
+    if recurring(row.seeds for row in rows):
+        return math.nan, math.nan
+    return clopper_pearson(sum(row.failed for row in rows), len(rows))
+
+
 def _numbers(rows: list[RunRow], key: str) -> np.ndarray:
     return np.array([float(row.results[key]) for row in rows if isinstance(row.results.get(key), int | float)])
 
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else math.nan
-
-
-def expected_best(scores: np.ndarray, k: int) -> float:
-    """Returns the expected best of ``k`` runs drawn without replacement (Dodge et al., 2019; Tang et al., 2020).
-
-    Unbiased: ``sum_i C(i - 1, k - 1) / C(n, k) s_(i)`` over the sorted scores.
-
-    Example:
-        >>> expected_best(np.array([1.0, 2.0, 3.0]), 3)
-        3.0
-    """
-    n = len(scores)
-    weights = [math.comb(i, k - 1) / math.comb(n, k) for i in range(n)]
-    return float(np.sort(scores) @ weights)

@@ -14,6 +14,7 @@ from clsnorm.report.inference.crossed import Crossed, crossed
 from clsnorm.report.inference.medians import brown_forsythe, median_interval
 from clsnorm.report.sweeps.arm_names import rates
 from clsnorm.report.sweeps.example_table import ExampleTable
+from clsnorm.report.sweeps.pooling import recurring
 from clsnorm.report.sweeps.run_row import RunRow
 
 Array = np.ndarray
@@ -36,7 +37,7 @@ class Comparison:
         baseline_lr: Of the baseline.
         seeds: The paired ones.
         differences: ``(S, E)``; E is 1 if scores do not come apart into examples.
-        analysis: Of the differences; None with fewer than two seeds.
+        analysis: Of the differences; None with fewer than two seeds, or if these are not independent.
         failed: Of each paired seed: whether the arm's run failed, and the baseline's.
         runs: The arm's and the baseline's, by paired seed.
     """
@@ -68,6 +69,11 @@ class Comparison:
         """
         if len(self.seeds) < 2:
             return "fewer than two paired seeds"
+        if streams := recurring(self.seeds):
+            return (
+                f"seeds of {', '.join(streams)} recur in several combinations, so these runs are not independent; "
+                "sweep over `seed`, which moves all of them, to decide"
+            )
         if self.failed.all():
             return "all runs of both arms failed"
         if len(self.seeds) == 2 and np.ptp(self.differences) == 0:
@@ -78,24 +84,31 @@ class Comparison:
         """Returns the scores of arm and baseline by seed, in points; a run without a score has the majority's."""
         return tuple(np.array([score(pair[k]) for pair in self.runs]) for k in (0, 1))  # type: ignore[return-value]
 
+    @property
+    def _independent(self) -> int:
+        """Number of independent pairs of runs, which all tests need; 0 if they share seeds of a stream."""
+        return len(self.seeds) if self.analysis is not None else 0
+
     def without_failed(self) -> Crossed | None:
         """Returns the analysis of the seeds at which neither run failed; None with fewer than two."""
         kept = self.differences[~self.failed.any(1)]
-        return crossed(kept) if len(kept) > 1 else None
+        return crossed(kept) if len(kept) > 1 and self._independent else None
 
     def failure_test(self) -> tuple[float, tuple[float, float]]:
         """Returns p of equal failure rates, and the interval of their difference, arm minus baseline."""
+        if not self._independent:
+            return math.nan, (math.nan, math.nan)
         only_arm = int((self.failed[:, 0] & ~self.failed[:, 1]).sum())
         only_baseline = int((self.failed[:, 1] & ~self.failed[:, 0]).sum())
         return paired_p(only_arm, only_baseline), paired_interval(only_arm, only_baseline, len(self.seeds))
 
     def flip_p(self) -> float:
         """Returns p of the sign-flip test over seeds."""
-        return float(sign_flips.sign_flip_p(self.by_seed)) if len(self.seeds) > 1 else math.nan
+        return float(sign_flips.sign_flip_p(self.by_seed)) if self._independent > 1 else math.nan
 
     def spread_p(self) -> float:
         """Returns p of equal spreads of the arm's and the baseline's scores."""
-        return brown_forsythe(self.scores()) if len(self.seeds) > 2 else math.nan
+        return brown_forsythe(self.scores()) if self._independent > 2 else math.nan
 
     def medians(self) -> tuple[float, float, float]:
         """Returns the difference of medians, and the interval of the median of paired differences."""
@@ -103,11 +116,13 @@ class Comparison:
             return math.nan, math.nan, math.nan
         arm, baseline = self.scores()
         sign = -1.0 if self.runs[0][0].mode == "min" else 1.0
-        low, high, _ = median_interval(self.by_seed)
+        low, high, _ = median_interval(self.by_seed) if self._independent else (math.nan,) * 3
         return sign * float(np.median(arm) - np.median(baseline)), low, high
 
     def bootstrap_interval(self, *, draws: int) -> tuple[float, float]:
         """Returns the studentized interval; NaN with fewer seeds than it needs."""
+        if not self._independent:
+            return math.nan, math.nan
         return bootstrap.studentized_interval(self.differences, draws=draws)
 
 
@@ -152,7 +167,7 @@ def protocols(rows: Sequence[RunRow], baseline: str) -> dict[str, dict[str, floa
     if any(len(values) > 1 for values in grids.values()) or len(set(grids.values())) > 1:
         for lr in grid:
             found[f"lr={lr:g}"] = {arm: lr for arm in by_arm if lr in grids[arm]}
-    return {name: chosen for name, chosen in found.items() if len(chosen) > 1}
+    return {name: chosen for name, chosen in found.items() if name == TUNED or len(chosen) > 1}
 
 
 def compare(
@@ -174,7 +189,7 @@ def compare(
                 baseline_lr=chosen[baseline],
                 seeds=seeds,
                 differences=d,
-                analysis=crossed(d) if len(seeds) > 1 else None,
+                analysis=crossed(d) if len(seeds) > 1 and not recurring(seeds) else None,
                 failed=np.array([[one.failed for one in pair] for pair in pairs], dtype=bool).reshape(-1, 2),
                 runs=pairs,
             )

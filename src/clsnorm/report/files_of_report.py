@@ -11,12 +11,14 @@ from typing import Any
 from clsnorm.files import write_text, writing
 from clsnorm.pages.figure import write_drawn
 from clsnorm.pages.spreadsheet import csv_text
-from clsnorm.report.forest import draw_forest, write_forest_pdf
+from clsnorm.report.curve_figures import draw_budgets, draw_profile
+from clsnorm.report.forest import draw_forest
 from clsnorm.report.latex import tables
 from clsnorm.report.markdown import document
 from clsnorm.report.report_page import write_report_page
+from clsnorm.report.sections import BUILDERS, CSV_ONLY
 
-TABLES = ("verdicts", "equal_rates", "arms", "overall", "predictions")
+TABLES = ("verdicts", "claims", "equal_rates", "arms", *BUILDERS, *CSV_ONLY)
 
 
 def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
@@ -43,17 +45,19 @@ def write_report(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     return paths
 
 
-def _figures(folder: Path, facts: Mapping[str, Any], paths: list[Path]) -> str:
-    """Writes the forest plot as SVG, PNG and PDF, if matplotlib is installed, and returns the SVG."""
+def _figures(folder: Path, facts: Mapping[str, Any], paths: list[Path]) -> dict[str, str]:
+    """Writes the figures as SVG, PNG and PDF, if matplotlib is installed, and returns the SVGs by their place."""
     if find_spec("matplotlib") is None:
-        return ""
-    drawn = draw_forest(facts["verdicts"], margin=facts["margin"])
-    if drawn is None:
-        return ""
-    write_drawn(folder / "forest", drawn)
-    write_forest_pdf(folder / "forest.pdf", facts["verdicts"], margin=facts["margin"])
-    paths += [folder / f"forest.{kind}" for kind in ("svg", "png", "pdf")]
-    return drawn.svg
+        return {}
+    drawn = {
+        ("verdicts", "forest"): draw_forest(facts["verdicts"], margin=facts["margin"]),
+        ("overall", "performance_profile"): draw_profile(facts["profile"], baseline=facts["baseline"]),
+        ("curves", "expected_score"): draw_budgets(facts["curves"], baseline=facts["baseline"]),
+    }
+    for (_, name), one in drawn.items():
+        if one is not None:
+            paths += write_drawn(folder / name, one)
+    return {place: one.svg for (place, _), one in drawn.items() if one is not None}
 
 
 def table_text(lines: Sequence[Mapping[str, Any]]) -> str:

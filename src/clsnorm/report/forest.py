@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from clsnorm.files import replacing
 from clsnorm.pages import figure as style
 
 WIDTH = 5.6  # inches; a page of two columns has 7
 ROW = 0.19  # inches of a comparison
 MOST = 60  # comparisons in one figure; the table has the others
-# Two hues and two greys of unlike lightness, and a marker each: told apart without colour, too.
+# At least 30 apart in CIELAB, with each kind of colour-blindness, too, and a marker each.
 LOOKS = {
-    "better": ("#1b7837", "^"),
-    "worse": ("#b2182b", "v"),
-    "equivalent": ("#2166ac", "s"),
-    "undecided": ("#4d4d4d", "o"),
+    "better": ("#36a53e", "^"),
+    "worse": ("#67031e", "v"),
+    "equivalent": ("#0f1b5e", "s"),
+    "undecided": ("#8e8b91", "o"),
 }
 
 
@@ -28,24 +25,6 @@ def draw_forest(lines: Sequence[Mapping[str, Any]], *, margin: float) -> style.D
     Raises:
         InputError: If matplotlib is not installed.
     """
-    return _on_figure(lines, margin, style.finish)
-
-
-def write_forest_pdf(path: Path, lines: Sequence[Mapping[str, Any]], *, margin: float) -> None:
-    """Writes the same figure as PDF, for a paper; nothing if there is none."""
-
-    def save(drawing: Any) -> bytes:
-        buffer = io.BytesIO()
-        drawing.savefig(buffer, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-        return buffer.getvalue()
-
-    content = _on_figure(lines, margin, save)
-    if content is not None:
-        with replacing(path) as draft:
-            draft.write_bytes(content)
-
-
-def _on_figure(lines: Sequence[Mapping[str, Any]], margin: float, finish: Any) -> Any:
     shown = [line for line in lines if line["low"] is not None][:MOST]
     if not shown:
         return None
@@ -61,4 +40,4 @@ def _on_figure(lines: Sequence[Mapping[str, Any]], margin: float, finish: Any) -
         axes.set_ylim(-0.7, len(shown) - 0.3)
         axes.set_xlabel("difference to the baseline, points")
         axes.grid(axis="y", visible=False)
-        return finish(drawing)
+        return style.finish(drawing, pdf=True)

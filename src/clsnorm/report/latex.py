@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clsnorm.report.markdown import p_text, points, signed
+from clsnorm.report.cells import p_text, points, signed
 
 SPECIAL = re.compile(r"[\\&%$#_{}~^]")
 WORDS = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

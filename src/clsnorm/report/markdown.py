@@ -6,32 +6,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clsnorm.pages.numbers import UNDEFINED
+from clsnorm.report.cells import Line, interval, p_text, points, share_interval_text, signed
+from clsnorm.report.sections import sections
 
-Line = Mapping[str, Any]
-OVERALL = (
-    "At tuned learning rates. IQM: mean of the middle half of all runs, which hides failed runs by design. P(better): "
-    "probability that a run of the arm beats one of the baseline. Mean rank over data sets (1 is best), and its range "
-    "with one data set left out. Described, not tested."
-)
-PREDICTIONS = (
-    "At tuned learning rates, on the report split. Between two seeds: share of examples with another predicted class "
-    "(flips), Fleiss' kappa, Jensen-Shannon divergence in bits. Mean over seeds: expected calibration error of 15 "
-    "equal bins, Brier score (0 to 2). Described, not tested."
+CLAIMS = (
+    "Claims of Zhou, Du and Ren (arXiv:1911.03918), each judged by a rule that was set beforehand. *Cannot tell* is no "
+    "evidence against a claim."
 )
 
 
 def document(facts: Mapping[str, Any]) -> str:
     """Returns the whole text."""
-    parts = ["# Report", *estimands(facts), "## Verdicts", verdict_table(facts["verdicts"])]
+    parts = ["# Report", *estimands(facts), "## The claims of the paper", CLAIMS]
+    parts += [
+        f"{line['claim']}. {line['text']} **{line['support'].capitalize()}.** {line['sentence']}"
+        for line in facts["claims"]
+    ]
+    parts += ["## Verdicts", verdict_table(facts["verdicts"])]
     parts += [f"- {text}" for text in sentences(facts)]
     parts += ["## Runs", _states(facts), *(f"- {note}" for note in facts["notes"])]
     parts += ["## Scores", arm_table(facts["arms"])]
-    if facts["overall"]:
-        parts += ["## Over data sets", OVERALL, table(*overall_rows(facts["overall"]), right=range(1, 5))]
-    if facts["predictions"]:
-        parts += ["## Predictions", PREDICTIONS, table(*prediction_rows(facts["predictions"]), right=range(2, 8))]
     if facts["equal_rates"]:
         parts += ["## At equal learning rates", "Outside the family: p is not adjusted.", rate_table(facts)]
+    for one in sections(facts):
+        parts += [f"## {one.title}", one.about, table(one.heads, one.rows, right=range(one.texts, len(one.heads)))]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -97,7 +95,7 @@ def arm_table(lines: Sequence[Line]) -> str:
             f"{line['optimizer.lr']:g}" if line["optimizer.lr"] is not None else UNDEFINED,
             str(line["runs"]),
             str(line["failed"]),
-            f"{line['failure_low']:.0%} to {line['failure_high']:.0%}",
+            share_interval_text(line),
             *(points(line[name]) for name in ("mean", "sd", "median", "least", "best", "seconds")),
         ]
         for line in lines
@@ -112,30 +110,6 @@ def rate_table(facts: Mapping[str, Any]) -> str:
         for line in facts["equal_rates"]
     ]
     return table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows, right=(3, 4, 5))
-
-
-def overall_rows(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
-    """Returns the heads and rows of the table over data sets."""
-    rows = [
-        [line["arm"], points(line["iqm"]), points(line["improvement"]), points(line["rank"]), _range(line)]
-        for line in lines
-    ]
-    return ["arm", "IQM", "P(better)", "mean rank", "without one set"], rows
-
-
-def _range(line: Line) -> str:
-    return f"{points(line['rank_low'])} to {points(line['rank_high'])}"
-
-
-def prediction_rows(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
-    """Returns the heads and rows of the table of agreement and calibration."""
-    names = ("flips", "kappa", "jensen_shannon", "calibration_error", "brier")
-    rows = [[line["task"], line["arm"], str(line["seeds"]), *(_three(line[name]) for name in names)] for line in lines]
-    return ["data", "arm", "seeds", "flips", "kappa", "JS", "ECE", "Brier"], rows
-
-
-def _three(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:.3f}"
 
 
 def _states(facts: Mapping[str, Any]) -> str:
@@ -153,33 +127,3 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequenc
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
-
-
-def points(value: float | None) -> str:
-    """Returns a number of points with two decimals."""
-    return UNDEFINED if value is None else f"{value:.2f}"
-
-
-def signed(value: float | None) -> str:
-    """Returns a difference with its sign.
-
-    Example:
-        >>> signed(0.5), signed(-0.123), signed(None)
-        ('+0.50', '−0.12', '–')
-    """
-    return UNDEFINED if value is None else f"{value:+.2f}".replace("-", "−")
-
-
-def interval(line: Line) -> str:
-    """Returns the ends of an interval."""
-    return UNDEFINED if line["low"] is None else f"{signed(line['low'])} to {signed(line['high'])}"
-
-
-def p_text(p: float | None) -> str:
-    """Returns a p value.
-
-    Example:
-        >>> p_text(0.0421), p_text(1e-9), p_text(None)
-        ('0.042', '<0.001', '–')
-    """
-    return UNDEFINED if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

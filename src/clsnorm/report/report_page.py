@@ -10,18 +10,10 @@ from urllib.parse import quote
 
 from clsnorm.pages.numbers import UNDEFINED
 from clsnorm.pages.rendering import write_html
-from clsnorm.report.markdown import (
-    OVERALL,
-    PREDICTIONS,
-    estimands,
-    interval,
-    overall_rows,
-    p_text,
-    points,
-    prediction_rows,
-    sentences,
-    signed,
-)
+from clsnorm.report.cells import interval, p_text, points, share_interval_text, signed
+from clsnorm.report.curve_figures import CAPTIONS
+from clsnorm.report.markdown import CLAIMS, estimands, sentences
+from clsnorm.report.sections import ReportSection, sections
 
 TEMPLATE = "report/templates/report.html.jinja"
 CALIBRATION = Path(__file__).parent / "templates" / "calibration.json"
@@ -31,13 +23,13 @@ Cell = dict[str, Any]
 DEFAULTS: Cell = {"number": False, "verdict": "", "mark": "", "links": []}
 
 
-def write_report_page(path: Path, facts: Mapping[str, Any], forest: str = "") -> Path:
+def write_report_page(path: Path, facts: Mapping[str, Any], figures: Mapping[str, str] | None = None) -> Path:
     """Writes the page and returns its path.
 
     Args:
         path: Of the file.
         facts: Of `clsnorm.report.collected_facts.collected`, with the runs named from the file's folder.
-        forest: SVG of the differences; "" for none.
+        figures: SVG texts by the key of their section, or ``verdicts``.
 
     Raises:
         DiskError: If it cannot be written.
@@ -50,17 +42,17 @@ def write_report_page(path: Path, facts: Mapping[str, Any], forest: str = "") ->
         baseline=facts["baseline"],
         margin=f"{facts['margin']:g}",
         estimands=[text.replace("`", "").replace("*", "") for text in estimands(facts)],
-        forest=forest,
+        figures=figures or {},
+        captions=CAPTIONS,
         verdicts=_verdicts(facts["verdicts"]),
         sentences=sentences(facts),
         states=facts["states"],
         notes=facts["notes"],
         unfinished=facts["unfinished"],
         scores=_scores(facts["arms"]),
-        overall=_plain(*overall_rows(facts["overall"]), texts=1),
-        predictions=_plain(*prediction_rows(facts["predictions"]), texts=2),
-        about_overall=OVERALL,
-        about_predictions=PREDICTIONS,
+        about_claims=CLAIMS.replace("*", ""),
+        claims=facts["claims"],
+        sections=[(section, _plain(section)) for section in sections(facts)],
         rates=_rates(facts["equal_rates"]),
         calibration=_calibration(),
     )
@@ -99,7 +91,7 @@ def _verdicts(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
                 _number(interval(line), line["low"]),
                 _number(p_text(line["p_adjusted"]), line["p_adjusted"]),
                 _number(p_text(line["p_equivalence_adjusted"]), line["p_equivalence_adjusted"]),
-                {**_text("" if pairs else UNDEFINED), "links": pairs},
+                _linked(pairs),
             ]
         )
     return _table(heads, rows)
@@ -119,7 +111,7 @@ def _scores(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
             _number(f"{line['optimizer.lr'] or 0:g}", line["optimizer.lr"]),
             _number(str(line["runs"]), line["runs"]),
             _number(str(line["failed"]), line["failed"]),
-            _number(f"{line['failure_low']:.0%} to {line['failure_high']:.0%}", line["failure_low"]),
+            _number(share_interval_text(line), line["failure_low"]),
             *(_number(points(line[name]), line[name]) for name in names),
         ]
         for line in lines
@@ -142,10 +134,20 @@ def _rates(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return _table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows)
 
 
-def _plain(heads: list[str], rows: list[list[str]], *, texts: int) -> dict[str, Any] | None:
-    """A table of texts and then numbers that sort as they are shown."""
-    cells = [[*map(_text, row[:texts]), *({**_text(cell), "number": True} for cell in row[texts:])] for row in rows]
-    return _table(heads, cells)
+def _plain(section: ReportSection) -> dict[str, Any] | None:
+    """A table of texts and then numbers that sort as they are shown, with links to the runs of each row."""
+    cells = [
+        [*map(_text, row[: section.texts]), *({**_text(cell), "number": True} for cell in row[section.texts :])]
+        for row in section.rows
+    ]
+    if not section.runs:
+        return _table(section.heads, cells)
+    linked = [[[{"text": Path(run).name, "href": _href(run)}] for run in runs] for runs in section.runs]
+    return _table([*section.heads, "runs"], [[*row, _linked(links)] for row, links in zip(cells, linked, strict=True)])
+
+
+def _linked(links: list[list[dict[str, str]]]) -> Cell:
+    return {**_text("" if links else UNDEFINED), "links": links}
 
 
 def _calibration() -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from clsnorm.errors import InputError
 from clsnorm.report.answers import Answer, Options, answer
-from clsnorm.report.markdown import interval, p_text, signed
+from clsnorm.report.cells import interval, p_text, signed
 from clsnorm.run_folder import RunFolder, find_runs
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clsnorm.command.sweep import PLANS
+from clsnorm.command.sweep import PLANS, drafting_apart
 from clsnorm.errors import DamagedFileError
 from clsnorm.files import write_sealed
 from clsnorm.seals import read_json
@@ -43,7 +43,8 @@ def write_plan(folder: Path, jobs: Sequence[PlannedJob]) -> None:
     jobs = sorted(jobs, key=lambda job: job.name)
     path = folder / PLANS / f"{digest_of(jobs)}.json"
     if not path.exists():
-        write_sealed(path, {"jobs": [asdict(job) for job in jobs]})
+        with drafting_apart():
+            write_sealed(path, {"jobs": [asdict(job) for job in jobs]})
 
 
 def digest_of(jobs: Sequence[PlannedJob]) -> str:

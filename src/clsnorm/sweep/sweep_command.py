@@ -21,10 +21,11 @@ from omegaconf import OmegaConf
 
 from clsnorm.command.composition import checked_composition
 from clsnorm.command.standard_streams import printing
-from clsnorm.command.sweep import REFUSALS
-from clsnorm.config import CONF, choices
-from clsnorm.errors import DiskError, InputError
+from clsnorm.command.status import run_command
+from clsnorm.config import CONF
+from clsnorm.errors import InputError
 from clsnorm.files import delete
+from clsnorm.launch.one_machine import WorkerError
 from clsnorm.sweep.composer import Composer
 from clsnorm.sweep.disk import bytes_in, readable
 from clsnorm.sweep.job_state import DONE, FAILED, INTERRUPTED, JobState, look, look_at_all
@@ -38,18 +39,7 @@ WEIGHTS = ("selected.ckpt", "last.ckpt")
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit status: 0, 1 if a retried job crashed, 2 if the input was refused, with one line."""
     given = _parser().parse_args(arguments)
-    try:
-        status: int = given.run(given)
-    except BrokenPipeError:
-        return 0
-    except DiskError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except REFUSALS as error:
-        text = choices.explain(error) or str(error).partition("Config search path:")[0]
-        print(f"error: {' '.join(text.split())}", file=sys.stderr)
-        return 2
-    return status
+    return run_command(lambda: given.run(given))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,14 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _status(given: argparse.Namespace) -> int:
+def _status(given: argparse.Namespace) -> None:
     _print(list(status_lines(given.folder, every=given.all)))
-    return 0
 
 
-def _plan(given: argparse.Namespace) -> int:
+def _plan(given: argparse.Namespace) -> None:
     _print(list(plan_lines(*planned(given.words))))
-    return 0
 
 
 def _print(lines: list[str]) -> None:
@@ -107,8 +95,12 @@ def planned(words: list[str]) -> tuple[Path, list[PlannedJob]]:
         return Path(master.hydra.sweep.dir), Composer(hydra.config_loader, master).plan(jobs)
 
 
-def _retry(given: argparse.Namespace) -> int:
-    """Runs each failed or interrupted job from its listed overrides, as a single run in its folder."""
+def _retry(given: argparse.Namespace) -> None:
+    """Runs each failed or interrupted job from its listed overrides, as a single run in its folder.
+
+    Raises:
+        WorkerError: If a job failed again.
+    """
     jobs = read_plan(given.folder)
     if not jobs:
         raise InputError(
@@ -124,11 +116,10 @@ def _retry(given: argparse.Namespace) -> int:
         words = [sys.executable, "-m", "clsnorm.experiment", *job.words, "hydra.mode=RUN", place]
         crashed += subprocess.run(words, check=False).returncode != 0
     if crashed:
-        print(f"error: {crashed} of the retried jobs failed again", file=sys.stderr)
-    return int(crashed > 0)
+        raise WorkerError(f"{crashed} of the retried jobs failed again")
 
 
-def _clean(given: argparse.Namespace) -> int:
+def _clean(given: argparse.Namespace) -> None:
     """Lists, or removes, folders and files of the given kinds; never of a job that is running."""
     states = look_at_all(given.folder, [])
     found = list(_removable(given, states))
@@ -139,7 +130,6 @@ def _clean(given: argparse.Namespace) -> int:
     _print([*lines, f"{total} in {len(found)} places{'' if given.yes else '; --yes removes them'}"])
     for path in found if given.yes else ():
         delete(path)
-    return 0
 
 
 def _removable(given: argparse.Namespace, states: list[JobState]) -> Iterator[Path]:

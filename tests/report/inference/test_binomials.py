@@ -32,3 +32,10 @@ def test_the_paired_interval_holds_the_difference_and_ends_within_one() -> None:
     low, high = binomials.paired_interval(3, 1, 10)
     assert -1 <= low < 0.2 < high <= 1
     assert binomials.paired_interval(10, 0, 10)[0] > 0
+
+
+def test_wilson_intervals_equal_those_of_scipy() -> None:
+    for hits, count in ((0, 20), (3, 20), (199, 200), (200, 200)):
+        expected = stats.binomtest(hits, count).proportion_ci(method="wilson")
+        np.testing.assert_allclose(binomials.wilson(hits / count, count), expected, atol=1e-9)
+    assert np.isnan(binomials.wilson(float("nan"), 3)).all()

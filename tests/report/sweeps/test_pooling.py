@@ -10,7 +10,7 @@ from sweep_folders import write_run
 from clsnorm.errors import InputError
 from clsnorm.files import write_sealed
 from clsnorm.report.sweeps.arm_names import name_arms
-from clsnorm.report.sweeps.pooling import notes, require_arm, require_poolable, without_copies
+from clsnorm.report.sweeps.pooling import notes, recurring, require_arm, require_poolable, without_copies
 from clsnorm.report.sweeps.run_row import RunRow, read_rows
 
 
@@ -98,4 +98,20 @@ def test_streams_that_stay_or_recur_are_noted(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, {}, {"seed": 1, "seeds__subset": 0}, {"seed": 2, "seeds__subset": 0, "seeds__order": 1})
     text = "\n".join(notes(rows, baseline="identity"))
     assert "all runs share one seed of subset" in text
-    assert "seeds of order occur in several combinations" in text
+    assert "seeds of order recur in several combinations" in text
+
+
+def test_streams_that_always_move_together_do_not_recur() -> None:
+    assert recurring([(0, 0, 0, 7, 0), (1, 1, 1, 7, 1), (2, 2, 2, 7, 2)]) == []
+    assert recurring([(0, 0, 0, 0, 0), (0, 1, 1, 0, 0)]) == []  # one seed of init for all runs: nothing varies
+    assert recurring([(i, o, 0, 0, 0) for i in range(2) for o in range(2)]) == ["init", "order"]
+
+
+def test_runs_of_before_an_option_existed_are_pooled_with_those_that_have_its_default(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path, {}, {"seed": 1, "model__new": False}, {"seed": 2, "classifier__newer": 0.0})
+    require_poolable(rows, baseline="identity")
+    assert {row.arm for row in rows} == {"identity"}
+    assert "2 runs have no model.new yet; taken for its default" in "\n".join(notes(rows, baseline="identity"))
+    rows = rows_of(tmp_path / "unlike", {}, {"seed": 1, "model__new": False}, {"seed": 2, "model__new": True})
+    with pytest.raises(InputError, match=r"model\.new is False in 1"):
+        require_poolable(rows, baseline="identity")

@@ -30,6 +30,8 @@ def overall_lines(runs: Runs, baseline: str) -> list[dict[str, Any]]:
     if baseline not in scores:
         return []
     ranks = mean_ranks({arm: np.array([one.mean() for one in scores[arm]]) for arm in arms})
+    if len(tasks) == 1:  # no set can be left out
+        ranks = {arm: (rank, math.nan, math.nan) for arm, (rank, _, _) in ranks.items()}
     return [
         {
             "arm": arm,

@@ -1,8 +1,12 @@
-"""Failure rates: exact intervals, and exact paired tests of their difference."""
+"""Intervals of shares, exact and by Wilson; exact paired tests of the difference of failure rates."""
 
 from __future__ import annotations
 
+import math
+
 from scipy import stats
+
+Z95 = 1.959963984540054  # of a normal distribution, two-sided
 
 
 def clopper_pearson(failures: int, runs: int, level: float = 0.95) -> tuple[float, float]:
@@ -17,6 +21,21 @@ def clopper_pearson(failures: int, runs: int, level: float = 0.95) -> tuple[floa
     low = stats.beta.ppf(tail, failures, runs - failures + 1) if failures else 0.0
     high = stats.beta.isf(tail, failures + 1, runs - failures) if failures < runs else 1.0
     return float(low), float(high)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a share of ``count`` draws (Wilson, 1927): close to its level, but not at least it.
+
+    Args:
+        share: From 0 to 1; not only of whole numbers of draws, such as a percentile over random sets.
+        count: Number of draws.
+    """
+    if not count or math.isnan(share):
+        return math.nan, math.nan
+    centre = share + Z95**2 / (2 * count)
+    half = Z95 * math.sqrt(share * (1 - share) / count + Z95**2 / (4 * count**2))
+    scale = 1 + Z95**2 / count
+    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
 
 def paired_p(only_arm: int, only_baseline: int) -> float:

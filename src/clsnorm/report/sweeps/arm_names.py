@@ -32,9 +32,15 @@ def _kept(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any]]:
-    """Returns the values of each setting that is not the same in all rows, most frequent first.
+def settings_of(group: str, row: RunRow) -> Mapping[str, Any]:
+    """Returns the settings of a group that may change results, by dotted name."""
+    return _kept(group, flat(row.blocks[group])) if group in row.blocks else {}
 
+
+def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any]]:
+    """Returns the values of each setting that is not the same in all rows that have it, most frequent first.
+
+    Rows of an earlier version may lack a setting: with its default they gave the same results, so it does not divide.
     Rows are compared by the text of their configuration first, so that thousands of them take no time.
     """
     found: dict[str, list[Any]] = {}
@@ -44,9 +50,9 @@ def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any
         for name in sorted({name for values, _ in variants for name in values}):
             counts: Counter[str] = Counter()
             originals: dict[str, Any] = {}
-            for values, count in variants:
-                counts[repr(values.get(name))] += count
-                originals[repr(values.get(name))] = values.get(name)
+            for values, count in ((values, count) for values, count in variants if name in values):
+                counts[repr(values[name])] += count
+                originals[repr(values[name])] = values[name]
             if len(counts) > 1:
                 found[name] = [originals[key] for key, _ in counts.most_common()]
     return found
@@ -68,12 +74,17 @@ def name_arms(rows: Sequence[RunRow], *, by: Sequence[str] = (), arms: Sequence[
         chosen = [row for row in rows if row.choice("normalizer") == choice]
         own = varying(chosen, ARM_GROUPS[:1])
         for row in chosen:
-            parts = [choice, *(_part(name, row.value(name)) for name in own if not name.endswith("_target_"))]
-            parts += [_part(name, row.value(name)) for name, values in shared.items() if row.value(name) != values[0]]
+            parts = [choice, *(_part(name, row.value(name)) for name in own if row.has(name) and _is_option(name))]
+            differ = [name for name, values in shared.items() if row.has(name) and row.value(name) != values[0]]
+            parts += [_part(name, row.value(name)) for name in differ]
             parts += [_part(name, named(row, name)) for name in arms]
             row.arm = " ".join(parts)
     for row in rows:
         row.task = " ".join([row.choice("data"), *(_part(name, named(row, name)) for name in by)])
+
+
+def _is_option(name: str) -> bool:
+    return not name.endswith("_target_")
 
 
 def named(row: RunRow, name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from clsnorm.config.names import OBSERVERS
 from clsnorm.errors import InputError, did_you_mean
-from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, varying
+from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, settings_of, varying
 from clsnorm.report.sweeps.run_row import FINISHED, LR, STREAMS, RunRow
 from clsnorm.run_folder.config_blocks import parsed
 
@@ -59,7 +59,8 @@ def _unequal_settings(task: str, rows: Sequence[RunRow], separated: Sequence[str
         faults += _unlike(task, rows, name, lambda row, name=name: row.choice(name), name)  # type: ignore[misc]
     for name in varying(rows, groups):
         if name not in separated and name.partition(".")[0] not in choices:
-            faults += _unlike(task, rows, name, lambda row, name=name: row.value(name), name)  # type: ignore[misc]
+            having = [row for row in rows if row.has(name)]
+            faults += _unlike(task, having, name, lambda row, name=name: row.value(name), name)  # type: ignore[misc]
     return faults + _unlike(task, rows, "callbacks that steer training", _steering, "callbacks")
 
 
@@ -112,6 +113,7 @@ def notes(rows: Sequence[RunRow], *, baseline: str) -> list[str]:
     for task, members in by_task(row for row in rows if row.finished).items():
         found += _uneven(task, members, "commits", lambda row: str(row.results.get("commit"))[:12])
         found += _uneven(task, members, "versions of packages", lambda row: str(row.results.get("versions")))
+        found += _newer_options(task, members)
         found += _uneven(task, members, "numbers of devices", lambda row: str(row.results.get("devices")))
         found += _uneven(task, members, "numbers of training steps", lambda row: str(row.results.get("steps")))
         found += _rates(task, members, baseline)
@@ -127,6 +129,20 @@ def _uneven(task: str, rows: Sequence[RunRow], what: str, value: Callable[[RunRo
     mixed = len({frozenset(values) for values in arms.values()}) == 1
     where = "in equal mixture in all arms" if mixed else "not the same ones in all arms"
     return [f"{task}: runs have {len(counts)} different {what}, {where}"]
+
+
+def _newer_options(task: str, rows: Sequence[RunRow]) -> list[str]:
+    """Names settings that some runs, of an earlier version, do not have: taken for equal, as defaults keep results."""
+    lacking: dict[str, int] = {}
+    for group in SETTING_GROUPS:
+        texts = {row.blocks.get(group, "") for row in rows}
+        if len(texts) > 1:
+            names = {name for row in rows for name in settings_of(group, row)}
+            counts = {name: sum(not row.has(name) for row in rows) for name in names}
+            lacking |= {name: count for name, count in counts.items() if count}
+    return [
+        f"{task}: {count} runs have no {name} yet; taken for its default" for name, count in sorted(lacking.items())
+    ]
 
 
 def _rates(task: str, rows: Sequence[RunRow], baseline: str) -> list[str]:
@@ -153,18 +169,23 @@ def _streams(rows: Sequence[RunRow]) -> list[str]:
     """Says which streams of random numbers the seeds move: what "over seeds" means in this report."""
     seeds = {row.seeds for row in rows}
     still = [name for place, name in enumerate(STREAMS) if len({seed[place] for seed in seeds}) == 1]
-    found = [f"all runs share one seed of {', '.join(still)}: nothing here says what another one would change"]
-    repeated = _repeated(seeds)
-    if repeated:
-        found.append(
-            f"seeds of {', '.join(repeated)} occur in several combinations: those runs are not independent, and "
-            "intervals over them are too short"
-        )
-    return found if still or repeated else []
+    found = []
+    if still:
+        found.append(f"all runs share one seed of {', '.join(still)}: nothing here says what another one would change")
+    if repeated := recurring(seeds):
+        found.append(f"seeds of {', '.join(repeated)} recur in several combinations: those runs are not independent")
+    return found
 
 
-def _repeated(seeds: set[tuple[int, ...]]) -> list[str]:
-    """Returns the streams whose seeds vary, and recur together with different seeds of others."""
+def recurring(seeds: Iterable[tuple[int, ...]]) -> list[str]:
+    """Returns the streams whose seeds vary, and recur together with different seeds of others.
+
+    Runs that share a seed of one of these are not independent: an interval over them would be too short.
+
+    Args:
+        seeds: Of different runs, each with the seed of each of `STREAMS`.
+    """
+    seeds = set(seeds)
     found = []
     for place, name in enumerate(STREAMS):
         counts = Counter(seed[place] for seed in seeds)

@@ -53,6 +53,11 @@ class RunRow:
         block = self.blocks.get(name.partition(".")[0])
         return None if block is None else flat(block).get(name)
 
+    def has(self, name: str) -> bool:
+        """Does the configuration have this dotted name? One of an earlier version may lack it."""
+        block = self.blocks.get(name.partition(".")[0])
+        return block is not None and name in flat(block)
+
     def choice(self, group: str) -> str:
         """Returns the chosen option of a group."""
         return str(self.value(f"choices.{group}"))
@@ -135,5 +140,6 @@ def read_row(run: RunFolder) -> RunRow:
 
 
 def _without_paths(source: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what identifies the data, wherever they lie: digest and rows of the splits."""
-    return {"sha256": source.get("sha256"), "rows": json.dumps(source.get("rows"), sort_keys=True)}
+    """Returns what identifies the data, wherever they lie: digest, classes and rows of the splits."""
+    named = {"sha256": source.get("sha256"), "labels": source.get("labels")}
+    return named | {"rows": json.dumps(source.get("rows"), sort_keys=True)}
