@@ -134,8 +134,9 @@ class StepHooks:
     def __init__(self, trainer: pl.Trainer) -> None:
         self.trainer, self._module = trainer, trainer.lightning_module
         self._state = vars(self._module)  # setting an attribute of a module is slow
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
         self._of_callbacks = {
-            name: [getattr(callback, name) for callback in trainer.callbacks if _overrides(callback, name, pl.Callback)]
+            name: [getattr(callback, name) for callback in callbacks if _overrides(callback, name, pl.Callback)]
             for name in HOOKS
         }
         self._of_module = {
@@ -182,7 +183,7 @@ def _is_plain(trainer: pl.Trainer) -> bool:
     return (
         type(trainer.strategy) is SingleDeviceStrategy
         and type(trainer.precision_plugin) is Precision
-        and type(trainer.profiler) is PassThroughProfiler
+        and type(trainer.profiler) is PassThroughProfiler  # type: ignore[attr-defined]
         and module.automatic_optimization
         and len(trainer.optimizers) == 1
         and not replaced

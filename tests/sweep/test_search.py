@@ -20,7 +20,7 @@ from clsnorm.command.sweep import SEARCHES
 from clsnorm.files import write_sealed
 from clsnorm.sweep import shared_work
 from clsnorm.sweep.planned_job import PlannedJob
-from clsnorm.sweep.search import Budget, Search
+from clsnorm.sweep.search import Budget, TrialSearch
 from clsnorm.sweep.search_record import read_searches
 from clsnorm.sweep.search_space import SearchSpace
 from clsnorm.sweep.shared_work import SharedWork, Tally
@@ -43,10 +43,10 @@ def plan(jobs: Sequence[Sequence[str]]) -> list[PlannedJob]:
 
 def search(
     folder: Path, words: Sequence[str] = WORDS, *, kind: str = "journal", mode: str = "max", **budget: object
-) -> Search:
+) -> TrialSearch:
     space = SearchSpace(OverridesParser.create().parse_overrides(list(words)))
     storage = TrialStorage(folder / SEARCHES, kind=kind, sampler="tpe", seed=0)
-    return Search(folder, space, Budget(**{"trials": 5, "early": 3} | budget), storage, plan, lambda words: mode)  # type: ignore[arg-type]
+    return TrialSearch(folder, space, Budget(**{"trials": 5, "early": 3} | budget), storage, plan, lambda words: mode)  # type: ignore[arg-type]
 
 
 def rate(job: PlannedJob) -> float:
@@ -66,7 +66,7 @@ def fail(folder: Path, job: PlannedJob) -> bool:
     return False
 
 
-def work(folder: Path, found: Search, run: Run = succeed) -> tuple[list[PlannedJob], Tally]:
+def work(folder: Path, found: TrialSearch, run: Run = succeed) -> tuple[list[PlannedJob], Tally]:
     """Returns the jobs in the order in which one worker runs them."""
     ran: list[PlannedJob] = []
 

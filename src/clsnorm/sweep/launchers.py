@@ -23,7 +23,7 @@ from clsnorm.sweep.composer import Composer
 from clsnorm.sweep.job_state import FAILED, JobState, results_of
 from clsnorm.sweep.planned_job import PlannedJob, require_same_sweep, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
-from clsnorm.sweep.search import Search
+from clsnorm.sweep.search import TrialSearch
 from clsnorm.sweep.shared_work import SharedWork
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class LocalWorkers(Launcher):
         self._say_end(folder, len(jobs))
         return self._returns
 
-    def search(self, search: Search, composer: Composer) -> Sequence[JobReturn]:
+    def search(self, search: TrialSearch, composer: Composer) -> Sequence[JobReturn]:
         """Runs the jobs that ``search`` names, until it needs no more, and returns how each ended that ran here."""
         search.begin()
         folder = Path(self._config.hydra.sweep.dir)

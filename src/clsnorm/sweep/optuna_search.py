@@ -21,7 +21,7 @@ from clsnorm.sweep.composer import Composer
 from clsnorm.sweep.fleet import Fleet
 from clsnorm.sweep.launchers import LocalWorkers
 from clsnorm.sweep.planned_job import PlannedJob, write_plan
-from clsnorm.sweep.search import Budget, Search
+from clsnorm.sweep.search import Budget, TrialSearch
 from clsnorm.sweep.search_record import read_searches
 from clsnorm.sweep.search_space import SearchSpace, words_listed
 from clsnorm.sweep.trial_storage import KINDS, SAMPLERS, TrialStorage, require_optuna
@@ -94,7 +94,9 @@ class OptunaSearch(Sweeper):
 
         storage = TrialStorage(folder / SEARCHES, kind=self._storage, sampler=self._sampler, seed=self._seed)
         budget = Budget(self._trials, self._early, final)
-        search = Search(folder, space, budget, storage, plan, lambda words: str(composer.compose(words, 0).data.mode))
+        search = TrialSearch(
+            folder, space, budget, storage, plan, lambda words: str(composer.compose(words, 0).data.mode)
+        )
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._config, folder / HYDRA_RECORD)
         returns = self._launcher.search(search, composer)

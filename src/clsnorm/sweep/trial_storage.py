@@ -40,7 +40,7 @@ class Trial:
         values: Of the searched keys.
         state: ``running`` until all its runs have ended, then ``complete``, ``pruned`` or ``failed``.
         score: Of one that is complete.
-        runs: What is needed to run its jobs, as `Search` has written it.
+        runs: What is needed to run its jobs, as `TrialSearch` has written it.
     """
 
     number: int
