@@ -9,7 +9,7 @@
 Each program runs in its own process, in turns with the others (`turns.py`), on the same tokens, weights, batch size,
 recipe and number of threads (`speed_arms.py`). Training counts the steps after the first two, without start-up and
 validation. A ratio is that of examples per second, ours over the peer's: the median over turns, and its range. ``cpu``
-is the same for the time of all cores. Prints Markdown. Needs ``pip install -r benchmarks/requirements.txt``.
+is the same for the time of all cores. Prints Markdown. Needs ``pip install -e .[benchmarks]``.
 """
 
 from __future__ import annotations

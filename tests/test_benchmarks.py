@@ -77,6 +77,28 @@ def test_the_parts_of_a_head_s_step_are_those_of_the_page(monkeypatch: pytest.Mo
         assert before != pytest.approx(identity[1], rel=0.05), key
 
 
+@pytest.mark.parametrize("name", ["clsnorm", "PyTorch, dynamic padding", "matrix products alone", "clsnorm analyze"])
+def test_a_program_to_compare_works_once(
+    name: str, monkeypatch: pytest.MonkeyPatch, tiny_overrides: list[str], workspace: Path, root: Path
+) -> None:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    arms = importlib.import_module("speed_arms")
+    words = [word for word in tiny_overrides if not word.startswith(("callbacks=", "trainer.max", "trainer.log"))]
+    turn = arms.ARMS[name](words, 2).work()
+    assert turn.examples == (120 if name == "clsnorm analyze" else 2 * 16)  # half of the rows are select
+    assert turn.seconds > 0
+    assert turn.peak > 0
+
+
+def test_ratios_are_those_of_neighbouring_turns(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    turns = importlib.import_module("turns")
+    ours = [turns.Turn(100, seconds, 2 * seconds, 1.0) for seconds in (1.0, 4.0, 1.0)]
+    peer = [turns.Turn(50, seconds, seconds, 1.0) for seconds in (1.0, 4.0, 2.0)]
+    assert turns.ratios(ours, peer) == (2.0, 2.0, 4.0)
+    assert turns.ratios(ours, peer, cpu=True) == (1.0, 1.0, 2.0)
+
+
 def test_a_dose_of_bias_is_tabulated(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], root: Path, train: Any
 ) -> None:
