@@ -91,14 +91,29 @@ def test_a_dose_of_bias_is_tabulated(
     for k in (1, 8):
         run = train(*words, f"normalizer.k={k}")
     monkeypatch.setattr("sys.argv", ["bias_dose.py", str(run.folder.parent)])
+    capsys.readouterr()  # what the runs printed
     module.main()
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in line.split("|")] for line in lines]
-    assert [row[1:4] for row in rows[2:]] == [["AdamW", "0.003", "1"], ["AdamW", "0.003", "8"]]
-    assert {len(row) for row in rows} == {len(rows[0])}
-    assert rows[2][10:12] == ["1", "1"]  # the identity over itself
-    start = [float(row[7]) for row in rows[2:]]
-    assert start[1] > start[0]  # a larger mean, a larger curvature
+    starts, outcomes = (
+        [[cell.strip() for cell in line.split("|")] for line in table.splitlines()]
+        for table in capsys.readouterr().out.strip().split("\n\n")
+    )
+    for table in (starts, outcomes):
+        assert {len(row) for row in table} == {len(table[0])}
+    assert [row[1] for row in starts[2:]] == ["1", "8"]
+    assert starts[2][4:6] == ["1", "1"]  # the identity over itself
+    assert float(starts[3][3]) > float(starts[2][3])  # a larger mean, a larger curvature of the head
+    assert [row[1:4] for row in outcomes[2:]] == [["AdamW", "0.003", "1"], ["AdamW", "0.003", "8"]]
+    assert outcomes[3][6] == "one pair"
+
+
+def test_a_difference_of_doses_has_student_s_interval(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    from scipy.stats import ttest_1samp
+
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    module = importlib.import_module("bias_dose")
+    paired = [0.01, 0.03, -0.02, 0.04, 0.02]
+    interval = ttest_1samp(paired, 0).confidence_interval()
+    assert module.difference(paired) == f"+0.016 ({interval.low:+.3f} to {interval.high:+.3f})"
 
 
 def test_an_interval_of_failures_is_exact(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
@@ -108,4 +123,4 @@ def test_an_interval_of_failures_is_exact(monkeypatch: pytest.MonkeyPatch, root:
     module = importlib.import_module("bias_dose")
     for failed in range(6):
         interval = binomtest(failed, 5).proportion_ci(method="exact")
-        assert module.failures(failed, 5) == f"{failed} of 5 | {interval.low:.2f} to {interval.high:.2f}"
+        assert module.failures(failed, 5) == f"{failed} of 5 ({interval.low:.2f} to {interval.high:.2f})"

@@ -216,7 +216,7 @@ ENUMERATED = {  # command: the kinds of files to hit; all that it writes, or tho
         "results.json", "lease", "token cache", "rows cache", "calibration", "folder",
     ],
     "analysis": ["snapshots", "figures", "analysis.json", "analysis.csv", "analysis.html", "index.html"],
-    "sweep": ["sweep record", "multirun.yaml"],
+    "sweep": ["sweep record", "plan", "multirun.yaml"],
     "force": ["replaced run"],
 }  # fmt: skip
 

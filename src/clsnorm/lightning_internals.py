@@ -50,6 +50,28 @@ def is_ending(trainer: pl.Trainer) -> bool:
     return stops or trainer.global_step >= trainer.estimated_stepping_batches
 
 
+def log_again(module: pl.LightningModule, name: str, value: Tensor) -> bool:
+    """Replaces the value that the last training step logged under ``name``, as ``module.log`` does, without its checks.
+
+    The checks take longer than a small model's step, and have the same result in each step.
+
+    Args:
+        module: A fit is in one of its training steps.
+        name: Logged by each step alone, without a mean over the epoch.
+        value: ``()``, without a graph.
+
+    Returns:
+        Whether this was done. It is not in the first step of an epoch, or after another hook has logged: then
+        ``module.log`` must be called.
+    """
+    found = module.trainer._results
+    entry: Any = None if found is None else found.get(f"training_step.{name}")
+    if entry is None or entry.has_reset or module.trainer._logger_connector._current_fx != "training_step":
+        return False
+    entry.value = entry._forward_cache = value
+    return True
+
+
 def loss_scaler(trainer: pl.Trainer) -> GradScaler | None:
     """Returns AMP's gradient scaler; None for precisions that do not scale the loss."""
     return getattr(trainer.precision_plugin, "scaler", None)

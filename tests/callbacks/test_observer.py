@@ -15,7 +15,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, TQDMProgressBar
-from pytorch_lightning.trainer import call
+from runs import wrap_hooks
 from scripted_fit import At, fit, outputs
 
 from clsnorm.callbacks import Observer, Progress
@@ -86,17 +86,16 @@ def test_the_state_at_any_hook_holds_all_that_the_summary_needs(
 ) -> None:
     """The contract of all observers: from the first step to the end of the report pass."""
     every = [path.stem for path in (ROOT / "conf/callbacks").glob("*.yaml") if path.stem not in ("none", "default")]
-    original, compared = call._call_callback_hooks, Counter[str]()
+    compared = Counter[str]()
 
-    def watched(trainer: pl.Trainer, hook: str, *arguments: Any, **named: Any) -> None:
-        original(trainer, hook, *arguments, **named)
-        if trainer.global_step == 0:
-            return
-        for observer in [one for one in trainer.callbacks if isinstance(one, Observer)]:
+    def watched(trainer: pl.Trainer, hook: str, proceed: Callable[[], Any]) -> Any:
+        result = proceed()
+        for observer in [one for one in trainer.callbacks if isinstance(one, Observer) and trainer.global_step]:
             fresh = copy.copy(blank[type(observer)])
             fresh.load_state_dict(stored(observer))
             assert repr(fresh.summary()) == repr(observer.summary()), (hook, observer)
             compared[type(observer).__name__] += bool(observer.summary())
+        return result
 
     def build(config: dict[str, Any]) -> dict[str, Any]:
         blank.update({type(one): one for one in build_callbacks(config).values()})
@@ -105,7 +104,7 @@ def test_the_state_at_any_hook_holds_all_that_the_summary_needs(
     blank: dict[type, Any] = {}
     build_callbacks = assembly._build_callbacks
     monkeypatch.setattr(assembly, "_build_callbacks", build)
-    monkeypatch.setattr(call, "_call_callback_hooks", watched)
+    wrap_hooks(watched, patch=monkeypatch.setattr)
     train(f"normalizer={normalizer}", f"data.task={task}", f"callbacks=[{','.join(every)}]", "trainer.max_epochs=1")
     expected = {"ClsStatistics", "GradientNorms", "Sharpness"} | more
     assert {name for name, count in compared.items() if count > 2} == expected

@@ -38,6 +38,7 @@ OPTUNA = {
     "params": {"optimizer.lr": "tag(log, interval(1e-5, 1e-3))"},
     "custom_search_space": None,
 }
+SEARCH = {"_target_": "clsnorm.sweep.OptunaSearch", "trials": 8, "sampler": "tpe", "storage": "journal", "final": None}
 BASIC = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "max_batch_size": None, "params": None}
 CODE = {"_target_": "torch.hub.load"}
 
@@ -49,6 +50,7 @@ CODE = {"_target_": "torch.hub.load"}
         (LAUNCHERS, JOBLIB, {"n_jobs": 4}),
         (LAUNCHERS, SLURM, {"partition": "gpu", "gres": "gpu:1"}),
         (SWEEPERS, BASIC, {"max_batch_size": 3, "params": {"seed": "range(3)"}}),
+        (SWEEPERS, SEARCH, {"final": {"seed": "range(3)"}, "params": {"seed": "range(3)"}}),
         (SWEEPERS, OPTUNA, {"storage": "sqlite:///study.db", "direction": ["minimize", "maximize"]}),
         (SWEEPERS, OPTUNA, {"search_space": {"seed": {"type": "categorical", "choices": [1, 2]}}}),
     ],
@@ -80,6 +82,8 @@ def test_the_plugins_defaults_and_ordinary_values_are_admitted(
         (SWEEPERS, BASIC, {"params": {"x": CODE}}),
         (SWEEPERS, BASIC, {"params": CODE}),
         (SWEEPERS, BASIC, {"params": {"x": "${evil}"}}),
+        (SWEEPERS, SEARCH, {"final": {"seed": CODE}}),
+        (SWEEPERS, SEARCH, {"storage": "redis://host"}),
         (SWEEPERS, OPTUNA, {"custom_search_space": "os.system"}),
         (SWEEPERS, OPTUNA, {"sampler": CODE}),
         (SWEEPERS, OPTUNA, {"sampler": {**OPTUNA["sampler"], "constraints_func": CODE}}),

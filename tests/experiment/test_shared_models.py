@@ -85,6 +85,18 @@ def test_another_configuration_or_changed_files_are_loaded(tiny: Callable[..., s
     assert loads.count == 4
 
 
+def test_jobs_of_other_seeds_share_an_encoder_unless_it_draws_a_pooler(tiny: Callable[..., str]) -> None:
+    for tap, expected in (("hidden", 1), ("pooler", 3)):
+        shared, loads = SharedModel(), Loads()
+        shared.expect_jobs()
+        fingerprints = set()
+        for seed in (0, 1, 2):
+            node = {"path": tiny("bert"), "tap": tap, "seed_init": seed}
+            fingerprints.add(shared.get(node, loads(node))[0].fingerprint())
+        assert loads.count == expected
+        assert tap == "pooler" or len(fingerprints) == 1
+
+
 @pytest.mark.parametrize(
     "options", [("normalizer=ln_refit",), pytest.param(("model.freeze=all",), marks=pytest.mark.slow)]
 )

@@ -15,8 +15,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from fork_server import ForkServer, start, wait
-from pytorch_lightning.trainer import call
-from runs import rows
+from runs import rows, wrap_hooks
 
 from clsnorm.distributed import rank
 from clsnorm.launch.worker import join_and_run
@@ -76,17 +75,16 @@ def _at_hooks(visit: Callable[[str], None]) -> None:
 
     A run that is resumed at an earlier moment reaches a moment of the same name. Of several processes, each calls it.
     """
-    original = call._call_callback_hooks
     passes = [0]
 
-    def watched(trainer: pl.Trainer, hook: str, *arguments: Any, **named: Any) -> None:
+    def watched(trainer: pl.Trainer, hook: str, proceed: Callable[[], Any]) -> Any:
         state = trainer.state
         passes[0] += hook == "on_test_start"
         part = f"pass {passes[0]}" if state.fn == "test" else f"step {trainer.global_step}"
         visit(f"{state.fn} {state.stage} {part} {hook}")
-        original(trainer, hook, *arguments, **named)
+        return proceed()
 
-    call._call_callback_hooks = watched
+    wrap_hooks(watched)
 
 
 def moments_of(work: Callable[[], Any], record: Path) -> list[str]:

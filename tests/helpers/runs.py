@@ -11,8 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.trainer import call
 
+from clsnorm.lightning_loop import StepHooks
 from clsnorm.model import FineTuner
 
 CRASH = "a wire came loose"
@@ -57,6 +60,27 @@ def crashing(owner: Any, name: str, when: Callable[..., bool] = lambda *argument
         patch.setattr(owner, name, crash)
         with pytest.raises(RuntimeError, match=CRASH):
             yield
+
+
+def wrap_hooks(
+    wrap: Callable[[pl.Trainer, str, Callable[[], Any]], Any], *, patch: Callable[[Any, str, Any], None] = setattr
+) -> None:
+    """Has each hook of the callbacks, called by Lightning or by `StepLoop`, called by ``wrap``.
+
+    Args:
+        wrap: Takes the trainer, the name of the hook, and a function that calls it, whose value it returns.
+        patch: Sets an attribute.
+    """
+    of_lightning, of_steps = call._call_callback_hooks, StepHooks.call
+
+    def lightning(trainer: pl.Trainer, hook: str, *arguments: Any, **named: Any) -> Any:
+        return wrap(trainer, hook, lambda: of_lightning(trainer, hook, *arguments, **named))
+
+    def steps(hooks: StepHooks, hook: str, *arguments: Any) -> Any:
+        return wrap(hooks.trainer, hook, lambda: of_steps(hooks, hook, *arguments))
+
+    patch(call, "_call_callback_hooks", lightning)
+    patch(StepHooks, "call", steps)
 
 
 def crashing_before(batch: int) -> contextlib.AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from kills import contents
 
 from clsnorm.errors import InputError
 from clsnorm.sweep import Grid, LocalWorkers
+from clsnorm.sweep.launchers import sync_command
 
 SWEEP = ["-m", "normalizer=identity,standardize", "seed=0,1,2,3", "trainer.max_epochs=1", "callbacks=none"]
 
@@ -30,6 +31,22 @@ def test_switches_are_switches(options: dict[str, Any]) -> None:
 def test_the_grid_has_every_combination() -> None:
     grid = Grid(max_batch_size=None, params=None)
     grid.validate_batch_is_legal([["no=such", "key"]])  # the launcher refuses it
+
+
+def test_offline_runs_of_wandb_are_uploaded_by_one_command(tmp_path: Path) -> None:
+    sweep = tmp_path / "a sweep"
+    assert sync_command(sweep) is None
+    runs = [sweep / f"job-{number}" / "wandb" / f"offline-run-2026-{number}" for number in range(2)]
+    for run in runs:
+        run.mkdir(parents=True)
+    command = sync_command(sweep)
+    assert command is not None
+    expanded = subprocess.run(["bash", "-c", f"printf '%s\n' {command}"], capture_output=True, text=True, check=True)
+    assert expanded.stdout.splitlines() == ["wandb", "sync", *map(str, runs)]
+    (runs[0] / "run-1.wandb.synced").touch()
+    assert sync_command(sweep) == command, "one is left"
+    (runs[1] / "run-2.wandb.synced").touch()
+    assert sync_command(sweep) is None
 
 
 def finished(sweep: Path) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from clsnorm.command.sweep import PLANS
 from clsnorm.errors import InputError
 from clsnorm.files import write_sealed
+from clsnorm.run_folder.holder import Holder
 from clsnorm.run_folder.lease import PARENT, leased
 from clsnorm.sweep.overview import plan_lines, status_lines
 from clsnorm.sweep.planned_job import PlannedJob, write_plan
@@ -54,6 +57,22 @@ def test_each_state_is_counted_and_what_needs_attention_is_listed(sweep: Path) -
     assert any(line.startswith("time: 2 min spent; left: about 4 min of work") for line in lines)
     assert counts(list(status_lines(sweep)))["interrupted"] == 1
     assert len(list(status_lines(sweep, every=True))) == len(lines) + 4
+
+
+def test_a_job_of_another_machine_that_gives_no_sign_is_interrupted(sweep: Path) -> None:
+    place = sweep / "job-00003" / PARENT
+    place.mkdir()
+    elsewhere = replace(Holder.here(silence=60), host="n7", machine="another")
+    file = place / elsewhere.token
+    file.write_text(elsewhere.line() + "0" * 16 + "\n")
+    assert counts(list(status_lines(sweep)))["running"] == 1
+    past = time.time() - 600
+    os.utime(file, (past, past))
+    lines = list(status_lines(sweep))
+    assert "running" not in counts(lines)
+    assert any(line.startswith("interrupted: job-00003 (process ") and "no sign for 10 min" in line for line in lines)
+    assert file.exists(), "status only looks"
+    assert not list(sweep.glob(".now-*"))
 
 
 def test_without_its_list_only_jobs_that_have_not_started_are_missing(sweep: Path) -> None:

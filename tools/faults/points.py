@@ -15,6 +15,7 @@ KINDS = {  # kind of file: how its path begins, ends, or what it contains
     "token cache": r"^cache/tokens/.",
     "calibration": r"^cache/calibrations/.",
     "sweep record": r"/\.jobs-",
+    "plan": r"/\.plan(/|$)",
     "replaced run": r"/\.replaced(/|$)",
     "config.yaml": r"/config\.yaml$",
     "last.ckpt": r"/\.?last\.ckpt$",
@@ -36,7 +37,7 @@ KINDS = {  # kind of file: how its path begins, ends, or what it contains
     "temporary": r"^tmp/",
 }
 NEED_ROOM = ("open", "write", "mkdir", "rename", "fsync", "link")  # what a full disk can refuse
-RANDOM = re.compile(r"[0-9a-f]{32}|draft-[^/]+|\.jobs-[0-9a-f]+|(?<=^tmp/)[^/]+")  # parts of names
+RANDOM = re.compile(r"[0-9a-f]{32}|draft-[^/]+|\.jobs-[^/]+|(?<=^tmp/)[^/]+")  # parts of names
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.errors import InputError, LostLeaseError
-from clsnorm.files import is_alive, note_standing, remove, write_json
+from clsnorm.files import drafting_in, is_alive, note_standing, remove, write_json, writing
 from clsnorm.redaction import redacted_message
 from clsnorm.run_folder.lease import InUseError
 
@@ -35,6 +35,7 @@ REFUSALS = (InputError, HydraException, OmegaConfBaseException)  # a user's mist
 RECORDS = "CLSNORM_SWEEP_RECORDS"  # environment variable: the folder of this command's records
 HYDRA_RECORD = "multirun.yaml"  # Hydra writes it before the first job
 PLANS = ".plan"  # the sweep's own list of jobs
+SEARCHES = ".search"  # what a search has suggested and chosen
 WORKERS = ".workers"  # what processes print that a launcher started
 WORKER = "CLSNORM_WORKER"  # environment variable: this command was started by a launcher, as one of several
 LAUNCHER = "CLSNORM_LAUNCHER"  # environment variable: the process that started this worker, with which it ends
@@ -68,6 +69,22 @@ def _remove_abandoned(folder: Path) -> None:
         process = records.name.split("-")[-2]
         if process.isdecimal() and not is_alive(int(process)):
             shutil.rmtree(records, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def drafting_apart() -> Iterator[None]:
+    """Drafts the files that are written meanwhile in the folder of this command's records.
+
+    For files that several commands share: if this one is killed, its drafts go with its records.
+    """
+    if RECORDS not in os.environ:
+        yield
+        return
+    records = Path(os.environ[RECORDS])
+    with writing(records):
+        records.mkdir(parents=True, exist_ok=True)
+    with drafting_in(records):
+        yield
 
 
 def is_sweep() -> bool:
@@ -165,7 +182,7 @@ def conclude() -> Counter[str]:
     counts = Counter(_outcome(Path(results), was) for results, was in refused.items())
     shutil.rmtree(records, ignore_errors=True)
     sweep = records.parent
-    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS}:
+    if sweep.is_dir() and {path.name for path in sweep.iterdir()} <= {HYDRA_RECORD, PLANS, SEARCHES}:
         remove(sweep)
     return counts
 

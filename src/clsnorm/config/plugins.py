@@ -86,6 +86,10 @@ _BASIC: dict[str, Shape] = {
 }
 SWEEPERS: dict[str, dict[str, Shape]] = {
     "clsnorm.sweep.Grid": _BASIC,
+    "clsnorm.sweep.OptunaSearch": {
+        **keys("params final", each(scalar)),
+        **keys("trials early sampler seed storage", plain),
+    },
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper": _BASIC,
     "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper": {
         "sampler": plugin(_SAMPLERS),

@@ -19,6 +19,7 @@ from clsnorm.data.tokens.requirements import require_cls_first
 from clsnorm.errors import InputError, require_choice
 from clsnorm.experiment.run_records import RunRecords, Start, build_records
 from clsnorm.experiment.shared_models import MODEL
+from clsnorm.lightning_loop import take_steps
 from clsnorm.loggers.lifecycle import build_loggers
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import CheckpointWriter, EarlyStopping
@@ -232,4 +233,5 @@ def _build_trainer(
         plugins=[_processes_of_run()],
     )
     trainer.strategy.checkpoint_io = CheckpointWriter(folder.path)
+    take_steps(trainer)
     return trainer

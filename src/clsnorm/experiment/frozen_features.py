@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clsnorm.model import Encoder
 
 log = logging.getLogger(__name__)
-FORMAT = 1  # raise it when stored embeddings change, in their last bits too
+FORMAT = 2  # raise it when stored embeddings change, in their last bits too
 FOLDER = "embeddings"  # in the cache
 FILE = "values"
 TOKENS = 4096  # of a batch, padding included; it does not depend on the options of a run

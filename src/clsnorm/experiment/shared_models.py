@@ -49,8 +49,14 @@ class SharedModel:
 
 
 def _key(node: dict[str, Any]) -> str:
-    """Returns what decides which encoder is loaded: the configuration, and the state of the files of a folder."""
+    """Returns what decides which encoder is loaded: the configuration, and the state of the files of a folder.
+
+    The seed matters only for a pooler, the one part that a checkpoint may lack. At the tap ``hidden`` there is none,
+    and jobs that differ in their seed share the encoder.
+    """
     path = node.get("path")
+    if node.get("tap", "hidden") == "hidden":
+        node = {name: value for name, value in node.items() if name != "seed_init"}
     folder = model_folder(path) if isinstance(path, str) else None
     files = [] if folder is None else sorted(map(_state, (file for file in Path(folder).iterdir() if file.is_file())))
     return json.dumps([node, files], sort_keys=True, default=str)

@@ -17,13 +17,18 @@ from pathlib import Path
 from types import FrameType
 
 FILE = "CLSNORM_INTERRUPTION_FILE"  # environment variable: exists once an interruption is announced
+SIGNALS = (signal.SIGUSR1, signal.SIGTERM)  # before a time limit, and of a preemption
 _numbers: list[int] = []  # of this process
 
 
-def expect(*numbers: int) -> None:
-    """Takes these signals, from now on, as announcements to this process and to those it will start."""
-    _numbers[:] = numbers
-    os.environ[FILE] = str(Path(tempfile.gettempdir()) / f"clsnorm-interruption-{uuid.uuid4().hex}")
+def expect() -> None:
+    """Takes `SIGNALS`, from now on, as announcements to this process and to those it will start.
+
+    In a process started by one that expects them, the announcement is the same for both.
+    """
+    _numbers[:] = SIGNALS
+    if FILE not in os.environ:
+        os.environ[FILE] = str(Path(tempfile.gettempdir()) / f"clsnorm-interruption-{uuid.uuid4().hex}")
     take_signals_back()
 
 

@@ -42,6 +42,8 @@ if __name__ == "__main__":
     if os.environ.get("RANK") == "0":  # one worker logs, as a run on one device would
         logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = Path(sys.argv[2])
+    if interruption.is_expected():
+        interruption.expect()  # a cluster may signal all processes
     try:
         join_and_run(folder, *sys.argv[3:])
     except KeyboardInterrupt:

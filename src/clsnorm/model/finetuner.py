@@ -22,6 +22,7 @@ from clsnorm.lightning_internals import (
     ends_step,
     is_logged,
     leave_unscaling_to_scaler,
+    log_again,
     loss_scaler,
     scale_on_device,
 )
@@ -191,7 +192,8 @@ class FineTuner(pl.LightningModule):
         own, self._step_losses = torch.stack(self._step_losses).sum(), []
         if is_logged(self.trainer) or world_size() == 1:
             value = all_reduce_sum(own) / batch.step_size
-            self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.step_size)
+            if not log_again(self, "train/loss", value):
+                self.log("train/loss", value, prog_bar=True, rank_zero_only=True, batch_size=batch.step_size)
 
     def on_validation_epoch_start(self) -> None:
         self._select.reset()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clsnorm.data import DataModule
     from clsnorm.model import Encoder
 
-FORMAT = 1  # raise it when stored features change their meaning
+FORMAT = 2  # raise it when stored features change their meaning
 FOLDER = "features"  # in the cache
 SPLITS = ("train", "select", "report")
 POOLED = ("pooler_pre", "pooler")

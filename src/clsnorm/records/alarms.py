@@ -61,7 +61,7 @@ class Divergence(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        bad = torch.stack([(~torch.isfinite(outputs[name].detach())).sum() for name in self._PLACES])
+        bad = torch.stack([_count_not_finite(outputs[name].detach()) for name in self._PLACES])
         step = step_number(trainer)
         self._counts[step] = self._counts[step] + bad if step in self._counts else bad
         if ends_step(trainer) and (is_logged(trainer) or trainer.is_last_batch):
@@ -88,6 +88,11 @@ class Divergence(Callback):
         if place == self._PLACES["loss"] and self.step < 0:
             self.step = step
             trainer.should_stop = True
+
+
+def _count_not_finite(x: torch.Tensor) -> torch.Tensor:
+    """Returns how many values are not finite, ``()``: their difference from themselves is NaN, that of others is 0."""
+    return torch.count_nonzero(x - x)
 
 
 class SkippedSteps(Callback):

@@ -169,9 +169,13 @@ class ResumePoint(Checkpoint):
             self._interrupted = distributed.broadcast_object(interruption.announced() is not None)
         age = trainer.global_step - self._saved_at
         is_old = age >= (1 if self._interrupted else self.every)
-        is_followed = validation_is_due(trainer) or trainer.is_last_batch or is_ending(trainer)
-        if is_old and ends_step(trainer) and not is_followed:
+        if is_old and ends_step(trainer) and not self._is_followed(trainer):
             self._save(trainer)
+
+    @staticmethod
+    def _is_followed(trainer: pl.Trainer) -> bool:
+        """Returns whether another resume point will be due before the next step."""
+        return validation_is_due(trainer) or trainer.is_last_batch or is_ending(trainer)
 
     @override
     def on_train_batch_start(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from clsnorm.run_folder.lease import InUseError
 from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.composer import Composer
 from clsnorm.sweep.job_state import FAILED, JobState, results_of
-from clsnorm.sweep.planned_job import PlannedJob, write_plan
+from clsnorm.sweep.planned_job import PlannedJob, require_same_sweep, write_plan
 from clsnorm.sweep.progress_line import ProgressLine
+from clsnorm.sweep.search import TrialSearch
 from clsnorm.sweep.shared_work import SharedWork
 
 log = logging.getLogger(__name__)
@@ -61,12 +63,30 @@ class LocalWorkers(Launcher):
         self._say_end(folder, len(jobs))
         return self._returns
 
+    def search(self, search: TrialSearch, composer: Composer) -> Sequence[JobReturn]:
+        """Runs the jobs that ``search`` names, until it needs no more, and returns how each ended that ran here."""
+        search.begin()
+        folder = Path(self._config.hydra.sweep.dir)
+        self._composer, self._returns, self._work = composer, [], SharedWork(folder, [])
+        tally = self._work.tally
+        with self._quietly(folder):
+            idle = self._line.wait if self._line else _log_wait
+            failed = tally.failed
+            self._work.run(
+                self._run, wait=self._wait, idle=idle, more=lambda: search.more({job.name for job in failed})
+            )
+        self._record_others(folder)
+        total = sum(map(len, (tally.left, tally.before, tally.here, tally.elsewhere, tally.failed)))
+        self._say_end(folder, total)
+        return self._returns
+
     def _prepare(self, job_overrides: Sequence[Sequence[str]], first: int) -> tuple[Path, list[PlannedJob]]:
         """Plans the jobs and returns the sweep's folder, which lists them, and the jobs."""
         setup_globals()
         self._composer, self._returns = Composer(self._context.config_loader, self._config), []
         jobs = self._composer.plan(job_overrides, first)
         folder = Path(self._config.hydra.sweep.dir)
+        require_same_sweep(folder, jobs)
         write_plan(folder, jobs)
         baseline = Baseline.read(Path(os.environ[sweep.WORKER]), jobs) if sweep.is_worker() else None
         self._work = SharedWork(folder, jobs, force=self._config.get("force") is True, baseline=baseline)
@@ -131,7 +151,17 @@ class LocalWorkers(Launcher):
         parts += [f"{len(tally.failed)} failed"] if tally.failed else []
         parts += [f"{len(tally.left)} still running in other processes"] if tally.left else []
         print(f"{total} jobs in {folder}: {', '.join(parts)}", flush=True)
+        if (words := sync_command(folder)) is not None:
+            print(f"W&B's runs are offline; this uploads them: {words}", flush=True)
 
 
 def _log_wait(jobs: int) -> None:
     log.info("waiting for %d jobs that other processes are running", jobs)
+
+
+def sync_command(folder: Path) -> str | None:
+    """Returns the command that uploads the offline W&B runs of a sweep; None if there is nothing to upload."""
+    for run in folder.glob("*/wandb/offline-run-*"):
+        if not list(run.glob("*.synced")):
+            return f"wandb sync {shlex.quote(str(folder))}/*/wandb/offline-run-*"
+    return None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
+from clsnorm.run_folder.lease import PARENT
 from clsnorm.sweep import slurm_commands
 from clsnorm.sweep.disk import bytes_in, expected_bytes, readable
 from clsnorm.sweep.expectation import Expectation
-from clsnorm.sweep.job_state import DONE, NOT_STARTED, RUNNING, STATES, JobState, look_at_all
+from clsnorm.sweep.job_state import DONE, INTERRUPTED, NOT_STARTED, RUNNING, STATES, JobState, look_at_all
 from clsnorm.sweep.planned_job import PlannedJob, read_plan
 from clsnorm.sweep.progress_line import duration
 from clsnorm.sweep.submission import submissions
@@ -33,7 +38,7 @@ def status_lines(folder: Path, *, every: bool = False) -> Iterator[str]:
     if not folder.is_dir():
         raise InputError(f"Expected the folder of a sweep, but {folder} does not exist. `ls multirun` lists sweeps")
     planned = read_plan(folder)
-    states = look_at_all(folder, planned)
+    states = settled(folder, look_at_all(folder, planned))
     if not states:
         raise InputError(f"Expected the folder of a sweep, but {folder} holds no jobs")
     yield f"{folder}: {len(states)} jobs"
@@ -46,6 +51,38 @@ def status_lines(folder: Path, *, every: bool = False) -> Iterator[str]:
             yield f"{job.state}: {job.folder.name}{f' ({job.note})' if job.note else ''}"
     yield from _worker_lines(folder)
     yield from _time_and_disk(folder, states, {job.name: job for job in planned})
+
+
+def settled(folder: Path, states: Sequence[JobState]) -> list[JobState]:
+    """Returns the states, with jobs as interrupted whose process on another machine has long given no sign.
+
+    Nobody takes a job for that: a worker waits for a sign itself. The times compared are both of the file system, since
+    the clocks of two machines may differ.
+    """
+    remote = [state for state in states if state.holder is not None and not state.holder.is_here()]
+    now = _time_on(folder) if remote else 0.0
+    found = {state.folder: _settled(state, now) for state in remote}
+    return [found.get(state.folder, state) for state in states]
+
+
+def _settled(state: JobState, now: float) -> JobState:
+    assert state.holder is not None
+    try:
+        silent = now - (state.folder / PARENT / state.holder.token).stat().st_mtime
+    except OSError:
+        return state
+    if silent <= state.holder.silence:
+        return state
+    return replace(state, state=INTERRUPTED, note=f"{state.note}, no sign for {duration(silent)}", holder=None)
+
+
+def _time_on(folder: Path) -> float:
+    """Returns the time by the clock that stamps files in a folder; this machine's if it cannot be written."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".now-") as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _worker_lines(folder: Path) -> Iterator[str]:

@@ -53,9 +53,9 @@ class ProgressLine:
         self._began, self._waiting = time.monotonic(), 0
         self._spent: list[tuple[PlannedJob, float]] = []
         self._ended = threading.Event()
-        self._total = len(tally.left) + len(tally.before)
         self._running: list[str] | None = None  # in other processes; None: the jobs run here, one after the other
-        self._write(f"{name}: {self._total} jobs{f', {len(tally.before)} done before' if tally.before else ''}\n")
+        known = f"{len(tally.left) + len(tally.before)} jobs" if tally.left or tally.before else "searching"
+        self._write(f"{name}: {known}{f', {len(tally.before)} done before' if tally.before else ''}\n")
         if self._live:
             threading.Thread(target=self._renew, name="progress", daemon=True).start()
 
@@ -102,7 +102,8 @@ class ProgressLine:
         """Returns the line; ``ended`` is how the current job has ended, which is not counted yet."""
         tally = self._tally
         done = len(tally.before) + len(tally.here) + len(tally.elsewhere) + (ended == "done")
-        parts = [f"{done} of {self._total} done"]
+        total = sum(map(len, (tally.left, tally.before, tally.here, tally.elsewhere, tally.failed)))
+        parts = [f"{done} of {total} done"]
         if failed := len(tally.failed) + (ended == "failed"):
             parts.append(f"{failed} failed")
         if self._waiting:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clsnorm.errors import DiskError, LostLeaseError
 from clsnorm.run_folder.lease import PARENT, InUseError, require_free
 from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.expectation import Expectation
-from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, look, mark, results_of
+from clsnorm.sweep.job_state import DONE, FAILED, RUNNING, JobState, Mark, look, mark, results_of
 from clsnorm.sweep.planned_job import PlannedJob
 
 POLL = 2.0  # seconds between two looks at jobs that others are running
@@ -70,7 +70,23 @@ class SharedWork:
             if states[job].state == DONE and self._is_done(job, states[job]):
                 self._count_done(job, self.tally.before)
 
-    def run(self, run: Callable[[PlannedJob], bool], *, wait: bool, idle: Callable[[int], None]) -> None:
+    def add(self, jobs: Mapping[PlannedJob, Mark]) -> None:
+        """Adds jobs, each with the mark of its earlier failure, after which it is to be run again."""
+        failed = {job.name: failure for job, failure in jobs.items()}
+        self.baseline = replace(self.baseline, failed={**self.baseline.failed, **failed})
+        for job in jobs:
+            self.tally.left.append(job)
+            if look(self._folder / job.name).state == DONE:
+                self._count_done(job, self.tally.before)
+
+    def run(
+        self,
+        run: Callable[[PlannedJob], bool],
+        *,
+        wait: bool,
+        idle: Callable[[int], None],
+        more: Callable[[], Mapping[PlannedJob, Mark]] = dict,
+    ) -> None:
         """Runs jobs until none is left.
 
         Args:
@@ -79,14 +95,17 @@ class SharedWork:
             wait: Whether to wait, when only jobs are left that others are running, until they end; whoever is left
                 resumes those of a worker that dies. If not, returns.
             idle: Called before each wait with the number of such jobs.
+            more: Returns further jobs, as `add` takes them; called when there is none that this worker could run.
         """
-        while self.tally.left:
+        while True:
             job = self._next()
             if job is not None:
                 self._run_one(job, run)
-            elif self.tally.left:
-                if not wait:
-                    return
+            elif further := more():
+                self.add(further)
+            elif not (self.tally.left and wait):
+                return
+            else:
                 idle(len(self.tally.left))
                 time.sleep(POLL)
 

@@ -183,7 +183,7 @@ def requeueing() -> Iterator[None]:
 
     SLURM does so itself for a job that it preempts, or whose machine fails. Before a time limit it only warns.
     """
-    interruption.expect(signal.SIGUSR1, signal.SIGTERM)
+    interruption.expect()
     try:
         yield
     except KeyboardInterrupt:

@@ -16,8 +16,9 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from clsnorm.command.composition import checked_composition
 from clsnorm.command.standard_streams import printing
@@ -31,6 +32,7 @@ from clsnorm.sweep.disk import bytes_in, readable
 from clsnorm.sweep.job_state import DONE, FAILED, INTERRUPTED, JobState, look, look_at_all
 from clsnorm.sweep.overview import plan_lines, status_lines
 from clsnorm.sweep.planned_job import PlannedJob, read_plan
+from clsnorm.sweep.search_space import SearchSpace, words_of
 from clsnorm.sweep.sweeper import Grid
 
 WEIGHTS = ("selected.ckpt", "last.ckpt")
@@ -91,8 +93,18 @@ def planned(words: list[str]) -> tuple[Path, list[PlannedJob]]:
         params: Any = OmegaConf.to_container(master.hydra.sweeper).get("params") or {}  # type: ignore[union-attr]
         typed = [f"{key}={value}" for key, value in params.items()] + words
         overrides = OverridesParser.create(config_loader=hydra.config_loader).parse_overrides(typed)
-        (jobs,) = Grid.split_arguments(overrides, None)
+        jobs = _known_jobs(overrides, master.hydra.sweeper)
         return Path(master.hydra.sweep.dir), Composer(hydra.config_loader, master).plan(jobs)
+
+
+def _known_jobs(overrides: list[Override], sweeper: DictConfig) -> list[list[str]]:
+    """Returns the overrides of each job; of a search, those of its early trials, which need no results."""
+    if "trials" not in sweeper:
+        (jobs,) = Grid.split_arguments(overrides, None)
+        return jobs
+    space, early = SearchSpace(overrides), min(int(sweeper.early), int(sweeper.trials))
+    starts = [(*words, *words_of(space.early(slot))) for words in space.combinations for slot in range(early or 1)]
+    return [[*start, *words] for start in starts for words in space.repeats]
 
 
 def _retry(given: argparse.Namespace) -> None:

@@ -61,6 +61,16 @@ def test_outputs_and_gradients_are_those_of_each_sequence_alone(lengths: list[in
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
+def test_without_dropout_outputs_are_those_of_each_sequence_alone(lengths: list[int]) -> None:
+    torch.manual_seed(0)
+    rows = tuple(torch.randn(sum(lengths), HEADS, SIZE) for _ in range(3))
+    found = attend(rows, Groups.of(torch.tensor(lengths), HEADS), scaling=0.7, dropout=0.0)
+    parts = [[part.transpose(0, 1) for part in each.split(lengths)] for each in rows]
+    expected = [F.scaled_dot_product_attention(q, k, v, scale=0.7) for q, k, v in zip(*parts, strict=True)]
+    torch.testing.assert_close(found, torch.cat([each.transpose(0, 1) for each in expected]))
+
+
+@pytest.mark.parametrize("lengths", LENGTHS)
 def test_groups_hold_each_token_once(lengths: list[int]) -> None:
     groups = Groups.of(torch.tensor(lengths), HEADS)
     rows = torch.arange(sum(lengths) * HEADS, dtype=torch.float64)[:, None]

@@ -1,9 +1,9 @@
-"""Attention with dropout over packed sequences on a CPU: sequences of similar length are computed together.
+"""Attention over packed sequences on a CPU: sequences of similar length are computed together.
 
-torch has no fused kernel for attention with dropout on a CPU. It falls back to single operations, which cost as much at
-padding as at tokens: over a batch padded to its longest text, most of the work is padding. Here the sequences of a
-batch are sorted by length and cut into groups, each padded to its longest. Queries, keys and values are gathered into
-the groups, and outputs and gradients back, without a zero-filled copy.
+Attention costs as much at padding as at tokens: over a batch padded to its longest text, most of the work is padding.
+Here the sequences of a batch are sorted by length and cut into groups, each padded to its longest. Queries, keys and
+values are gathered into the groups, and outputs and gradients back, without a zero-filled copy. With dropout, for which
+torch has no fused kernel on a CPU, the single operations and their gradients are written out.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from clsnorm.model.encoder.dropout import scaled_mask
 
-MOST_GROUPS = 4
+MOST_GROUPS = 8
 GROUP_COST = 30_000  # of a group's kernels, in elements of the attention matrices that take as long
 
 
@@ -155,7 +156,16 @@ def attend(rows: tuple[Tensor, ...], groups: Groups, *, scaling: float, dropout:
         rows: Queries, keys and values, each ``(N, heads, size)``, on the CPU.
         groups: Of the sequences and heads.
         scaling: Factor of the products of queries and keys.
-        dropout: Probability by which each share of attention is left out, between 0 and 1, exclusive.
+        dropout: Probability by which each share of attention is left out, below 1.
     """
-    out: Tensor = _Attention.apply(*rows, groups, scaling, dropout)
-    return out
+    if dropout > 0:
+        out: Tensor = _Attention.apply(*rows, groups, scaling, dropout)
+        return out
+    flat = [each.reshape(-1, each.shape[-1]) for each in rows]
+    parts = []
+    for group in groups.groups:
+        query, key, value = (group.gather(each).unflatten(0, group.shape[:2]) for each in flat)
+        mask = None if group.padding is None else ~group.padding[:, None, None, :]
+        part = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+        parts.append(part.reshape(-1, part.shape[-1]))
+    return groups.scatter(torch.cat(parts)).view(rows[0].shape)

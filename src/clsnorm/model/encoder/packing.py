@@ -110,7 +110,8 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, is_causal=False, **kwargs
         )
-    if 0 < dropout < 1 and is_faster(query) and (sliding_window is None or sliding_window >= packing.longest):
+    is_global = sliding_window is None or sliding_window >= packing.longest
+    if is_global and is_faster(query) and (0 < dropout < 1 or not (dropout or torch.is_grad_enabled())):
         rows = tuple(x[0].transpose(0, 1) for x in (query, key, value))
         scale = query.shape[-1] ** -0.5 if scaling is None else scaling
         return attend(rows, packing.groups(query.shape[1]), scaling=scale, dropout=dropout)[None], None
