@@ -48,6 +48,13 @@ def test_the_table_has_a_line_per_method_and_a_column_per_number_of_seeds() -> N
     assert "mean over data sets" in text
 
 
+def test_correlations_and_shares_have_rows() -> None:
+    assert list(calibration.rank_rows(3, 5)) == []  # too few points for an interval
+    rows = [*calibration.rank_rows(5, 20), *calibration.share_rows(3, 20)]
+    assert [row.method for row in rows].count("shares of variance") == 3
+    assert all(row.value >= 0.7 for row in rows)
+
+
 def test_the_page_has_the_stored_table() -> None:
     page = calibration.PAGE.read_text(encoding="utf-8")
     assert calibration.with_table(page, json.loads(calibration.STORED.read_text())) == page

@@ -12,7 +12,7 @@ import pytest
 from clsnorm.report.forest import draw_forest
 from clsnorm.report.latex import tables
 from clsnorm.report.report_page import write_report_page
-from clsnorm.report.sections import ReportSection, sections
+from clsnorm.report.sections import MOST, ReportSection, sections
 
 HOSTILE = "<script>alert(1)</script>_&%$"
 
@@ -86,6 +86,12 @@ def test_a_claim_is_on_the_page_with_its_evidence(tmp_path: Path) -> None:
     (section,) = [one for one in sections(FACTS) if one.key == "evidence"]
     assert isinstance(section, ReportSection)
     assert section.rows[0][4:] == ["0.7", "–", "0.05 to 0.15"]
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    (section,) = sections({"evidence": FACTS["evidence"] * (MOST + 3)})
+    assert (len(section.rows), len(section.runs)) == (MOST, MOST)
+    assert f"the first {MOST} of {MOST + 3} rows; evidence.csv has all" in section.about
 
 
 def test_latex_has_both_widths_and_escapes() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clsnorm.pages.numbers import UNDEFINED, number
 from clsnorm.report.cells import interval, p_text, points, signed
 
 Line = Mapping[str, Any]
+MOST = 500  # rows of a table; a page with more is too large
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,16 @@ class ReportSection:
 
 
 def sections(facts: Mapping[str, Any]) -> list[ReportSection]:
-    """Returns the sections that have rows."""
+    """Returns the sections that have rows, each with at most `MOST` of them."""
     found = [build(facts[key]) for key, build in BUILDERS.items() if facts.get(key)]
-    return [section for section in found if section.rows]
+    return [_shortened(section) for section in found if section.rows]
+
+
+def _shortened(section: ReportSection) -> ReportSection:
+    if len(section.rows) <= MOST:
+        return section
+    about = f"{section.about} Here are the first {MOST} of {len(section.rows)} rows; {section.key}.csv has all."
+    return replace(section, about=about, rows=section.rows[:MOST], runs=section.runs[:MOST])
 
 
 def _three(value: float | None) -> str:
@@ -61,7 +69,8 @@ def _evidence(lines: Sequence[Line]) -> ReportSection:
     return ReportSection(
         "evidence",
         "Evidence for the claims",
-        "Outside the family. Noise: isotropic, of as many rows and dimensions; 95 % of it is within the interval.",
+        "Noise: isotropic, of as many rows and dimensions; 95 % of it is within the interval. The intervals of claims "
+        "1 and 2 are outside the family; the runs of claim 3 are linked in the table of verdicts.",
         ["claim", "data", "arm", "number", "value", "95 % interval", "noise, 95 %"],
         rows,
         texts=4,

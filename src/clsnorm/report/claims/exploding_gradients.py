@@ -130,8 +130,8 @@ def _early(rows: Sequence[RunRow], baseline: str) -> list[Evidence]:
                 logs.setdefault(seeds, []).append(math.log(value / other))
         if len(logs) > 1 and not recurring(logs):
             analysis = crossed(np.array([[np.mean(found)] for found in logs.values()]))
-            low, high = (math.exp(float(end)) for end in analysis.interval())
+            with np.errstate(over="ignore"):  # an end may be infinite
+                value, low, high = (float(np.exp(log)) for log in (analysis.mean, *analysis.interval()))
             what = "largest early gradient at h over the baseline's"
-            runs = [row for row in rows if row.arm == arm and row.seeds in logs]
-            evidence.append(Evidence("", arm, what, math.exp(float(analysis.mean)), (low, high), runs=runs))
+            evidence.append(Evidence("", arm, what, value, (low, high)))
     return evidence

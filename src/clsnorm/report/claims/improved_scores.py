@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from clsnorm.report.answers import Answer, Conclusions
 from clsnorm.report.claims.paper_claim import Evidence, PaperClaim, Support
 from clsnorm.report.inference.verdicts import Verdict
-from clsnorm.report.sweeps.run_row import RunRow
 
 CLAIM = "Normalizing [CLS] improves the scores."
 CONTROLS = (  # arms that normalize nothing, or that ask why a normalizer helps; marked so in conf/normalizer
@@ -38,8 +37,7 @@ def improved_scores(found: Conclusions) -> PaperClaim:
         support = Support.UNKNOWN
     controls = [one for one in found.family if _is_control(one.arm) and one.verdict is Verdict.BETTER]
     evidence = [
-        Evidence(one.task, one.arm, "mean difference, points", one.mean, one.interval(), runs=_runs(one))
-        for one in found.family
+        Evidence(one.task, one.arm, "mean difference, points", one.mean, one.interval()) for one in found.family
     ]
     return PaperClaim(3, CLAIM, support, _sentence(decisive, better_somewhere, controls), evidence)
 
@@ -51,10 +49,6 @@ def _is_control(arm: str) -> bool:
 def _decisive(family: Sequence[Answer]) -> list[Answer]:
     over = {one.arm for one in family if not one.task}
     return [one for one in family if not one.task or one.arm not in over]
-
-
-def _runs(one: Answer) -> list[RunRow]:
-    return [run for pair in one.comparison.runs for run in pair] if one.comparison else []
 
 
 def _sentence(decisive: Sequence[Answer], better: Sequence[Answer], controls: Sequence[Answer]) -> str:

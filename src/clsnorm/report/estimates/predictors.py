@@ -15,7 +15,7 @@ from clsnorm.report.answers import Conclusions
 from clsnorm.report.claims.exploding_gradients import EARLY
 from clsnorm.report.comparisons import score
 from clsnorm.report.inference.rank_correlation import RankCorrelation, of_points, within_groups
-from clsnorm.report.sweeps.pooling import by_task, without_copies
+from clsnorm.report.sweeps.pooling import by_task, recurring, without_copies
 from clsnorm.report.sweeps.recorded import start_number
 from clsnorm.report.sweeps.run_row import RunRow
 
@@ -68,6 +68,8 @@ def _over_runs(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
     groups, seeds = [(row.task, row.arm, row.lr) for row in known], [row.seeds for row in known]
     failed = np.array([row.failed for row in known], dtype=float)
     lines = []
+    if recurring(seeds):  # runs that share seeds of a stream are not independent
+        return []
     if len(known) > 1:
         signs = [-1.0 if row.mode == "min" else 1.0 for row in known]
         scores = np.array([sign * score(row) for sign, row in zip(signs, known, strict=True)])

@@ -32,9 +32,9 @@ def _kept(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def settings_of(group: str, row: RunRow) -> Mapping[str, Any]:
-    """Returns the settings of a group that may change results, by dotted name."""
-    return _kept(group, flat(row.blocks[group])) if group in row.blocks else {}
+def settings_of(group: str, text: str) -> Mapping[str, Any]:
+    """Returns the settings of a group that may change results, by dotted name, from its block of a configuration."""
+    return _kept(group, flat(text)) if text else {}
 
 
 def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any]]:
@@ -46,7 +46,7 @@ def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any
     found: dict[str, list[Any]] = {}
     for group in groups:
         texts = Counter(row.blocks.get(group, "") for row in rows)
-        variants = [(_kept(group, flat(text)) if text else {}, count) for text, count in texts.items()]
+        variants = [(settings_of(group, text), count) for text, count in texts.items()]
         for name in sorted({name for values, _ in variants for name in values}):
             counts: Counter[str] = Counter()
             originals: dict[str, Any] = {}

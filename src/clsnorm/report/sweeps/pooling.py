@@ -135,11 +135,11 @@ def _newer_options(task: str, rows: Sequence[RunRow]) -> list[str]:
     """Names settings that some runs, of an earlier version, do not have: taken for equal, as defaults keep results."""
     lacking: dict[str, int] = {}
     for group in SETTING_GROUPS:
-        texts = {row.blocks.get(group, "") for row in rows}
-        if len(texts) > 1:
-            names = {name for row in rows for name in settings_of(group, row)}
-            counts = {name: sum(not row.has(name) for row in rows) for name in names}
-            lacking |= {name: count for name, count in counts.items() if count}
+        texts = Counter(row.blocks.get(group, "") for row in rows)
+        having = {text: settings_of(group, text) for text in texts}
+        for name in {name for settings in having.values() for name in settings}:
+            count = sum(number for text, number in texts.items() if name not in having[text])
+            lacking |= {name: count} if count else {}
     return [
         f"{task}: {count} runs have no {name} yet; taken for its default" for name, count in sorted(lacking.items())
     ]
