@@ -86,11 +86,11 @@ class StepLoop(_TrainingEpochLoop):
         optimizer, steps = self.trainer.optimizers[0], self.automatic_optimization.optim_progress.optimizer.step
         outputs: dict[str, Any] = {}
 
-        @torch.enable_grad()
         def closure() -> Tensor:
-            outputs.update(self._gradients(batch, number, hooks))
-            hooks.call("on_before_optimizer_step", optimizer)
-            self._clip(optimizer)
+            with torch.enable_grad():
+                outputs.update(self._gradients(batch, number, hooks))
+                hooks.call("on_before_optimizer_step", optimizer)
+                self._clip(optimizer)
             loss: Tensor = outputs["loss"]
             return loss
 
