@@ -48,7 +48,8 @@ def of_run(run: RunFolder) -> Row:
     """Returns score, norms of single examples at h and z over all steps, gain and its bound."""
     metrics = (run.read_results() or {})["metrics"]
     with np.load(run.path / "statistics" / "gradients.npz") as stored:
-        h, z, bound = (stored[name] for name in ("h", "z", "gain_bound"))
+        h = stored["h" if "h" in stored else "h_of_sum"]  # of the sum of losses, if a normalizer mixes a batch
+        z, bound = stored["z"], stored["gain_bound"]
     found = [np.median(h), *np.quantile(h, [0.95, 0.99]), h.max(), np.median(z), np.quantile(z, 0.99), z.max()]
     found += [metrics["grad/rms_gain"], bound.max()]
     return [f"{metrics['report/accuracy']:.3f}", *(number(float(value)) for value in found)]
