@@ -61,7 +61,7 @@ class Baseline:
         if baseline.plan != digest_of(jobs):
             raise InputError(
                 "Expected the same jobs as when this worker was submitted, but files of the configuration have changed "
-                "since. Repeat the command, which submits them anew"
+                "since. Repeat the command, which submits new ones"
             )
         return baseline
 

@@ -1,4 +1,4 @@
-"""Submissions of workers to a cluster: what was asked for, and under which name the cluster knows it.
+"""Submissions of workers to a cluster: what the workers need, and the name by which the cluster knows them.
 
 A submission is written before the cluster is asked, and completed by the cluster's answer. If a command dies in
 between, the next one finds the workers by their name. Even unknown workers do no harm: a job belongs to whoever holds
