@@ -172,6 +172,21 @@ def test_only_overridden_hooks_are_called_and_parts_replaced_by_a_module_are_lef
     assert replaced.fit_loop.epoch_loop._hooks is None
 
 
+def test_hooks_of_callbacks_that_come_and_go_during_a_fit_are_called(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    class Late(pl.Callback):
+        def on_before_backward(self, *arguments: Any) -> None:
+            calls.append("late")
+
+    trainer, _ = fitted(Small(), tmp_path, steps=True)
+    hooks, late = StepHooks(trainer), Late()
+    for change in (trainer.callbacks.append, trainer.callbacks.remove):
+        change(late)
+        hooks.call("on_before_backward", torch.ones(()))
+        assert calls == ["late"]
+
+
 def test_each_private_name_of_the_base_exists(tmp_path: Path) -> None:
     base = pl.Trainer(logger=False, enable_checkpointing=False, default_root_dir=tmp_path).fit_loop.epoch_loop
     (loop,) = (

@@ -134,17 +134,22 @@ class StepHooks:
     def __init__(self, trainer: pl.Trainer) -> None:
         self.trainer, self._module = trainer, trainer.lightning_module
         self._state = vars(self._module)  # setting an attribute of a module is slow
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by a connector
-        self._of_callbacks = {
-            name: [getattr(callback, name) for callback in callbacks if _overrides(callback, name, pl.Callback)]
-            for name in HOOKS
-        }
+        self._read_callbacks()
         self._of_module = {
             name: getattr(self._module, name) for name in HOOKS if _overrides(self._module, name, pl.LightningModule)
         }
 
+    def _read_callbacks(self) -> None:
+        self._callbacks: list[pl.Callback] = [*self.trainer.callbacks]  # type: ignore[attr-defined]
+        self._of_callbacks = {
+            name: [getattr(callback, name) for callback in self._callbacks if _overrides(callback, name, pl.Callback)]
+            for name in HOOKS
+        }
+
     def call(self, name: str, *arguments: Any) -> Any:
         """Calls a hook of the callbacks, in their order, and of the module; returns what that of the module returns."""
+        if self.trainer.callbacks != self._callbacks:  # type: ignore[attr-defined]  # some came or went
+            self._read_callbacks()
         callbacks, own = self._of_callbacks[name], self._of_module.get(name)
         if not callbacks and own is None:
             return None

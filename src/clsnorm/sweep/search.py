@@ -40,7 +40,7 @@ class Budget:
 
 
 @dataclass
-class SearchedArm:
+class _SearchedArm:
     """A combination that is searched by itself.
 
     Attributes:
@@ -85,13 +85,13 @@ class TrialSearch:
         self._finals: dict[str, list[PlannedJob]] = {}  # by the overrides that they share
         self.arms = [self._arm(words, mode) for words in space.combinations]
 
-    def _arm(self, words: tuple[str, ...], mode: Callable[[Sequence[str]], str]) -> SearchedArm:
+    def _arm(self, words: tuple[str, ...], mode: Callable[[Sequence[str]], str]) -> _SearchedArm:
         first = [*words, *words_of(self._space.early(0)), *self._space.repeats[0]]
         (job,) = self._plan([first])
         identity = [job.name, sorted(map(repr, self._space.intervals.items())), sorted(self._space.repeats)]
         label = self._space.label(words)
         study = f"{label} {hashlib.sha256(repr(identity).encode()).hexdigest()[:8]}"
-        return SearchedArm(words, label, study, mode(first))
+        return _SearchedArm(words, label, study, mode(first))
 
     def begin(self) -> None:
         """Opens the studies, and adds trials that repeat those that failed before."""
@@ -126,14 +126,14 @@ class TrialSearch:
                 if fresh := self._take(self._add(arm, slot, values)):
                     return fresh  # otherwise it repeats an earlier trial
 
-    def _settled(self, arm: SearchedArm, failed: Collection[str]) -> list[Trial]:
+    def _settled(self, arm: _SearchedArm, failed: Collection[str]) -> list[Trial]:
         """Ends the trials whose runs have all ended; returns the latest trial of each slot."""
         for trial in self._storage.trials(arm.study):
             if trial.state == RUNNING and (end := self._end(arm, trial, failed)):
                 self._storage.tell(arm.study, trial.number, *end)
         return _latest(self._storage.trials(arm.study))
 
-    def _end(self, arm: SearchedArm, trial: Trial, failed: Collection[str]) -> tuple[str, float | None] | None:
+    def _end(self, arm: _SearchedArm, trial: Trial, failed: Collection[str]) -> tuple[str, float | None] | None:
         """Returns state and score of a trial; None as long as one of its runs has not ended."""
         scores, states = [], set()
         for run in trial.runs:
@@ -159,13 +159,13 @@ class TrialSearch:
         self._known |= {job.name for job in found}
         return found
 
-    def _add(self, arm: SearchedArm, slot: int, values: dict[str, Value]) -> list[PlannedJob]:
+    def _add(self, arm: _SearchedArm, slot: int, values: dict[str, Value]) -> list[PlannedJob]:
         jobs = self._plan([[*arm.words, *words_of(values), *words] for words in self._space.repeats])
         runs = [{"job": asdict(job), "failed_before": _error(self._folder / job.name)} for job in jobs]
         self._storage.add(arm.study, self._space, slot, values, runs)
         return jobs
 
-    def _final(self, arm: SearchedArm, trials: Sequence[Trial]) -> list[PlannedJob]:
+    def _final(self, arm: _SearchedArm, trials: Sequence[Trial]) -> list[PlannedJob]:
         chosen = self._chosen(arm, trials)
         if chosen is None or not self._budget.final:
             return []
@@ -180,7 +180,7 @@ class TrialSearch:
         self._known |= {job.name for job in fresh}
         return fresh
 
-    def _chosen(self, arm: SearchedArm, trials: Sequence[Trial]) -> Trial | None:
+    def _chosen(self, arm: _SearchedArm, trials: Sequence[Trial]) -> Trial | None:
         """Returns the best trial, of equals the one with the smallest values; None as long as one has not ended."""
         if len(trials) < self._budget.trials or any(trial.state == RUNNING for trial in trials):
             return None
