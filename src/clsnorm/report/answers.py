@@ -21,6 +21,7 @@ from clsnorm.report.sweeps.arm_names import name_arms
 from clsnorm.report.sweeps.example_table import ExampleTable
 from clsnorm.report.sweeps.pooling import by_task, notes, require_arm, require_poolable, without_copies
 from clsnorm.report.sweeps.run_row import DAMAGED, RunRow, read_rows
+from clsnorm.report.sweeps.searched_runs import after_search, mark_searched
 
 MARGIN = 0.5  # points
 
@@ -125,9 +126,16 @@ class Conclusions:
         return dict(sorted(found.items()))
 
     def tuned(self) -> dict[tuple[str, str], list[RunRow]]:
-        """Returns the finished runs of each data set and arm at the tuned learning rate, each seed once."""
+        """Returns the finished runs of each data set and arm at the tuned learning rate, each seed once.
+
+        After a search, these are its final runs.
+        """
+        searched = {row.task: row.search for row in self.rows if row.search and row.arm == self.options.baseline}
         rates = {(task, arm): lr for task, chosen in self.rates.items() for arm, lr in chosen.items()}
-        found = {key: [row for row in rows if rates.get(key) == row.lr] for key, rows in self.by_arm().items()}
+        found = {
+            key: [row for row in rows if rates.get(key) == row.lr and row.search == searched.get(key[0], row.search)]
+            for key, rows in self.by_arm().items()
+        }
         return {key: rows for key, rows in found.items() if rows}
 
     def states(self) -> dict[str, int]:
@@ -147,7 +155,9 @@ def answer(folders: Sequence[Path], options: Options | None = None) -> Conclusio
     Raises:
         InputError: If there are no runs, or some must not be pooled.
     """
-    return answer_rows(read_rows(folders), options or Options())
+    rows = read_rows(folders)
+    mark_searched(rows)
+    return answer_rows(rows, options or Options())
 
 
 def answer_rows(rows: list[RunRow], options: Options) -> Conclusions:
@@ -169,6 +179,10 @@ def answer_rows(rows: list[RunRow], options: Options) -> Conclusions:
                 found.family += [_answer_of(one, options.margin) for one in compared]
             else:
                 found.others += compared
+        if searched := after_search(members, options.baseline):
+            found.notes.append(
+                f"{task}: learning rates were chosen on select by {searched[0].search}, seeds that are not compared"
+            )
         if table.note:
             found.notes.append(f"{task}: intervals are over seeds alone, not over examples: {table.note}")
     found.family += _over_all(found.family, options.margin)

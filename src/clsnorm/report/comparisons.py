@@ -16,6 +16,7 @@ from clsnorm.report.sweeps.arm_names import rates
 from clsnorm.report.sweeps.example_table import ExampleTable
 from clsnorm.report.sweeps.pooling import recurring
 from clsnorm.report.sweeps.run_row import RunRow
+from clsnorm.report.sweeps.searched_runs import after_search
 
 Array = np.ndarray
 POINTS = 100.0  # scores are shown in points
@@ -158,12 +159,14 @@ def protocols(rows: Sequence[RunRow], baseline: str) -> dict[str, dict[str, floa
     """Returns the learning rate of each arm under each protocol.
 
     ``tuned`` holds the arms that tried the same rates as the baseline: any other comparison would reward the arm with
-    more trials. With one rate only, it is that one.
+    more trials. With one rate only, it is that one. If a search has chosen the baseline's rate, ``tuned`` holds the
+    arms that were searched with the same space, budget and seeds, at what was chosen for each.
     """
     by_arm = {arm: [row for row in rows if row.arm == arm] for arm in sorted({row.arm for row in rows})}
     grids = {arm: rates(members) for arm, members in by_arm.items()}
     grid = grids[baseline]
-    found = {TUNED: {arm: tuned_rate(by_arm[arm]) for arm in by_arm if grids[arm] == grid}}
+    searched = {row.arm: row.lr for row in after_search(rows, baseline)}
+    found = {TUNED: searched or {arm: tuned_rate(by_arm[arm]) for arm in by_arm if grids[arm] == grid}}
     if any(len(values) > 1 for values in grids.values()) or len(set(grids.values())) > 1:
         for lr in grid:
             found[f"lr={lr:g}"] = {arm: lr for arm in by_arm if lr in grids[arm]}
@@ -173,7 +176,8 @@ def protocols(rows: Sequence[RunRow], baseline: str) -> dict[str, dict[str, floa
 def compare(
     task: str, rows: Sequence[RunRow], baseline: str, table: ExampleTable, protocol: str, chosen: Mapping[str, float]
 ) -> list[Comparison]:
-    """Returns each arm against the baseline under one protocol."""
+    """Returns each arm against the baseline under one protocol; after a search, over its final runs alone."""
+    rows = (after_search(rows, baseline) if protocol == TUNED else []) or rows
     members = {arm: {row.seeds: row for row in rows if row.arm == arm and row.lr == lr} for arm, lr in chosen.items()}
     found = []
     for arm in sorted(set(chosen) - {baseline}):

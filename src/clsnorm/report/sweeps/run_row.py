@@ -33,6 +33,8 @@ class RunRow:
         source: Digest, rows and copies of the data, from ``results.json``.
         arm: Name of the arm, set by `clsnorm.report.sweeps.arm_names`.
         task: Name of the data set, with what ``--by`` names, set there, too.
+        search: Of a run at values that a search has chosen: its space, budget and seeds, set by
+            `clsnorm.report.sweeps.searched_runs`; else empty.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class RunRow:
     source: dict[str, Any] = field(default_factory=dict)
     arm: str = ""
     task: str = ""
+    search: str = ""
 
     @property
     def finished(self) -> bool:
