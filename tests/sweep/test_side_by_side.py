@@ -51,7 +51,8 @@ def test_jobs_side_by_side_give_the_results_of_one_after_the_other_and_failures_
     assert "error: 2 of the sweep's runs failed" in both.stderr
     (sweep,) = (workspace / "shared").iterdir()
     assert results(workspace / "shared") == results(workspace / "serial")
-    assert {path.name for path in sweep.rglob(".*")} == {".plan"}
+    assert {path.name for path in sweep.rglob(".*")} == {".plan", ".workers"}
+    assert {path.suffix for path in (sweep / ".workers").iterdir()} == {".log"}  # of workers whose jobs failed
 
 
 @pytest.mark.slow
