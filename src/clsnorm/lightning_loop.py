@@ -39,7 +39,7 @@ class StepLoop(_TrainingEpochLoop):
     counters, logging, schedulers, validations and resume points are Lightning's.
 
     Lightning itself makes the steps on several devices or processes, in reduced precision, with a profiler, with a
-    module that replaces a part of the step, and the first one after a resume.
+    module that replaces a part of the step, and after a resume.
     """
 
     _hooks: StepHooks | None = None
@@ -47,12 +47,13 @@ class StepLoop(_TrainingEpochLoop):
     @override
     def on_run_start(self, data_fetcher: Any) -> None:
         super().on_run_start(data_fetcher)
-        self._hooks = StepHooks(self.trainer) if _is_plain(self.trainer) else None
+        resumed = self.trainer.ckpt_path is not None
+        self._hooks = StepHooks(self.trainer) if _is_plain(self.trainer) and not resumed else None
 
     @override
     def advance(self, data_fetcher: Any) -> None:
         """Trains on one batch."""
-        if self._hooks is None or self.restarting:
+        if self._hooks is None:
             super().advance(data_fetcher)
             return
         progress, logged = self.batch_progress, self.trainer._logger_connector
