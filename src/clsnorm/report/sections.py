@@ -151,7 +151,7 @@ def _variance(lines: Sequence[Line]) -> ReportSection:
     about = (
         "Scores at tuned learning rates: standard deviation from each source in points, its share of the variance with "
         "a 95 % interval. Only where streams of random numbers are fully crossed (`sweep=seeds`). With few levels the "
-        "intervals are wide. A share of 0 stands for an estimate that is not positive."
+        "intervals are wide. A share is 0 if its estimate is not positive."
     )
     heads = ["data", "arm", "source", "degrees of freedom", "sd", "share", "95 % interval"]
     return ReportSection("variance", "Where the spread comes from", about, heads, rows, texts=3)

@@ -76,6 +76,11 @@ class Groups:
             groups.append(Group(tuple(source.shape), source.flatten(), *_masks(real, heads)))  # type: ignore[arg-type]
         return cls(tuple(groups), back.flatten())
 
+    @property
+    def size(self) -> int:
+        """Number of rows of all groups, padding included."""
+        return sum(group.source.numel() for group in self.groups)
+
     def scatter(self, rows: Tensor) -> Tensor:
         """Returns packed rows ``(N * heads, size)`` of those of all groups."""
         return rows.index_select(0, self.back)
@@ -113,7 +118,7 @@ class _Attention(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, groups: Groups, scaling: float, dropout: float
     ) -> Tensor:
         flat = [rows.reshape(-1, rows.shape[-1]) for rows in (query, key, value)]
-        out = flat[0].new_empty(sum(group.source.numel() for group in groups.groups), query.shape[-1])
+        out = flat[0].new_empty(groups.size, query.shape[-1])
         saved: list[Tensor] = []
         for group, rows in groups.split(out):
             q, k, v = (group.gather(each) for each in flat)
@@ -135,7 +140,7 @@ class _Attention(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         groups: Groups = ctx.groups
         flat = grad.reshape(-1, grad.shape[-1])
-        grads = [flat.new_empty(sum(group.source.numel() for group in groups.groups), grad.shape[-1]) for _ in range(3)]
+        grads = [flat.new_empty(groups.size, grad.shape[-1]) for _ in range(3)]
         parts = zip(*(groups.split(rows) for rows in grads), strict=True)
         for number, ((group, for_query), (_, for_key), (_, for_value)) in enumerate(parts):
             q, k, v, shares, mask, dropped = ctx.saved_tensors[6 * number : 6 * number + 6]

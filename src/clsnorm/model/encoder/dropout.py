@@ -2,7 +2,7 @@
 
 Masks come from torch's generator, as torch's own do: a seed set before a batch gives the same masks again, on the same
 kind of device. An element is kept with probability ``1 - p`` to 32 bits, independently of all others. torch's generator
-gives one seed a mask, and a counter-free generator (SFC64, which passes BigCrush) draws the bits.
+gives one seed a mask, from which another generator (NumPy's SFC64) draws the bits.
 """
 
 from __future__ import annotations
