@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clsnorm.batches import Batch
     from clsnorm.model import Classifier
 
-FORMAT = 1  # raise it when the content of an entry changes its meaning
+FORMAT = 2  # raise it when the content of an entry changes, in its last bits too
 STATE = "state.pt"
 
 

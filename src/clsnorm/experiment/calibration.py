@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clsnorm.statistics import Accumulator
 
 MATCHED_EXAMPLES = 256  # on which a head is measured
-FORMAT = 3  # raise it when the state of an accumulator changes its meaning, so that older entries are not used
+FORMAT = 4  # raise it when the state of an accumulator changes, in its last bits too
 STATE = "state.pt"
 
 
