@@ -115,8 +115,7 @@ class Lease:
                 shutil.rmtree(draft, ignore_errors=True)
         if self._file.exists():  # also if the server did it but its answer was lost
             return True
-        with contextlib.suppress(OSError):  # an empty one, on file systems that do not rename over it
-            self._place.rmdir()
+        _remove_empty(self._place)  # on file systems that do not rename over it
         return False
 
     def _keep_alive(self) -> None:
@@ -197,9 +196,10 @@ def _checked_on_waking(lease: Lease) -> Iterator[None]:
 
 
 def require_free(folder: Path, name: str, *, patient: bool = False) -> None:
-    """Raises `InUseError` if another process holds a lease of ``folder``."""
+    """Raises `InUseError` if another process holds a lease of ``folder``; removes what is left of that of a dead one."""
     for file in _files(folder / name):
         _end_if_lost(folder, file, patient=patient)
+    _remove_empty(folder / name)
 
 
 def read_holder(folder: Path, name: str = PARENT) -> Holder | None:
@@ -289,5 +289,10 @@ def _evict(file: Path) -> None:
     _watch.forget(file)
     with writing(file):
         file.unlink(missing_ok=True)
+    _remove_empty(file.parent)
+
+
+def _remove_empty(place: Path) -> None:
+    """Removes the folder of a lease that nobody holds."""
     with contextlib.suppress(OSError):  # not empty: somebody has taken it
-        file.parent.rmdir()
+        place.rmdir()
