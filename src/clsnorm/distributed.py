@@ -3,6 +3,7 @@
 All processes must call them, in the same order, also processes without examples.
 """
 
+import os
 from typing import Any
 
 import torch
@@ -24,6 +25,11 @@ def rank() -> int:
 def world_size() -> int:
     """Returns the number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def machines() -> int:
+    """Returns the number of machines, each with as many processes."""
+    return world_size() // int(os.environ.get("LOCAL_WORLD_SIZE", world_size())) if is_active() else 1
 
 
 def all_reduce_sum(tensor: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def test_a_good_configuration_is_accepted() -> None:
         ("trainer.val_check_interval", True),
         ("trainer.precision", "bf16-true"),
         ("trainer.precision", 16),
-        ("trainer.num_nodes", 2),
+        ("trainer.num_nodes", 0),
         ("trainer.accelerator", "tpu"),
         ("trainer.devices", 0),
         ("trainer.devices", "two"),

@@ -64,7 +64,7 @@ def test_lightnings_default_of_a_refused_argument_is_admitted(name: str) -> None
         ("check_val_every_n_epoch", 0, "trainer.val_check_interval"),
         ("gradient_clip_algorithm", "nrom", "Did you mean 'norm'"),
         ("gradient_clip_val", 0, "positive"),
-        ("num_nodes", 2, "several machines"),
+        ("num_nodes", 0, "whole number"),
         ("val_check_interval", "00:00:15:00", "fraction of an epoch"),
         ("val_check_interval", {"minutes": 5}, "fraction of an epoch"),
         ("max_epochs", None, "-1 sets no limit"),
@@ -86,7 +86,7 @@ def test_every_refusal_is_tried_above() -> None:
     [
         *(("benchmark", True), ("detect_anomaly", True), ("deterministic", "warn"), ("inference_mode", False)),
         *(("check_val_every_n_epoch", 2), ("gradient_clip_algorithm", "value"), ("gradient_clip_val", None)),
-        *(("num_nodes", 1), ("val_check_interval", 4), ("strategy", "ddp"), ("enable_checkpointing", True)),
+        *(("num_nodes", 2), ("val_check_interval", 4), ("strategy", "ddp"), ("enable_checkpointing", True)),
         *(("limit_train_batches", 1.0), ("limit_val_batches", 1.0), ("overfit_batches", 0), ("fast_dev_run", False)),
     ],
 )

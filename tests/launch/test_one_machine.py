@@ -60,9 +60,9 @@ def test_a_worker_s_crash_is_reported_in_one_line(
 
     def crash(*words: object, **options: object) -> SimpleNamespace:
         (tmp_path / "error.json").write_text(json.dumps(error))
-        return SimpleNamespace(returncode=1)
+        return SimpleNamespace(returncode=1, wait=lambda: 1, poll=lambda: 1)
 
-    monkeypatch.setattr(subprocess, "run", crash)
+    monkeypatch.setattr(subprocess, "Popen", crash)
     monkeypatch.setattr(sys, "argv", ["train.py"])
     task = {"processes": 2, "accelerator": "cpu", "task": "clsnorm.experiment.job:work"}
     with pytest.raises(WorkerError, match="a worker crashed: ZeroDivisionError"):

@@ -49,9 +49,9 @@ def _require_algorithm(key: str, value: Any) -> None:
         require_choice(key, value, ("norm", "value"))
 
 
-def _require_one_machine(key: str, value: Any) -> None:
-    if value is not None and value != 1:
-        refuse(key, "1, since runs over several machines are not supported", value)
+def _require_machines(key: str, value: Any) -> None:
+    if value is not None:
+        require_whole(key, value, least=1)
 
 
 def require_devices(key: str, value: Any) -> None:
@@ -84,7 +84,7 @@ WORKING: dict[str, Rule] = {
     "gradient_clip_algorithm": _require_algorithm,
     "gradient_clip_val": partial(require_positive, or_null=True),
     "inference_mode": _as_in_lightning,
-    "num_nodes": _require_one_machine,
+    "num_nodes": _require_machines,
     "strategy": _as_in_lightning,  # `clsnorm.config.rules.check_parts` checks it
 }
 REFUSED: dict[str, Rule] = {

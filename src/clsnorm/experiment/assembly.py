@@ -219,7 +219,9 @@ def _build_trainer(
 ) -> pl.Trainer:
     shows_progress = any(isinstance(callback, pl.callbacks.ProgressBar) for callback in callbacks)
     strategy = reproducible_strategy(config["trainer"]["strategy"], distributed.world_size())
-    node = {**config["trainer"], "strategy": strategy, "devices": distributed.world_size(), "_partial_": True}
+    machines = distributed.machines()
+    places = {"devices": distributed.world_size() // machines, "num_nodes": machines}
+    node = {**config["trainer"], **places, "strategy": strategy, "_partial_": True}
     trainer: pl.Trainer = instantiate(
         node,
         "trainer",

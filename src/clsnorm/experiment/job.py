@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ from clsnorm.command.standard_streams import printing
 from clsnorm.command.sweep import REFUSALS, is_quiet, is_sweep, reporting
 from clsnorm.config import check_parts, prepare
 from clsnorm.config.model_folder import check_model_folder
+from clsnorm.errors import refuse
 from clsnorm.launch.devices import count_processes, require_precision
 from clsnorm.launch.one_machine import launch
+from clsnorm.launch.several_machines import join, lead, require_tasks
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.claim import Claim
+from clsnorm.run_folder.lease import InUseError
 from clsnorm.run_folder.results import REUSED
+from clsnorm.run_folder.stored_config import HASH
 
 # Returned for an undefined score, by mode: sweepers can rank it, while many reject None and NaN.
 WORST = {"max": -math.inf, "min": math.inf}
@@ -54,6 +59,32 @@ def run(config: DictConfig) -> float:
 
 def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
     """Returns the results of the run in ``folder``, and trains it first unless it has finished."""
+    machines = config["trainer"].get("num_nodes") or 1
+    if machines > 1:
+        _require_alone(machines)
+    try:
+        return _lead(config, folder, machines)
+    except InUseError:
+        if machines == 1 or not _join(config, folder, machines):
+            raise
+    return _lead(config, folder, machines)
+
+
+def _require_alone(machines: int) -> None:
+    require_tasks(machines, os.environ)
+    if is_sweep():
+        refuse("trainer.num_nodes", "1 in a sweep", machines, "Type the sweep's command on each machine: they share it")
+
+
+def _join(config: dict[str, Any], folder: RunFolder, machines: int) -> bool:
+    """Runs this machine's part of a run that another process leads; False if that process calls no others."""
+    processes = count_processes(config["trainer"], prefix="trainer.")
+    accelerator, task = str(config["trainer"]["accelerator"]), f"{__name__}:work"
+    sizes = {"machines": machines, "processes": processes}
+    return join(folder.path, run=config[HASH], **sizes, accelerator=accelerator, task=task)
+
+
+def _lead(config: dict[str, Any], folder: RunFolder, machines: int) -> dict[str, Any]:
     with Claim(folder).hold(config, patient=not is_sweep()) as finished:  # a sweep has other jobs meanwhile
         if finished is not None:
             folder.require_results(REUSED)
@@ -65,14 +96,18 @@ def _results_of(config: dict[str, Any], folder: RunFolder) -> dict[str, Any]:
             processes = count_processes(config["trainer"], prefix="trainer.")
             check_parts(config)
             require_precision(config["trainer"], prefix="trainer.")
-            _execute_or_launch(config, folder, processes)
+            _execute_or_launch(config, folder, processes, machines)
         return folder.require_results(REUSED)
 
 
-def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int) -> None:
+def _execute_or_launch(config: dict[str, Any], folder: RunFolder, processes: int, machines: int) -> None:
+    accelerator, task = str(config["trainer"]["accelerator"]), f"{__name__}:work"
+    if machines > 1:
+        sizes = {"machines": machines, "processes": processes}
+        lead(folder.path, run=config[HASH], **sizes, accelerator=accelerator, task=task)
+        return
     if processes > 1:
-        accelerator = str(config["trainer"]["accelerator"])
-        launch(folder.path, processes=processes, accelerator=accelerator, task=f"{__name__}:work")
+        launch(folder.path, processes=processes, accelerator=accelerator, task=task)
         return
     from clsnorm.experiment.run import execute  # imports torch, which a launching parent does not need
     from clsnorm.experiment.shared_models import MODEL

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from clsnorm.errors import DiskError, InputError
@@ -45,16 +45,33 @@ def launch(folder: Path, *, processes: int, accelerator: str, task: str) -> None
         WorkerError: If a worker crashed.
         KeyboardInterrupt: If they ended because an interruption was announced.
     """
+    words = [str(folder), str(processes), accelerator, task, "--standalone"]
+    with started_workers(words, processes=processes) as (workers, fallback):
+        if workers.wait() != 0:
+            raise worker_error(folder, workers.returncode, fallback)
+
+
+@contextlib.contextmanager
+def started_workers(words: Sequence[str], *, processes: int) -> Iterator[tuple[subprocess.Popen[bytes], Path | None]]:
+    """Starts torchrun on this machine; yields it, and where its workers report what the run's folder cannot take.
+
+    Workers that still run at the end of the ``with`` block are killed.
+
+    Args:
+        words: Of this module's command: folder, processes, accelerator, task, and how torchrun finds other machines.
+        processes: Number of workers.
+    """
     environment = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes)), **os.environ}
-    command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(os.getpid()), str(folder)]
-    command += [str(processes), accelerator, task]
+    command = [sys.executable, "-m", "clsnorm.launch.one_machine", str(os.getpid()), *words]
     with _fallback() as fallback:
         environment |= {FALLBACK: str(fallback)} if fallback else {}
-        done = subprocess.run(command, env=environment, check=False)
-        if done.returncode != 0:
-            if interruption.announced() is not None:
-                raise KeyboardInterrupt  # they have stored a resume point
-            raise _worker_error(folder, done.returncode, fallback)
+        workers = subprocess.Popen(command, env=environment)
+        try:
+            yield workers, fallback
+        finally:
+            if workers.poll() is None:
+                workers.kill()  # its workers die with it
+                workers.wait()
 
 
 @contextlib.contextmanager
@@ -74,7 +91,13 @@ def _fallback() -> Iterator[Path | None]:
         path.unlink(missing_ok=True)
 
 
-def _worker_error(folder: Path, status: int, fallback: Path | None) -> Exception:
+def worker_error(folder: Path, status: int, fallback: Path | None) -> BaseException:
+    """Returns the error for workers that ended with ``status``: what they reported, in one line.
+
+    After an announced interruption, for which they have stored a resume point, it is `KeyboardInterrupt`.
+    """
+    if interruption.announced() is not None:
+        return KeyboardInterrupt()
     error = (read_error(fallback) if fallback else None) or RunFolder(folder).read_error()
     if error is not None and error["kind"] == InputError.__name__:
         return InputError(error["message"])
@@ -104,10 +127,11 @@ def die_with_parent(parent: int | None = None) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def run_torchrun(folder: Path, *, processes: int, accelerator: str, task: str) -> int:
+def run_torchrun(folder: Path, *, processes: int, accelerator: str, task: str, place: Sequence[str]) -> int:
     """Runs the workers under torchrun and returns `exit_status`.
 
     torchrun's own report of a failed worker is silenced: the parent reports ``error.json``, which the worker wrote.
+    ``place`` are its options about other machines: ``--standalone`` if there are none.
     """
     from torch.distributed import run as torchrun
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -115,7 +139,7 @@ def run_torchrun(folder: Path, *, processes: int, accelerator: str, task: str) -
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL + 1)
     worker = ["-m", "clsnorm.launch.worker", str(os.getpid()), str(folder), accelerator, task]
     try:
-        torchrun.main(["--standalone", f"--nproc-per-node={processes}", *worker])
+        torchrun.main([*place, f"--nproc-per-node={processes}", *worker])
     except ChildFailedError as error:
         return exit_status(failure.exitcode for failure in error.failures.values())
     return 0
@@ -132,6 +156,6 @@ def exit_status(codes: Iterable[int]) -> int:
 
 
 if __name__ == "__main__":
-    parent, folder, processes, accelerator, task = sys.argv[1:]
+    parent, folder, processes, accelerator, task, *place = sys.argv[1:]
     die_with_parent(int(parent))
-    sys.exit(run_torchrun(Path(folder), processes=int(processes), accelerator=accelerator, task=task))
+    sys.exit(run_torchrun(Path(folder), processes=int(processes), accelerator=accelerator, task=task, place=place))

@@ -191,7 +191,8 @@ class RunFolder:
         """Returns what is in the folder, but for leases, drafts and an earlier run that was set aside."""
         leases = {lease.PARENT, lease.WORKERS, *lease.OLD}
         ours = {*leases, REPLACED, *(path.name for path in self.checkpoint_drafts())}
-        return [path for path in self.path.iterdir() if path.name not in ours and not is_draft(path)]
+        found = [path for path in self.path.iterdir() if path.name not in ours and not is_draft(path)]
+        return [path for path in found if not path.name.startswith(lease.MACHINES)]
 
     def checkpoint_drafts(self) -> list[Path]:
         """Returns where checkpoints are written until they are complete."""

@@ -35,6 +35,7 @@ from clsnorm.run_folder.watch import Watch
 
 log = logging.getLogger(__name__)
 PARENT, WORKERS = ".lease", ".workers.lease"
+MACHINES = ".machine"  # how the names begin of the leases of further machines, and of where they meet
 OLD = (".lock", ".workers.lock")  # files of earlier versions
 SILENCE_VARIABLE = "CLSNORM_LEASE_SILENCE"  # environment variable: seconds of silence until a lease is lost
 SILENCE, LEAST_SILENCE = 120.0, 0.5  # seconds
