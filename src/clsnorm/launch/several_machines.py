@@ -99,6 +99,9 @@ def lead(folder: Path, *, run: str, machines: int, processes: int, accelerator: 
         _await(folder, seats)
         _run(folder, meeting, 0, others=seats, accelerator=accelerator, task=task)
     finally:
+        for seat in seats:
+            with contextlib.suppress(InUseError, OSError):
+                require_free(folder, seat)  # removes that of a machine that was killed
         with contextlib.suppress(OSError):
             (folder / MEETING).unlink()
 
