@@ -9,8 +9,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 PROGRAMS = (
     "slurmctld",
@@ -170,3 +174,15 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[SlurmCluster]:
+    """A cluster for the tests of a module, which are skipped if SLURM is not installed."""
+    if absent := missing():
+        pytest.skip(f"SLURM is not installed: no {', '.join(absent)}")
+    folder = Path(tempfile.mkdtemp(prefix="slurm"))
+    found = SlurmCluster(folder)
+    yield found
+    found.stop()
+    shutil.rmtree(folder, ignore_errors=True)

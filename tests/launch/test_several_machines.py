@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from kills import contents
+from slurm_cluster import SlurmCluster
 
 from clsnorm.errors import InputError
 from clsnorm.files import write_sealed
@@ -108,7 +109,7 @@ def test_two_machines_give_the_numbers_of_two_processes_and_a_lost_one_ends_the_
     folder = workspace / "several"
     both = [start([*words, *TWO], folder, root) for _ in range(2)]
     deadline = time.monotonic() + 240
-    while not (folder / "last.ckpt").exists() and time.monotonic() < deadline:
+    while not (folder / "last.ckpt").exists() and time.monotonic() < deadline and both[0].poll() is None:
         time.sleep(0.02)
     both[1].send_signal(signal.SIGKILL)
     _, printed = both[0].communicate(timeout=120)
@@ -124,6 +125,24 @@ def test_two_machines_give_the_numbers_of_two_processes_and_a_lost_one_ends_the_
         assert found[name] == expected[name], name
     assert found["results"]["devices"] == 2
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.slow
+def test_srun_starts_a_machine_s_part_on_each_node(
+    slurm: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], workspace: Path, root: Path
+) -> None:
+    words = [*tiny_overrides, "trainer.log_every_n_steps=1", "callbacks=none"]
+    done = command(*words, "trainer=ddp_cpu", "hydra.run.dir=single")
+    assert done.returncode == 0, done.stderr
+
+    typed = [sys.executable, str(root / "train.py"), *words, *TWO, f"hydra.run.dir={workspace / 'several'}"]
+    environment = {**slurm.environment, ADDRESS: "127.0.0.1"}
+    started = ["srun", "--nodes=2", "--ntasks-per-node=1", "--immediate=60", *typed]
+    ended = subprocess.run(started, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    expected, found = contents(workspace / "single"), contents(workspace / "several")
+    for name in ("metrics", "predictions", "weights"):
+        assert found[name] == expected[name], name
 
 
 @pytest.mark.slow

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from runs import rows
-from slurm_cluster import SlurmCluster, missing
+from slurm_cluster import SlurmCluster
 
 from clsnorm.errors import InputError
 from clsnorm.files import write_sealed
@@ -191,17 +189,6 @@ def test_a_time_limit_requeues_and_a_preemption_is_left_to_slurm(
     assert not interruption.is_expected()
 
 
-@pytest.fixture(scope="module")
-def real() -> Iterator[SlurmCluster]:
-    if absent := missing():
-        pytest.skip(f"SLURM is not installed: no {', '.join(absent)}")
-    folder = Path(tempfile.mkdtemp(prefix="slurm"))
-    found = SlurmCluster(folder)
-    yield found
-    found.stop()
-    shutil.rmtree(folder, ignore_errors=True)
-
-
 def wait_until(condition: Callable[[], Any], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -209,9 +196,9 @@ def wait_until(condition: Callable[[], Any], seconds: float = 300.0) -> None:
         time.sleep(0.2)
 
 
-def workers(real: SlurmCluster) -> list[str]:
+def workers(slurm: SlurmCluster) -> list[str]:
     """The jobs of SLURM that are waiting or running."""
-    return real.run("squeue", "-h", "-r", "-o", "%i").split()
+    return slurm.run("squeue", "-h", "-r", "-o", "%i").split()
 
 
 SWEEP = ["-m", "trainer.max_epochs=1", "callbacks=none", "hydra/launcher=slurm", "paths.multirun=sweeps"]
@@ -219,61 +206,61 @@ SWEEP = ["-m", "trainer.max_epochs=1", "callbacks=none", "hydra/launcher=slurm",
 
 @pytest.mark.slow
 def test_a_sweep_on_two_nodes_with_a_failing_job(
-    real: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
+    slurm: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
 ) -> None:
     words = [*SWEEP, *tiny_overrides, "seed=0,1,-1", "hydra.launcher.cpus_per_task=2"]
-    begun = command(*words, env=real.environment)
+    begun = command(*words, env=slurm.environment)
     assert begun.returncode == 0, begun.stderr
     assert "submitted 2 workers as job" in begun.stdout
     (sweep,) = (workspace / "sweeps").iterdir()
-    again = command(*words, env=real.environment)
+    again = command(*words, env=slurm.environment)
     assert again.returncode == 0, again.stderr
     assert len([*submissions(sweep)]) == 1, "typed again, it submits no more"
     number = re.search("as job ([0-9]+)", begun.stdout)
     assert number is not None
-    wait_until(lambda: not workers(real))
+    wait_until(lambda: not workers(slurm))
     assert len(list(sweep.glob("*/results.json"))) == 2
-    assert "FAILED" in {real.state(f"{number[1]}_{task}") for task in range(2)}, "SLURM knows of the failure"
-    waited = command(*words, "hydra.launcher.wait=true", env=real.environment)
+    assert "FAILED" in {slurm.state(f"{number[1]}_{task}") for task in range(2)}, "SLURM knows of the failure"
+    waited = command(*words, "hydra.launcher.wait=true", env=slurm.environment)
     assert waited.returncode == 1 or waited.returncode == 2
     assert "2 done before" in waited.stdout
 
 
 @pytest.mark.slow
 def test_a_job_near_its_time_limit_stores_a_resume_point_and_is_requeued(
-    real: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
+    slurm: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], workspace: Path
 ) -> None:
     long = ["trainer.max_epochs=1", "trainer.max_steps=-1", "data.batch_size=1", "trainer.log_every_n_steps=1"]
     words = [*SWEEP, *tiny_overrides, *long, "seed=0", "checkpoint_every=100000", "hydra.launcher.workers=1"]
-    begun = command(*words, env=real.environment)
+    begun = command(*words, env=slurm.environment)
     assert begun.returncode == 0, begun.stderr
     (sweep,) = (workspace / "sweeps").iterdir()
     wait_until(lambda: [path for path in sweep.glob("*/metrics.csv") if len(rows(path)) > 5])
-    (job,) = workers(real)
-    real.run("scancel", "--batch", "--signal=USR1", job)  # as before the limit
-    wait_until(lambda: not workers(real))
+    (job,) = workers(slurm)
+    slurm.run("scancel", "--batch", "--signal=USR1", job)  # as before the limit
+    wait_until(lambda: not workers(slurm))
     (events,) = sweep.glob("*/events.csv")
     resumed = [row for row in rows(events) if row["kind"] == "resumed"]
     assert len(resumed) == 1
     assert int(resumed[0]["step"]) > 5
     assert len(list(sweep.glob("*/results.json"))) == 1
-    assert real.state(job) == "COMPLETED"
-    assert "Restarts=1" in real.run("scontrol", "-o", "show", "job", job)
+    assert slurm.state(job) == "COMPLETED"
+    assert "Restarts=1" in slurm.run("scontrol", "-o", "show", "job", job)
 
 
 @pytest.mark.slow
 def test_a_cluster_that_refuses_or_is_silent_is_one_line(
-    real: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], tmp_path: Path
+    slurm: SlurmCluster, command: Callable[..., Any], tiny_overrides: list[str], tmp_path: Path
 ) -> None:
     words = [*SWEEP, *tiny_overrides, "seed=0"]
-    refused = command(*words, "hydra.launcher.partition=nowhere", env=real.environment)
+    refused = command(*words, "hydra.launcher.partition=nowhere", env=slurm.environment)
     assert refused.returncode == 2
     assert len(refused.stderr.splitlines()) == 1
     assert "invalid partition specified: nowhere" in refused.stderr
     away = tmp_path / "away.conf"
-    text = real.configuration.read_text()
+    text = slurm.configuration.read_text()
     away.write_text(re.sub("SlurmctldPort=.*", "SlurmctldPort=1\nMessageTimeout=2", text))
-    silent = command(*words, env={**real.environment, "SLURM_CONF": str(away)})
+    silent = command(*words, env={**slurm.environment, "SLURM_CONF": str(away)})
     assert silent.returncode == 2
     assert len(silent.stderr.splitlines()) == 1
     assert "Expected SLURM to answer sbatch, but it does not" in silent.stderr
