@@ -197,7 +197,7 @@ def _checked_on_waking(lease: Lease) -> Iterator[None]:
 
 
 def require_free(folder: Path, name: str, *, patient: bool = False) -> None:
-    """Raises `InUseError` if another process holds a lease of ``folder``; removes what is left of that of a dead one."""
+    """Raises `InUseError` if another process holds a lease of ``folder``; removes what a dead one left of it."""
     for file in _files(folder / name):
         _end_if_lost(folder, file, patient=patient)
     _remove_empty(folder / name)
