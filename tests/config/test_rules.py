@@ -34,7 +34,7 @@ def test_a_good_configuration_is_accepted() -> None:
         ("seeds.order", 2**32),
         ("force", 1),
         ("checkpoint_every", 0),
-        ("keep_weights", "all"),
+        ("keep_weights", "some"),
         ("trainer.max_epochs", "abc"),
         ("trainer.max_epochs", 0),
         ("trainer.max_steps", 1.5),

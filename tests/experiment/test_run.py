@@ -13,8 +13,10 @@ import torch
 from omegaconf.errors import InterpolationResolutionError
 from runs import crashing, events, results, rows, weights
 
+from clsnorm import load_run
 from clsnorm.errors import InputError
 from clsnorm.model import FineTuner
+from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]
 
@@ -331,6 +333,20 @@ def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
     short = ("data.max_train_examples=4", "callbacks=none", "trainer.max_steps=2")
     train(f"normalizer={normalizer}", f"data.batch_size={size}", *short)
     assert ("this run is that of normalizer=identity" in caplog.text) is warned
+
+
+def test_the_weights_of_every_validation_can_be_kept(train: Callable[..., SimpleNamespace]) -> None:
+    folder = train("trainer.max_epochs=2", "trainer.val_check_interval=0.5", "keep_weights=all").folder
+    stored = RunFolder(folder).validated_weights()
+    assert [*stored] == [4, 8, 12, 16]
+    selected = load_run(folder)
+    same = load_run(folder, step=selected.results["selected_step"]).classifier.state_dict()
+    for name, value in selected.classifier.state_dict().items():
+        assert torch.equal(value, same[name]), name
+    first, last = (load_run(folder, step=step).classifier.head.weight for step in (min(stored), max(stored)))
+    assert not torch.equal(first, last)
+    with pytest.raises(InputError, match=rf"\({', '.join(map(str, stored))}\), but got 3"):
+        load_run(folder, step=3)
 
 
 def test_weights_can_be_left_out(train: Callable[..., SimpleNamespace]) -> None:

