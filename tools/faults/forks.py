@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults.interposer import Control
+from faults.interposer import LEADER, Control
 
 checkout = Path(__file__).parents[2]  # the working tree whose code is run
 LIMIT = 300.0  # seconds after which a command counts as hanging
@@ -109,6 +109,7 @@ def _in_child(
 ) -> int:
     atexit._clear()  # what the parent does at exit, such as removing this folder
     os.setsid()
+    os.environ[LEADER] = str(os.getpid())
     os.chdir(folder)
     for number, path in ((1, notes / "stdout"), (2, notes / "stderr")):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)

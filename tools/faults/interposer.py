@@ -14,6 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("interposer.c")
 CONTROL = "FAULTS_CONTROL"  # environment variable: the control file, for processes that a command starts
+LEADER = "FAULTS_LEADER"  # environment variable: the command's own process group, which a kill in a worker ends, too
 PATH = 4096
 LAYOUT = f"=5Q{PATH}s{PATH}s"  # struct control of interposer.c
 FIRED = 8  # its second number
