@@ -69,17 +69,20 @@ def test_what_is_done_is_not_run_again_unless_forced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_the_lease_of_a_process_killed_after_its_results_is_removed(tmp_path: Path, is_empty: bool) -> None:
+def test_what_a_process_killed_after_its_results_has_left_is_removed(tmp_path: Path, is_empty: bool) -> None:
     run_all(tmp_path, JOBS[:1])
     place = tmp_path / JOBS[0].name / PARENT
     place.mkdir()
     if not is_empty:
         gone = replace(Holder.here(silence=60), start="1")  # an earlier process of this number
         (place / gone.token).write_text(gone.line() + "0" * 16 + "\n")
+    resume_point = place.with_name("last.ckpt")
+    resume_point.write_bytes(b"")
     ran, tally = run_all(tmp_path, JOBS[:1])
     assert not ran
     assert tally == Tally(before=JOBS[:1])
     assert not place.exists()
+    assert not resume_point.exists()
 
 
 def test_a_failure_costs_one_job_and_is_tried_again_by_the_next_command_only(tmp_path: Path) -> None:

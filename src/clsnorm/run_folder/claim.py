@@ -102,8 +102,7 @@ class Claim:
             stored_config.write_config(self._folder.config, config)
         else:
             stored_config.repair(self._folder.config, config)
-            with contextlib.suppress(OSError):  # of a run that was killed after it had written its results
-                self._folder.last.unlink(missing_ok=True)
+            self._folder.remove_resume_point()
         return results
 
     def _drop_results_of_interrupted(self) -> None:

@@ -185,6 +185,11 @@ class RunFolder:
         with lease.leased(self.path, lease.WORKERS):
             yield
 
+    def remove_resume_point(self) -> None:
+        """Removes ``last.ckpt`` of a finished run that was killed, or could not remove it, at its very end."""
+        with contextlib.suppress(OSError):
+            self.last.unlink(missing_ok=True)
+
     def discard_if_empty(self) -> None:
         """Removes the folder that Hydra created for a run that was refused before it claimed it."""
         remove_empty(self.path)

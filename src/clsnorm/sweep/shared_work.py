@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clsnorm.errors import DiskError, LostLeaseError
+from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.lease import PARENT, InUseError, require_free
 from clsnorm.sweep.baseline import Baseline
 from clsnorm.sweep.expectation import Expectation
@@ -150,8 +151,10 @@ class SharedWork:
 
     def _count_done(self, job: PlannedJob, to: list[PlannedJob]) -> None:
         """Counts a job that ended in another process, which may have been killed between its results and its end."""
+        folder = RunFolder(self._folder / job.name)
         with contextlib.suppress(InUseError, DiskError):
-            require_free(self._folder / job.name, PARENT)  # removes the lease of a dead process
+            require_free(folder.path, PARENT)  # removes the lease of a dead process
+            folder.remove_resume_point()
         self._move(job, to)
 
     def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
