@@ -22,7 +22,7 @@ ORDER = (
     "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
     "loggers", "records", "callbacks",
     "experiment", "probes",
-    "dashboard", "analyze", "ablation", "predict", "export",
+    "dashboard", "analyze", "ablation", "predict", "evaluate", "export",
 )  # fmt: skip
 GROUND = ORDER[: ORDER.index("config")]
 

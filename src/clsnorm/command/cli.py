@@ -13,6 +13,7 @@ COMMANDS = {
     "analyze": ("clsnorm.analyze", "take statistics of [CLS] at every layer"),
     "ablation": ("clsnorm.ablation", "ablate the outlier dimensions of a finished run"),
     "probe": ("clsnorm.probes", "fit simple classifiers to [CLS] of the frozen encoder, for each normalizer"),
+    "evaluate": ("clsnorm.evaluate", "score a finished run on other data"),
     "predict": ("clsnorm.predict", "predict texts with the model of a finished run"),
     "sweep": ("clsnorm.sweep", "show the jobs of a sweep, plan one, retry what failed, clean up"),
     "export": ("clsnorm.export", "write a finished run as a stock model of transformers"),

@@ -50,7 +50,7 @@ def require_known(config: DictConfig, primary: str) -> None:
 
     Args:
         config: As Hydra composed it.
-        primary: The file of `CONF` it was composed from: ``train``, ``analyze`` or ``probe``.
+        primary: The file of `CONF` it was composed from: such as ``train`` or ``analyze``.
 
     Raises:
         InputError: If the top level, ``seeds`` or ``paths`` has a key that ``primary`` does not.

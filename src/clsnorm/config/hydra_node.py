@@ -14,7 +14,7 @@ from clsnorm.config.plugins import LAUNCHERS, SWEEPERS, plugin
 from clsnorm.config.shapes import Shape, anything, below, each, empty, keys, mapping, name, one_of, plain, settled
 from clsnorm.errors import refuse
 
-PRIMARIES = ("train", "analyze", "probe")  # the files that runs are composed from
+PRIMARIES = ("train", "analyze", "probe", "evaluate")  # the files that runs are composed from
 
 
 def check_hydra(config: DictConfig, config_name: str | None) -> None:

@@ -29,6 +29,7 @@ RESULT_GROUPS = (
     "seeds",
 )
 # What can change a study of probes, besides data, model and normalizers.
+EVALUATION_KEYS = ("split", "classes", "resamples")  # the same for an evaluation, besides run and data
 PROBE_KEYS = ("seed", "places", "normalizers", "leak", "probes", "folds", "shots", "draws", "resamples")
 NAMED = ("data", "model", "normalizer")  # groups whose chosen option is part of a run's name
 # Listed one by one, so that an argument nobody thought of, such as `+trainer.limit_train_batches`, changes the hash.
@@ -162,9 +163,21 @@ def _content(path: str, files: str) -> Any:
 def analysis_hash(config: DictConfig) -> str:
     """Returns the hash of what can change an analysis; for a run, of its folder and its ``results.json``."""
     if config.run:
-        folder = Path(config.run).resolve()
-        return hash_of({"run": str(folder), "results": _content(str(folder / "results.json"), files="")})
+        return hash_of(_finished_run(config.run))
     return hash_of({**result_config(config, ("data", "model")), "subset": config.seeds.subset})
+
+
+def _finished_run(run: Any) -> dict[str, Any]:
+    """Returns the place of a run and the content of its ``results.json``; of a run that is refused later, anything."""
+    folder = Path(str(run)).resolve()
+    return {"run": str(folder), "results": _content(str(folder / "results.json"), files="")}
+
+
+def evaluation_hash(config: DictConfig) -> str:
+    """Returns the hash of what can change an evaluation: the run, the data, and its options."""
+    options = {key: OmegaConf.to_container(config)[key] for key in EVALUATION_KEYS}  # type: ignore[index,call-overload]
+    drawn = {"subset": config.seeds.subset, "noise": config.seeds.noise}
+    return hash_of({**result_config(config, ("data",)), **_finished_run(config.run), **options, **drawn})
 
 
 def probe_hash(config: DictConfig) -> str:
@@ -224,6 +237,13 @@ def analysis_name(*, _root_: DictConfig) -> str:
 def probe_name(*, _root_: DictConfig) -> str:
     """Resolver ``${probe_name:}``: data set, model and eight digits."""
     return _named_by_data(_root_, probe_hash)
+
+
+def evaluation_name(*, _root_: DictConfig) -> str:
+    """Resolver ``${evaluation_name:}``: the run, the data set and eight digits."""
+    config = OmegaConf.masked_copy(_root_, [str(key) for key in _root_ if key != "hydra"])
+    run, data = Path(str(config.run)).resolve().name, chosen(group_choices(_root_), "data")
+    return f"{run}-on-{data}-{evaluation_hash(config)[:8]}"
 
 
 def _named_by_data(root: DictConfig, hashed: Callable[[DictConfig], str]) -> str:
@@ -288,6 +308,13 @@ def register() -> None:
     OmegaConf.register_new_resolver("analysis_job_name", numbered(analysis_name), replace=True)
     OmegaConf.register_new_resolver("probe_name", probe_name, replace=True)
     OmegaConf.register_new_resolver("probe_job_name", numbered(probe_name), replace=True)
+    OmegaConf.register_new_resolver("evaluation_name", evaluation_name, replace=True)
+    OmegaConf.register_new_resolver("evaluation_job_name", numbered(evaluation_name), replace=True)
 
 
-HASHES = {"train": config_hash, "analyze": analysis_hash, "probe": probe_hash}  # by the file it was composed from
+HASHES = {  # by the file that a configuration was composed from
+    "train": config_hash,
+    "analyze": analysis_hash,
+    "probe": probe_hash,
+    "evaluate": evaluation_hash,
+}

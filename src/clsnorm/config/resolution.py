@@ -19,7 +19,7 @@ def prepare(config: DictConfig, primary: str = "train") -> dict[str, Any]:
 
     Args:
         config: As Hydra composed it; Hydra knows the choices.
-        primary: The file it was composed from, ``train``, ``analyze`` or ``probe``.
+        primary: The file it was composed from, such as ``train`` or ``analyze``.
 
     Raises:
         InputError: If a key is unknown or a value breaks its rule.

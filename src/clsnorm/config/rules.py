@@ -13,6 +13,7 @@ from clsnorm.config.trainer_arguments import ACCELERATORS, PRECISIONS, Rule, che
 from clsnorm.errors import InputError, did_you_mean, refuse, require_choice, require_switch, require_whole
 from clsnorm.redaction import looks_secret, redacted
 
+SPLITS = ("report", "select", "train", "all")  # what an evaluation scores
 KEPT_WEIGHTS = ("selected", "none", "all")
 STRATEGIES = ("auto", "single_device", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false")
 
@@ -114,6 +115,16 @@ def _select(config: dict[str, Any], key: str) -> Any:
     return value
 
 
+def _require_folder(key: str, value: Any) -> None:
+    if not isinstance(value, str) or not value:
+        refuse(key, "the folder of a finished run", value, f"Type {key}=runs/NAME")
+
+
+def _require_mapping(key: str, value: Any) -> None:
+    if value is not None and not isinstance(value, dict):
+        refuse(key, "a mapping", value, f"Write '{key}={{class of the run: class of the data}}'")
+
+
 _SHARED: dict[str, Rule] = {
     **dict.fromkeys(
         ("seed", "seeds.init", "seeds.order", "seeds.dropout", "seeds.subset", "seeds.noise"),
@@ -139,6 +150,14 @@ RULES: dict[str, dict[str, Rule]] = {
         "folds": partial(require_whole, least=2, most=20),
         "shots": partial(require_whole, least=1),
         "draws": partial(require_whole, least=2),
+        "resamples": partial(require_whole, least=100, most=100_000),
+    },
+    "evaluate": {
+        **_SHARED,
+        "accelerator": partial(require_choice, choices=ACCELERATORS),
+        "split": partial(require_choice, choices=SPLITS),
+        "run": _require_folder,
+        "classes": _require_mapping,
         "resamples": partial(require_whole, least=100, most=100_000),
     },
 }

@@ -123,7 +123,7 @@ class Predictor:
         if not columns:
             return np.empty((0, self._classifier.num_outputs), np.float32)
         device = next(self._classifier.parameters()).device
-        with self._classifier.evaluating(), self._precision(device):
+        with self._classifier.evaluating(), self.precision(device):
             parts = [
                 self._classifier(batch.to(device)).logits.float().cpu() for batch in self._batches(columns, batch_size)
             ]
@@ -135,8 +135,8 @@ class Predictor:
         dataset = TokenDataset(tokens, packed=self._packed, padding=self._tokenizer.pad_token_id or 0)
         yield from BatchLoader(dataset, GlobalBatches(len(dataset), batch_size=batch_size))
 
-    def _precision(self, device: torch.device) -> Any:
-        """Returns Lightning's context for the run's precision."""
+    def precision(self, device: torch.device) -> Any:
+        """Returns the context in which Lightning evaluates with the run's precision."""
         return torch.autocast(device.type, dtype=self._autocast or torch.bfloat16, enabled=self._autocast is not None)
 
 

@@ -14,8 +14,8 @@ from pytorch_lightning.callbacks import Callback
 from typing_extensions import override
 
 from clsnorm import distributed
-from clsnorm.files import replacing
 from clsnorm.metrics import largest_share, predictions
+from clsnorm.run_folder.predictions import prediction_rows, write_predictions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,7 @@ class Predictions(Callback):
 
     def __init__(self, path: Path, *, regression: bool, parts: list[str], classes: Sequence[str] | None = None) -> None:
         self._path, self._regression, self._parts = path, regression, parts
-        self._classes = None if classes is None else np.array(classes, object)
+        self._classes = None if regression else classes
         self._frames: list[pd.DataFrame] = []
         self.largest_share = math.nan
         self.first = (torch.empty(0), torch.empty(0))
@@ -58,15 +58,11 @@ class Predictions(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        import pandas as pd  # takes half a second; training need not wait
-
-        frame = pd.DataFrame({"part": self._parts[dataloader_idx], "example_id": outputs["example_ids"].cpu().numpy()})
-        frame["label"] = outputs["labels"].cpu().numpy()
         logits = outputs["logits"]  # (B, C), or (B, 1) in regression; B may be 0, so the shape is not inferred
         values = predictions(logits, regression=self._regression).view(logits.shape).cpu().numpy()
-        for column, name in enumerate(self._columns(values)):
-            frame[name] = values[:, column]
-        self._frames.append(frame)
+        ids, labels = (outputs[name].cpu().numpy() for name in ("example_ids", "labels"))
+        part = self._parts[dataloader_idx]
+        self._frames.append(prediction_rows(part, ids, labels, values, regression=self._regression))
 
     @override
     def on_test_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -84,20 +80,4 @@ class Predictions(Callback):
             undefined = int(np.isnan(values).any(1).sum())
             self.largest_share = largest_share(np.bincount(values.argmax(1)), undefined=undefined)
         if trainer.is_global_zero:
-            with replacing(self._path) as draft:
-                self._named(everyone, pd).to_parquet(draft, index=False)
-
-    def _named(self, everyone: pd.DataFrame, pandas: Any) -> pd.DataFrame:
-        """Adds the names of the true and of the predicted class; none is predicted where logits are not finite."""
-        if self._classes is None or self._regression:
-            return everyone
-        values = everyone.filter(regex=r"^p\d+$").to_numpy()
-        defined = np.isfinite(values).all(1)
-        names = np.full(len(values), None, object)
-        names[defined] = self._classes[values[defined].argmax(1)]
-        everyone["label_name"] = pandas.array(self._classes[everyone["label"].to_numpy()], "str")
-        everyone["predicted_name"] = pandas.array(names, "str")
-        return everyone
-
-    def _columns(self, values: np.ndarray) -> list[str]:
-        return ["value"] if self._regression else [f"p{index}" for index in range(values.shape[1])]
+            write_predictions(self._path, everyone, self._classes)

@@ -1,0 +1,1 @@
+"""Scores of a finished run on other data than those it was trained on."""
