@@ -17,10 +17,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 # modules outside packages.
 ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
-    "distributed", "batches", "lightning_internals", "lightning_loop", "metrics", "failure",
+    "distributed", "batches", "progress", "lightning_internals", "lightning_loop", "metrics", "failure",
     "config", "run_folder", "launch", "command", "sweep", "pages", "report",
-    "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data", "pretraining",
-    "loggers", "records", "callbacks",
+    "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data",
+    "loggers", "records", "callbacks", "pretraining",
     "experiment", "probes",
     "dashboard", "analyze", "ablation", "predict", "evaluate", "export",
 )  # fmt: skip

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
+import logging
+import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +21,7 @@ from pytorch_lightning.callbacks import Callback, TQDMProgressBar
 from runs import wrap_hooks
 from scripted_fit import At, fit, outputs
 
+from clsnorm import progress
 from clsnorm.callbacks import Observer, Progress
 from clsnorm.experiment import assembly
 
@@ -121,7 +125,24 @@ def test_the_progress_bar_shows_no_version(monkeypatch: pytest.MonkeyPatch) -> N
     assert Progress(refresh_rate=1).get_metrics(None, None) == {"train/loss": 0.5}  # type: ignore[arg-type]
 
 
-def test_an_error_is_not_printed_behind_the_progress_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def test_off_a_terminal_progress_is_a_line_with_loss_and_score(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(Progress, "get_metrics", lambda *_: {"train/loss": 0.51234, "epoch": 1})
+    caplog.set_level(logging.INFO, logger=progress.__name__)
+    fit([outputs()] * 3, Progress(refresh_rate=1), enable_progress_bar=True)
+    assert [re.sub("about .* left", "some left", line) for line in caplog.messages if line.startswith("Training")] == [
+        f"Training: {step} of 3, some left, train/loss 0.512" for step in (1, 2, 3)
+    ]
+    assert "it/s" not in "".join(capsys.readouterr())
+
+
+def test_an_error_is_not_printed_behind_the_progress_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
     def crash(trainer: object) -> None:
         raise OSError("full")
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from clsnorm.cache import Cache, cache_key
 from clsnorm.errors import DamagedFileError
 from clsnorm.model.places import taps
+from clsnorm.progress import ProgressBar
 from clsnorm.statistics import Collection, Snapshot
 from clsnorm.tensor_files import load_tensors, save_tensors
 
@@ -85,7 +85,7 @@ class RowCache:
         collection = Collection(classifier.encoder.dim, num_classes=0)
         columns: dict[str, list[Tensor]] = {"h": [], "labels": [], "ids": []}
         with classifier.evaluating():
-            for batch in tqdm(batches, desc=f"Encoding {name}", leave=False):
+            for batch in ProgressBar(batches, what=f"Encoding {name}"):
                 embeddings = classifier.encoder(batch.to(self._device), layers=places)
                 if places:
                     collection.update(taps(embeddings), batch.labels, batch.example_ids)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm import tqdm
 
 from clsnorm import distributed
 from clsnorm.analyze.snapshots import Snapshots
 from clsnorm.errors import DamagedFileError
 from clsnorm.model.places import places
+from clsnorm.progress import ProgressBar
 from clsnorm.statistics import Collection
 from clsnorm.tensor_files import load_tensors, save_tensors
 
@@ -69,9 +69,8 @@ def _check_complete(snapshots: Snapshots, size: int) -> None:
 
 
 def _watched(loader: Any, start: int) -> Iterator[tuple[int, Batch]]:
-    quiet = distributed.rank() != 0
-    bar = tqdm(loader, desc="Analyzing", total=len(loader), initial=start, leave=False, disable=quiet)
-    return enumerate(bar, start)
+    shown = distributed.rank() == 0
+    return enumerate(ProgressBar(loader, what="Analyzing", total=len(loader), initial=start, shown=shown), start)
 
 
 def _save(draft: Path, collection: Collection, batches: int, batch_size: int) -> None:

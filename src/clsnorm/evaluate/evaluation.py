@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 from typing_extensions import override
 
 from clsnorm.errors import InputError
@@ -20,6 +19,7 @@ from clsnorm.experiment.loaded import LoadedRun, load_run
 from clsnorm.files import write_sealed
 from clsnorm.launch.devices import device_of
 from clsnorm.metrics import predictions
+from clsnorm.progress import ProgressBar
 from clsnorm.run_folder import RunFolder, provenance
 from clsnorm.run_folder.predictions import prediction_rows, write_predictions
 from clsnorm.run_folder.results import without_nan
@@ -123,7 +123,7 @@ def _logits(run: LoadedRun, data: DataModule, part: str, device: torch.device) -
     with run.classifier.evaluating(), run.predictor.precision(device):
         found = [
             run.classifier(batch.to(device)).logits.float().cpu()
-            for batch in tqdm(loader, desc=f"Evaluating {part}", leave=False)
+            for batch in ProgressBar(loader, what=f"Evaluating {part}")
         ]
     return torch.cat(found) if found else torch.empty(0, run.classifier.num_outputs)
 

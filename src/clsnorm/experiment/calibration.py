@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm import tqdm
 
 from clsnorm import distributed
 from clsnorm.cache import Cache, cache_key
 from clsnorm.errors import DamagedFileError
 from clsnorm.experiment.arithmetic import matrix_products
 from clsnorm.model.head import absorb_mean
+from clsnorm.progress import ProgressBar
 from clsnorm.statistics import Moments
 from clsnorm.tensor_files import load_tensors, save_tensors
 
@@ -126,7 +126,7 @@ def accumulate(accumulator: Accumulator, classifier: Classifier, data: DataModul
     """Adds the embedding of each training example to ``accumulator``, over all ranks; never in TF32."""
     loader = data.calibration_dataloader()
     with _at(classifier, device), classifier.evaluating(), matrix_products(device, tf32=False):
-        for batch in tqdm(loader, desc="Calibrating", leave=False, disable=distributed.rank() != 0):
+        for batch in ProgressBar(loader, what="Calibrating", shown=distributed.rank() == 0):
             accumulator.update(classifier.embed(batch.to(device)))
     accumulator.all_reduce()
 

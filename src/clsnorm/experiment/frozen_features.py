@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from clsnorm import distributed
 from clsnorm.cache import Cache, cache_key
@@ -19,6 +18,7 @@ from clsnorm.data.tokens.loader import TokenDataset
 from clsnorm.data.tokens.sampling import Part
 from clsnorm.data.tokens.stored_features import TYPE, StoredFeatures
 from clsnorm.experiment.arithmetic import matrix_products
+from clsnorm.progress import ProgressBar
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
@@ -114,7 +114,7 @@ def _write_share(
     home, training = next(encoder.parameters()).device, encoder.training
     encoder.to(device).eval()
     with path.open("r+b") as file, matrix_products(device, tf32=False):
-        for places in tqdm(batches, desc=f"Encoding {split} once", leave=False, disable=distributed.rank() != 0):
+        for places in ProgressBar(batches, what=f"Encoding {split} once", shown=distributed.rank() == 0):
             batch = dataset.__getitems__(Part(rows[places], len(places))).to(device)
             values = encoder(batch).cls.float().cpu().numpy()
             for place, value in zip(places.tolist(), values, strict=True):

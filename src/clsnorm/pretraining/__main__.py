@@ -7,6 +7,7 @@ python -m clsnorm.pretraining --sets rotten_tomatoes,imdb --steps 500 --name sho
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -38,6 +39,7 @@ def main(words: Sequence[str]) -> None:
         parser.add_argument(f"--{field.name}", type=kind, default=field.default, help=f"default {field.default}")
     given = parser.parse_intermixed_args(words)
     paths = paths_given(given.paths)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     recipe = Recipe(**{field.name: getattr(given, field.name) for field in fields(Recipe)})
     if not given.name.isidentifier():
         raise InputError(f"Expected --name to be one word of letters, digits and _, but got {given.name!r}")

@@ -15,6 +15,7 @@ import torch
 import transformers
 
 from clsnorm.cache import Cache
+from clsnorm.callbacks import Progress
 from clsnorm.config.model_folder import MODELS
 from clsnorm.data.tokens.loader import BatchLoader, TokenDataset
 from clsnorm.data.tokens.sampling import GlobalBatches
@@ -101,6 +102,7 @@ def _train(module: MaskedLanguageModel, tokens: Tokens, tokenizer: Any, recipe: 
         gradient_clip_val=1.0,
         accelerator="auto",
         devices=1,
+        callbacks=[Progress(refresh_rate=1)],
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,

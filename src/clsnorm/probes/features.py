@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from clsnorm.cache import Cache, cache_key
 from clsnorm.errors import require_choice
 from clsnorm.model.places import taps
+from clsnorm.progress import ProgressBar
 from clsnorm.tensor_files import save_array
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def encode(encoder: Encoder, loader: Iterable, places: Sequence[str], device: to
     """Returns [CLS] of all rows of a loader at each of ``places``, float32 ``(n, d)``; names as in `taps`."""
     encoder.to(device).eval()
     found: dict[str, list[np.ndarray]] = {place: [] for place in places}
-    for batch in tqdm(loader, desc="Encoding", leave=False):
+    for batch in ProgressBar(loader, what="Encoding"):
         states = taps(encoder(batch.to(device), layers=True))
         for place in places:
             found[place].append(states[place].float().cpu().numpy())

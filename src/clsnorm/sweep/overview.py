@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from clsnorm.errors import InputError
+from clsnorm.progress import duration
 from clsnorm.run_folder.lease import PARENT
 from clsnorm.sweep import slurm_commands
 from clsnorm.sweep.disk import bytes_in, expected_bytes, readable
 from clsnorm.sweep.expectation import Expectation
 from clsnorm.sweep.job_state import DONE, INTERRUPTED, NOT_STARTED, RUNNING, STATES, JobState, look_at_all
 from clsnorm.sweep.planned_job import PlannedJob, read_plan
-from clsnorm.sweep.progress_line import duration
 from clsnorm.sweep.submission import submissions
 
 BRIEF = (DONE, NOT_STARTED)  # states whose jobs are counted; those of others are listed

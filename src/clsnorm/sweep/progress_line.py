@@ -7,6 +7,7 @@ import threading
 import time
 from typing import IO
 
+from clsnorm.progress import duration
 from clsnorm.sweep.expectation import Expectation
 from clsnorm.sweep.job_state import DONE, JobState
 from clsnorm.sweep.planned_job import PlannedJob
@@ -14,24 +15,6 @@ from clsnorm.sweep.shared_work import Tally
 
 REFRESH = 1.0  # seconds, on a terminal
 CLEAR = "\r\033[K"  # what is on a terminal's line
-
-
-def duration(seconds: float) -> str:
-    """Returns a time for people.
-
-    Example:
-        >>> [duration(seconds) for seconds in (4, 90, 4000, 200_000)]
-        ['4 s', '2 min', '1 h 07 min', '2 d 8 h']
-    """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if hours < 48:
-        return f"{hours} h {minutes:02} min"
-    days, hours = divmod(round(seconds / 3600), 24)
-    return f"{days} d {hours} h"
 
 
 class ProgressLine:

@@ -14,11 +14,11 @@ import pyarrow as pa
 from clsnorm.data.formats.faults import SHOWN, names_of
 from clsnorm.data.formats.reader import Table
 from clsnorm.data.rows.labels import ClassCoder, Classes, Coder, FoundClasses
-from clsnorm.data.rows.progress_bar import bar
 from clsnorm.data.rows.texts import Texts, hashes, near_form
 from clsnorm.data.rows.values import Values
 from clsnorm.data.sources.source import Source
 from clsnorm.errors import InputError
+from clsnorm.progress import ROWS, ProgressBar
 from clsnorm.tensor_files import save_array
 
 
@@ -64,7 +64,7 @@ def store(
     for split in sorted(wanted, key=lambda name: name != "train"):  # train first: it names the classes of the others
         coder = labelling.coder()
         writer = _Writer(folder, split, len(source.text), coder, max_empty)
-        with writer, bar(f"Reading {split}", sizes.get(split), shown=progress) as done:
+        with writer, ProgressBar(what=f"Reading {split}", total=sizes.get(split), shown=progress, **ROWS) as done:
             for table in source.read(root, split):
                 writer.add(table)
                 done.update(len(table.lines))

@@ -16,7 +16,6 @@ from clsnorm.data.facts import Facts
 from clsnorm.data.rows import leakage, splits
 from clsnorm.data.rows.arrangement import arrange, split_names
 from clsnorm.data.rows.labels import require_classes
-from clsnorm.data.rows.progress_bar import bar
 from clsnorm.data.rows.rows import Rows
 from clsnorm.data.rows.storage import store
 from clsnorm.data.rows.subsets import Subset
@@ -25,6 +24,7 @@ from clsnorm.data.tokens.prepared import Prepared
 from clsnorm.data.tokens.requirements import require_rows_with_cls, require_tokenizer
 from clsnorm.data.tokens.tokenization import Tokens, tokenizer_fingerprint, write
 from clsnorm.errors import InputError
+from clsnorm.progress import ROWS, ProgressBar
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -195,7 +195,7 @@ class Preparation:
         return subset.rows(labels, names, untrained=self.facts.untrained_among(names or ()))
 
     def _shown(self, split: str, rows: Rows) -> Iterator[list[list[str]]]:
-        with bar(f"Tokenizing {split}", len(rows), shown=self.progress) as done:
+        with ProgressBar(what=f"Tokenizing {split}", total=len(rows), shown=self.progress, **ROWS) as done:
             for chunk in rows.texts():
                 yield chunk
                 done.update(len(chunk[0]))
