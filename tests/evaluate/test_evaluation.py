@@ -67,8 +67,11 @@ def test_on_its_own_data_a_run_has_the_numbers_of_its_results(
     stored, found = (pd.read_parquet(place / "predictions.parquet") for place in (run.folder, tmp_path / "own"))
     pd.testing.assert_frame_equal(found, stored)
     assert EvaluationFolder(tmp_path / "own").require_results()["run_hash"] == expected["config_hash"]
-    print_evaluation(record, tmp_path / "own")
-    assert f"{scores['accuracy']['value']:.4f}" in capsys.readouterr().out
+    print_evaluation({**record, "run": "runs/[bold]"}, tmp_path / "[own]")
+    printed = capsys.readouterr().out
+    assert "[bold] on files" in printed
+    assert "[own]" in printed
+    assert f"{scores['accuracy']['value']:.4f}" in printed
 
 
 def test_all_splits_can_be_scored(run: SimpleNamespace, configure: Configure, tmp_path: Path) -> None:

@@ -44,3 +44,11 @@ def test_a_run_without_a_good_end_shows_its_status(
 ) -> None:
     (line,) = [line for line in printed(capsys, **changed).splitlines() if "status" in line]
     assert status in line
+
+
+def test_names_that_look_like_markup_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table({**RESULTS, "data": "[/bold]", "monitor": "[red]f1"}, Path("runs/[/one]"))
+    out = capsys.readouterr().out
+    assert "layernorm on [/bold]" in out
+    assert "[red]f1" in out
+    assert out.rstrip().endswith("written to runs/[/one]")

@@ -55,7 +55,8 @@ def main(words: Sequence[str]) -> None:
     else:
         console.print(overview(found))
         if not Path(paths["data"]).expanduser().is_dir():
-            console.print(f"The folder {paths['data']} does not exist: set paths.data=FOLDER or CLSNORM_DATA=FOLDER")
+            place = escape(paths["data"])
+            console.print(f"The folder {place} does not exist: set paths.data=FOLDER or CLSNORM_DATA=FOLDER")
 
 
 def overview(found: Iterable[dict[str, Any]]) -> Table:
@@ -92,7 +93,7 @@ def _place(one: dict[str, Any]) -> str:
     if "missing" in one and "published" in one:
         return f"only {', '.join(one['published'])}"
     if "missing" in one:
-        return f"not found ({', '.join(one['missing'])})"
+        return escape(f"not found ({', '.join(one['missing'])})")
     return one["source"]["kind"]
 
 
@@ -137,7 +138,7 @@ def _examples(one: dict[str, Any]) -> Table:
     counts = (one["classes"] or {}).get(_described(one), {})
     for label, rows in one["examples"].items():
         for row in rows:
-            table.add_row(label, str(counts.get(label, "")), *map(escape, row))
+            table.add_row(escape(label), str(counts.get(label, "")), *map(escape, row))
     return table
 
 
