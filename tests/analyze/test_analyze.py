@@ -140,6 +140,7 @@ def interrupt(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch, *options: str)
     return seen
 
 
+@pytest.mark.slow
 def test_an_interrupted_pass_resumes_at_the_next_batch(analyzed: Analyze, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ("data.eval_batch_size=16",)
     whole = analyzed(*options, folder="whole/unit").record["sides"]
@@ -151,6 +152,7 @@ def test_an_interrupted_pass_resumes_at_the_next_batch(analyzed: Analyze, monkey
     assert not list(Path("one/unit").glob("unfinished_*"))
 
 
+@pytest.mark.slow
 def test_an_interrupted_pass_with_another_batch_size_starts_over(
     analyzed: Analyze, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> list[list[dict[str, flo
     return [torch.load(folder / f"result{rank}.pt") for rank in range(SIZE)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_processes_and_batches_change_nothing(results: list[list[dict[str, float]]], case: int) -> None:
     given = CASES[case]

@@ -71,6 +71,7 @@ class Boom(Identity):
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_continues_after_a_crash_and_a_refusal(
     command: Command, tiny_overrides: list[str], workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

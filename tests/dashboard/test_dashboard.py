@@ -73,6 +73,7 @@ def test_every_number_of_a_real_run_has_a_panel_and_a_listed_key(run: SimpleName
     assert sum(len(section.panels) for section in sections) == len(plots) + len(OF_BATCH_NORMALIZERS)
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing_from_outside(run: SimpleNamespace) -> None:
     text = write_page(run.folder).read_text(encoding="utf-8")
     assert "<script" not in text

@@ -252,7 +252,7 @@ def test_the_command_prints_json(command: list[str], capsys: pytest.CaptureFixtu
     ("words", "message"),
     [
         (["reviews", "scores"], "Expected at most one data set, but got reviews, scores"),
-        (["path.data=x"], "paths.output, paths.multirun, paths.analysis, paths.probes, but got 'path.data'"),
+        (["path.data=x"], "paths.probes, paths.evaluations, but got 'path.data'"),
         (["REVIEWS"], "got 'REVIEWS'. Did you mean 'reviews'?"),
         (["paths.data=nowhere"], "Expected paths.data to be a folder, but nowhere is not"),
         (["nothing"], "Expected the name of a data set, but got 'nothing'"),
@@ -267,6 +267,7 @@ def test_a_user_error_is_one_line_with_status_2(
     assert error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_not_an_error(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "clsnorm.data", "cb", "--json", f"paths.data={tmp_path}", f"paths.cache={tmp_path}"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as printing:

@@ -115,6 +115,7 @@ def killed(train: Train, workspace: Path) -> Callable[..., int]:
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "name"), [*enumerate(CONFIGURATIONS)])
 def test_a_run_killed_repeatedly_leaves_the_same_files(killed: Callable[..., int], first: int, name: str) -> None:
     assert killed(CONFIGURATIONS[name], lambda moments: moments[3 * first :: 23]) > 2

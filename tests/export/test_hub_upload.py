@@ -84,6 +84,7 @@ def pushed(folder: Path, address: str, **options: str) -> subprocess.CompletedPr
     return subprocess.run(words, env={**os.environ, **hub}, capture_output=True, text=True, check=False, timeout=120)
 
 
+@pytest.mark.slow
 def test_all_files_go_to_a_private_repository(hub: Hub, tmp_path: Path) -> None:
     address, received = hub
     (tmp_path / "config.json").write_text("{}")
@@ -98,6 +99,7 @@ def test_all_files_go_to_a_private_repository(hub: Hub, tmp_path: Path) -> None:
     assert received["tokens"] == {"Bearer hf_stand_in"}
 
 
+@pytest.mark.slow
 def test_a_hub_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     done = pushed(tmp_path, "http://127.0.0.1:9")

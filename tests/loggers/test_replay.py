@@ -88,9 +88,8 @@ LOGGERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "mlflow")) for name in LOGGERS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LOGGERS)
 def test_a_killed_run_logs_the_same_as_an_undisturbed_one(
     train: Train, workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

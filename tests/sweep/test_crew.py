@@ -121,6 +121,7 @@ def test_each_job_runs_once_and_each_worker_has_its_device(
     assert conclude() == {"finished": 12}
 
 
+@pytest.mark.slow
 def test_failures_cost_one_job_each_and_are_explained(
     run: Callable[..., tuple[SharedWork, str]], tmp_path: Path
 ) -> None:
