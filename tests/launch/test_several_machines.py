@@ -20,10 +20,9 @@ from clsnorm.errors import InputError
 from clsnorm.files import write_sealed
 from clsnorm.launch import several_machines
 from clsnorm.launch.several_machines import ADDRESS, MEETING, Meeting, join, require_tasks
-from clsnorm.run_folder.lease import MACHINES, PARENT, InUseError, leased
+from clsnorm.run_folder.lease import MACHINES, PARENT, InUseError, leased, read_holder
 
 TASK = {"run": "r", "accelerator": "cpu", "task": "clsnorm.experiment.job:work"}
-MEET = Meeting("127.0.0.1", 29500, machines=2, processes=1, run="r")
 TWO = ["trainer=ddp_cpu", "trainer.devices=1", "trainer.num_nodes=2"]
 
 
@@ -32,6 +31,14 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(several_machines, "POLL", 0.02)
     monkeypatch.setattr(several_machines, "PATIENCE", 0.3)
     monkeypatch.setattr(several_machines, "GRACE", 0.2)
+
+
+def call_meeting(folder: Path, leader: str = "") -> None:
+    """As the process does that holds the lease of ``folder``, or as an earlier one did."""
+    holder = read_holder(folder, PARENT)
+    assert holder is not None
+    meeting = Meeting(leader or holder.token, "127.0.0.1", 29500, machines=2, processes=1, run="r")
+    write_sealed(folder / MEETING, asdict(meeting))
 
 
 @pytest.mark.parametrize(
@@ -54,24 +61,30 @@ def test_nobody_joins_a_run_that_calls_no_other_machine(tmp_path: Path) -> None:
         assert not join(tmp_path, machines=2, processes=1, **TASK)
 
 
+def test_the_meeting_of_a_killed_leader_is_not_joined(tmp_path: Path) -> None:
+    with leased(tmp_path, PARENT):
+        call_meeting(tmp_path, leader="f" * 32)
+        assert not join(tmp_path, machines=2, processes=1, **TASK)
+
+
 @pytest.mark.parametrize(("machines", "processes"), [(3, 1), (2, 4)])
 def test_unlike_commands_are_refused(tmp_path: Path, machines: int, processes: int) -> None:
     with leased(tmp_path, PARENT):
-        write_sealed(tmp_path / MEETING, asdict(MEET))
+        call_meeting(tmp_path)
         with pytest.raises(InputError, match=rf"num_nodes=2 and 1 devices.* got {machines} and {processes}"):
             join(tmp_path, machines=machines, processes=processes, **TASK)
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
     with leased(tmp_path, PARENT):
-        write_sealed(tmp_path / MEETING, asdict(MEET))
+        call_meeting(tmp_path)
         with pytest.raises(InputError, match="another configuration"):
             join(tmp_path, machines=2, processes=1, **TASK | {"run": "s"})
 
 
 def test_one_machine_too_many_is_refused(tmp_path: Path) -> None:
     with leased(tmp_path, PARENT), leased(tmp_path, f"{MACHINES}-1.lease"):
-        write_sealed(tmp_path / MEETING, asdict(MEET))
+        call_meeting(tmp_path)
         with pytest.raises(InUseError, match="all 2 machines are there"):
             join(tmp_path, machines=2, processes=1, **TASK)
 
@@ -98,8 +111,9 @@ def start(words: list[str], folder: Path, root: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("leads", [True, False])
 def test_two_machines_give_the_numbers_of_two_processes_and_a_lost_one_ends_the_run(
-    command: Callable[..., Any], tiny_overrides: list[str], workspace: Path, root: Path
+    command: Callable[..., Any], tiny_overrides: list[str], workspace: Path, root: Path, leads: bool
 ) -> None:
     words = [*tiny_overrides, "trainer.log_every_n_steps=1", "checkpoint_every=5", "callbacks=none"]
     done = command(*words, "trainer=ddp_cpu", "hydra.run.dir=single")
@@ -111,10 +125,13 @@ def test_two_machines_give_the_numbers_of_two_processes_and_a_lost_one_ends_the_
     deadline = time.monotonic() + 240
     while not (folder / "last.ckpt").exists() and time.monotonic() < deadline and both[0].poll() is None:
         time.sleep(0.02)
-    both[1].send_signal(signal.SIGKILL)
-    _, printed = both[0].communicate(timeout=120)
-    both[1].communicate()
-    assert both[0].returncode == 1, printed
+    holder = read_holder(folder, PARENT)
+    assert holder is not None
+    victim, other = sorted(both, key=lambda one: (one.pid == holder.process) is not leads)
+    victim.send_signal(signal.SIGKILL)
+    _, printed = other.communicate(timeout=120)
+    victim.communicate()
+    assert other.returncode == 1, printed
     assert "resumes" in printed.strip().splitlines()[-1]
 
     both = [start([*words, *TWO], folder, root) for _ in range(2)]

@@ -39,6 +39,7 @@ class Meeting:
     """Where the workers of all machines meet.
 
     Attributes:
+        leader: Token of its lease of the run's folder; a killed one leaves its meeting behind.
         address: Of the leader.
         port: Free there.
         machines: How many.
@@ -46,6 +47,7 @@ class Meeting:
         run: Hash of the configuration.
     """
 
+    leader: str
     address: str
     port: int
     machines: int
@@ -92,7 +94,7 @@ def lead(folder: Path, *, run: str, machines: int, processes: int, accelerator: 
     for seat in seats:
         require_free(folder, seat)  # of an earlier command
     address = os.environ.get(ADDRESS) or os.environ.get("SLURMD_NODENAME") or platform.node()
-    meeting = Meeting(address, _free_port(), machines, processes, run)
+    meeting = Meeting(_leader(folder), address, _free_port(), machines, processes, run)
     write_sealed(folder / MEETING, asdict(meeting))
     try:
         log.info("%s: type the same command on %d more machines, which must reach %s", folder, machines - 1, address)
@@ -168,11 +170,18 @@ def _await(folder: Path, names: Sequence[str], *, leader: bool = False) -> None:
 def _await_meeting(folder: Path) -> Meeting | None:
     """Returns the meeting of the process that runs in ``folder``; None if it calls none, or has left."""
     end = time.monotonic() + PATIENCE
-    while read_holder(folder, PARENT) is not None and (time.monotonic() < end or _is_for_several(folder)):
+    while (leader := _leader(folder)) and (time.monotonic() < end or _is_for_several(folder)):
         with contextlib.suppress(DamagedFileError, OSError, TypeError):
-            return Meeting(**read_json(folder / MEETING))
+            meeting = Meeting(**read_json(folder / MEETING))
+            if meeting.leader == leader:
+                return meeting
         time.sleep(POLL)
     return None
+
+
+def _leader(folder: Path) -> str:
+    """Returns the token of the lease of ``folder``; empty if nobody holds it."""
+    return getattr(read_holder(folder, PARENT), "token", "")
 
 
 def _is_for_several(folder: Path) -> bool:
