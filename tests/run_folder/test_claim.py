@@ -112,8 +112,10 @@ def test_a_run_killed_while_it_wrote_its_first_file_can_begin_again(tmp_path: Pa
 def test_a_run_killed_after_it_wrote_its_results_keeps_no_resume_point(run: RunFolder) -> None:
     write_sealed(run.results, {"status": "completed"})
     save_tensors(run.last, {})
+    run.error.write_text("{}")  # written when a worker is killed after the results
     assert claim(run) == {"status": "completed"}
     assert not run.last.exists()
+    assert not run.error.exists()
 
 
 @pytest.mark.parametrize("function", ["rename", "unlink"])

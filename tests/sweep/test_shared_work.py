@@ -76,13 +76,14 @@ def test_what_a_process_killed_after_its_results_has_left_is_removed(tmp_path: P
     if not is_empty:
         gone = replace(Holder.here(silence=60), start="1")  # an earlier process of this number
         (place / gone.token).write_text(gone.line() + "0" * 16 + "\n")
-    resume_point = place.with_name("last.ckpt")
-    resume_point.write_bytes(b"")
+    left = [place.with_name(name) for name in ("last.ckpt", "error.json")]
+    for path in left:
+        path.write_bytes(b"")
     ran, tally = run_all(tmp_path, JOBS[:1])
     assert not ran
     assert tally == Tally(before=JOBS[:1])
     assert not place.exists()
-    assert not resume_point.exists()
+    assert not any(path.exists() for path in left)
 
 
 def test_a_failure_costs_one_job_and_is_tried_again_by_the_next_command_only(tmp_path: Path) -> None:

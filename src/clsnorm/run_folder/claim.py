@@ -102,7 +102,7 @@ class Claim:
             stored_config.write_config(self._folder.config, config)
         else:
             stored_config.repair(self._folder.config, config)
-            self._folder.remove_resume_point()
+            self._folder.remove_leftovers()
         return results
 
     def _drop_results_of_interrupted(self) -> None:

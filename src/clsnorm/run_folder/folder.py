@@ -185,10 +185,11 @@ class RunFolder:
         with lease.leased(self.path, lease.WORKERS):
             yield
 
-    def remove_resume_point(self) -> None:
-        """Removes ``last.ckpt`` of a finished run that was killed, or could not remove it, at its very end."""
-        with contextlib.suppress(OSError):
-            self.last.unlink(missing_ok=True)
+    def remove_leftovers(self) -> None:
+        """Removes what a finished run has left if it, or one of its workers, was killed after its results."""
+        for path in (self.last, self.error):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def discard_if_empty(self) -> None:
         """Removes the folder that Hydra created for a run that was refused before it claimed it."""

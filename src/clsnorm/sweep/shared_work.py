@@ -154,7 +154,7 @@ class SharedWork:
         folder = RunFolder(self._folder / job.name)
         with contextlib.suppress(InUseError, DiskError):
             require_free(folder.path, PARENT)  # removes the lease of a dead process
-            folder.remove_resume_point()
+            folder.remove_leftovers()
         self._move(job, to)
 
     def _move(self, job: PlannedJob, to: list[PlannedJob]) -> None:
