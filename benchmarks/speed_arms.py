@@ -52,7 +52,8 @@ class Work(ABC):
     def __init__(self, overrides: list[str], steps: int) -> None:
         words = ["model.tap=pooler", "callbacks=none", "logger=none", "checkpoint_every=1000000000"]
         words += [f"trainer.max_steps={steps + WARM_UP}", "trainer.max_epochs=-1", "trainer.log_every_n_steps=10"]
-        self.folder = Path(tempfile.mkdtemp())
+        self._folder = tempfile.TemporaryDirectory()  # removed at exit
+        self.folder = Path(self._folder.name)
         self.words = [*words, f"paths.output={self.folder}", *overrides]
         self.config = resolved(self.words)
         self.steps, self.batch_size = steps, self.config["data"]["batch_size"]
@@ -90,7 +91,9 @@ class Ours(Work):
 
     def work(self) -> Turn:
         from clsnorm.experiment.arithmetic import unfilled_memory
+        from clsnorm.freed_memory import keep_freed_memory
 
+        keep_freed_memory()
         parts, clock = self.build(), StepClock(self.steps, self.batch_size)
         parts.trainer.callbacks.append(clock)  # type: ignore[attr-defined]
         with unfilled_memory():
@@ -211,7 +214,10 @@ class OurAnalysis(Work):
     """The pass of ``clsnorm analyze`` over the training split: moments of [CLS] at every layer."""
 
     def __init__(self, overrides: list[str], steps: int) -> None:
+        from clsnorm.freed_memory import keep_freed_memory
+
         super().__init__(overrides, steps)
+        keep_freed_memory()  # as the command does
         self.parts = self.build()
         self.parts.data.prepare()
 

@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "clsnorm"
 # modules outside packages.
 ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
-    "distributed", "batches", "progress", "lightning_internals", "lightning_loop", "metrics", "failure",
+    "distributed", "batches", "freed_memory", "progress", "lightning_internals", "lightning_loop", "metrics", "failure",
     "config", "run_folder", "launch", "command", "sweep", "pages", "report",
     "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data",
     "loggers", "records", "callbacks", "pretraining",

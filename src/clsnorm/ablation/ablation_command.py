@@ -16,6 +16,7 @@ from clsnorm.ablation.plan import AblationPlan
 from clsnorm.ablation.stored_ablations import AblationFolder
 from clsnorm.experiment.loaded import read_run
 from clsnorm.files import held, write_text
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.launch.devices import device_of
 from clsnorm.pages.numbers import number
 
@@ -26,6 +27,7 @@ def study_runs(runs: Sequence[Path], plan: AblationPlan, *, name: str, accelerat
     Raises:
         InputError: As `study_or_read`, before the next run is studied.
     """
+    keep_freed_memory()
     records = {}
     for run in runs:
         records[run.resolve().name], line = study_or_read(run, plan, name=name, accelerator=accelerator, force=force)

@@ -21,6 +21,7 @@ from clsnorm.data import DataModule
 from clsnorm.experiment.assembly import build_classifier, build_data
 from clsnorm.experiment.loaded import load_run
 from clsnorm.files import write_sealed, write_text
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.model import Classifier, has_pooler
 from clsnorm.model.places import head_input
 from clsnorm.pages.figure import write_drawn
@@ -52,6 +53,7 @@ class AnalysisFolder(RunFolder):
 
 def execute(config: dict[str, Any], folder: Path) -> None:
     """Runs `analyze`, on one process or as one of several workers; writes ``error.json`` if it fails."""
+    keep_freed_memory()
     with AnalysisFolder(folder).recording_errors(parent_reports=distributed.is_active()):
         analyze(config, folder)
 

@@ -17,6 +17,7 @@ from clsnorm.evaluate.scored_part import score_part
 from clsnorm.experiment.assembly import build_data
 from clsnorm.experiment.loaded import LoadedRun, load_run
 from clsnorm.files import write_sealed
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.launch.devices import device_of
 from clsnorm.metrics import predictions
 from clsnorm.progress import ProgressBar
@@ -43,6 +44,7 @@ class EvaluationFolder(RunFolder):
 
 def execute(config: dict[str, Any], folder: Path) -> None:
     """Runs `evaluate`; writes ``error.json`` if it fails."""
+    keep_freed_memory()
     with EvaluationFolder(folder).recording_errors(parent_reports=False):
         evaluate(config, folder)
 

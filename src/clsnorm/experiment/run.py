@@ -17,6 +17,7 @@ from clsnorm.experiment.conclusion import conclude
 from clsnorm.experiment.frozen_features import encode_once
 from clsnorm.experiment.reuse import require_same_data
 from clsnorm.files import digest, sync, write_sealed
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.loggers.lifecycle import close_loggers
 from clsnorm.loggers.replay import logged_before, restart
 from clsnorm.model.encoder.freezing import count_trained
@@ -35,6 +36,7 @@ def execute(config: dict[str, Any], folder: RunFolder) -> None:
     Raises:
         InputError: If a part refuses its configuration.
     """
+    keep_freed_memory()
     experiment = None
     try:
         with folder.recording_errors(parent_reports=distributed.is_active()):

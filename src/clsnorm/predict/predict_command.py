@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.experiment.loaded import load_run
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.launch.devices import device_of
 from clsnorm.predict.answer_files import AnswerWriter, answers, joined, writer_of, writing_answers
 from clsnorm.predict.text_files import FORMATS, TextFile, open_texts
@@ -31,6 +32,7 @@ def predict(given: Mapping[str, str]) -> None:
         InputError: If an option is refused, the folder holds no finished run, or the rows are faulty.
     """
     _check(given)
+    keep_freed_memory()
     run = load_run(given["run"])
     run.classifier.to(device_of(given.get("accelerator", "auto")))
     if "text" in given:

@@ -22,6 +22,7 @@ from clsnorm.data.tokens.sampling import GlobalBatches
 from clsnorm.data.tokens.tokenization import Tokens
 from clsnorm.errors import InputError
 from clsnorm.files import delete
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.model import load_tokenizer
 from clsnorm.model.encoder.checkpoint import quiet
 from clsnorm.pretraining.corpus import SimilarLengths, read_corpus
@@ -70,6 +71,7 @@ def continue_pretraining(
                 "--force to replace it"
             )
         return found
+    keep_freed_memory()
     tokenizer = load_tokenizer(model, sha256)
     corpus = read_corpus(sets, recipe, tokenizer=tokenizer, paths=paths)
     module = MaskedLanguageModel(model, tokenizer, recipe, sha256=sha256)

@@ -15,6 +15,7 @@ from clsnorm.data import DataModule
 from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.experiment.assembly import build_data, load_pretrained
 from clsnorm.files import write_sealed, write_text
+from clsnorm.freed_memory import keep_freed_memory
 from clsnorm.model import Encoder
 from clsnorm.probes.arms import LEAK, Arm
 from clsnorm.probes.features import POOLED, SPLITS, Features, read_features, resolved
@@ -59,6 +60,7 @@ class ProbeFolder(RunFolder):
 
 def execute(config: dict[str, Any], folder: Path) -> None:
     """Runs `probe`; writes ``error.json`` if it fails."""
+    keep_freed_memory()
     with ProbeFolder(folder).recording_errors(parent_reports=False):
         probe(config, folder)
 
