@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,6 +42,11 @@ COMMANDS = sorted(
     | {f"python train.py {words}" for words in TYPED if "--cfg" not in words}
 )
 
+PAGES_OF_DOCS = {
+    path.relative_to(ROOT)
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/*.md", "tests/*.md", "src/**/*.md")
+    for path in ROOT.glob(pattern)
+}
 MODULES = sorted(set(re.findall(r"^python (-m clsnorm[^#\n]*[^#\s])", "\n".join(BLOCKS), flags=re.MULTILINE)))
 
 
@@ -54,6 +60,32 @@ def test_tables_equal_those_of_the_configuration(name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_generated_pages_are_up_to_date(name: str) -> None:
     assert PAGES[name](ROOT / "conf") == (ROOT / name).read_text(encoding="utf-8"), "run: make docs"
+
+
+@pytest.mark.parametrize("page", sorted(PAGES_OF_DOCS), ids=str)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text)
+    local = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not _leads_somewhere(ROOT / page, target)] == []
+
+
+def _leads_somewhere(page: Path, target: str) -> bool:
+    name, _, part = target.partition("#")
+    file = page if not name else page.parent / name
+    return file.exists() and (not part or part in map(_anchor, re.findall(r"^#+ (.*)", file.read_text(), re.MULTILINE)))
+
+
+def _anchor(heading: str) -> str:
+    """Returns the anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def test_the_citation_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert project["description"] in citation["title"].replace("clsnorm: what", "What")
 
 
 def test_make_commands_exist() -> None:

@@ -86,13 +86,16 @@ def test_a_callback_that_may_change_training_is_part_of_the_name(named: Hash) ->
 
 
 def test_an_option_that_came_later_leaves_the_names_of_earlier_runs(named: Hash) -> None:
-    changes = ("model.freeze=all", "model.freeze=1", "model.freeze=0", "model.tf32=true")
-    assert len({named(), *(named(change) for change in changes)}) == 5
+    options = ("model.tf32=true", "model.gradient_checkpointing=true")
+    changes = ("model.freeze=all", "model.freeze=1", "model.freeze=0", *options)
+    assert len({named(), *(named(change) for change in changes)}) == 6
     names.register()
     with initialize_config_dir(str(choices.CONF), version_base="1.3"):
         config = compose("train")
     assert (config.model.freeze, config.model.tf32) == (None, False)
-    assert not {"freeze", "tf32"} & names.result_config(config)["model"].keys()  # as if the keys did not exist
+    assert (
+        not {"freeze", "gradient_checkpointing", "tf32"} & names.result_config(config)["model"].keys()
+    )  # as if the keys did not exist
 
 
 def test_an_unreadable_file_is_reported(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ SPEED_ONLY_KEYS = {
 }
 # Options that came later, with the value at which a run is as before: there they do not change the hash, so that the
 # same command still finds the folder of a run of an earlier version.
-ADDED: dict[str, dict[str, Any]] = {"model": {"freeze": None, "tf32": False}}
+ADDED: dict[str, dict[str, Any]] = {"model": {"freeze": None, "gradient_checkpointing": False, "tf32": False}}
 # A user's own files and folders are hashed by content: it may change under one path, or move to another one.
 # The pattern says which files of a folder count.
 NAMED_BY_CONTENT = {

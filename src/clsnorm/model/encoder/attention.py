@@ -139,11 +139,12 @@ class _Attention(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         groups: Groups = ctx.groups
+        saved = ctx.saved_tensors  # can be read only once with gradient checkpointing
         flat = grad.reshape(-1, grad.shape[-1])
         grads = [flat.new_empty(groups.size, grad.shape[-1]) for _ in range(3)]
         parts = zip(*(groups.split(rows) for rows in grads), strict=True)
         for number, ((group, for_query), (_, for_key), (_, for_value)) in enumerate(parts):
-            q, k, v, shares, mask, dropped = ctx.saved_tensors[6 * number : 6 * number + 6]
+            q, k, v, shares, mask, dropped = saved[6 * number : 6 * number + 6]
             rows = group.gather(flat)
             torch.bmm(dropped.mT, rows, out=for_value)
             inner = torch._softmax_backward_data(torch.bmm(rows, v.mT).mul_(mask), shares, -1, shares.dtype)

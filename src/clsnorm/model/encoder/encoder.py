@@ -18,6 +18,7 @@ from clsnorm.model.encoder.dropout import use_faster_dropout
 from clsnorm.model.encoder.families import Family, family_of, first_position, last_norm, layers_of, output_norms
 from clsnorm.model.encoder.last_layer import allow_cls_only
 from clsnorm.model.encoder.packing import IMPLEMENTATION, Packing
+from clsnorm.model.encoder.recomputation import recompute
 from clsnorm.model.encoder.suitability import require_encoder, require_text_in_cls, warn_of_padding
 from clsnorm.model.encoder.weights import locate
 
@@ -69,6 +70,8 @@ class Encoder(nn.Module):
             the precision of its weights, without autocast, and takes the embeddings from ``batch.features`` if the
             batch has them. While training, its output is then a leaf that requires a gradient, so that gradients at
             [CLS] can still be observed.
+        gradient_checkpointing: Store only the inputs of each trained layer and compute it again in the backward pass:
+            less memory, more time, the same gradients (`clsnorm.model.encoder.recomputation`).
         tf32: Whether a run computes float32 matrix products in TF32 on an NVIDIA GPU, but for calibrations and the pass
             of a frozen encoder: `clsnorm.experiment.arithmetic.matrix_products`.
         seed_init: Seed of weights that the checkpoint lacks (a pooler). The global random state is unchanged.
@@ -96,12 +99,14 @@ class Encoder(nn.Module):
         dropout: float | None = None,
         last_layer_cls_only: bool = True,
         freeze: int | str | None = None,
+        gradient_checkpointing: bool = False,
         tf32: bool = False,
         seed_init: int = 0,
     ) -> None:
         super().__init__()
         require_choice("model.tap", tap, TAPS)
         require_switch("model.tf32", tf32)
+        require_switch("model.gradient_checkpointing", gradient_checkpointing)
         if "/" in attention:  # transformers would download and run it
             refuse(
                 "model.attention", "an implementation of transformers", attention, "Set model.attention=sdpa or eager"
@@ -123,6 +128,8 @@ class Encoder(nn.Module):
         warn_of_padding(path, self)
         self._fingerprint = digest_of(self, tap)
         self._freeze(freeze)
+        if gradient_checkpointing:
+            self._recompute()
         self.train()  # from_pretrained returns a model in evaluation mode, and Lightning keeps that mode
 
     def _set_up(self, family: Family, attention: str, last_layer_cls_only: bool) -> None:
@@ -147,6 +154,16 @@ class Encoder(nn.Module):
         self.register_load_state_dict_pre_hook(freezing.add_frozen)
         self.is_frozen = wanted == freezing.ALL
         self.frozen_layers = self.depth + 1 if self.is_frozen else int(wanted or 0)
+
+    def _recompute(self) -> None:
+        layers = self.layers()
+        if not layers:
+            kind = self.model.config.model_type
+            raise InputError(
+                f"Expected layers that can be computed again for model.gradient_checkpointing=true, but those of the "
+                f"family {kind!r} are not known. Set model.gradient_checkpointing=false"
+            )
+        recompute(layers)
 
     def train(self, mode: bool = True) -> Encoder:
         """Sets training or evaluation mode; frozen layers stay in evaluation mode."""
