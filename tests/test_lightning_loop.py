@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from clsnorm import lightning_loop
 from clsnorm.experiment import assembly
-from clsnorm.lightning_loop import HOOKS, StepHooks, StepLoop, take_steps
+from clsnorm.lightning_loop import HOOKS, SharedNorms, StepHooks, StepLoop, share_norms, take_steps
 
 Train = Callable[..., SimpleNamespace]
 ROWS = [torch.randn(4, 3, generator=torch.Generator().manual_seed(number)) for number in range(7)]
@@ -138,6 +138,68 @@ def test_steps_call_the_same_hooks_with_the_same_numbers(
     assert ours.fit_loop.state_dict() == theirs.fit_loop.state_dict()
     assert ours.callback_metrics == theirs.callback_metrics
     assert {"loss", "watched"} <= ours.callback_metrics.keys()
+
+
+class Sharing(pl.Callback):
+    """Shares norms of gradients, right ones or not, and then changes some gradients or none."""
+
+    def __init__(self, change: Callable[[Any], Any], *, factor: float = 1.0) -> None:
+        self._change, self._factor = change, factor
+
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Any) -> None:
+        parameters = list(pl_module.parameters())
+        norms = torch._foreach_norm([p.grad for p in parameters])  # type: ignore[arg-type]
+        share_norms(trainer, parameters, [self._factor * norm for norm in norms])
+        self._change(pl_module)
+
+
+def _replace(module: Any) -> None:
+    module.linear.bias.grad = module.linear.bias.grad + 1
+
+
+def trained(callback: pl.Callback, folder: Path, *, steps: bool = True) -> list[torch.Tensor]:
+    module, silent = Small(), {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        gradient_clip_val=0.1,
+        callbacks=[callback],
+        enable_model_summary=False,
+        default_root_dir=folder,
+        **silent,  # type: ignore[arg-type]
+    )
+    if steps:
+        take_steps(trainer)
+    trainer.fit(module, DataLoader(ROWS, batch_size=None))  # type: ignore[arg-type]
+    return [p.detach() for p in module.parameters()]
+
+
+@pytest.mark.parametrize(
+    ("change", "used"),
+    [
+        (lambda module: None, True),
+        (lambda module: module.linear.weight.grad.mul_(3), False),
+        (_replace, False),
+        (lambda module: setattr(module.linear.bias, "grad", None), True),  # those of the others are the same
+    ],
+)
+def test_shared_norms_clip_to_the_bit_and_are_ignored_if_gradients_have_changed(
+    change: Callable[[Any], Any], used: bool, tmp_path: Path
+) -> None:
+    expected = trained(Sharing(change), tmp_path, steps=False)
+    assert all(map(torch.equal, trained(Sharing(change), tmp_path), expected))
+    wrong = trained(Sharing(change, factor=100.0), tmp_path)
+    assert all(map(torch.equal, wrong, expected)) == (not used)
+
+
+def test_norms_of_missing_parameters_are_not_enough() -> None:
+    parameters = [torch.nn.Parameter(torch.ones(2)) for _ in range(2)]
+    for parameter in parameters:
+        parameter.grad = torch.ones(2)
+    shared = SharedNorms.of(parameters[:1], [torch.tensor(1.0)])
+    assert shared.are_of(parameters[:1])
+    assert not shared.are_of(parameters)
+    assert not shared.are_of([])
 
 
 def test_the_steps_after_a_resume_are_lightnings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

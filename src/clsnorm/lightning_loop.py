@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -43,6 +45,7 @@ class StepLoop(_TrainingEpochLoop):
     """
 
     _hooks: StepHooks | None = None
+    _shared: SharedNorms | None = None
 
     @override
     def on_run_start(self, data_fetcher: Any) -> None:
@@ -117,9 +120,49 @@ class StepLoop(_TrainingEpochLoop):
         hooks.call("on_after_backward")
         return {**outputs, "loss": loss.detach()}
 
+    def take_norms(self, parameters: Sequence[Tensor], norms: Sequence[Tensor]) -> None:
+        """Takes the norm of each parameter's gradient, for the clipping of this step; see `share_norms`."""
+        if self._hooks is not None:
+            self._shared = SharedNorms.of(parameters, norms)
+
     def _clip(self, optimizer: Optimizer) -> None:
         algorithm = self.trainer.gradient_clip_algorithm or GradClipAlgorithmType.NORM
-        self.trainer.precision_plugin.clip_gradients(optimizer, self.trainer.gradient_clip_val or 0.0, algorithm)
+        limit, precision = self.trainer.gradient_clip_val or 0.0, self.trainer.precision_plugin
+        shared, self._shared = self._shared, None
+        parameters = [p for p in precision.main_params(optimizer) if p.grad is not None]
+        if limit > 0 and algorithm == GradClipAlgorithmType.NORM and shared and shared.are_of(parameters):
+            total = torch.linalg.vector_norm(torch.stack([shared.norms[id(p)] for p in parameters]))
+            torch.nn.utils.clip_grads_with_norm_(parameters, limit, total)
+        else:
+            precision.clip_gradients(optimizer, limit, algorithm)
+
+
+@dataclass(frozen=True)
+class SharedNorms:
+    """Norms of gradients that a callback has computed, for as long as these gradients are the same.
+
+    Attributes:
+        norms: By ``id`` of the parameter.
+        gradients: Each gradient and its version, which every operation in place raises, by ``id`` of the parameter.
+    """
+
+    norms: dict[int, Tensor]
+    gradients: dict[int, tuple[Tensor, int]]
+
+    @classmethod
+    def of(cls, parameters: Sequence[Tensor], norms: Sequence[Tensor]) -> SharedNorms:
+        """Notes the norms of the gradients that ``parameters`` have now."""
+        found = {id(p): (norm, p.grad) for p, norm in zip(parameters, norms, strict=True)}
+        gradients = {key: (grad, grad._version) for key, (_, grad) in found.items() if grad is not None}
+        return cls({key: found[key][0] for key in gradients}, gradients)
+
+    def are_of(self, parameters: Sequence[Tensor]) -> bool:
+        """Returns whether each parameter has a norm, of the gradient that it still has."""
+        return bool(parameters) and all(self._is_of(p) for p in parameters)
+
+    def _is_of(self, parameter: Tensor) -> bool:
+        gradient, version = self.gradients.get(id(parameter), (None, 0))
+        return gradient is not None and parameter.grad is gradient and gradient._version == version
 
 
 class StepHooks:
@@ -167,6 +210,23 @@ class StepHooks:
         result = getattr(self._module, name)(*arguments)
         self._state["_current_fx_name"] = before
         return result
+
+
+def share_norms(trainer: pl.Trainer, parameters: Sequence[Tensor], norms: Sequence[Tensor]) -> None:
+    """Gives a training step norms of gradients, so that clipping does not compute them again.
+
+    Call it in ``on_before_optimizer_step``. Clipping ignores the norms if gradients have changed since, or if a
+    parameter of the optimizer is missing; else its result is the same to the bit. Lightning's own loop has no use for
+    them.
+
+    Args:
+        trainer: In a fit.
+        parameters: The parameters; those without a gradient are left out.
+        norms: Euclidean norm of the gradient of each of them, a scalar of the gradient's type.
+    """
+    loop = trainer.fit_loop.epoch_loop
+    if isinstance(loop, StepLoop):
+        loop.take_norms(parameters, norms)
 
 
 def take_steps(trainer: pl.Trainer) -> None:

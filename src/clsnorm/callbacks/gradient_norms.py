@@ -34,6 +34,7 @@ from clsnorm.gradients import (
     residuals,
 )
 from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, loss_scaler, scale_on_device, step_number
+from clsnorm.lightning_loop import share_norms
 
 EMBEDDING = "embedding"  # h itself, not its gradient
 BOUND = "gain_bound"  # of each example, from the normalizer
@@ -214,7 +215,9 @@ class GradientNorms(Observer):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
-        self._raw = self._norms.of_gradients()
+        each = self._norms.of_each_gradient()
+        share_norms(trainer, self._norms.parameters, each)
+        self._raw = self._norms.of_parts(each)
         if self._due:
             gram = head_gram(self.classifier(pl_module).head)
             self._gram = torch.zeros(0, 0, dtype=torch.float64) if gram is None else gram

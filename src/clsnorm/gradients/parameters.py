@@ -71,11 +71,23 @@ class ParameterNorms:
 
     def of_weights(self) -> Tensor:
         """Returns the norm of each part's parameters and the body's, ``(len(parts) + 1,)``, on their device."""
-        return self._by_part(self._weights())
+        return self.of_parts(_norms(self._weights()))
 
     def of_gradients(self) -> Tensor:
         """Returns the norm of each part's gradients; a parameter without a gradient counts as zero."""
-        return self._by_part([_nothing(p) if p.grad is None else _own(p.grad) for p in self.parameters])
+        return self.of_parts(self.of_each_gradient())
+
+    def of_each_gradient(self) -> list[Tensor]:
+        """Returns the norm of each parameter's gradient, of this process's shards if the parameters are sharded."""
+        return _norms([_nothing(p) if p.grad is None else _own(p.grad) for p in self.parameters])
+
+    def of_parts(self, each: list[Tensor]) -> Tensor:
+        """Returns the norm of each part and the body's, from one norm for each of ``parameters``."""
+        norms = torch.stack(each).double()
+        squares = torch.zeros(len(self.parts) + 1, dtype=norms.dtype, device=norms.device)
+        squares.index_add_(0, self._index.to(norms.device), norms.square())
+        squares[-1] = norms[self._body.to(norms.device)].square().sum()
+        return (all_reduce_sum(squares) if self._sharded else squares).sqrt()
 
     def keep_weights(self) -> None:
         """Copies the parameters for `of_updates`."""
@@ -88,7 +100,7 @@ class ParameterNorms:
     def of_updates(self) -> Tensor:
         """Returns the norm of each part's change since `keep_weights`, and overwrites that copy."""
         torch._foreach_sub_(self._kept, self._weights())
-        return self._by_part(self._kept)
+        return self.of_parts(_norms(self._kept))
 
     def numbers(self, raw: Tensor, clipped: Tensor, weights: Tensor, updates: Tensor | None) -> dict[str, float]:
         """Returns the logged numbers of a step, from norms of parts and body on the host.
@@ -115,18 +127,15 @@ class ParameterNorms:
     def _weights(self) -> list[Tensor]:
         return [_own(p) for p in self.parameters]
 
-    def _by_part(self, tensors: list[Tensor]) -> Tensor:
-        norms = torch.stack(torch._foreach_norm(tensors)).double()
-        squares = torch.zeros(len(self.parts) + 1, dtype=norms.dtype, device=norms.device)
-        squares.index_add_(0, self._index.to(norms.device), norms.square())
-        squares[-1] = norms[self._body.to(norms.device)].square().sum()
-        return (all_reduce_sum(squares) if self._sharded else squares).sqrt()
-
 
 def _own(tensor: Tensor) -> Tensor:
     """Returns this process's shard of a tensor, or the whole tensor if it is not sharded."""
     tensor = tensor.detach()
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _norms(tensors: list[Tensor]) -> list[Tensor]:
+    return list(torch._foreach_norm(tensors))
 
 
 def _nothing(parameter: Tensor) -> Tensor:
