@@ -54,6 +54,7 @@ def owners(tmp_path: Path) -> dict[str, Any]:
         "_data_parallel_size": ModelParallelStrategy(),
         "_reset_optimizers_and_schedulers": Strategy,
         "_wandb_init": WandbLogger(save_dir=tmp_path, mode="disabled"),
+        "_version": torch.zeros(1),
     }
 
 
