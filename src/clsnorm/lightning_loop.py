@@ -129,12 +129,13 @@ class StepLoop(_TrainingEpochLoop):
         algorithm = self.trainer.gradient_clip_algorithm or GradClipAlgorithmType.NORM
         limit, precision = self.trainer.gradient_clip_val or 0.0, self.trainer.precision_plugin
         shared, self._shared = self._shared, None
-        parameters = [p for p in precision.main_params(optimizer) if p.grad is not None]
-        if limit > 0 and algorithm == GradClipAlgorithmType.NORM and shared and shared.are_of(parameters):
-            total = torch.linalg.vector_norm(torch.stack([shared.norms[id(p)] for p in parameters]))
-            torch.nn.utils.clip_grads_with_norm_(parameters, limit, total)
-        else:
-            precision.clip_gradients(optimizer, limit, algorithm)
+        if shared is not None and limit > 0 and algorithm == GradClipAlgorithmType.NORM:
+            parameters = [p for p in precision.main_params(optimizer) if p.grad is not None]
+            if shared.are_of(parameters):
+                total = torch.linalg.vector_norm(torch.stack([shared.norms[id(p)] for p in parameters]))
+                torch.nn.utils.clip_grads_with_norm_(parameters, limit, total)
+                return
+        precision.clip_gradients(optimizer, limit, algorithm)
 
 
 @dataclass(frozen=True)
