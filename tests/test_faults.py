@@ -18,6 +18,7 @@ from faults.comparison import Remains
 from faults.forks import Outcome
 from faults.interposer import Control, Operation
 from faults.points import KINDS, read_points, thin
+from faults.states import Memory, State, Store, record
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or interposer.compiler() is None, reason="LD_PRELOAD needs Linux and a C compiler (gcc)"
@@ -75,7 +76,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_writer(library: Path, folder: Path, mode: str | None = None, number: int = 0) -> tuple[Control, int, list[str]]:
     root = folder / "root"
-    root.mkdir()
+    root.mkdir(parents=True)
     control = Control(folder, root, mode, number)
     environment = {**os.environ, "LD_PRELOAD": str(library), interposer.CONTROL: str(control.path)}
     done = subprocess.run(
@@ -134,6 +135,58 @@ def test_a_buffered_write_fails_when_the_stream_is_closed_which_numpy_does_not_l
 ) -> None:
     _, status, _ = run_writer(library, tmp_path, "eio", NUMBERS[NAMES.index("write", 10) + 1])
     assert (status, (tmp_path / "root" / "c.npy").stat().st_size) == (0, 128)
+
+
+def test_copies_of_one_run_are_what_kills_leave(library: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    control, store = Control(tmp_path, root, interposer.PAUSE), Store(tmp_path / "contents")
+    settings = {"LD_PRELOAD": str(library), interposer.CONTROL: str(control.path)}
+    child = subprocess.Popen(  # a shell says its own process id, and Python takes it over
+        ["sh", "-c", f'{interposer.LEADER}=$$ exec "$0" -c "$1" "$2"', sys.executable, WRITER, str(root)],
+        env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL,
+    )
+    states = {(number, mode): state for number, mode, state in record(child.pid, control, root, store)}
+    assert {number for number, mode in states if mode == "kill"} == set(NUMBERS)
+    assert {number for number, mode in states if mode == "truncate"} == {
+        operation.number for operation in control.operations() if operation.size > 1
+    }
+    whole = store.copy(root)
+    assert whole.entries.keys() == {"a", "b", "c.npy"}, "the command ends as if it had not been stopped"
+    for (number, mode), state in states.items():
+        run_writer(library, folder := tmp_path / f"{mode}{number}", mode, number)
+        assert store.copy(folder / "root") == state
+    store.restore(states[NUMBERS[6], "truncate"], root)
+    assert {path.name for path in root.iterdir()} == {"new", "a", "b.draft"}
+    assert (root / "b.draft").read_bytes() == b"01234"
+
+
+def test_files_are_read_if_their_content_is_used(library: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    for name in ("read", "appended", "moved", "emptied", "deleted"):
+        (root / name).write_text(name)
+    script = """
+import os
+open("read").close(), open("appended", "a").close(), open("emptied", "w").close()
+os.rename("moved", "target"), os.unlink("deleted"), os.listdir(".")
+"""
+    control = Control(tmp_path, root, reads=True)
+    settings = {"LD_PRELOAD": str(library), interposer.CONTROL: str(control.path)}
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, **settings}, cwd=root, check=True)
+    assert control.files_read() == {"read", "appended", "moved"}
+    assert [operation.name for operation in control.operations()] == ["open", "open", "rename", "unlink"]
+
+
+def test_a_result_is_taken_from_a_state_that_differs_in_nothing_that_is_needed() -> None:
+    memory: Memory[str] = Memory()
+    before = State({"read": "1", "draft": "1", "kept": "1"}, {})
+    memory.add(before, State({"read": "2", "kept": "1"}, {}), frozenset({"read", "new"}), "equal")
+    assert memory.find(State({"read": "1", "draft": "2", "kept": "1"}, {})) == "equal", "the draft was deleted unread"
+    assert memory.find(State({"read": "2", "draft": "1", "kept": "1"}, {})) is None
+    assert memory.find(State({"read": "1", "draft": "1", "kept": "2"}, {})) is None, "it stays where it is"
+    assert memory.find(State({"read": "1", "kept": "1"}, {})) is None, "names are needed, too"
 
 
 def operations(*lines: str) -> list[Operation]:

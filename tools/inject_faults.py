@@ -57,7 +57,7 @@ def enumerate_faults(options: argparse.Namespace, folder: Path) -> int:
         if ended % PROGRESS == 0:
             print(f"  {ended} of {len(chosen)} after {time.monotonic() - started:.0f} s", flush=True)
 
-    trials = campaign.run_all(benches, chosen, report)
+    trials = campaign.run_all(benches, chosen, report, copied=options.copied)
     print(campaign.table(trials))
     if found := campaign.wrong(trials, " ".join([options.command, *options.overrides])):
         print(found)
@@ -108,6 +108,7 @@ def main() -> int:
     listed.add_argument("--all", dest="by", action="store_const", const="operation", help="the same as --by operation")
     listed.add_argument("--only", help="kinds of files, such as last.ckpt,lock")
     listed.add_argument("--operations", help="kinds of operations, such as write,rename")
+    listed.add_argument("--copied", action="store_true", help="take what kills leave from one run; see states.py")
     listed.add_argument("--jobs", type=int, default=os.cpu_count())
     listed.add_argument("--json", type=Path, help="also write all trials to this file")
     single = commands.add_parser("one", help="inject one fault and show what happens")

@@ -42,18 +42,21 @@ def tasks(
     return chosen
 
 
-def run_all(benches: Sequence[Bench], chosen: Sequence[Task], report: Callable[[Trial, int], None]) -> list[Trial]:
+def run_all(
+    benches: Sequence[Bench], chosen: Sequence[Task], report: Callable[[Trial, int], None], *, copied: bool = False
+) -> list[Trial]:
     """Conducts all trials, one process for each bench, and returns them in order.
 
     Args:
         benches: One a process; they work in different folders.
         chosen: Points and modes.
         report: Called with each finished trial, and how many have ended.
+        copied: Whether to take what kills leave from one run, as `Bench.copy_kills` does.
     """
     found: dict[int, Trial] = {}
     numbers, results = os.pipe(), os.pipe()
     feeder = forks.fork(lambda: _feed(numbers[1], len(chosen)))
-    workers = [forks.fork(lambda bench=bench: _work(bench, chosen, numbers, results)) for bench in benches]
+    workers = [forks.fork(lambda bench=bench: _work(bench, chosen, numbers, results, copied)) for bench in benches]
     for end in (*numbers, results[1]):
         os.close(end)
     with os.fdopen(results[0]) as lines:
@@ -74,9 +77,13 @@ def _feed(to: int, count: int) -> int:
     return 0
 
 
-def _work(bench: Bench, chosen: Sequence[Task], numbers: tuple[int, int], results: tuple[int, int]) -> int:
+def _work(
+    bench: Bench, chosen: Sequence[Task], numbers: tuple[int, int], results: tuple[int, int], copied: bool
+) -> int:
     os.close(numbers[1])
     bench.learn()
+    if copied:
+        bench.copy_kills()
     while taken := os.read(numbers[0], NUMBER.size):
         (number,) = NUMBER.unpack(taken)
         point, mode = chosen[number]

@@ -26,7 +26,7 @@ would without that: fwrite succeeds and fclose fails. trials.py checks that all 
 #include <unistd.h>
 
 #define PATH 4096
-enum mode { COUNT, KILL, FAIL, FAIL_ON, HALF };
+enum mode { COUNT, KILL, FAIL, FAIL_ON, HALF, PAUSE };
 
 struct control {
     atomic_ulong place;   /* of the last operation, over all processes: see next_place */
@@ -34,6 +34,7 @@ struct control {
     unsigned long target; /* place of the operation to hit; 0: none. If it does not come, the next one is hit. */
     unsigned long mode;
     unsigned long error;  /* errno of FAIL (once) and FAIL_ON (also of all that need room afterwards) */
+    unsigned long reads;  /* 1: log, as "read", files whose content is used: opened and kept, renamed or linked */
     char root[PATH];      /* absolute, without a slash at the end */
     char log[PATH];
 };
@@ -111,10 +112,20 @@ static unsigned long next_place(size_t is_write) {
 
 enum decision { GO, REFUSE, SHORTEN };
 
+/* Stops the command until its parent has copied the folder: what is in it now is what a kill would leave. */
+static void pause_for_copy(void) {
+    const char *leader = getenv("FAULTS_LEADER");
+    if (leader && atoi(leader) == getpid()) kill(getpid(), SIGSTOP);
+}
+
 /* Counts an operation and returns what to do; errno is set if it is refused. */
 static enum decision decide(const char *name, const char *path, const char *other, size_t bytes, int needs_room) {
     unsigned long place = next_place(strcmp(name, "write") == 0);
     write_log(place, name, path, other, bytes);
+    if (control->mode == PAUSE) {
+        pause_for_copy();
+        return bytes > 1 ? SHORTEN : GO;
+    }
     if (control->target == 0 || place < control->target) return GO;
     if (atomic_fetch_add(&control->fired, 1) > 0) {
         if (control->mode != FAIL_ON || !needs_room) return GO;
@@ -149,7 +160,16 @@ static enum decision at_file(const char *name, int file, size_t bytes, int needs
 
 /* ---- opening ---- */
 
+static void note_read(int folder, const char *path) {
+    char place[2 * PATH];
+    int saved = errno;
+    if (control && control->reads && absolute(folder, path, place) && below_root(place))
+        write_log(0, "read", place, NULL, 0);
+    errno = saved;
+}
+
 static enum decision opening(int folder, const char *path, int flags) {
+    if (!(flags & (O_TRUNC | O_EXCL | O_DIRECTORY))) note_read(folder, path);
     if ((flags & O_ACCMODE) == O_RDONLY && !(flags & (O_CREAT | O_TRUNC))) return GO;
     int creates = (flags & O_CREAT) && faccessat(folder, path, F_OK, 0) != 0;
     return at_path("open", folder, path, NULL, creates);
@@ -179,7 +199,9 @@ int openat64(int folder, const char *path, int flags, ...) {
 int creat(const char *path, mode_t mode) { return open(path, O_WRONLY | O_CREAT | O_TRUNC, mode); }
 
 static int flags_of(const char *mode) {
-    return mode[0] == 'r' && !strchr(mode, '+') ? O_RDONLY : mode[0] == 'r' ? O_RDWR : O_WRONLY | O_CREAT;
+    return mode[0] == 'r' && !strchr(mode, '+') ? O_RDONLY : mode[0] == 'r' ? O_RDWR
+           : mode[0] == 'w'                            ? O_WRONLY | O_CREAT | O_TRUNC
+                                                       : O_WRONLY | O_CREAT;
 }
 FILE *fopen(const char *path, const char *mode) {
     return opening(AT_FDCWD, path, flags_of(mode)) ? NULL : NEXT(fopen)(path, mode);
@@ -190,17 +212,23 @@ FILE *fopen64(const char *path, const char *mode) {
 
 /* ---- writing ---- */
 
-static void end_after_half(void) {
+/* After half of a write: ends the command, or lets the folder be copied and returns 1 if the other half must follow. */
+static int other_half_follows(void) {
     if (control->mode == HALF) end_all();
+    if (control->mode != PAUSE) return 0;
+    pause_for_copy();
+    return 1;
 }
+/* The sum of two halves of a write; an error of the second one is that of the whole. */
+static ssize_t sum(ssize_t first, ssize_t second) { return second < 0 ? second : first + second; }
 
 ssize_t write(int file, const void *bytes, size_t size) {
     switch (at_file("write", file, size, 1)) {
         case REFUSE: return -1;
         case SHORTEN: {
             ssize_t done = NEXT(write)(file, bytes, size / 2);
-            end_after_half();
-            return done;
+            if (done < 0 || !other_half_follows()) return done;
+            return sum(done, NEXT(write)(file, (const char *)bytes + done, size - done));
         }
         default: return NEXT(write)(file, bytes, size);
     }
@@ -211,8 +239,8 @@ ssize_t write(int file, const void *bytes, size_t size) {
             case REFUSE: return -1; \
             case SHORTEN: { \
                 ssize_t done = NEXT(name)(file, bytes, size / 2, place); \
-                end_after_half(); \
-                return done; \
+                if (done < 0 || !other_half_follows()) return done; \
+                return sum(done, NEXT(name)(file, (const char *)bytes + done, size - done, place + done)); \
             } \
             default: return NEXT(name)(file, bytes, size, place); \
         } \
@@ -225,26 +253,29 @@ static size_t total(const struct iovec *parts, int count) {
     for (int i = 0; i < count; i++) sum += parts[i].iov_len;
     return sum;
 }
-/* Half of several parts: whole parts as long as they fit, then a share of the next. */
-static ssize_t write_half(int file, const struct iovec *parts, int count) {
-    size_t left = total(parts, count) / 2;
-    ssize_t sum = 0;
-    for (int i = 0; i < count && left > 0; i++) {
-        size_t size = parts[i].iov_len < left ? parts[i].iov_len : left;
-        ssize_t done = NEXT(write)(file, parts[i].iov_base, size);
-        if (done < 0) return sum ? sum : done;
-        sum += done;
-        left -= size;
+/* Writes the bytes from `start` to `end` of several parts. */
+static ssize_t write_range(int file, const struct iovec *parts, int count, size_t start, size_t end) {
+    ssize_t written = 0;
+    for (int i = 0; i < count && end > 0; i++) {
+        size_t size = parts[i].iov_len, from = start < size ? start : size, to = end < size ? end : size;
+        if (to > from) {
+            ssize_t done = NEXT(write)(file, (const char *)parts[i].iov_base + from, to - from);
+            if (done < 0) return written ? written : done;
+            written += done;
+        }
+        start -= from;
+        end -= to;
     }
-    return sum;
+    return written;
 }
 ssize_t writev(int file, const struct iovec *parts, int count) {
     switch (at_file("write", file, total(parts, count), 1)) {
         case REFUSE: return -1;
         case SHORTEN: {
-            ssize_t done = write_half(file, parts, count);
-            end_after_half();
-            return done;
+            size_t whole = total(parts, count);
+            ssize_t done = write_range(file, parts, count, 0, whole / 2);
+            if (done < 0 || !other_half_follows()) return done;
+            return sum(done, write_range(file, parts, count, done, whole));
         }
         default: return NEXT(writev)(file, parts, count);
     }
@@ -254,8 +285,8 @@ ssize_t sendfile(int to, int from, off_t *place, size_t size) {
         case REFUSE: return -1;
         case SHORTEN: {
             ssize_t done = NEXT(sendfile)(to, from, place, size / 2);
-            end_after_half();
-            return done;
+            if (done < 0 || !other_half_follows()) return done;
+            return sum(done, NEXT(sendfile)(to, from, place, size - done));
         }
         default: return NEXT(sendfile)(to, from, place, size);
     }
@@ -266,8 +297,8 @@ ssize_t copy_file_range(int from, off64_t *start, int to, off64_t *place, size_t
         case REFUSE: return -1;
         case SHORTEN: {
             ssize_t done = NEXT(copy_file_range)(from, start, to, place, size / 2, flags);
-            end_after_half();
-            return done;
+            if (done < 0 || !other_half_follows()) return done;
+            return sum(done, NEXT(copy_file_range)(from, start, to, place, size - done, flags));
         }
         default: return NEXT(copy_file_range)(from, start, to, place, size, flags);
     }
@@ -304,9 +335,13 @@ size_t fwrite(const void *bytes, size_t size, size_t count, FILE *stream) {
         return done;
     }
     if (decision == SHORTEN) {
-        NEXT(fwrite)(bytes, 1, whole / 2, stream);
+        size_t half = NEXT(fwrite)(bytes, 1, whole / 2, stream);
         NEXT(fflush)(stream);
-        end_after_half();
+        if (other_half_follows()) {
+            size_t rest = NEXT(fwrite)((const char *)bytes + half, 1, whole - half, stream);
+            NEXT(fflush)(stream);
+            return (half + rest) / size;
+        }
     }
     if (whole >= BUFSIZ) return 0;
     note_failed(stream);
@@ -347,6 +382,7 @@ ON_PATH(remove, "unlink", AT_FDCWD, path, NULL, 0, (const char *path), (path))
 static enum decision renaming(const char *name, int from_folder, const char *from, int to_folder, const char *to) {
     char other[2 * PATH];
     if (!control || !absolute(to_folder, to, other)) return GO;
+    note_read(from_folder, from);
     return at_path(name, from_folder, from, other, 0);
 }
 int rename(const char *from, const char *to) {
@@ -359,7 +395,10 @@ int renameat2(int from_folder, const char *from, int to_folder, const char *to, 
     return renaming("rename", from_folder, from, to_folder, to) ? -1
            : NEXT(renameat2)(from_folder, from, to_folder, to, flags);
 }
-int link(const char *from, const char *to) { return at_path("link", AT_FDCWD, to, NULL, 1) ? -1 : NEXT(link)(from, to); }
+int link(const char *from, const char *to) {
+    note_read(AT_FDCWD, from);
+    return at_path("link", AT_FDCWD, to, NULL, 1) ? -1 : NEXT(link)(from, to);
+}
 int symlink(const char *from, const char *to) {
     return at_path("link", AT_FDCWD, to, NULL, 1) ? -1 : NEXT(symlink)(from, to);
 }

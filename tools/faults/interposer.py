@@ -16,7 +16,7 @@ SOURCE = Path(__file__).with_name("interposer.c")
 CONTROL = "FAULTS_CONTROL"  # environment variable: the control file, for processes that a command starts
 LEADER = "FAULTS_LEADER"  # environment variable: the command's own process group, which a kill in a worker ends, too
 PATH = 4096
-LAYOUT = f"=5Q{PATH}s{PATH}s"  # struct control of interposer.c
+LAYOUT = f"=6Q{PATH}s{PATH}s"  # struct control of interposer.c
 FIRED = 8  # its second number
 MODES = {  # number in interposer.c and errno
     "kill": (1, 0),
@@ -25,6 +25,8 @@ MODES = {  # number in interposer.c and errno
     "enospc": (3, errno.ENOSPC),
     "truncate": (4, 0),
 }
+PAUSE = "pause"  # no fault: the command stops at each operation
+READ = "read"  # logged with the operations, but no operation: a file whose content was used
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,18 @@ class Control:
     Args:
         folder: Where the file and the log are written; outside of ``root``.
         root: Watched folder.
-        mode: One of `MODES`; None only counts.
+        mode: One of `MODES`; None only counts, ``pause`` stops before each operation and after half of each write.
         number: The operation to hit, as `Operation` numbers them.
+        reads: Whether to log files whose content the command uses.
     """
 
-    def __init__(self, folder: Path, root: Path, mode: str | None = None, number: int = 0) -> None:
+    def __init__(
+        self, folder: Path, root: Path, mode: str | None = None, number: int = 0, *, reads: bool = False
+    ) -> None:
         self.path, self.log = folder / "control", folder / "operations"
-        kind, code = MODES[mode] if mode else (0, 0)
+        kind, code = {**MODES, PAUSE: (5, 0), None: (0, 0)}[mode]
         root, log = (os.fsencode(path) for path in (root.resolve(), self.log.absolute()))
-        self.path.write_bytes(struct.pack(LAYOUT, 0, 0, number, kind, code, root, log))
+        self.path.write_bytes(struct.pack(LAYOUT, 0, 0, number, kind, code, reads, root, log))
         self.log.unlink(missing_ok=True)
 
     def attach(self) -> None:
@@ -99,8 +104,19 @@ class Control:
 
     def operations(self) -> list[Operation]:
         """Returns the operations so far, by number."""
+        found = [operation for operation in self._logged() if operation.name != READ]
+        return sorted(found, key=lambda operation: operation.number)
+
+    def last(self) -> Operation:
+        """Returns the latest operation."""
+        return next(operation for operation in reversed(self._logged()) if operation.name != READ)
+
+    def files_read(self) -> frozenset[str]:
+        """Returns the files whose content was used so far: opened and not emptied, renamed or linked."""
+        return frozenset(operation.path for operation in self._logged() if operation.name == READ)
+
+    def _logged(self) -> list[Operation]:
         if not self.log.exists():
             return []
         lines = (line.split("\t") for line in self.log.read_text(errors="surrogateescape").splitlines())
-        found = [Operation(int(n), name, int(size), path, other) for n, name, size, path, other in lines]
-        return sorted(found, key=lambda operation: operation.number)
+        return [Operation(int(n), name, int(size), path, other) for n, name, size, path, other in lines]

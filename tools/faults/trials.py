@@ -11,8 +11,9 @@ from pathlib import Path
 from faults import forks
 from faults.commands import Command
 from faults.comparison import Remains, read_remains
-from faults.interposer import Control
+from faults.interposer import PAUSE, Control
 from faults.points import RANDOM, Point, read_points
+from faults.states import Memory, State, Store, record
 
 WORK = "work"  # folder of the trial, below that of all trials
 KILLS = ("kill", "truncate")
@@ -50,12 +51,18 @@ class Bench:
 
     Attributes:
         expected: What the command leaves without a fault; `learn` sets it. Names of cache entries depend on the folder.
+        repeated: How often the same command was run again. Less often than there were trials if `copy_kills` was
+            called: where nothing that it needs differs from an earlier trial, the result of that one is taken.
     """
 
     def __init__(self, command: Command, folder: Path, inputs: Path) -> None:
         self.command, self.work, self.notes = command, folder / WORK, folder / "notes"
         self._inputs, self._before = inputs, folder / "before"
         self.expected = Remains({}, frozenset())
+        self.repeated = 0
+        self._store: Store | None = None
+        self._kills: dict[tuple[int, str], State] = {}
+        self._memory: Memory[list[str]] = Memory()
         self.notes.mkdir(parents=True, exist_ok=True)
         if command.before:
             self._lay_out()
@@ -72,9 +79,9 @@ class Bench:
         else:
             self._lay_out()
 
-    def run(self, mode: str | None = None, number: int = 0) -> tuple[forks.Outcome, Control]:
+    def run(self, mode: str | None = None, number: int = 0, *, reads: bool = False) -> tuple[forks.Outcome, Control]:
         """Runs the command once, with a fault or only counting."""
-        control = Control(self.notes, self.work, mode, number)
+        control = Control(self.notes, self.work, mode, number, reads=reads)
         return forks.run(self.command.words, folder=self.work, notes=self.notes, control=control), control
 
     def remains(self) -> Remains:
@@ -106,6 +113,38 @@ class Bench:
         self.expected = found
         return points
 
+    def copy_kills(self) -> None:
+        """Runs the command once, and copies what a kill at each operation, or in the middle of a write, would leave."""
+        self._store = Store(self.notes.parent / "contents")
+        self.reset()
+        control = Control(self.notes, self.work, PAUSE)
+        child = forks.start(self.command.words, folder=self.work, notes=self.notes, control=control)
+        self._kills = {(number, mode): state for number, mode, state in record(child, control, self.work, self._store)}
+
+    def lay_out_kill(self, number: int, mode: str) -> bool:
+        """Fills the working directory with what a kill leaves; False if that was not copied."""
+        if self._store is None or (number, mode) not in self._kills:
+            return False
+        self._store.restore(self._kills[number, mode], self.work)
+        return True
+
+    def repeat(self) -> list[str]:
+        """Runs the command in the working directory as it is, and returns what is wrong with its end."""
+        if self._store is None:
+            return self._judge(self.run()[0])
+        before = self._store.copy(self.work)
+        if (known := self._memory.find(before)) is None:
+            outcome, control = self.run(reads=True)
+            known = self._judge(outcome)
+            self._memory.add(before, self._store.copy(self.work), control.files_read(), known)
+        return known
+
+    def _judge(self, again: forks.Outcome) -> list[str]:
+        self.repeated += 1
+        if again.status != 0:
+            return [f"again: {_shortened(reason)}" for reason in faults_of_report(again) or [_said(again)]]
+        return self.expected.differences(self.remains())
+
     def _lay_out(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
         self.work.mkdir(parents=True)
@@ -126,23 +165,25 @@ def _require_all_seen(work: Path, points: list[Point], *, since: float) -> None:
 
 
 def conduct(bench: Bench, point: Point, mode: str) -> Trial:
-    """Injects one fault, runs the same command again and judges what is left."""
+    """Injects one fault, or lays out what it leaves if that was copied, runs the same command again and judges it."""
+    reasons, said, verdict = [], "", EQUAL
+    if not bench.lay_out_kill(point.operation.number, mode):
+        first, reasons = _inject(bench, point, mode)
+        if first.status != 0 and mode not in KILLS:
+            verdict, said = ONE_LINE, _said(first)
+    reasons += bench.repeat()
+    verdict = WRONG if reasons else verdict
+    return Trial(point.operation.number, point.operation.name, point.kind, point.file, mode, verdict, reasons, said)
+
+
+def _inject(bench: Bench, point: Point, mode: str) -> tuple[forks.Outcome, list[str]]:
     bench.reset()
     first, control = bench.run(mode, point.operation.number)
     hit = [read for read in read_points(control.operations()) if read.operation.number >= point.operation.number]
     reasons = [] if control.fired else ["the fault was not reached"]
     if hit and hit[0].operation.name != point.operation.name and point.operation.name != "write":
         reasons.append(f"another operation was hit: {hit[0].operation.name} {hit[0].file}")
-    reasons += _faults_of_first(first, mode)
-    again, _ = bench.run()
-    verdict = EQUAL if first.status == 0 or mode in KILLS else ONE_LINE
-    said = _said(first) if verdict == ONE_LINE else ""
-    if again.status != 0:
-        reasons += [f"again: {_shortened(reason)}" for reason in faults_of_report(again) or [_said(again)]]
-    else:
-        reasons += bench.expected.differences(bench.remains())
-    verdict = WRONG if reasons else verdict
-    return Trial(point.operation.number, point.operation.name, point.kind, point.file, mode, verdict, reasons, said)
+    return first, reasons + _faults_of_first(first, mode)
 
 
 def _faults_of_first(outcome: forks.Outcome, mode: str) -> list[str]:
