@@ -111,7 +111,7 @@ def test_text_of_analyses_comes_out_escaped_on_both_pages(tmp_path: Path) -> Non
     assert joint is not None
     for path, letters in ((folder / "analysis.html", "drnp"), (joint, "drn")):
         text = path.read_text()
-        assert "<script" not in text
+        assert text.count("<script") == 1, "its own"
         assert 'javascript:"' not in text
         for letter in letters:
             assert f"{letter}&lt;script&gt;" in text, letter

@@ -110,7 +110,7 @@ def test_names_stay_text(tmp_path: Path) -> None:
     write(folder, "large", changed(*BEFORE, "layer01", HEADLINES[0], "value", to=10**400))
     page = write_joint_page(folder)
     assert page is not None
-    assert "<script" not in page.read_text()
+    assert page.read_text().count("<script") == 1, "its own"
     assert {path.name for path in folder.iterdir() if path.suffix} == {"index.html"}
     assert [path.name for path in tmp_path.iterdir()] == ["deep"]
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["analysis"]

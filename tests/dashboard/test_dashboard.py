@@ -76,7 +76,7 @@ def test_every_number_of_a_real_run_has_a_panel_and_a_listed_key(run: SimpleName
 @pytest.mark.slow
 def test_the_page_loads_nothing_from_outside(run: SimpleNamespace) -> None:
     text = write_page(run.folder).read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert text.count("<script") == 1, "its own"
     assert "http://" not in text.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
@@ -142,6 +142,6 @@ def test_text_of_a_run_comes_out_escaped(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(f"step,select/s{HOSTILE},y{HOSTILE}$$,z/$a${HOSTILE},z/b\n0,1,2,3,4\n")
     (tmp_path / "events.csv").write_text(f"step,rank,kind,place,value\n1,0,explosion,p{HOSTILE},v{HOSTILE}\n")
     text = write_page(tmp_path).read_text(encoding="utf-8")
-    assert "<script" not in text
+    assert text.count("<script") == 1, "its own"
     for letter in "ndmsxaypv":
         assert f"{letter}&lt;script&gt;" in text, letter

@@ -57,7 +57,7 @@ def page(folder: Path, results: Any = RESULTS, metrics: str = METRICS, events: s
 def test_text_stays_text(tmp_path: Path, more: dict[str, Any]) -> None:
     text = page(tmp_path, RESULTS | more)
     assert text is not None
-    assert "<script" not in text
+    assert text.count("<script") == 1, "its own"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_text_stays_text(tmp_path: Path, more: dict[str, Any]) -> None:
 def test_columns_stay_text(tmp_path: Path, name: str) -> None:
     text = page(tmp_path, metrics=f"step,{name},other/{name}\n1,0.5,2\n2,1e308,-1e308\n3,nan,inf\n4,0.5,2\n")
     assert text is not None
-    assert "<script" not in text
+    assert text.count("<script") == 1, "its own"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ COLUMNS = (
     "percentile",
     "p",
 )
+NULL_FIGURE = "Loss increase of random sets of dimensions, and of the outliers"
 
 
 def write_ablation_page(folder: AblationFolder, record: Mapping[str, Any], name: str) -> None:
@@ -49,7 +50,7 @@ def write_ablation_page(folder: AblationFolder, record: Mapping[str, Any], name:
         subtitle=f"{name}: normalizer {run['normalizer']}, seed {run['seed']}, score {run['monitor']}",
         record=record,
         chosen=chosen and {**chosen, "text": listed(chosen["dimensions"])},
-        svgs=[draw_nulls(record).svg] if chosen else [],
+        figures=[(NULL_FIGURE, draw_nulls(record).svg)] if chosen else [],
         definitions=DEFINITIONS,
         interventions={n: one.meaning for n, one in INTERVENTIONS.items()},
         nulls=NULLS,

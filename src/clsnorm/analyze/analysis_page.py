@@ -32,7 +32,7 @@ def write_page(folder: Path, record: dict[str, Any], drawn: Mapping[str, Drawn])
         subtitle=f"{record['rows']:,} training examples, {tuned}",
         note=record["note"],
         faults=_faults(record),
-        svgs=[figure.svg for figure in drawn.values()],
+        figures=[(figure.title, figure.svg) for figure in drawn.values()],
         measures=MEASURES,
         changes=sorted(record["changes"].items()),
         head=record["head"],

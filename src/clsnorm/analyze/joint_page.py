@@ -70,7 +70,7 @@ def write_joint_page(folder: Path) -> Path | None:
         subtitle=f"{len(records)} {'analysis' if len(records) == 1 else 'analyses'}, last layer",
         titles=list(TITLES.values()),
         rows=_rows(records, list(found)),
-        svgs=[figure.svg for figure in drawn],
+        figures=[(figure.title, figure.svg) for figure in drawn],
         notes=list(dict.fromkeys(record["note"] for record in records)),
         digest=stamp,
     )

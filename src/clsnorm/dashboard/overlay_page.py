@@ -95,9 +95,10 @@ def _sections(runs: Mapping[str, Mapping[str, Series]]) -> list[dict[str, Any]]:
     shared = [name for name, count in counts.items() if count > 1 and not name.startswith((START, NOISE))]
     found = []
     for section in SECTIONS:
-        svgs = [_figure(panel, name, runs) for panel in section.panels for name in _few(panel.among(shared))]
-        if svgs:
-            found.append({"title": section.title, "svgs": svgs})
+        names = [(panel, name) for panel in section.panels for name in _few(panel.among(shared))]
+        if names:
+            figures = [(name, _figure(panel, name, runs)) for panel, name in names]
+            found.append({"title": section.title, "figures": figures})
     return found
 
 

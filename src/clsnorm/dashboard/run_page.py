@@ -67,11 +67,14 @@ def _state(results: dict[str, Any]) -> str:
 def _sections(
     series: Mapping[str, Series], intervals: Mapping[str, tuple[float, float]], *, steps: list[int]
 ) -> list[dict[str, Any]]:
-    """Title and SVG figures of each section that has any; panels without logged numbers are left out."""
+    """Title and figures, as pairs of title and SVG text, of each section that has any.
+
+    Panels without logged numbers are left out.
+    """
     sections = []
     for section in sections_for(series):
         chosen = [(panel, {name: series[name] for name in panel.among(series)}) for panel in section.panels]
-        svgs = [draw(panel, lines, intervals, events=steps) for panel, lines in chosen if lines]
-        if svgs:
-            sections.append({"title": section.title, "svgs": svgs})
+        figures = [(panel.title, draw(panel, lines, intervals, events=steps)) for panel, lines in chosen if lines]
+        if figures:
+            sections.append({"title": section.title, "figures": figures})
     return sections

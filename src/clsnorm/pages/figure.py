@@ -108,11 +108,12 @@ def plain(text: str, *, longest: int = 100) -> str:
 
 
 class Drawn(NamedTuple):
-    """A finished figure: SVG text for use inside HTML, the bytes of a PNG file, and of a PDF file if there is one."""
+    """A finished figure: its SVG text, the bytes of a PNG file and of a PDF file if there is one, and its title."""
 
     svg: str
     png: bytes
     pdf: bytes = b""
+    title: str = ""
 
 
 def finish(drawing: Figure, *, pdf: bool = False) -> Drawn:
@@ -122,7 +123,8 @@ def finish(drawing: Figure, *, pdf: bool = False) -> Drawn:
     drawing.savefig(image, format="png", dpi=200, metadata={"Software": None})
     if pdf:
         drawing.savefig(page, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue(), page.getvalue())
+    name = drawing.axes[0].get_title(loc="left").replace(r"\$", "$") if drawing.axes else ""
+    return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue(), page.getvalue(), name)
 
 
 def write_drawn(path: Path, drawn: Drawn) -> list[Path]:

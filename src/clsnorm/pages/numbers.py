@@ -36,6 +36,16 @@ def count(value: int) -> str:
     return f"{value:,}" if is_whole(value) else UNDEFINED
 
 
+def plural(number: int, name: str) -> str:
+    """Returns how many there are of something, whose name takes an s unless it is one.
+
+    Example:
+        >>> plural(1, "run"), plural(12000, "run")
+        ('1 run', '12,000 runs')
+    """
+    return f"{count(number)} {name}{'' if number == 1 else 's'}"
+
+
 def as_float(value: float | None) -> float:
     """Returns a number read from JSON, where null means undefined, as a float: NaN for None."""
     try:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from clsnorm.files import write_text
-from clsnorm.pages.numbers import count, number
+from clsnorm.pages.numbers import count, number, plural
+
+HEADING = re.compile(r'<h2 id="([^"]+)">(.*?)</h2>', re.DOTALL)
 
 
 def render(template: str, **values: Any) -> str:
@@ -17,7 +21,8 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: Path inside the package, such as ``dashboard/templates/run.html.jinja``. A page extends
-            ``pages/templates/base.html.jinja`` and may use the macros of ``pages/templates/parts.html.jinja``.
+            ``pages/templates/base.html.jinja``, which lists its ``<h2 id="...">`` as contents, and may use the macros
+            of ``pages/templates/parts.html.jinja``.
         values: What the template names.
 
     Raises:
@@ -32,6 +37,11 @@ def write_html(path: Path, template: str, **values: Any) -> Path:
     return path
 
 
+def _headings(body: str) -> list[tuple[str, Markup]]:
+    """Returns id and text of each second-level heading that has an id: the contents of a page."""
+    return [(found[1], Markup(found[2])) for found in HEADING.finditer(body)]
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -42,5 +52,5 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(number=number, count=count)
+    environment.filters.update(number=number, count=count, plural=plural, headings=_headings)
     return environment

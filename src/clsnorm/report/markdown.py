@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clsnorm.pages.numbers import UNDEFINED
+from clsnorm.pages.numbers import UNDEFINED, plural
 from clsnorm.report.cells import Line, interval, p_text, points, share_interval_text, signed
 from clsnorm.report.sections import sections
 
@@ -42,9 +42,9 @@ def estimands(facts: Mapping[str, Any]) -> list[str]:
         "seeds and new examples: both count as random. Over all data sets it is the mean over sets like these. "
         "Positive is better. Failed runs are part of it; a run without a score counts as the constant prediction.",
         f"*Better* and *worse*: no difference is refuted. *Equivalent within the margin*: a difference of {margin:g} "
-        "points or more is refuted, both ways. *Undecided*: neither, which is no evidence of equality. The family are "
-        f"{family} comparisons; the chance of any false claim among them is at most 5 % (Holm's step-down in Shaffer's "
-        "form).",
+        "points or more is refuted, both ways. *Undecided*: neither, which is no evidence of equality. The family: "
+        f"{plural(family, 'comparison')}; the chance of any false claim among them is at most 5 % (Holm's step-down in "
+        "Shaffer's form).",
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from clsnorm.pages.numbers import UNDEFINED
+from clsnorm.pages.numbers import UNDEFINED, plural
 from clsnorm.pages.rendering import write_html
 from clsnorm.report.cells import interval, p_text, points, share_interval_text, signed
 from clsnorm.report.curve_figures import CAPTIONS
@@ -34,11 +34,12 @@ def write_report_page(path: Path, facts: Mapping[str, Any], figures: Mapping[str
     Raises:
         DiskError: If it cannot be written.
     """
+    comparisons, finished = len(facts["family"]), facts["states"].get("finished", 0)
     return write_html(
         path,
         TEMPLATE,
         title=f"Comparison with {facts['baseline']}",
-        subtitle=f"{len(facts['family'])} comparisons, {facts['states'].get('finished', 0)} finished runs",
+        subtitle=f"{plural(comparisons, 'comparison')}, {plural(finished, 'finished run')}",
         baseline=facts["baseline"],
         margin=f"{facts['margin']:g}",
         estimands=[text.replace("`", "").replace("*", "") for text in estimands(facts)],
@@ -72,7 +73,7 @@ def _table(heads: Sequence[str], rows: list[list[Cell]]) -> dict[str, Any] | Non
         return None
     rows = [[DEFAULTS | cell for cell in row] for row in rows]
     pairs = zip(heads, rows[0], strict=True)
-    return {"heads": [{"name": name, "number": cell["number"]} for name, cell in pairs], "rows": rows}
+    return {"heads": [(name, "number" if cell["number"] else "") for name, cell in pairs], "rows": rows}
 
 
 def _verdicts(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:

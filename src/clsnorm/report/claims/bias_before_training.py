@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from clsnorm.pages.numbers import plural
 from clsnorm.report.claims.noise_shares import noise_share
 from clsnorm.report.claims.paper_claim import Evidence, PaperClaim, Support, between
 from clsnorm.report.sweeps.pooling import by_task
@@ -74,6 +75,6 @@ def _sentence(evidence: Sequence[Evidence], held: dict[str, list[bool]], models:
         chosen = [one for one in evidence if one.quantity == NUMBERS[name]]
         noise = between(one.noise[0] for one in chosen if one.noise)
         texts.append(f"{what} {between(one.value for one in chosen)} of the mean square (noise: {noise})")
-    sets = len(held["centred_share"])
-    counts = f"Not centred on {sum(held['centred_share'])}, concentrated on {sum(held['top_energy_share'])} of {sets}"
-    return f"In {', '.join(models)}, {' and '.join(texts)}. {counts} data set{'s' if sets > 1 else ''}."
+    sets = plural(len(held["centred_share"]), "data set")
+    counts = f"Of {sets}, {sum(held['centred_share'])} not centred and {sum(held['top_energy_share'])} concentrated"
+    return f"In {', '.join(models)}, {' and '.join(texts)}. {counts}."
