@@ -335,6 +335,27 @@ def test_a_batch_normalizer_that_can_only_be_the_identity_is_warned_of(
     assert ("this run is that of normalizer=identity" in caplog.text) is warned
 
 
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        (
+            ["normalizer=isobn", "normalizer.warmup_steps=4"],
+            "normalizer.warmup_steps=4 batches, but this run has at most",
+        ),
+        (["normalizer=isobn", "normalizer.warmup_steps=3"], ""),
+        (["normalizer=batchrenorm", "normalizer.warmup_steps=20"], "at most 4: it is one of the warm-up alone"),
+        (["scheduler.warmup_steps=2"], "this run has 2 steps: the learning rate never reaches optimizer.lr"),
+        (["scheduler.warmup_steps=1"], ""),
+    ],
+)
+def test_a_warm_up_as_long_as_the_run_is_warned_of(
+    train: Train, caplog: pytest.LogCaptureFixture, options: list[str], warned: str
+) -> None:
+    train(*options, "callbacks=none", "trainer.max_steps=2", "trainer.accumulate_grad_batches=2")
+    assert warned in caplog.text
+    assert ("warmup_steps" in caplog.text) is bool(warned)
+
+
 def test_the_weights_of_every_validation_can_be_kept(train: Callable[..., SimpleNamespace]) -> None:
     folder = train("trainer.max_epochs=2", "trainer.val_check_interval=0.5", "keep_weights=all").folder
     stored = RunFolder(folder).validated_weights()

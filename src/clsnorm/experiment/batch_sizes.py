@@ -1,4 +1,4 @@
-"""Do the training batches fit the normalizer, the regularizer and the epoch? Checked before training."""
+"""Do the training batches fit the normalizer, the regularizer, the schedule and the epoch? Checked before training."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def check_batch_sizes(config: dict[str, Any], data: DataModule, module: FineTune
     _require_rows("regularizer", module.regularizer.min_batch_size, config, data)
     if distributed.rank() == 0:
         _warn(module, config["choices"]["normalizer"], data)
+        _warn_of_warmups(module, config, data)
 
 
 def _require_within_epoch(name: str, config: dict[str, Any], data: DataModule, advice: str) -> None:
@@ -70,3 +71,29 @@ def _warn(module: FineTuner, name: str, data: DataModule) -> None:
             "normalizer=identity",
             *(name, normalizer.idle_below, largest),
         )
+
+
+def _warn_of_warmups(module: FineTuner, config: dict[str, Any], data: DataModule) -> None:
+    """Warns of warm-ups as long as the whole run: what comes after them is what the run is about."""
+    name, steps = config["choices"]["normalizer"], _optimizer_steps(config, data)
+    batches = steps * config["trainer"]["accumulate_grad_batches"]
+    if 0 < batches <= (warmup := module.classifier.normalizer.warmup_steps):
+        log.warning(
+            "normalizer=%s starts after normalizer.warmup_steps=%d batches, but this run has at most %d: it is one of "
+            "the warm-up alone. Set normalizer.warmup_steps to fewer",
+            *(name, warmup, batches),
+        )
+    if 0 < steps <= (warmup := config["scheduler"].get("warmup_steps") or 0):
+        log.warning(
+            "scheduler.warmup_steps=%d, but this run has %d steps: the learning rate never reaches optimizer.lr. Set "
+            "scheduler.warmup_steps to fewer, or null to use scheduler.warmup_ratio",
+            *(warmup, steps),
+        )
+
+
+def _optimizer_steps(config: dict[str, Any], data: DataModule) -> int:
+    """Returns the steps that the run may take at most; 0 if they have no bound."""
+    trainer = config["trainer"]
+    epochs, limit = trainer["max_epochs"], trainer["max_steps"]
+    in_epochs = -(-data.steps_per_epoch // trainer["accumulate_grad_batches"]) * (epochs or 0)
+    return int(min((steps for steps in (in_epochs, limit or 0) if steps > 0), default=0))

@@ -27,6 +27,7 @@ class Normalizer(nn.Module, ABC):
             losses. Equal to ``mixes_batch`` unless a class sets it, because its statistics count as constants.
         min_batch_size: The smallest global batch that can be trained on.
         idle_below: Smaller global batches can be trained on, but the map learns nothing from them.
+        warmup_steps: Training batches before the map is that of its formula. Until then it is a simpler one.
         reduces: Which statistics of a batch are summed over processes in training, in words; empty if none.
         changes_encoder: Whether `calibrate` changes the encoder's last layer norm, instead of mapping its output: only
             once, before training.
@@ -44,6 +45,7 @@ class Normalizer(nn.Module, ABC):
     mixes_gradients: ClassVar[bool] = False
     min_batch_size: ClassVar[int] = 1
     idle_below: ClassVar[int] = 1
+    warmup_steps: int = 0
     reduces: ClassVar[str] = ""
     changes_encoder: ClassVar[bool] = False
     bends: ClassVar[str] = ""

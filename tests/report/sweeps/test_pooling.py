@@ -94,6 +94,19 @@ def test_unpaired_seeds_and_unlike_commits_rates_and_streams_are_noted(tmp_path:
     assert "1 seeds of center have no run of identity" in text
 
 
+def test_an_arm_that_changes_nothing_is_named(tmp_path: Path) -> None:
+    arms = ("identity", "isobn", "center")
+    for number, normalizer in enumerate(arms):
+        for seed in range(2):
+            run = write_run(tmp_path, normalizer=normalizer, seed=seed)
+            loss = 0.5 + 1e-9 * (number == 2 and seed)  # one run of center differs in the ninth digit
+            edit(run, metrics={"report/accuracy": 0.8, "report/loss": loss, "select/accuracy": 0.8})
+    rows = read_rows([tmp_path])
+    name_arms(rows)
+    (found,) = [note for note in notes(rows, baseline="identity") if "changed nothing" in note]
+    assert found.startswith("trec: isobn changed nothing: its 2 runs and those of identity have equal losses")
+
+
 def test_streams_that_stay_or_recur_are_noted(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, {}, {"seed": 1, "seeds__subset": 0}, {"seed": 2, "seeds__subset": 0, "seeds__order": 1})
     text = "\n".join(notes(rows, baseline="identity"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from clsnorm.config.names import OBSERVERS
 from clsnorm.errors import InputError, did_you_mean
+from clsnorm.pages.numbers import plural
 from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, settings_of, varying
 from clsnorm.report.sweeps.run_row import FINISHED, LR, STREAMS, RunRow
 from clsnorm.run_folder.config_blocks import parsed
@@ -118,6 +119,7 @@ def notes(rows: Sequence[RunRow], *, baseline: str) -> list[str]:
         found += _uneven(task, members, "numbers of training steps", lambda row: str(row.results.get("steps")))
         found += _rates(task, members, baseline)
         found += _unpaired(task, members, baseline)
+        found += _without_effect(task, members, baseline)
     return found + _streams(rows)
 
 
@@ -163,6 +165,28 @@ def _unpaired(task: str, rows: Sequence[RunRow], baseline: str) -> list[str]:
         if extra := len(seeds - shared):
             found.append(f"{task}: {extra} seeds of {arm} have no run of {baseline} and are left out")
     return found
+
+
+def _without_effect(task: str, rows: Sequence[RunRow], baseline: str) -> list[str]:
+    """Names arms whose every run scores as that of the baseline, to the last bit of each number, the loss included."""
+    scores = {(row.arm, row.lr, row.seeds): _report_scores(row) for row in rows}
+    found = []
+    for arm in sorted({row.arm for row in rows} - {baseline}):
+        pairs = [
+            (found_scores, scores[baseline, lr, seeds])
+            for (name, lr, seeds), found_scores in scores.items()
+            if name == arm and (baseline, lr, seeds) in scores
+        ]
+        if pairs and all(mine == theirs and "report/loss" in mine for mine, theirs in pairs):
+            found.append(
+                f"{task}: {arm} changed nothing: its {plural(len(pairs), 'run')} and those of {baseline} have equal "
+                "losses and scores, bit by bit. A warm-up may be longer than the runs, or a strength may be 0"
+            )
+    return found
+
+
+def _report_scores(row: RunRow) -> dict[str, Any]:
+    return {name: value for name, value in row.results["metrics"].items() if name.startswith("report/")}
 
 
 def _streams(rows: Sequence[RunRow]) -> list[str]:
