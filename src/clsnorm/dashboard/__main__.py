@@ -30,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         help="write each run's gradient norms over those of this run, step by step, instead; both with gradient_norms",
     )
+    parser.add_argument("--texts", action="store_true", help="read the data of the run, and show the texts of mistakes")
     given = parser.parse_args(arguments)
     return run_command(lambda: _show(given))
 
@@ -40,9 +41,16 @@ def _show(given: argparse.Namespace) -> None:
     elif given.gradients_over:
         for folder in given.folders:
             _print_ratios(folder, given.gradients_over)
+    elif len(given.folders) > 1:
+        print(f"written to {write_overlay(given.folders)}")
     else:
-        several = len(given.folders) > 1
-        print(f"written to {write_overlay(given.folders) if several else write_page(given.folders[0])}")
+        print(f"written to {write_page(given.folders[0], _texts(given.folders[0]) if given.texts else None)}")
+
+
+def _texts(folder: Path) -> dict[int, list[str]]:
+    from clsnorm.dashboard.report_texts import report_texts  # imports the tokenizer, which a page does not need
+
+    return report_texts(folder)
 
 
 def _print_ratios(folder: Path, reference: Path) -> None:

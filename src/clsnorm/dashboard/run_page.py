@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clsnorm.dashboard.curves import Series, draw
 from clsnorm.dashboard.layout import sections_for
+from clsnorm.dashboard.run_answers import MEANINGS, describe_answers
 from clsnorm.dashboard.run_nulls import noise_intervals, null_rows
 from clsnorm.pages.rendering import write_html
+from clsnorm.report.sweeps.example_table import read_answers
 from clsnorm.run_folder import RunFolder
 from clsnorm.run_folder.results import SHOWN, require, shortfall
 
 TEMPLATE = "dashboard/templates/run.html.jinja"
 
 
-def write_page(folder: Path) -> Path:
+def write_page(folder: Path, texts: Mapping[int, Sequence[str]] | None = None) -> Path:
     """Writes ``dashboard.html`` into a run's folder and returns its path.
 
     The page of a folder that cannot be written goes into the working directory, named after the folder.
+
+    Args:
+        folder: Of the run.
+        texts: Of the report examples, by id, to show next to mistakes; see `clsnorm.dashboard.report_texts`.
 
     Raises:
         InputError: If the folder holds no finished run, or a file that is damaged or not of a run.
@@ -38,6 +44,8 @@ def write_page(folder: Path) -> Path:
         state=_state(results),
         changes=run.changes(results),
         sections=_sections(series, noise_intervals(folder, series), steps=[int(row["step"]) for row in events]),
+        answers=describe_answers(read_answers(folder), (results.get("source") or {}).get("labels"), texts),
+        meanings=MEANINGS,
         nulls=null_rows(folder, results["metrics"]),
         events=events,
         metrics=sorted(results["metrics"].items()),

@@ -124,7 +124,7 @@ def _outcome(row: RunRow) -> dict[str, Any]:
 
 
 def _examples(row: RunRow) -> dict[str, Any]:
-    answers = read_answers(row)
+    answers = read_answers(row.path)
     if answers is None:
         return {}
     found = {"example_id": answers.ids, "label": answers.labels}

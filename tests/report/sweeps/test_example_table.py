@@ -47,7 +47,7 @@ def test_a_run_without_predictions_has_no_values(tmp_path: Path) -> None:
     run = write_run(tmp_path)
     (run / "predictions.parquet").unlink()
     (row,) = read_rows([tmp_path])
-    assert read_answers(row) is None
+    assert read_answers(row.path) is None
     assert ExampleTable("trec").values(row) is None
 
 

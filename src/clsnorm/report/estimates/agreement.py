@@ -57,8 +57,16 @@ def brier(labels: Array, probabilities: Array) -> float:
 
 def calibration_error(labels: Array, probabilities: Array, *, bins: int = BINS) -> float:
     """Returns the expected calibration error of the predicted class (Guo et al., 2017): equal bins of confidence."""
+    _, confidence, right = confidence_bins(labels, probabilities, bins)
+    return float(np.abs(right - confidence).sum() / len(labels))
+
+
+def confidence_bins(labels: Array, probabilities: Array, bins: int) -> tuple[Array, Array, Array]:
+    """Returns for equal bins of the highest probability: rows, the sum of these probabilities, and right answers."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
     place = np.minimum((confidence * bins).astype(int), bins - 1)
-    counts = np.bincount(place, minlength=bins)
-    gaps = np.abs(np.bincount(place, right, minlength=bins) - np.bincount(place, confidence, minlength=bins))
-    return float(gaps[counts > 0].sum() / len(labels))
+    return (
+        np.bincount(place, minlength=bins),
+        np.bincount(place, confidence, minlength=bins),
+        np.bincount(place, right, minlength=bins),
+    )

@@ -75,7 +75,7 @@ def confusion_lines(tables: Tables) -> list[dict[str, Any]]:
 
 
 def _tables(rows: Sequence[RunRow]) -> tuple[list[str], Array] | None:
-    read = [found for found in map(read_answers, rows) if found is not None and not found.regression]
+    read = [found for found in (read_answers(row.path) for row in rows) if found is not None and not found.regression]
     if not read:
         return None
     classes = read[0].values.shape[1]

@@ -47,7 +47,9 @@ def prediction_lines(runs: Runs) -> list[dict[str, Any]]:
     """Returns a line for each data set and arm of classification; runs without a finite prediction are left out."""
     lines = []
     for (task, arm), rows in runs.items():
-        read = [found for found in map(read_answers, rows) if found is not None and not found.regression]
+        read = [
+            found for found in (read_answers(row.path) for row in rows) if found is not None and not found.regression
+        ]
         whole = [found for found in read if np.isfinite(found.values).all()]
         if not whole:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,10 @@ class Predicted:
         return np.where(whole, np.nan_to_num(self.values).argmax(1), constant)
 
 
-def read_answers(row: RunRow) -> Predicted | None:
-    """Returns the predictions on the report split; None if the run has none that can be read."""
+def read_answers(folder: Path) -> Predicted | None:
+    """Returns a run's predictions on the report split; None if it has none that can be read."""
     try:
-        table = RunFolder(row.path).read_predictions()
+        table = RunFolder(folder).read_predictions()
     except DamagedFileError:
         return None
     if table is None or "example_id" not in table.column_names:
@@ -91,7 +92,7 @@ class ExampleTable:
         return self._values[key]
 
     def _read(self, row: RunRow) -> Array | None:
-        answers = read_answers(row)
+        answers = read_answers(row.path)
         if answers is None:
             self.note = f"{row.path} has no predictions that can be read"
             return None
