@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clsnorm.dashboard.__main__ import main
@@ -119,3 +121,37 @@ def test_what_cannot_be_shown_is_one_line(
 
 def test_a_row_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     assert page(tmp_path, metrics=METRICS + "3,0.1", events=EVENTS + "2,0") is not None
+
+
+SOUND = {"part": ["report"] * 2, "example_id": [0, 1], "label": [0, 1], "p0": [0.9, 0.2], "p1": [0.1, 0.8]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "shown"),
+    [
+        ({}, True),
+        ({"label": [0, 2]}, False),
+        ({"label": [-1, 1]}, False),
+        ({"label": [0.5, 1.0]}, False),
+        ({"label": [None, 1]}, False),
+        ({"label": [EVIL, EVIL]}, False),
+        ({"p0": [EVIL, EVIL]}, False),
+        ({"p0": [float("nan"), 0.2]}, False),
+        ({"p0": [-1e308, 1e308]}, False),
+        ({"example_id": [EVIL, EVIL]}, False),
+        ({"example_id": [None, 1]}, False),
+        ({"part": [1, 2]}, False),
+        ({"part": None}, False),
+        ({"label": None}, False),
+        ({"p0": None, "p1": None, "value": ["a", "b"]}, False),
+        ({"p0": None, "p1": None, "value": [1.0, float("inf")]}, False),
+        ({"p0": None, "p1": None, "value": [1.0, 2.0]}, True),
+    ],
+)
+def test_predictions_of_a_stranger(tmp_path: Path, changed: dict[str, Any], shown: bool) -> None:
+    columns = {name: column for name, column in (SOUND | changed).items() if column is not None}
+    pq.write_table(pa.table(columns), tmp_path / "predictions.parquet")
+    text = page(tmp_path, RESULTS | {"source": {"labels": [EVIL, EVIL]}})
+    assert text is not None
+    assert ("Answers on the report split" in text) is shown
+    assert text.count("<script") == 1, "its own"

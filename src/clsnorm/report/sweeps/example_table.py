@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,7 +14,15 @@ from clsnorm.report.sweeps.example_scores import class_scores, of_classes, of_va
 from clsnorm.report.sweeps.run_row import RunRow
 from clsnorm.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Array = np.ndarray
+UNSTATED_METRICS = {  # of own files
+    "accuracy": {"_target_": "MulticlassAccuracy", "average": "micro"},
+    "pearson": {"_target_": "PearsonCorrCoef"},
+    "spearman": {"_target_": "SpearmanCorrCoef"},
+}
 TOLERANCE = 1e-4  # between a recomputed score and the stored one
 
 
@@ -50,17 +58,35 @@ def read_answers(folder: Path) -> Predicted | None:
         table = RunFolder(folder).read_predictions()
     except DamagedFileError:
         return None
-    if table is None or "example_id" not in table.column_names:
+    try:
+        found = None if table is None else _predicted(table)
+    except (KeyError, NotImplementedError, TypeError, ValueError):  # columns that are missing or no numbers
         return None
+    return found if found is not None and _is_sound(found) else None
+
+
+def _predicted(table: pa.Table) -> Predicted | None:
     import pyarrow.compute as pc
 
     table = table.filter(pc.equal(table["part"], "report"))
-    names = [name for name in table.column_names if name == "value" or (name[0] == "p" and name[1:].isdigit())]
+    names = [name for name in table.column_names if name == "value" or (name[:1] == "p" and name[1:].isdigit())]
     columns = [table[name].to_numpy().astype(np.float64) for name in names]
     if not columns or not len(table):
         return None
     values = columns[0] if names == ["value"] else np.column_stack(columns)
     return Predicted(table["example_id"].to_numpy(), table["label"].to_numpy(), values)
+
+
+def _is_sound(found: Predicted) -> bool:
+    """Are ids whole numbers, labels finite ones, of classes those that have a probability, and is that one, or NaN?"""
+    if found.ids.dtype.kind not in "iu" or found.labels.dtype.kind not in "iuf" or not np.isfinite(found.labels).all():
+        return False
+    if found.regression:
+        return True
+    labels = found.labels
+    if (found.values < -TOLERANCE).any() or (found.values > 1 + TOLERANCE).any():
+        return False
+    return bool((labels == np.floor(labels)).all() and labels.min() >= 0 and labels.max() < found.values.shape[1])
 
 
 class ExampleTable:
@@ -125,12 +151,7 @@ def metric_of(row: RunRow) -> Mapping[str, Any]:
 
     values = flat(row.blocks["data"]) if "data" in row.blocks else {}
     found = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-    defaults = {
-        "accuracy": {"_target_": "MulticlassAccuracy", "average": "micro"},
-        "pearson": {"_target_": "PearsonCorrCoef"},
-        "spearman": {"_target_": "SpearmanCorrCoef"},
-    }
-    return found or defaults.get(name, {})
+    return found or UNSTATED_METRICS.get(name, {})
 
 
 def score_of(answers: Predicted, metric: Mapping[str, Any]) -> tuple[float, Array] | None:
