@@ -49,10 +49,10 @@ def run(config: DictConfig) -> float:
             raise
         results = _results_of(plain, folder)
     if not is_quiet():
-        from clsnorm.run_folder.score_table import print_table
+        from clsnorm.experiment.score_table import print_tables
 
         with printing():
-            print_table(results, folder.path)
+            print_tables(results, plain, folder.path)
     score = results["metrics"].get(f"select/{results['monitor']}")
     return WORST[plain["data"]["mode"]] if score is None else score
 

@@ -1,11 +1,20 @@
-"""The table that a run prints at its end."""
+"""The tables that a run prints at its end: scores, the bias of [CLS], what it took, and what to type next."""
 
 from __future__ import annotations
 
 import contextlib
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from clsnorm.pages.numbers import plural
+from clsnorm.report.estimates.score_intervals import score_intervals
+from clsnorm.report.sweeps.example_table import UNSTATED_METRICS
 from clsnorm.run_folder.results import shortfall
 
 NOT_MEASURED = "–"
@@ -15,33 +24,83 @@ BIAS = {
 }
 
 
-def print_table(results: dict[str, Any], folder: Path) -> None:
-    """Prints a run's score and the majority class's, the bias of [CLS] before and after training, speed and folder."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def print_tables(results: dict[str, Any], config: Mapping[str, Any], folder: Path) -> None:
+    """Prints scores with their intervals, the bias of [CLS] before and after training, time, folder and next commands.
 
-    title = f"{results['normalizer']} on {results['data']}, {results['model']}, seed {results['seed']}"
-    table = Table(title=escape(title))  # names may look like markup
-    table.add_column()
-    for heading in ("majority class", "before training", "after training"):
-        table.add_column(heading, justify="right")
-    metrics, name = results["metrics"], results["monitor"]
-    score = _number(metrics.get(f"report/{name}"))
-    table.add_row(escape(f"report {name}"), _number(results["majority"]), NOT_MEASURED, score)
-    for key, label in BIAS.items():  # the same examples before and after
-        values = (metrics.get(f"cls/{split}/h/{key}") for split in ("start", "select"))
-        table.add_row(rf"\[CLS]: {label}", "", *map(_number, values))
-    table.add_row("training examples per second", "", "", f"{results['examples_per_second']:.0f}")
-    if profile := results.get("profile"):
-        in_steps, in_all = (sum(cost[key] for cost in profile.values()) for key in ("step_share", "share"))
-        table.add_row("observers in steps and in all, of training time", "", "", f"{in_steps:.1%}, {in_all:.1%}")
-    if state := shortfall(results) if results["status"] == "completed" else results["status"]:
-        table.add_row("status", "", "", escape(state))
+    Args:
+        results: Content of ``results.json``.
+        config: Of the run, resolved.
+        folder: Of the run.
+    """
     console = Console()
     with contextlib.suppress(SystemExit):  # what rich raises if a pipe is closed, as by `| head`
-        console.print(table)
+        console.print(_scores(results, config, folder))
+        if bias := _bias(results["metrics"]):
+            console.print(bias)
+        for line in _facts(results, config):
+            console.print(escape(line), soft_wrap=True, highlight=False)
         console.print(escape(f"written to {folder}"), soft_wrap=True, highlight=False)
+        for line in _next_commands(results, folder):
+            console.print(escape(line), soft_wrap=True, highlight=False, style="dim")
+
+
+def _scores(results: dict[str, Any], config: Mapping[str, Any], folder: Path) -> Table:
+    title = f"{results['normalizer']} on {results['data']}, {results['model']}, seed {results['seed']}"
+    table = Table(title=escape(title))  # names may look like markup
+    table.add_column("score")
+    for heading in ("select", "report", "95 % over report rows", "majority class"):
+        table.add_column(heading, justify="right")
+    metrics, monitor = results["metrics"], results["monitor"]
+    specs = UNSTATED_METRICS | ((config.get("data") or {}).get("metrics") or {})
+    names = [monitor, *(name for name in [*specs, "loss"] if name != monitor and f"report/{name}" in metrics)]
+    report = {name: metrics.get(f"report/{name}") for name in names}
+    intervals = score_intervals(folder, specs, report)
+    for name in names:
+        interval = " to ".join(map(_number, intervals[name])) if name in intervals else ""
+        values = (_number(metrics.get(f"select/{name}")), _number(report[name]))
+        table.add_row(escape(name), *values, interval, _number(results["majority"]) if name == monitor else "")
+    return table
+
+
+def _bias(metrics: Mapping[str, float | None]) -> Table | None:
+    """[CLS] before the normalizer, h, and after it, z: the same examples of select before and after training."""
+    keys = [(f"cls/{split}/{point}", split, point) for split in ("start", "select") for point in "hz"]
+    if not any(f"{prefix}/{name}" in metrics for prefix, _, _ in keys for name in BIAS):
+        return None
+    table = Table(title=r"Bias of \[CLS] before and after training, at the normalizer's input h and output z")
+    table.add_column("statistic")
+    for _, split, point in keys:
+        table.add_column(f"{point} {'before' if split == 'start' else 'after'}", justify="right")
+    for name, label in BIAS.items():
+        table.add_row(label, *(_number(metrics.get(f"{prefix}/{name}")) for prefix, _, _ in keys))
+    return table
+
+
+def _facts(results: dict[str, Any], config: Mapping[str, Any]) -> list[str]:
+    """Lines of what training took and how it ended."""
+    rate = (config.get("optimizer") or {}).get("lr")
+    took = [
+        plural(results["steps"], "step"),
+        *([plural(results["epochs"], "epoch")] if "epochs" in results else []),
+        *([f"learning rate {rate:g}"] if isinstance(rate, float | int) else []),
+        f"{results['examples_per_second']:.0f} training examples per second",
+        *([f"{results['seconds']:.0f} s in all"] if "seconds" in results else []),
+    ]
+    lines = [f"{', '.join(took)}; selected after {results['selected_step']} steps"]
+    if profile := results.get("profile"):
+        in_steps, in_all = (sum(cost[key] for cost in profile.values()) for key in ("step_share", "share"))
+        lines.append(f"observers took {in_steps:.1%} of the training time in steps, {in_all:.1%} in all")
+    if state := shortfall(results) if results["status"] == "completed" else results["status"]:
+        lines.append(f"status: {state}")
+    return lines
+
+
+def _next_commands(results: dict[str, Any], folder: Path) -> list[str]:
+    place = shlex.quote(str(folder))
+    lines = [f"next: python -m clsnorm.dashboard {place}    curves, classes, mistakes"]
+    if results["status"] == "completed":
+        lines.append(f'      python -m clsnorm.predict run={place} text="..."')
+    return lines
 
 
 def _number(value: float | None) -> str:
