@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -116,6 +117,22 @@ def test_a_figure_is_saved_as_it_is_drawn(pages: dict[str, Path], open_page: Ope
         download.value.save_as(tmp_path / "figure.svg")
         assert (tmp_path / "figure.svg").read_text().startswith("<svg")
         assert (button.get_attribute("aria-label") or "").startswith("Save figure as SVG: ")
+
+
+def test_the_point_under_the_pointer_is_named(pages: dict[str, Path], open_page: Open) -> None:
+    with open_page(pages["run"]) as opened:
+        figure = opened.page.locator("figure svg[data-lines]").first
+        line = json.loads(figure.get_attribute("data-lines") or "")[0]
+        x, y, *values = line["points"][-1]
+        figure.scroll_into_view_if_needed()
+        box = figure.bounding_box()
+        assert box is not None
+        opened.page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        tip = opened.page.locator(".tip")
+        assert tip.is_visible()
+        assert all(value in (tip.text_content() or "") for value in (line["name"], *values))
+        opened.page.mouse.move(0, 0)
+        assert tip.is_hidden()
 
 
 def test_what_is_no_use_on_paper_is_not_printed(pages: dict[str, Path], open_page: Open) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clsnorm.errors import InputError
 from clsnorm.files import replacing, write_text
+from clsnorm.pages.figure_points import with_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,7 +125,8 @@ def finish(drawing: Figure, *, pdf: bool = False) -> Drawn:
     if pdf:
         drawing.savefig(page, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
     name = drawing.axes[0].get_title(loc="left").replace(r"\$", "$") if drawing.axes else ""
-    return Drawn(text.getvalue()[text.getvalue().index("<svg") :], image.getvalue(), page.getvalue(), name)
+    svg = with_points(text.getvalue()[text.getvalue().index("<svg") :], drawing)
+    return Drawn(svg, image.getvalue(), page.getvalue(), name)
 
 
 def write_drawn(path: Path, drawn: Drawn) -> list[Path]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clsnorm.pages import figure as style
+from clsnorm.report.cells import interval
 
 WIDTH = 5.6  # inches; a page of two columns has 7
 ROW = 0.19  # inches of a comparison
@@ -33,8 +34,9 @@ def draw_forest(lines: Sequence[Mapping[str, Any]], *, margin: float) -> style.D
         axes.axvline(0, color="#222222", lw=0.6)
         for place, line in enumerate(reversed(shown)):
             colour, marker = LOOKS[line["verdict"].partition(" ")[0]]
+            text = f"{line['verdict']}, {interval(line)}"
             axes.plot([line["low"], line["high"]], [place, place], color=colour, lw=1.3)
-            axes.plot([line["difference"]], [place], marker=marker, color=colour, ms=4.5, ls="none")
+            axes.plot([line["difference"]], [place], marker=marker, color=colour, ms=4.5, ls="none", label=text)
         labels = [style.plain(f"{line['task'] or 'all data sets'}: {line['arm']}", longest=44) for line in shown]
         axes.set_yticks(range(len(shown)), labels[::-1])
         axes.set_ylim(-0.7, len(shown) - 0.3)

@@ -87,3 +87,36 @@ for (const svg of document.querySelectorAll("figure svg")) {
   const text = () => new XMLSerializer().serializeToString(svg);
   picture.after(saveButton("SVG", `Save figure as SVG: ${label}`, () => save(label, "svg", "image/svg+xml", text())));
 }
+
+// ---- figures: the point under the pointer
+
+const NEAR = 24; // pixels
+const tip = document.createElement("div");
+tip.className = "tip";
+tip.setAttribute("aria-hidden", "true"); // tables and CSV files have the same numbers
+tip.hidden = true;
+document.body.append(tip);
+const nearest = (lines, box, event) => {
+  let found = null;
+  let least = NEAR;
+  for (const line of lines) {
+    for (const [x, y, ...values] of line.points) {
+      const distance = Math.hypot(box.left + x * box.width - event.clientX, box.top + y * box.height - event.clientY);
+      if (distance < least) [found, least] = [{ line, values }, distance];
+    }
+  }
+  return found;
+};
+for (const svg of document.querySelectorAll("figure svg[data-lines]")) {
+  const lines = JSON.parse(svg.dataset.lines);
+  svg.addEventListener("pointermove", (event) => {
+    const found = nearest(lines, svg.getBoundingClientRect(), event);
+    tip.hidden = !found;
+    if (!found) return;
+    const { line, values } = found;
+    tip.textContent = `${line.name}: ${line.x} ${values[0]}, ${line.y} ${values[1]}`.replaceAll(/ +/g, " ");
+    tip.style.left = `${Math.min(event.clientX + 12, window.innerWidth - tip.offsetWidth - 8)}px`;
+    tip.style.top = `${event.clientY + 14}px`;
+  });
+  svg.addEventListener("pointerleave", () => (tip.hidden = true));
+}
