@@ -29,7 +29,7 @@ def test_each_number_has_one_figure_with_a_line_for_each_run(tmp_path: Path) -> 
     assert text.count("<svg") == 3  # both losses and the share of the mean, whose start is part of its line
     assert "cls/select/h/centred_share" in text
     assert text.count("<script") == 1, "its own"
-    assert text.count("a$b$&lt;script&gt;") == 1 + 3  # in the table, and in each legend
+    assert text.count("a$b$&lt;script&gt;") == 1 + 2 * 3  # in the table, and in each legend and its figure's points
     assert 'href="trec-center-s0-0.0001/"' in text
 
 
