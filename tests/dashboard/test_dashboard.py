@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,9 +82,12 @@ def test_the_page_loads_nothing_from_outside(run: SimpleNamespace) -> None:
         "http://creativecommons.org", ""
     )
     sections = sections_for(RunFolder(run.folder).read_series())
-    assert text.count("<svg") == sum(len(section.panels) for section in sections) - len(OF_BATCH_NORMALIZERS)
+    figures = sum(len(section.panels) for section in sections) - len(OF_BATCH_NORMALIZERS)
+    assert text.count("<svg") == figures + 1, "and that of the calibration"
     score = json.loads((run.folder / "results.json").read_text())["metrics"]["report/accuracy"]
-    assert f'<td>report accuracy</td><td class="number">{numbers.number(score)}</td>' in text
+    row = re.search(r'<th scope="row">report accuracy</th><td class="number" data-value="([^"]*)">([^<]*)</td>', text)
+    assert row is not None
+    assert (float(row[1]), row[2]) == (score, numbers.number(score))
 
 
 @pytest.mark.parametrize("arguments", [["gone"], ["--wandb", "nobody", "gone"]])
