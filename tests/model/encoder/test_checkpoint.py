@@ -1,4 +1,4 @@
-"""Code that comes with a model is never run, and no question is asked."""
+"""Code that comes with a model is never run, no question is asked, and weights lie at addresses of torch's own."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 from transformers import BertConfig, BertModel
 
 from clsnorm.errors import InputError
-from clsnorm.model.encoder.checkpoint import has_pooler, load_architecture
+from clsnorm.model.encoder.checkpoint import ALIGNMENT, align, has_pooler, load_architecture, load_model
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.encoder.tokenizer import load_tokenizer
 
@@ -92,3 +94,19 @@ def test_every_call_that_may_run_a_model_s_code_forbids_it() -> None:
                 assert isinstance(trust[0], ast.Constant), f"{file}:{node.lineno}"
                 assert trust[0].value is False, f"{file}:{node.lineno}"
     assert len(calls) >= 4
+
+
+def test_weights_lie_where_copies_would(tiny_bert: Path) -> None:
+    """A product of one row rounds by the address of the weights: the first model of a process must equal later ones."""
+    location = str(tiny_bert)
+    model = load_model(location, location, load_architecture(location, location), "pooler", "sdpa", 0)
+    assert {tensor.data_ptr() % ALIGNMENT for tensor in (*model.parameters(), *model.buffers())} == {0}
+    memory = torch.empty(32 * 32 + ALIGNMENT)
+    layer = nn.Linear(32, 32)
+    weights = layer.weight.detach().clone()
+    layer.weight.data = memory[2 : 2 + 32 * 32].view(32, 32).copy_(weights)
+    assert layer.weight.data_ptr() % ALIGNMENT == 8
+    rows = torch.randn(50, 32).split(1)
+    align(layer)
+    assert layer.weight.data_ptr() % ALIGNMENT == 0
+    assert all(torch.equal(layer(row), nn.functional.linear(row, weights, layer.bias)) for row in rows)

@@ -17,6 +17,7 @@ from clsnorm.model.encoder.families import Family, known_families
 from clsnorm.model.encoder.weights import custom_code, fetch, locate, weight_names
 
 log = logging.getLogger(__name__)
+ALIGNMENT = 64  # bytes; of memory that torch allocates
 
 
 class Pooler(nn.Module):
@@ -127,7 +128,19 @@ def load_weights(
 
     with quiet(), torch.random.fork_rng(devices=[]):  # weights are created on the CPU
         model, info = fetch(path, location, "model", load)
+    align(model)
     return model, sorted(info["missing_keys"])
+
+
+def align(model: nn.Module) -> None:
+    """Moves parameters and buffers to addresses that are multiples of `ALIGNMENT`, as those of torch's own tensors are.
+
+    Files hold weights at other addresses, and matrix products of one row may round by the address: a model that was
+    read would differ in its last bits from a copy of it.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.data_ptr() % ALIGNMENT:
+            tensor.data = tensor.data.clone()
 
 
 def has_pooler(path: str) -> bool:
