@@ -25,7 +25,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).parents[1]
 NEW_PROCESS = "CLSNORM_TEST_IN_NEW_PROCESS"
-pytest_plugins = ["chromium", "model_fixtures", "slurm_cluster"]
+pytest_plugins = ["model_fixtures", "pages_in_chromium", "slurm_cluster"]
 
 
 @pytest.hookimpl(tryfirst=True)

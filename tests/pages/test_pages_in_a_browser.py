@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from chromium import Open
+from pages_in_chromium import Open
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator

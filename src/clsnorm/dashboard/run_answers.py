@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from clsnorm.dashboard.curves import GREY
 from clsnorm.pages import figure as plotting
 from clsnorm.report.estimates.agreement import brier, calibration_error, confidence_bins
-from clsnorm.report.estimates.class_scores_of_arms import class_scores, confusion
+from clsnorm.report.estimates.class_scores_of_arms import class_names, class_scores, confusion
 from clsnorm.report.inference.binomials import clopper_pearson
 from clsnorm.report.sweeps.example_table import Predicted
 
@@ -67,7 +68,7 @@ def describe_answers(
         return RunAnswers(mistakes=_largest_errors(found, shown))
     true, said = found.labels.astype(int), found.classes
     count = found.values.shape[1]
-    names = [str(name) for name in labels] if labels and len(labels) == count else [str(k) for k in range(count)]
+    names = class_names(labels, count)
     counts = confusion(true, said, count)
     few = count <= FEW_CLASSES
     bins = _bins(true, found.values)
@@ -125,7 +126,7 @@ def _bins(labels: Array, probabilities: Array) -> list[dict[str, Any]]:
 def _draw(bins: Sequence[Mapping[str, Any]]) -> str:
     """Draws the accuracy of each bin, with its exact 95 % interval, over its mean confidence."""
     with plotting.figure(size=(3.4, 2.7)) as (drawing, axes):
-        axes.plot([0, 1], [0, 1], color="#9a9a9a", linestyle="--", label="calibrated")
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="calibrated")
         x, y = ([row[key] for row in bins] for key in ("confidence", "accuracy"))
         ends = np.abs(np.array([row["interval"] for row in bins]).T - np.array(y))
         look = plotting.LINES[0]

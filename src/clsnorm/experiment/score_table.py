@@ -12,12 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from clsnorm.pages.numbers import plural
+from clsnorm.pages.numbers import UNDEFINED, plural
 from clsnorm.report.estimates.score_intervals import score_intervals
 from clsnorm.report.sweeps.example_table import UNSTATED_METRICS
 from clsnorm.run_folder.results import shortfall
 
-NOT_MEASURED = "–"
 BIAS = {
     "centred_share": "mean in mean square",
     "top_energy_share": "top-5 energy share",
@@ -104,4 +103,4 @@ def _next_commands(results: dict[str, Any], folder: Path) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:.4f}"
+    return UNDEFINED if value is None else f"{value:.4f}"

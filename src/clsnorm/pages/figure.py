@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clsnorm.errors import InputError
 from clsnorm.files import replacing, write_text
-from clsnorm.pages.figure_points import with_points
+from clsnorm.pages.figure_points import as_shown, with_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -124,9 +124,9 @@ def finish(drawing: Figure, *, pdf: bool = False) -> Drawn:
     drawing.savefig(image, format="png", dpi=200, metadata={"Software": None})
     if pdf:
         drawing.savefig(page, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
-    name = drawing.axes[0].get_title(loc="left").replace(r"\$", "$") if drawing.axes else ""
+    name = drawing.axes[0].get_title(loc="left") if drawing.axes else ""
     svg = with_points(text.getvalue()[text.getvalue().index("<svg") :], drawing)
-    return Drawn(svg, image.getvalue(), page.getvalue(), name)
+    return Drawn(svg, image.getvalue(), page.getvalue(), as_shown(name))
 
 
 def write_drawn(path: Path, drawn: Drawn) -> list[Path]:

@@ -34,6 +34,11 @@ def with_points(svg: str, drawing: Figure) -> str:
     return svg.replace("<svg", f'<svg {ATTRIBUTE}="{text}"', 1)
 
 
+def as_shown(text: str) -> str:
+    """Returns a text as matplotlib shows it: `clsnorm.pages.figure.plain` undone."""
+    return text.replace(r"\$", "$")
+
+
 def _describe(line: Line2D, axes: Axes, drawing: Figure) -> dict[str, Any] | None:
     name = str(line.get_label())
     if name.startswith("_") or line.get_transform() != axes.transData:  # without a label, or drawn across the axes
@@ -50,7 +55,7 @@ def _describe(line: Line2D, axes: Axes, drawing: Figure) -> dict[str, Any] | Non
         and inside.y0 - 1 <= y * drawing.bbox.height <= inside.y1 + 1
     ]
     labels = {"x": axes.get_xlabel(), "y": axes.get_ylabel()}
-    return {"name": name.replace(r"\$", "$"), **labels, "points": shown} if shown else None
+    return {"name": as_shown(name), **labels, "points": shown} if shown else None
 
 
 def _text(value: float, axis: Any) -> str:
@@ -58,4 +63,4 @@ def _text(value: float, axis: Any) -> str:
     from matplotlib.ticker import FixedLocator
 
     named = axis.get_major_formatter()(value) if isinstance(axis.get_major_locator(), FixedLocator) else ""
-    return str(named).replace(r"\$", "$") or f"{value:.4g}"
+    return as_shown(str(named)) or f"{value:.4g}"

@@ -20,6 +20,11 @@ def confusion(labels: Array, answers: Array, classes: int) -> Array:
     return np.bincount(labels * classes + answers, minlength=classes**2).reshape(classes, classes)
 
 
+def class_names(labels: Sequence[object] | None, classes: int) -> list[str]:
+    """Returns the names of the classes that a run has recorded, or their numbers if these are not one for each."""
+    return [str(label) for label in (labels if labels and len(labels) == classes else range(classes))]
+
+
 def class_scores(counts: Array) -> dict[str, Array]:
     """Returns recall, precision and F1 of each class; 0 where there is nothing to divide by.
 
@@ -80,6 +85,4 @@ def _tables(rows: Sequence[RunRow]) -> tuple[list[str], Array] | None:
         return None
     classes = read[0].values.shape[1]
     counts = np.stack([confusion(one.labels.astype(int), one.classes, classes) for one in read])
-    named = rows[0].source.get("labels") or []
-    names = [str(name) for name in named] if len(named) == classes else [str(place) for place in range(classes)]
-    return names, counts
+    return class_names(rows[0].source.get("labels"), classes), counts
