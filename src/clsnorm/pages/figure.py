@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (4.6, 2.7)  # inches
+DPI = 200  # of PNG files
 # At least 30 apart in CIELAB, with each of the three kinds of colour-blindness, too, and dark enough on white.
 PALETTE = ("#06298a", "#b18b02", "#339be0", "#751504", "#ff597b", "#3b1430")
 STYLE = {
@@ -118,12 +119,24 @@ class Drawn(NamedTuple):
 
 
 def finish(drawing: Figure, *, pdf: bool = False) -> Drawn:
-    """Returns a figure in both formats, or all three; the same figure always gives the same bytes."""
+    """Returns a figure in both formats, or all three; the same figure always gives the same bytes.
+
+    It is laid out once, and each format draws it once; ``Figure.savefig`` would do both twice for each.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     text, image, page = io.StringIO(), io.BytesIO(), io.BytesIO()
-    drawing.savefig(text, format="svg", metadata={"Date": None})
-    drawing.savefig(image, format="png", dpi=200, metadata={"Software": None})
+    drawing.set_dpi(DPI)
+    if layout := drawing.get_layout_engine():
+        layout.execute(drawing)
+        drawing.set_layout_engine("none")
+    FigureCanvasAgg(drawing).print_png(image, metadata={"Software": None})
+    FigureCanvasSVG(drawing).print_svg(text, metadata={"Date": None})
     if pdf:
-        drawing.savefig(page, format="pdf", metadata={"CreationDate": None, "Producer": None, "Creator": None})
+        nameless = {"CreationDate": None, "Producer": None, "Creator": None}
+        FigureCanvasPdf(drawing).print_pdf(page, metadata=nameless)
     name = drawing.axes[0].get_title(loc="left") if drawing.axes else ""
     svg = with_points(text.getvalue()[text.getvalue().index("<svg") :], drawing)
     return Drawn(svg, image.getvalue(), page.getvalue(), as_shown(name))
