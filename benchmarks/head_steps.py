@@ -104,7 +104,7 @@ class Bench:
         batches = [(seen_by(normalizer, rows), labels) for rows, labels in self.batches]
         outputs = self.experiment.data.num_outputs
         classifier = Classifier(self.encoder, normalizer, num_outputs=outputs, seed_init=0, **options)
-        classifier.match(batches, optimizer=self.experiment.module.optimizer, regression=False)
+        classifier.match(batches, optimizer=self.experiment.module.optimizer, loss=self.experiment.module.loss)
         return classifier, [(classifier._settled(h).double().numpy(), labels.numpy()) for h, labels in batches]
 
     def steps(self, keys: Sequence[str] = KEYS) -> Iterator[tuple[str, list[Array], list[float]]]:

@@ -168,7 +168,7 @@ def embedded() -> None:
         if normalizer.changes_encoder:
             continue
         classifier.normalizer = normalizer
-        classifier.match(batches, optimizer=experiment.module.optimizer, regression=False)
+        classifier.match(batches, optimizer=experiment.module.optimizer, loss=experiment.module.loss)
         found = classifier.matching.summary()
         own, of_identity = found["head/total_step"], found["head/total_step_of_identity"]
         print(f"| `{key}` | {folded(classifier, batches, h)} | {own:.3g} | {own / of_identity:.3g} |", flush=True)

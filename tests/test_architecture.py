@@ -19,7 +19,7 @@ ORDER = (
     "redaction", "errors", "seals", "files", "tensor_files", "cache",
     "distributed", "batches", "freed_memory", "progress", "lightning_internals", "lightning_loop", "metrics", "failure",
     "config", "run_folder", "launch", "command", "sweep", "pages", "report",
-    "statistics", "normalizers", "regularizers", "optim", "model", "gradients", "data",
+    "statistics", "normalizers", "losses", "regularizers", "optim", "model", "gradients", "data",
     "loggers", "records", "callbacks", "pretraining",
     "experiment", "probes",
     "dashboard", "analyze", "ablation", "predict", "evaluate", "export",

@@ -23,7 +23,7 @@ from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build
 from clsnorm.experiment.calibration import calibrate
 from clsnorm.lightning_internals import step_number
-from clsnorm.model.scores import example_losses
+from clsnorm.losses import example_losses
 from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]

@@ -17,7 +17,7 @@ from clsnorm.callbacks import Sharpness
 from clsnorm.callbacks.split_pass import fixed_rows
 from clsnorm.errors import InputError
 from clsnorm.experiment.assembly import build
-from clsnorm.model.scores import example_losses
+from clsnorm.losses import example_losses
 from clsnorm.run_folder import RunFolder
 
 Train = Callable[..., SimpleNamespace]

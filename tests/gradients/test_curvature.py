@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from plain_losses import CROSS_ENTROPY, SQUARED_ERROR
 from scipy.sparse.linalg import eigsh
 from torch import Tensor, nn
 
@@ -15,7 +16,6 @@ from clsnorm.batches import Batch
 from clsnorm.gradients import Curvature, Eigenvalue, largest_eigenvalue
 from clsnorm.gradients.curvature import Outputs
 from clsnorm.model import Encoder
-from clsnorm.model.scores import example_losses
 
 LABELS = {False: torch.tensor([0, 2, 1, 2, 0, 0, 1]), True: torch.linspace(-1, 1, 7)}
 
@@ -25,7 +25,7 @@ class Tiny:
 
     def __init__(self, *, regression: bool) -> None:
         torch.manual_seed(0)
-        self.regression = regression
+        self.loss = SQUARED_ERROR if regression else CROSS_ENTROPY
         outputs = 1 if regression else 3
         self.model = nn.Sequential(nn.Linear(4, 5), nn.GELU(), nn.LayerNorm(5), nn.Linear(5, outputs))
         self.x, self.labels = 2 * torch.randn(7, 4), LABELS[regression]
@@ -41,7 +41,7 @@ class Tiny:
 
     def curvature(self, **options: object) -> Curvature:
         batches = [(self.outputs(self.x[part]), self.labels[part]) for part in (slice(0, 5), slice(5, 7))]
-        return Curvature(self.parameters, batches, count=7, regression=self.regression, **options)  # type: ignore[arg-type]
+        return Curvature(self.parameters, batches, count=7, loss=self.loss, **options)  # type: ignore[arg-type]
 
     def by_hand(self, parts: Sequence[Tensor]) -> Tensor:
         """The outputs without `torch.nn.LayerNorm`, whose Hessian by `torch.func` is wrong in torch 2.13."""
@@ -59,7 +59,7 @@ class Tiny:
             return self.by_hand(parts)
 
         def loss(out: Tensor) -> Tensor:
-            return example_losses(out, self.labels, regression=self.regression).mean()
+            return self.loss(out, self.labels).mean()
 
         if hessian:
             return torch.func.hessian(lambda flat: loss(logits(flat)))(flat)
@@ -101,7 +101,7 @@ def test_the_head_alone_has_a_closed_form() -> None:
     def outputs(parameters: Sequence[Tensor]) -> Tensor:
         return torch.func.functional_call(head, dict(zip(names, parameters, strict=True)), (z,))
 
-    curvature = Curvature(list(head.parameters()), [(outputs, labels)], count=20, regression=False)
+    curvature = Curvature(list(head.parameters()), [(outputs, labels)], count=20, loss=CROSS_ENTROPY)
     p = head(z).softmax(-1).detach().double().numpy()
     inputs = np.concatenate([z.numpy(), np.ones((20, 1))], axis=1)
     matrix = sum(np.kron(np.diag(q) - np.outer(q, q), np.outer(x, x)) for q, x in zip(p, inputs, strict=True)) / 20
@@ -121,14 +121,14 @@ def test_products_of_an_encoder_are_differences_of_gradients(
     def outputs(given: Sequence[Tensor]) -> Tensor:
         return torch.func.functional_call(encoder, dict(zip(names, given, strict=True)), (batch,)).cls[:, :2]
 
-    curvature = Curvature(parameters, [(outputs, batch.labels)], count=3, regression=False, hessian=True)
+    curvature = Curvature(parameters, [(outputs, batch.labels)], count=3, loss=CROSS_ENTROPY, hessian=True)
     vector = curvature.start()
     vector = vector / vector.norm()
     parts = [v.view_as(p) for v, p in zip(vector.split([p.numel() for p in parameters]), parameters, strict=True)]
 
     def slopes(step: float) -> Tensor:
         moved = [(p.detach() + step * v).requires_grad_() for p, v in zip(parameters, parts, strict=True)]
-        loss = example_losses(outputs(moved), batch.labels, regression=False).mean()
+        loss = CROSS_ENTROPY(outputs(moved), batch.labels).mean()
         return torch.cat([g.reshape(-1) for g in torch.autograd.grad(loss, moved)])
 
     difference = (slopes(0.02) - slopes(-0.02)) / 0.04

@@ -6,12 +6,14 @@ import math
 
 import pytest
 import torch
+from plain_losses import CROSS_ENTROPY, SQUARED_ERROR
 from torch import Tensor, nn
 
-from clsnorm.gradients import bound_at_z, head_gram, head_norms, residuals
+from clsnorm.gradients import bound_at_z, head_gram, head_norms
+from clsnorm.losses import Loss, StandardLoss, Task
 from clsnorm.model import CosineHead
-from clsnorm.model.scores import example_losses
 
+WEIGHTED = StandardLoss(Task(("a", "b", "c"), (5, 3, 2)), class_weights={"a": 1, "b": 4, "c": 2}, label_smoothing=0.2)
 LABELS = {False: torch.tensor([0, 2, 1, 2]), True: torch.tensor([0.3, -2.0, 5.0, 0.0])}
 
 
@@ -20,15 +22,15 @@ def example(*, regression: bool, bias: bool = True) -> tuple[nn.Linear, Tensor, 
     return nn.Linear(6, 1 if regression else 3, bias=bias), 3 * torch.randn(4, 6), LABELS[regression]
 
 
-@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("losses", [CROSS_ENTROPY, WEIGHTED, SQUARED_ERROR], ids=["plain", "weighted", "numbers"])
 @pytest.mark.parametrize("bias", [False, True])
-def test_norms_are_those_of_one_backward_pass_per_example(regression: bool, bias: bool) -> None:
-    head, z, labels = example(regression=regression, bias=bias)
+def test_norms_are_those_of_one_backward_pass_per_example(losses: Loss, bias: bool) -> None:
+    head, z, labels = example(regression=losses.task.regression, bias=bias)
     with torch.no_grad():  # as in a hook: the residuals need no graph
-        found = head_norms(head, z, residuals(head(z), labels, regression=regression))
+        found = head_norms(head, z, losses.residuals(head(z), labels))
     expected: dict[str, list[float]] = {name: [] for name, _ in head.named_parameters()}
     for row, label in zip(z, labels, strict=True):
-        loss = example_losses(head(row[None]), label[None], regression=regression).sum()
+        loss = losses(head(row[None]), label[None]).sum()
         for name, gradient in zip(expected, torch.autograd.grad(loss, list(head.parameters())), strict=True):
             expected[name].append(float(gradient.norm()))
     assert found is not None
@@ -50,10 +52,10 @@ def test_no_gradient_at_z_exceeds_the_bound_and_the_worst_one_reaches_it(classes
     gram = head_gram(head)
     assert gram is not None
     assert gram.shape == (min(classes, dim),) * 2
-    bound = bound_at_z(gram, dropout=0.0, regression=False)
+    bound = bound_at_z(gram, dropout=0.0, residual_bound=math.sqrt(2))
     assert bound == pytest.approx(math.sqrt(2) * float(torch.linalg.matrix_norm(head.weight.detach(), 2)), rel=1e-12)
     z = 100 * torch.randn(500, dim, dtype=torch.float64)
-    residual = residuals(head(z), torch.randint(classes, (500,)), regression=False).double()
+    residual = CROSS_ENTROPY.residuals(head(z), torch.randint(classes, (500,))).double()
     assert float((residual @ head.weight.detach()).norm(dim=1).max()) <= bound
     pair = nn.Linear(dim, 2).double()  # certain and wrong, with two classes of opposite weights: p - y = (1, -1)
     with torch.no_grad():
@@ -61,10 +63,10 @@ def test_no_gradient_at_z_exceeds_the_bound_and_the_worst_one_reaches_it(classes
     worst = float((torch.tensor([[1.0, -1.0]], dtype=torch.float64) @ pair.weight.detach()).norm())
     gram = head_gram(pair)
     assert gram is not None
-    assert worst == pytest.approx(bound_at_z(gram, dropout=0.0, regression=False), rel=1e-12)
-    assert bound_at_z(gram, dropout=0.5, regression=False) == pytest.approx(2 * worst)
+    assert worst == pytest.approx(bound_at_z(gram, dropout=0.0, residual_bound=math.sqrt(2)), rel=1e-12)
+    assert bound_at_z(gram, dropout=0.5, residual_bound=math.sqrt(2)) == pytest.approx(2 * worst)
 
 
 def test_regression_and_broken_weights_have_no_bound() -> None:
-    assert math.isnan(bound_at_z(torch.eye(2), dropout=0.0, regression=True))
-    assert math.isnan(bound_at_z(torch.full((2, 2), math.nan), dropout=0.0, regression=False))
+    assert math.isnan(bound_at_z(torch.eye(2), dropout=0.0, residual_bound=SQUARED_ERROR.residual_bound))
+    assert math.isnan(bound_at_z(torch.full((2, 2), math.nan), dropout=0.0, residual_bound=math.sqrt(2)))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from plain_losses import CROSS_ENTROPY
 from torch.utils.data import DataLoader
 from torchmetrics import PearsonCorrCoef, SpearmanCorrCoef
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC
@@ -50,7 +51,7 @@ def finetuner(model: str, *, dropout: float = 0.0, **options: object) -> FineTun
     classifier = Classifier(encoder, LayerNorm(24), num_outputs=2, seed_init=0, dropout=dropout, init_std=0.5)
     metrics = {"accuracy": MulticlassAccuracy(2, average="micro"), "auroc": MulticlassAUROC(2)}
     defaults = {
-        "regression": False,
+        "loss": CROSS_ENTROPY,
         "metrics": metrics,
         "report_names": ["report", "report_mismatched"],
         "optimizer": functools.partial(torch.optim.SGD, lr=0.05),

@@ -14,6 +14,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 import transformers
+from plain_losses import SQUARED_ERROR
 from pytorch_lightning.plugins import MixedPrecision
 from pytorch_lightning.plugins.precision.amp import _optimizer_handles_unscaling
 from torch.utils.data import DataLoader
@@ -166,7 +167,7 @@ def test_a_split_with_a_prediction_that_is_not_finite_has_no_scores(monkeypatch,
 
 
 def test_regression_uses_squared_error(tiny, make_batch, shared):
-    tuner = shared.finetuner(tiny("bert"), regression=True, metrics={"mse": MeanSquaredError()})
+    tuner = shared.finetuner(tiny("bert"), loss=SQUARED_ERROR, metrics={"mse": MeanSquaredError()})
     tuner.classifier = Classifier(tuner.classifier.encoder, Identity(24), num_outputs=1, seed_init=0, dropout=0.0)
     batch = make_batch([4, 9, 6])
     values = torch.tensor([0.5, -1.0, 3.0])

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from plain_losses import CROSS_ENTROPY, SQUARED_ERROR
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -53,14 +54,14 @@ def by_numpy(layer: nn.Linear, batches: list[tuple[Tensor, Tensor]], *, signs: b
 @pytest.mark.parametrize(("optimizer", "signs"), [(SIGNS, True), (GRADIENTS, False)])
 def test_the_parts_follow_their_formulas(optimizer: partial, signs: bool, classes: int) -> None:
     batches = data(classes=classes)
-    step = first_step(head(classes), batches, optimizer=optimizer, regression=False)
+    step = first_step(head(classes), batches, optimizer=optimizer, loss=CROSS_ENTROPY)
     assert isinstance(step, FirstStep)
     assert list(step) == pytest.approx(by_numpy(head(classes), batches, signs=signs), rel=1e-5)
 
 
 def test_an_output_of_a_regression_is_taken_as_it_is() -> None:
     (z, labels), layer = data(1)[0], head(1)
-    step = first_step(layer, [(z, labels.float())], optimizer=SIGNS, regression=True)
+    step = first_step(layer, [(z, labels.float())], optimizer=SIGNS, loss=SQUARED_ERROR)
     error = (layer(z)[:, 0] - labels).detach()
     moved = z @ (error @ z).sign() + error.sum().sign()
     expected = [moved.square().mean().sqrt(), moved.std(correction=0), moved.mean().abs()]
@@ -83,7 +84,7 @@ def test_any_optimizer_s_own_step_is_measured(optimizer: partial, kind: type[nn.
     (z, labels), layer = data(1)[0], kind(DIM, CLASSES)
     if optimizer.func is torch.optim.LBFGS:  # has no parameter groups
         optimizer = partial(lambda groups, **options: torch.optim.LBFGS(groups[0]["params"], **options), lr=0.1)
-    step = first_step(layer, [(z, labels)], optimizer=optimizer, regression=False)
+    step = first_step(layer, [(z, labels)], optimizer=optimizer, loss=CROSS_ENTROPY)
     moved = kind(DIM, CLASSES).double()
     moved.load_state_dict(layer.state_dict())
     before = moved(z.double()).detach()
@@ -97,7 +98,7 @@ def test_any_optimizer_s_own_step_is_measured(optimizer: partial, kind: type[nn.
 def test_the_head_and_the_random_state_are_unchanged() -> None:
     layer, state = head(), torch.random.get_rng_state()
     before = [p.clone() for p in layer.parameters()]
-    first_step(layer, data(), optimizer=SIGNS, regression=False)
+    first_step(layer, data(), optimizer=SIGNS, loss=CROSS_ENTROPY)
     assert all(torch.equal(a, b) for a, b in zip(layer.parameters(), before, strict=True))
     assert all(p.grad is None for p in layer.parameters())
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -106,11 +107,11 @@ def test_the_head_and_the_random_state_are_unchanged() -> None:
 def test_factors_and_a_shift_scale_the_two_parts_alone() -> None:
     batches = data()
     mean = torch.cat([z for z, _ in batches]).mean(0).double()
-    plain = first_step(head(), batches, optimizer=SIGNS, regression=False)
+    plain = first_step(head(), batches, optimizer=SIGNS, loss=CROSS_ENTROPY)
     for weight, bias in ((0.5, 3.0), (4.0, 0.1)):
         rates = {"head.weight": weight, "head.bias": bias}
         step = first_step(
-            head(), batches, optimizer=SIGNS, regression=False, rates=rates, shift=(bias / weight - 1) * mean
+            head(), batches, optimizer=SIGNS, loss=CROSS_ENTROPY, rates=rates, shift=(bias / weight - 1) * mean
         )
         assert step.specific == pytest.approx(weight * plain.specific)
         assert step.common == pytest.approx(bias * plain.common)
@@ -118,7 +119,7 @@ def test_factors_and_a_shift_scale_the_two_parts_alone() -> None:
 
 def test_equal_embeddings_move_alike_by_their_1_norm() -> None:
     z = data(1)[0][0][:1].expand(9, DIM)
-    step = first_step(head(), [(z, torch.arange(9) % 2)], optimizer=SIGNS, regression=False)
+    step = first_step(head(), [(z, torch.arange(9) % 2)], optimizer=SIGNS, loss=CROSS_ENTROPY)
     assert step.total == pytest.approx(1 + float(z[0].abs().sum()), rel=1e-5)
     assert step.specific == pytest.approx(0, abs=1e-9)
     assert step.common > 1

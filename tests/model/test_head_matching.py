@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 import torch
 from head_inputs import CLASSES, DIM, calibrated, embeddings
+from plain_losses import CROSS_ENTROPY
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -50,7 +51,7 @@ def batches(count: int = 3) -> list[tuple[Tensor, Tensor]]:
 
 
 def match(classifier: Classifier, given: object = None, *, optimizer: partial = ADAM, **options: object) -> dict:
-    classifier.match(given or batches(), optimizer=optimizer, regression=False, **options)
+    classifier.match(given or batches(), optimizer=optimizer, loss=CROSS_ENTROPY, **options)
     return classifier.matching.summary()
 
 
@@ -161,7 +162,7 @@ def test_a_warm_up_is_over_where_the_step_is_measured(kind: type[Normalizer], ti
         z = trained(h).detach()
     classifier = build(tiny, kind(DIM), match_step="total")
     found = match(classifier, [(h, labels)])
-    own = first_step(classifier.head, [(z, labels)], optimizer=ADAM, regression=False)
+    own = first_step(classifier.head, [(z, labels)], optimizer=ADAM, loss=CROSS_ENTROPY)
     assert found["head/total_step_unmatched"] == pytest.approx(own.total, rel=1e-3)
     assert abs(found["head/weight_rate"] - 1) > 0.05
 

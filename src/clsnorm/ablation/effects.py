@@ -11,9 +11,10 @@ from torchmetrics import Metric
 
 from clsnorm.ablation.encoded_rows import EncodedRows
 from clsnorm.errors import InputError
+from clsnorm.losses import example_losses
 from clsnorm.metrics import alone, predictions
 from clsnorm.model import Classifier
-from clsnorm.model.scores import Scores, example_losses
+from clsnorm.model.scores import Scores
 
 MEASURES = {
     "score": "how much worse the monitored score is",

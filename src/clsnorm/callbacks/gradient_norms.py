@@ -31,7 +31,6 @@ from clsnorm.gradients import (
     head_norms,
     norm_numbers,
     overlap_numbers,
-    residuals,
 )
 from clsnorm.lightning_internals import StepWatch, ends_step, is_logged, loss_scaler, scale_on_device, step_number
 from clsnorm.lightning_loop import share_norms
@@ -65,7 +64,7 @@ class GradientNorms(Observer):
     - ``grad/gain``: mean norm at h over mean norm at z; ``grad/rms_gain``: the same of root mean squares;
       ``grad/gain_bound``: an upper bound of the latter, and of the former if the normalizer does not mix the batch:
       the largest singular value of an example's Jacobian (`Normalizer.gain_bound`; absent if none is known).
-    - ``grad/z/bound``: what a norm at z cannot exceed with a linear head and cross-entropy (`bound_at_z`).
+    - ``grad/z/bound``: what a norm at z cannot exceed with a linear head and a loss of classes (`bound_at_z`).
     - ``grad/layer00/cls``, ... and ``grad/layer00/cls_to_others``, ...: at [CLS] of each layer, and relative to other
       tokens, of the logged step's examples (`TokenGradients`).
     - ``grad/parameters/{part}`` and ``grad/parameters/total``: norm of the step's gradients (after accumulation, AMP
@@ -167,7 +166,7 @@ class GradientNorms(Observer):
 
     def _bound(self, pl_module: pl.LightningModule, gram: Tensor) -> float:
         dropout = self.classifier(pl_module).dropout.p
-        return bound_at_z(gram, dropout=dropout, regression=bool(pl_module.regression))
+        return bound_at_z(gram, dropout=dropout, residual_bound=self.loss(pl_module).residual_bound)
 
     @override
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -180,7 +179,7 @@ class GradientNorms(Observer):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         self._due = is_logged(trainer)
-        self._batch, self._regression = batch, bool(pl_module.regression)
+        self._batch, self._loss = batch, self.loss(pl_module)
         self._scaler = loss_scaler(trainer)
         self._tokens.start(batch, self._factor, layers=self._due)
 
@@ -207,7 +206,7 @@ class GradientNorms(Observer):
     def _see_head(self, head: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
         """Takes each example's gradient at the head in a training step."""
         if head.training and logits.requires_grad:
-            residual = residuals(logits, self._batch.labels, regression=self._regression)
+            residual = self._loss.residuals(logits, self._batch.labels)
             for name, norms in (head_norms(head, inputs[0], residual) or {}).items():
                 self._window.update(f"head_{name}", norms[:, None])
 

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
-    from clsnorm.model import Classifier
+    from clsnorm.losses import Loss
+from clsnorm.model import Classifier
 
 STEP_HOOKS = {
     "on_train_batch_start",
@@ -100,6 +101,12 @@ class Observer(Callback):
         """Returns the classifier of the `clsnorm.model.FineTuner` that is trained."""
         classifier: Classifier = pl_module.classifier  # type: ignore[assignment]
         return classifier
+
+    @staticmethod
+    def loss(pl_module: pl.LightningModule) -> Loss:
+        """Returns the loss that the module trains with."""
+        loss: Loss = pl_module.loss  # type: ignore[assignment]
+        return loss
 
     def on_validation_outputs(self, pl_module: pl.LightningModule, outputs: Any) -> None:
         """Called with the outputs of each validation step; the short form of Lightning's ``on_validation_batch_end``.

@@ -21,6 +21,7 @@ from clsnorm.errors import InputError, require_fraction, require_switch, require
 from clsnorm.gradients import Curvature, Eigenvalue, largest_eigenvalue
 from clsnorm.gradients.curvature import Outputs
 from clsnorm.lightning_internals import step_number
+from clsnorm.losses import Loss
 from clsnorm.model import Classifier
 from clsnorm.optim.stability import step_scales, threshold
 
@@ -101,7 +102,7 @@ class Sharpness(Observer):
 
     def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
         """Returns the numbers of the current weights. Collective."""
-        classifier, data = self.classifier(pl_module), self.data(trainer)
+        classifier, loss, data = self.classifier(pl_module), self.loss(pl_module), self.data(trainer)
         rows = fixed_rows(data.ids_of("train"), self._examples)
         batches = [batch.to(pl_module.device) for batch in data.rows_dataloader("train", rows)]
         batches = [batch for batch in batches if len(batch)]
@@ -111,23 +112,23 @@ class Sharpness(Observer):
         scales = step_scales(optimizer, parameters)
         with classifier.evaluating():
             whole = [(_outputs(classifier, names, batch), batch.labels) for batch in batches]
-            problem = _Problem(parameters, whole, len(rows), data.regression, self._lanczos)
+            problem = _Problem(parameters, whole, len(rows), loss, self._lanczos)
             found = problem.largest()
             numbers = {
                 "sharpness/gauss_newton": found.value,
                 "sharpness/residual": found.residual,
                 "sharpness/iterations": float(found.iterations),
-                "sharpness/head": self._of_head(classifier, batches, len(rows), data.regression).value,
+                "sharpness/head": self._of_head(classifier, batches, len(rows), loss).value,
             }
             if self._hessian:
                 numbers["sharpness/hessian"] = problem.largest(hessian=True).value
             return numbers | _against_rate(optimizer, problem, found, scales)
 
-    def _of_head(self, classifier: Classifier, batches: Sequence[Batch], count: int, regression: bool) -> Eigenvalue:
+    def _of_head(self, classifier: Classifier, batches: Sequence[Batch], count: int, loss: Loss) -> Eigenvalue:
         head = classifier.head
         names = [name for name, _ in head.named_parameters()]
         parts = [(_outputs(head, names, classifier.normalizer(classifier.embed(b))), b.labels) for b in batches]
-        return _Problem(list(head.parameters()), parts, count, regression, self._lanczos).largest()
+        return _Problem(list(head.parameters()), parts, count, loss, self._lanczos).largest()
 
 
 class _Problem:
@@ -138,11 +139,11 @@ class _Problem:
         parameters: Sequence[Tensor],
         batches: Sequence[tuple[Outputs, Tensor]],
         count: int,
-        regression: bool,
+        loss: Loss,
         lanczos: dict[str, Any],
     ) -> None:
         self._given: tuple[Any, ...] = (parameters, batches)
-        self._options, self._lanczos = {"count": count, "regression": regression}, lanczos
+        self._options, self._lanczos = {"count": count, "loss": loss}, lanczos
 
     def largest(self, *, hessian: bool = False, scales: Sequence[Tensor] | None = None) -> Eigenvalue:
         curvature = Curvature(*self._given, **self._options, hessian=hessian, scales=scales)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ RESULT_GROUPS = (
     "model",
     "classifier",
     "normalizer",
+    "loss",
     "regularizer",
     "optimizer",
     "scheduler",
@@ -49,7 +50,15 @@ SPEED_ONLY_KEYS = {
 }
 # Options that came later, with the value at which a run is as before: there they do not change the hash, so that the
 # same command still finds the folder of a run of an earlier version.
-ADDED: dict[str, dict[str, Any]] = {"model": {"freeze": None, "gradient_checkpointing": False, "tf32": False}}
+ADDED: dict[str, dict[str, Any]] = {
+    "model": {"freeze": None, "gradient_checkpointing": False, "tf32": False},
+    "loss": {
+        "_target_": "clsnorm.losses.StandardLoss",
+        "_partial_": True,
+        "class_weights": None,
+        "label_smoothing": 0.0,
+    },
+}
 # A user's own files and folders are hashed by content: it may change under one path, or move to another one.
 # The pattern says which files of a folder count.
 NAMED_BY_CONTENT = {
@@ -73,10 +82,11 @@ def result_config(config: DictConfig, groups: Sequence[str] = RESULT_GROUPS) -> 
             raise InputError(f"Expected argument `paths.{key}` to be a folder, but got {path!r}. Leave it out")
         config.paths[key] = ""
     plain = {group: OmegaConf.to_container(_group(config, group), resolve=True) for group in groups}
-    return {
+    kept = {
         group: {key: value for key, value in node.items() if not _is_left_out(group, key, value)}
         for group, node in cast(dict[str, dict[str, Any]], plain).items()
     }
+    return {group: node for group, node in kept.items() if node}  # a group that came later may be left out whole
 
 
 def _is_left_out(group: str, key: str, value: Any) -> bool:

@@ -46,6 +46,7 @@ ROLES = {
     "model": Role(("clsnorm.model.Encoder",)),
     "normalizer": Role(("clsnorm.normalizers.Normalizer",)),
     "classifier": Role(("clsnorm.model.Classifier",), parts=("torch.nn.Linear", "clsnorm.model.CosineHead")),
+    "loss": Role(("clsnorm.losses.Loss",)),
     "regularizer": Role(("clsnorm.regularizers.Regularizer",)),
     "optimizer": Role(("torch.optim.Optimizer",)),
     "scheduler": Role(("torch.optim.lr_scheduler.LRScheduler",)),

@@ -14,13 +14,15 @@ KEYS = (
         "train/loss",
         "train/loss",
         "nats",
-        "Mean loss over all examples of the optimizer step: cross-entropy, or squared error in regression.",
+        "Mean training loss over all examples of the optimizer step, with the weights and the smoothing of "
+        "[`loss`](losses.md).",
     ),
     Key(
         "{split}/loss",
         r"(last/)?(select|report[a-z_]*)/loss",
         "nats",
-        "Mean loss over a split. The prefix `last/` means the last weights instead of the selected ones.",
+        "Mean loss over a split, the plain one: cross-entropy, or squared error in regression. The prefix `last/` "
+        "means the last weights instead of the selected ones.",
     ),
     Key(
         "{split}/{metric}",

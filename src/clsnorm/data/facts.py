@@ -8,7 +8,7 @@ from typing import Any
 
 from torchmetrics import Metric
 
-from clsnorm.data.formats.spelling import is_typed, place, shown, spell
+from clsnorm.config.spelling import is_typed, place, shown, spell
 from clsnorm.data.rows.labels import NO_LABELS
 from clsnorm.data.rows.matching import twice
 from clsnorm.errors import (

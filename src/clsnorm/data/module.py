@@ -282,6 +282,13 @@ class DataModule(pl.LightningDataModule):
         """Returns the example ids of ``split``, int64, each once, in the order of the data."""
         return np.asarray(self._tokens[split].example_ids[self._used[split]])
 
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of training examples of each class, in the order of their ids; empty in regression."""
+        if self.regression:
+            return []
+        return [int(count) for count in np.bincount(self.labels_of("train"), minlength=self.num_outputs)]
+
     def majority(self) -> int | float:
         """Returns the best constant prediction from train: the most frequent class, or the mean."""
         labels = self.labels_of("train")

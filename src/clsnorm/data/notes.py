@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from clsnorm.config.spelling import fold, same, shown, spell
 from clsnorm.data.formats.faults import names_of
-from clsnorm.data.formats.spelling import fold, same, shown, spell
 from clsnorm.data.rows.labels import absent_classes
 from clsnorm.data.rows.look_alikes import label_warnings
 from clsnorm.data.sources.source import LABEL, NO_LABEL

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from clsnorm.losses import example_losses
 from clsnorm.metrics import alone
-from clsnorm.model.scores import Scores, example_losses
+from clsnorm.model.scores import Scores
 from clsnorm.report.inference.binomials import clopper_pearson
 
 LEVEL = 0.95

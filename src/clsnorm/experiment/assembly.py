@@ -21,6 +21,7 @@ from clsnorm.experiment.run_records import RunRecords, Start, build_records
 from clsnorm.experiment.shared_models import MODEL
 from clsnorm.lightning_loop import take_steps
 from clsnorm.loggers.lifecycle import build_loggers
+from clsnorm.losses import Task
 from clsnorm.model import Classifier, Encoder, FineTuner, load_tokenizer
 from clsnorm.records import CheckpointWriter, EarlyStopping
 from clsnorm.run_folder import RunFolder
@@ -97,11 +98,12 @@ def _build_module(
     optimizer: Callable[..., Any],
     scheduler: Callable[..., Any],
 ) -> FineTuner:
+    loss = instantiate(config["loss"], "loss", Task(data.labels or (), data.class_counts))
     regularizer = instantiate(config["regularizer"], "regularizer", encoder.dim)
     return FineTuner(
         _assemble(config, encoder, num_outputs=data.num_outputs),
         regularizer=regularizer,
-        regression=data.regression,
+        loss=loss,
         metrics=data.metrics,
         report_names=data.report_names,
         optimizer=optimizer,

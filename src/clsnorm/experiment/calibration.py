@@ -94,9 +94,7 @@ def match_head(module: FineTuner, data: DataModule, *, device: torch.device | st
                 seen += batch.global_size
                 if seen >= MATCHED_EXAMPLES:
                     break
-        classifier.match(
-            batches, optimizer=module.optimizer, regression=data.regression, batches_per_step=batches_per_step
-        )
+        classifier.match(batches, optimizer=module.optimizer, loss=module.loss, batches_per_step=batches_per_step)
 
 
 def _load(cache: Cache, key: str) -> tuple[dict[str, Any], float] | None:

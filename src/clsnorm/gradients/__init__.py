@@ -4,7 +4,7 @@ from clsnorm.gradients.curvature import Curvature, Eigenvalue, largest_eigenvalu
 from clsnorm.gradients.detectors import GradientAlarms, Vanishing
 from clsnorm.gradients.examples import ExampleGradients, Examples, GradientWindow
 from clsnorm.gradients.explosion import Explosion, Finding, HighLevel
-from clsnorm.gradients.head_gradients import bound_at_z, head_gram, head_norms, residuals
+from clsnorm.gradients.head_gradients import bound_at_z, head_gram, head_norms
 from clsnorm.gradients.parameters import ParameterNorms, depth_profile, part_names
 from clsnorm.gradients.run_gradients import RunGradients
 from clsnorm.gradients.steps import RunSeries, StepVectors, clip_coefficient, clip_summary, step_summary
@@ -38,6 +38,5 @@ __all__ = [
     "norm_numbers",
     "overlap_numbers",
     "part_names",
-    "residuals",
     "step_summary",
 ]

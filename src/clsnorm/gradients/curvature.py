@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from clsnorm.distributed import all_reduce_sum
-from clsnorm.model.scores import example_losses
+from clsnorm.losses import Loss
 
 Outputs = Callable[[Sequence[Tensor]], Tensor]  # from parameters to the outputs (B, C) of a batch
 
@@ -85,7 +85,7 @@ class Curvature:
         parameters: The parameters, detached, of which the matrix is.
         batches: Outputs and labels of each batch of this process.
         count: Number N of examples in all batches of all processes.
-        regression: Whether the loss is the squared error.
+        loss: Of each example.
         hessian: The Hessian instead of the Gauss-Newton matrix.
         scales: Factors ``s`` by parameter, of its shape or ``()``: the matrix is ``S^(1/2) A S^(1/2)``, whose
             eigenvalues are those of ``S A``; None: 1.
@@ -97,12 +97,12 @@ class Curvature:
         batches: Sequence[tuple[Outputs, Tensor]],
         *,
         count: int,
-        regression: bool,
+        loss: Loss,
         hessian: bool = False,
         scales: Sequence[Tensor] | None = None,
     ) -> None:
         self._parameters = [parameter.detach().float().requires_grad_() for parameter in parameters]
-        self._batches, self._count, self._regression = batches, count, regression
+        self._batches, self._count, self._losses = batches, count, loss
         self._product = self._hessian if hessian else self._gauss_newton
         self._roots = None if scales is None else [scale.sqrt() for scale in scales]
 
@@ -139,13 +139,13 @@ class Curvature:
         pulled = _gradients(out, self._parameters, seed, create_graph=True)
         (moved,) = _gradients(pulled, [seed], parts, retain_graph=True)
         leaf = out.detach().requires_grad_()
-        loss = example_losses(leaf, labels, regression=self._regression).sum()
+        loss = self._losses(leaf, labels).sum()
         (slope,) = torch.autograd.grad(loss, leaf, create_graph=True)
         (bent,) = torch.autograd.grad(slope, leaf, moved)
         return _gradients(out, self._parameters, bent)
 
     def _hessian(self, outputs: Outputs, labels: Tensor, parts: list[Tensor]) -> Sequence[Tensor]:
-        loss = example_losses(outputs(self._parameters), labels, regression=self._regression).sum()
+        loss = self._losses(outputs(self._parameters), labels).sum()
         slopes = _gradients(loss, self._parameters, None, create_graph=True)
         return _gradients(slopes, self._parameters, parts)
 

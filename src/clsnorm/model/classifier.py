@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from clsnorm.batches import Batch
 from clsnorm.distributed import gather_objects
 from clsnorm.errors import require_choice, require_nonnegative, require_probability, require_switch
+from clsnorm.losses import Loss
 from clsnorm.model.encoder.encoder import Encoder
 from clsnorm.model.head import fold_into, match_function
 from clsnorm.model.head_matching import HeadMatching, rename_rate, whole_steps
@@ -145,7 +146,7 @@ class Classifier(nn.Module):
         batches: Sequence[tuple[Tensor, Tensor]],
         *,
         optimizer: Callable[..., Optimizer],
-        regression: bool,
+        loss: Loss,
         batches_per_step: int = 1,
     ) -> None:
         """Sets up the head as its `HeadMatching` says, and measures it. Collective.
@@ -156,7 +157,7 @@ class Classifier(nn.Module):
         Args:
             batches: Embeddings ``(n, d)`` and labels ``(n,)`` of some training batches, those of this process.
             optimizer: Called with parameter groups; its first step is measured.
-            regression: Squared error on one output, instead of cross-entropy.
+            loss: Of each example.
             batches_per_step: Batches whose gradients are accumulated.
 
         Raises:
@@ -169,7 +170,7 @@ class Classifier(nn.Module):
         if of_identity.bias is not None:
             nn.init.zeros_(of_identity.bias)
         self._start_head()
-        options: dict[str, Any] = {"optimizer": optimizer, "regression": regression, "rates": self._own_rates()}
+        options: dict[str, Any] = {"optimizer": optimizer, "loss": loss, "rates": self._own_rates()}
         self.matching.fit((of_identity, before), (self.head, after), **options)
 
     def _start_head(self) -> None:

@@ -26,12 +26,13 @@ from clsnorm.lightning_internals import (
     loss_scaler,
     scale_on_device,
 )
+from clsnorm.losses import Loss, example_losses
 from clsnorm.metrics import predictions
 from clsnorm.model.classifier import Classifier, Output
 from clsnorm.model.encoder.freezing import leave_out
 from clsnorm.model.places import tapping
 from clsnorm.model.refusals import require_effect
-from clsnorm.model.scores import Scores, example_losses
+from clsnorm.model.scores import Scores
 from clsnorm.model.sharding import shard
 from clsnorm.optim.groups import apply_rates, count_layers, matrices, parameter_groups
 from clsnorm.regularizers import Regularizer, Unregularized
@@ -57,7 +58,7 @@ class FineTuner(pl.LightningModule):
 
     Args:
         classifier: The classifier to train.
-        regression: Squared error on one output, instead of cross-entropy.
+        loss: Of each training example. Splits are scored by the task's own loss, whatever this one is.
         metrics: By name; they take ``(probabilities, labels)``, or ``(values, targets)`` in regression.
         report_names: Names of the test dataloaders, in their order.
         optimizer: Called with the parameter groups.
@@ -72,7 +73,7 @@ class FineTuner(pl.LightningModule):
         self,
         classifier: Classifier,
         *,
-        regression: bool,
+        loss: Loss,
         metrics: Mapping[str, Metric],
         report_names: Sequence[str],
         optimizer: Callable[..., Optimizer],
@@ -87,7 +88,8 @@ class FineTuner(pl.LightningModule):
         self._require_effect()
         self._matrices = matrices(classifier)
         self.strict_loading = not classifier.encoder.frozen_layers  # a sharded module does not fill in what is left out
-        self.regression = regression
+        self.loss = loss
+        self.regression = loss.task.regression
         self._select = Scores(metrics)
         self._reports = {name: Scores(metrics) for name in report_names}
         self.optimizer = optimizer
@@ -150,7 +152,7 @@ class FineTuner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> StepOutput:
         with self._layers() as layers:
             output = self(batch)
-        losses = example_losses(output.logits, batch.labels, regression=self.regression)
+        losses = self.loss(output.logits, batch.labels)
         total = losses.sum()
         # With equal batches the divisor is the size of one, so that no rounding is added.
         loss = total * world_size() / (batch.step_size / self.trainer.accumulate_grad_batches)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from clsnorm.losses import Loss
 from clsnorm.model.head import visible
-from clsnorm.model.scores import example_losses
 from clsnorm.optim.compensation import compensate
 from clsnorm.optim.groups import apply_rates, parameter_groups
 
@@ -42,7 +42,7 @@ def first_step(
     batches: Batches,
     *,
     optimizer: Callable[..., Optimizer],
-    regression: bool,
+    loss: Loss,
     rates: Mapping[str, float] | None = None,
     shift: Tensor | None = None,
 ) -> FirstStep:
@@ -56,7 +56,7 @@ def first_step(
         head: Maps inputs to outputs; unchanged.
         batches: Whole batches, of all processes.
         optimizer: Called with parameter groups.
-        regression: Squared error on one output, instead of cross-entropy.
+        loss: Of each example.
         rates: Factors of learning rates, as in `parameter_groups`.
         shift: Passed to `clsnorm.optim.compensation.compensate`; None: no compensation.
     """
@@ -67,7 +67,7 @@ def first_step(
         before = origin(examples)
         for z, labels in whole:
             moved = copy.deepcopy(origin)
-            rate = _take_step(moved, z, labels, optimizer, regression, rates or {}, shift)
+            rate = _take_step(moved, z, labels, optimizer, loss, rates or {}, shift)
             logs.append((((moved(z) - origin(z)) / rate) ** 2).mean().log() / 2)
             change = visible(moved(examples) - before) / rate
             common = change.mean(0)
@@ -81,7 +81,7 @@ def _take_step(
     z: Tensor,
     labels: Tensor,
     build: Callable[..., Optimizer],
-    regression: bool,
+    losses: Loss,
     rates: Mapping[str, float],
     shift: Tensor | None,
 ) -> float:
@@ -97,7 +97,7 @@ def _take_step(
     @torch.enable_grad()
     def loss_of_batch() -> Any:  # torch's type is float, yet its optimizers take a tensor
         optimizer.zero_grad()
-        loss = example_losses(head(z), labels, regression=regression).mean()
+        loss = losses(head(z), labels).mean()
         loss.backward()
         return loss
 

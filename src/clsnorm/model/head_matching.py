@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from clsnorm.errors import InputError, require_choice
+from clsnorm.losses import Loss
 from clsnorm.model.first_step import Batches, FirstStep, first_step
 from clsnorm.model.head import dropout_noise
 from clsnorm.optim.compensation import compensate
@@ -96,7 +97,7 @@ class HeadMatching(nn.Module):
         own: tuple[nn.Module, Batches],
         *,
         optimizer: Callable[..., Optimizer],
-        regression: bool,
+        loss: Loss,
         rates: Mapping[str, float] | None = None,
     ) -> None:
         """Measures two heads and matches the second to the first.
@@ -105,14 +106,14 @@ class HeadMatching(nn.Module):
             of_identity: The head as drawn, and its inputs and labels with the identity in whole batches, one a step.
             own: The head as it starts, and the same batches after the normalizer.
             optimizer: Called with parameter groups.
-            regression: Squared error on one output, instead of cross-entropy.
+            loss: Of each example.
             rates: Factors that the parameters of the second head have already, as in `parameter_groups`.
 
         Raises:
             InputError: A part that is to be matched does not move.
         """
         (head, batches), rates = own, dict(rates or {})
-        options: dict[str, Any] = {"optimizer": optimizer, "regression": regression}
+        options: dict[str, Any] = {"optimizer": optimizer, "loss": loss}
         self._fit_noise(_noise(*own), _noise(*of_identity))
         wanted = first_step(*of_identity, **options)
         unmatched = matched = first_step(*own, **options, rates=rates)

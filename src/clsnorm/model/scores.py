@@ -7,19 +7,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 from torchmetrics import Metric
 
 from clsnorm.distributed import gather_objects
 from clsnorm.metrics import alone
-
-
-def example_losses(logits: Tensor, labels: Tensor, *, regression: bool) -> Tensor:
-    """Returns each example's loss in float32, ``(B,)``: cross-entropy, or squared error in regression."""
-    logits = logits.float()
-    if regression:
-        return F.mse_loss(logits.squeeze(-1), labels.float(), reduction="none")
-    return F.cross_entropy(logits, labels, reduction="none")
 
 
 class Scores:

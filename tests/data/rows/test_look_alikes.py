@@ -7,7 +7,7 @@ import re
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from clsnorm.data.formats.spelling import same
+from clsnorm.config.spelling import same
 from clsnorm.data.rows.look_alikes import label_warnings, look_alikes, missing_words
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsnorm.data.formats.spelling import same, spell
+from clsnorm.config.spelling import same, spell
 from clsnorm.data.rows.matching import codes, match, require_one_word, twice
 from clsnorm.errors import InputError
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
+from clsnorm.config.spelling import spell
 from clsnorm.data.formats.faults import MOST_COLUMNS, names_of
 from clsnorm.data.formats.reader import Column
-from clsnorm.data.formats.spelling import spell
 from clsnorm.errors import InputError
 
 PAIRS = (

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from clsnorm.config.spelling import spell
 from clsnorm.data.formats.delimited import Row
-from clsnorm.data.formats.spelling import spell
 from clsnorm.data.formats.table_header import cleaned
 from clsnorm.data.own_files.column_roles import LABELS, is_known
 from clsnorm.data.own_files.header_odds import SURE, header_odds

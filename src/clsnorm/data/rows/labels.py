@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from clsnorm.config.spelling import fold, is_typed, number, shown, spell
 from clsnorm.data.formats.faults import SHOWN, Faults, names_of
 from clsnorm.data.formats.reader import Table
-from clsnorm.data.formats.spelling import fold, is_typed, number, shown, spell
 from clsnorm.data.rows.matching import codes, match, require_one_word
 from clsnorm.errors import InputError, did_you_mean
 
@@ -64,7 +64,7 @@ class ClassCoder(Coder):
     """Encodes labels as class ids, int64. While rows are read, a label's number is its order of appearance.
 
     Args:
-        merged: Whether labels that look the same are one class: see `clsnorm.data.formats.spelling.fold`.
+        merged: Whether labels that look the same are one class: see `clsnorm.config.spelling.fold`.
     """
 
     def __init__(self, *, merged: bool) -> None:

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from clsnorm.config.spelling import fold
 from clsnorm.data.formats.faults import names_of
-from clsnorm.data.formats.spelling import fold
 
 # As pandas and other programs write a missing value; "-" is SNLI's label of a pair without a majority.
 MISSING = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clsnorm.config.spelling import fold, is_typed, number, same, spell
 from clsnorm.data.formats.faults import names_of
-from clsnorm.data.formats.spelling import fold, is_typed, number, same, spell
 from clsnorm.errors import InputError
 
 

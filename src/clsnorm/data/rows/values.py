@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from clsnorm.config.spelling import number, spell
 from clsnorm.data.formats.faults import Faults, names_of
 from clsnorm.data.formats.reader import Table
-from clsnorm.data.formats.spelling import number, spell
 from clsnorm.data.rows.labels import Coder
 from clsnorm.errors import InputError
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from clsnorm.config.spelling import place, spell
 from clsnorm.data.formats.reader import Column, Table
-from clsnorm.data.formats.spelling import place, spell
 from clsnorm.errors import InputError
 
 LABEL, NO_LABEL = "label ", "no label"  # reasons why a row is left out

@@ -10,7 +10,7 @@ from clsnorm.config.names import SPEED_ONLY_KEYS
 from clsnorm.report.sweeps.run_row import RunRow
 from clsnorm.run_folder.config_blocks import flat
 
-ARM_GROUPS = ("normalizer", "classifier", "regularizer")  # what a comparison of normalizers compares
+ARM_GROUPS = ("normalizer", "classifier", "loss", "regularizer")  # what a comparison of normalizers compares
 SETTING_GROUPS = ("data", "model", "optimizer", "scheduler", "trainer")  # what must be equal for it
 # Where data lie, what they are called, and how fast they are read says nothing about a result. Own files are compared
 # by their digests.
@@ -61,8 +61,8 @@ def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any
 def name_arms(rows: Sequence[RunRow], *, by: Sequence[str] = (), arms: Sequence[str] = ()) -> None:
     """Sets `RunRow.arm` and `RunRow.task`.
 
-    An arm is the chosen normalizer, with the settings of normalizer, classifier and regularizer that vary among the
-    runs that chose it. The most frequent value of classifier and regularizer is left out of the name.
+    An arm is the chosen normalizer, with the settings of normalizer, classifier, loss and regularizer that vary
+    among the runs that chose it. The most frequent value of the last three is left out of the name.
 
     Args:
         rows: All runs of the report that have a configuration.

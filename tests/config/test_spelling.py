@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clsnorm.data.formats.spelling import fold, number, place, same, spell
+from clsnorm.config.spelling import fold, number, place, same, spell
 
 
 @pytest.mark.parametrize(
