@@ -1,0 +1,1 @@
+"""Coverage and error rates of the report's intervals and tests."""
