@@ -98,6 +98,24 @@ def test_an_option_that_came_later_leaves_the_names_of_earlier_runs(named: Hash)
     )  # as if the keys did not exist
 
 
+def test_a_group_that_came_later_leaves_the_names_of_earlier_runs(named: Hash) -> None:
+    changes = ("loss.label_smoothing=0.1", "loss.class_weights=balanced", "loss.class_weights={0: 1, 1: 3}")
+    assert len({named(), *(named(change) for change in changes)}) == 4
+    names.register()
+    with initialize_config_dir(str(choices.CONF), version_base="1.3"):
+        config = compose("train")
+    assert config.loss.label_smoothing == 0
+    assert "loss" not in names.result_config(config)  # as if the group did not exist
+
+
+def test_keys_of_several_types_have_a_hash(named: Hash) -> None:
+    """As YAML reads them; labels such as 0, 1 and ``other`` are names of classes."""
+    mixed = named("loss.class_weights={0: 1, other: 3}")
+    assert mixed == named("loss.class_weights={other: 3, 0: 1}")
+    assert mixed != named("loss.class_weights={1: 1, other: 3}")
+    assert names.hash_of({"a": {0: 1, 10: 2, 9: 3}}) == names.hash_of({"a": {9: 3, 10: 2, 0: 1}})
+
+
 def test_an_unreadable_file_is_reported(named: Hash, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("a.csv").write_text("x")
 

@@ -15,17 +15,19 @@ from torch import Tensor, nn
 from clsnorm.batches import Batch
 from clsnorm.gradients import Curvature, Eigenvalue, largest_eigenvalue
 from clsnorm.gradients.curvature import Outputs
+from clsnorm.losses import Loss, StandardLoss, Task
 from clsnorm.model import Encoder
 
+WEIGHTED = StandardLoss(Task(("a", "b", "c"), (3, 2, 2)), class_weights={"a": 1, "b": 4, "c": 2}, label_smoothing=0.2)
 LABELS = {False: torch.tensor([0, 2, 1, 2, 0, 0, 1]), True: torch.linspace(-1, 1, 7)}
 
 
 class Tiny:
     """A small network, its batches in two parts, and its full matrices."""
 
-    def __init__(self, *, regression: bool) -> None:
+    def __init__(self, loss: Loss = CROSS_ENTROPY) -> None:
         torch.manual_seed(0)
-        self.loss = SQUARED_ERROR if regression else CROSS_ENTROPY
+        self.loss, regression = loss, loss.task.regression
         outputs = 1 if regression else 3
         self.model = nn.Sequential(nn.Linear(4, 5), nn.GELU(), nn.LayerNorm(5), nn.Linear(5, outputs))
         self.x, self.labels = 2 * torch.randn(7, 4), LABELS[regression]
@@ -68,10 +70,10 @@ class Tiny:
         return jacobian.T @ bend @ jacobian
 
 
-@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("loss", [CROSS_ENTROPY, WEIGHTED, SQUARED_ERROR], ids=["plain", "weighted", "numbers"])
 @pytest.mark.parametrize("hessian", [False, True])
-def test_products_and_the_largest_eigenvalue(regression: bool, hessian: bool) -> None:
-    tiny = Tiny(regression=regression)
+def test_products_and_the_largest_eigenvalue(loss: Loss, hessian: bool) -> None:
+    tiny = Tiny(loss)
     full, curvature = tiny.full(hessian=hessian), tiny.curvature(hessian=hessian)
     vector = curvature.start(seed=3)
     torch.testing.assert_close(curvature(vector), full @ vector, atol=1e-5, rtol=1e-4)
@@ -83,7 +85,7 @@ def test_products_and_the_largest_eigenvalue(regression: bool, hessian: bool) ->
 
 
 def test_scales_precondition_on_both_sides() -> None:
-    tiny = Tiny(regression=False)
+    tiny = Tiny()
     torch.manual_seed(1)
     scales = [torch.rand_like(p) + 0.1 for p in tiny.parameters[:-1]] + [torch.tensor(2.0)]
     flat = torch.cat([s.expand_as(p).reshape(-1) for s, p in zip(scales, tiny.parameters, strict=True)])
@@ -164,7 +166,7 @@ def test_matrices_without_a_spectrum() -> None:
 
 
 def test_the_random_state_is_untouched() -> None:
-    curvature = Tiny(regression=False).curvature()
+    curvature = Tiny().curvature()
     before = torch.get_rng_state()
     assert torch.equal(curvature.start(seed=1), curvature.start(seed=1))
     curvature(curvature.start())

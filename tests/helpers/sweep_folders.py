@@ -29,6 +29,12 @@ def config(**changes: Any) -> dict[str, Any]:
         "model": {"_target_": "clsnorm.model.Encoder", "path": "wheel:x", "seed_init": seed},
         "normalizer": {"_target_": f"clsnorm.normalizers.{normalizer.title()}", "_partial_": True},
         "classifier": {"_target_": "clsnorm.model.Classifier", "dropout": 0.1},
+        "loss": {
+            "_target_": "clsnorm.losses.StandardLoss",
+            "_partial_": True,
+            "class_weights": None,
+            "label_smoothing": 0.0,
+        },
         "regularizer": {"_target_": "clsnorm.regularizers.Unregularized"},
         "optimizer": {"_target_": "clsnorm.optim.AdamW", "lr": 1e-4, "weight_decay": 0.01},
         "scheduler": {"warmup_ratio": 0.1},

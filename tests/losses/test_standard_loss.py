@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -11,8 +12,8 @@ import pytest
 import torch
 from runs import metrics, rows, weights
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
+import clsnorm
 from clsnorm.errors import InputError
 from clsnorm.losses import StandardLoss, Task, example_losses
 
@@ -54,16 +55,24 @@ def test_balanced_classes_have_equal_shares() -> None:
     assert float(losses.mean()) == pytest.approx(math.log(3))  # the size of the loss is as without weights
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"label_smoothing": 0.3}, {"class_weights": "balanced", "label_smoothing": 0.3}]
-)
-def test_no_residual_exceeds_its_bound(options: dict[str, Any]) -> None:
+SMOOTHED: dict[str, Any] = {"label_smoothing": 0.3}
+BALANCED: dict[str, Any] = {"class_weights": "balanced"}
+
+
+@pytest.mark.parametrize("options", [{}, BALANCED, SMOOTHED, {**BALANCED, **SMOOTHED}])
+def test_the_largest_residual_reaches_its_bound(options: dict[str, Any]) -> None:
     loss = StandardLoss(TASK, **options)
-    logits = 100 * torch.eye(3).repeat_interleave(3, 0)  # sure of each class, right and wrong
+    logits = 100 * torch.eye(3).repeat_interleave(3, 0)  # certain of each class, right and wrong
     norms = loss.residuals(logits, torch.arange(9) % 3).norm(dim=1)
-    assert float(norms.max()) <= loss.residual_bound * (1 + 1e-6)
-    if not options.get("label_smoothing"):
-        assert float(norms.max()) == pytest.approx(loss.residual_bound)
+    assert float(norms.max()) == pytest.approx(loss.residual_bound)
+    torch.manual_seed(0)
+    others = loss.residuals(5 * torch.randn(300, 3), torch.arange(300) % 3).norm(dim=1)
+    assert float(others.max()) <= loss.residual_bound
+
+
+def test_a_class_without_training_examples_does_not_loosen_the_bound() -> None:
+    loss = StandardLoss(Task(("a", "b", "c"), (5, 5, 0)), class_weights={"a": 1, "b": 1, "c": 1000})
+    assert loss.residual_bound == pytest.approx(math.sqrt(2))
 
 
 def test_weights_are_in_no_checkpoint() -> None:
@@ -127,10 +136,58 @@ def test_the_default_does_not_change_a_run_s_name(train: Callable[..., Any]) -> 
     assert train(*SHORT, "loss.label_smoothing=0.1").folder != plain.folder
 
 
-def test_entropy_of_smoothed_labels_is_the_least_loss() -> None:
-    """Smoothed labels cannot be met: the loss is least where p is the smoothed label."""
-    smoothing, p = 0.3, torch.tensor([0.8, 0.1, 0.1])
-    loss = StandardLoss(TASK, label_smoothing=smoothing)
-    least = float(loss(p.log()[None], torch.tensor([0])))
-    assert least == pytest.approx(float(-(p * p.log()).sum()), rel=1e-6)
-    assert float(F.softmax(p.log(), 0).sum()) == pytest.approx(1)
+def test_a_smoothed_loss_is_least_where_p_is_the_smoothed_label() -> None:
+    p = torch.tensor([0.8, 0.1, 0.1])  # of smoothing 0.3
+    loss = StandardLoss(TASK, label_smoothing=0.3)
+    least = loss(p.log()[None], torch.tensor([0]))
+    assert float(least) == pytest.approx(float(-(p * p.log()).sum()), rel=1e-6)  # the entropy
+    torch.manual_seed(0)
+    around = p.log() + 0.5 * torch.randn(200, 3)
+    assert (loss(around, torch.zeros(200, dtype=torch.long)) > least).all()
+
+
+@pytest.mark.parametrize("value", ["[1,2]", "balance", "true", "1.5"])
+def test_the_command_refuses_other_weights_in_one_line(command: Callable[..., Any], value: str) -> None:
+    done = command(f"loss.class_weights={value}")
+    assert done.returncode == 2
+    assert "loss.class_weights` to be 'balanced' or a mapping or null" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+FOCAL = """
+import torch
+from clsnorm.losses import Loss
+
+class Focal(Loss):
+    def __init__(self, task, *, gamma: float = 2.0):
+        super().__init__(task)
+        self.gamma = gamma
+
+    def forward(self, logits, labels):
+        losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
+        return (1 - torch.exp(-losses)) ** self.gamma * losses
+"""
+
+
+def test_a_loss_of_one_s_own_trains(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "mylosses.py").write_text(FOCAL)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("CLSNORM_PACKAGES", "mylosses")
+    (tmp_path / "own" / "loss").mkdir(parents=True)
+    (tmp_path / "own" / "loss" / "focal.yaml").write_text("_target_: mylosses.Focal\n_partial_: true\ngamma: 2.0\n")
+    plain, focal = train(*SHORT), train(*SHORT, f"hydra.searchpath=[file://{tmp_path}/own]", "loss=focal")
+    first = [float(rows(run.folder / "metrics.csv")[0]["train/loss"]) for run in (plain, focal)]
+    assert first[1] == pytest.approx(first[0] / 4, rel=0.1)  # where p is 1/2
+    assert clsnorm.load_run(focal.folder).predict(["a text"]).logits.shape == (1, 2)
+
+
+def test_a_run_of_before_the_group_is_read(train: Callable[..., Any]) -> None:
+    run = train(*SHORT)
+    config = run.folder / "config.yaml"
+    text = config.read_text()
+    block = text[text.index("loss:\n") : text.index("regularizer:\n")]
+    assert "label_smoothing" in block
+    config.write_text(text.replace(block, ""))
+    loaded = clsnorm.load_run(run.folder)
+    assert "loss" not in loaded.config
+    assert loaded.predict(["a text"]).logits.shape == (1, 2)

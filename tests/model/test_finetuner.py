@@ -21,6 +21,8 @@ from torch.utils.data import DataLoader
 from torchmetrics import MeanSquaredError
 from torchmetrics.classification import MulticlassAccuracy
 
+from clsnorm.errors import InputError
+from clsnorm.losses import StandardLoss, Task
 from clsnorm.metrics import ClassF1, predictions
 from clsnorm.model import Classifier, Encoder
 from clsnorm.model.scores import Scores
@@ -164,6 +166,16 @@ def test_a_split_with_a_prediction_that_is_not_finite_has_no_scores(monkeypatch,
         found = scores.compute()
         assert found.keys() == {"loss", *metrics}
         assert all(math.isfinite(value) is (own_is_bad is None) for value in found.values())
+
+
+def test_a_loss_with_parameters_is_refused(tiny, make_batch, shared):
+    class Scaled(StandardLoss):
+        def __init__(self):
+            super().__init__(Task(("a", "b"), (1, 1)))
+            self.scale = torch.nn.Parameter(torch.ones(()))
+
+    with pytest.raises(InputError, match=r"`loss`.*without parameters.*scale"):
+        shared.finetuner(tiny("bert"), loss=Scaled())
 
 
 def test_regression_uses_squared_error(tiny, make_batch, shared):

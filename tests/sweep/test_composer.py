@@ -51,6 +51,8 @@ def product(**values: list[Any]) -> list[list[str]]:
         {"data__max_train_examples": [100, "null"], "abort_on": ["[]", "[explosion]"]},
         {"model__path": ["a", "b", "c"], "model": ["any"]},
         {"model__freeze": ["null", 1, 2]},
+        {"loss__label_smoothing": [0.1, 0.0, 0], "seed": [0, 1]},
+        {"loss__class_weights": ["null", "balanced", "{0: 1, 1: 3}"]},
     ],
 )
 def test_names_are_those_that_hydra_composes(make: Make, values: dict[str, list[Any]]) -> None:

@@ -15,7 +15,7 @@ from typing_extensions import override
 if TYPE_CHECKING:
     from clsnorm.data import DataModule
     from clsnorm.losses import Loss
-from clsnorm.model import Classifier
+    from clsnorm.model import Classifier
 
 STEP_HOOKS = {
     "on_train_batch_start",

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from clsnorm.config.choices import find_option, options
+from clsnorm.config.spelling import spell
 from clsnorm.errors import InputError, refuse, require_choice
 from clsnorm.files import VISIBLE, digest, matching
 
@@ -219,7 +220,16 @@ def normalizer_files(chosen_names: Any) -> list[Path]:
 
 def hash_of(plain: dict[str, Any]) -> str:
     """Returns 16 hexadecimal digits of the sha256 of plain values."""
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    text = json.dumps(_sortable(plain), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _sortable(value: Any) -> Any:
+    """Returns plain values in which mappings with numbers *and* texts as keys, as ``{0: 1, other: 3}``, have texts."""
+    if isinstance(value, dict):
+        mixed = len({isinstance(key, str) for key in value}) > 1
+        return {spell(key) if mixed else key: _sortable(item) for key, item in value.items()}
+    return [_sortable(item) for item in value] if isinstance(value, list) else value
 
 
 def run_name(*, _root_: DictConfig) -> str:

@@ -22,7 +22,7 @@ GRADIENT_KEYS = (
         "grad/z/bound",
         "grad/z/bound",
         "norm",
-        "Bound on a gradient at z with a linear head and cross-entropy, from the head's weights and its dropout.",
+        "Bound on a gradient at z with a linear head, from the loss, the head's weights and its dropout.",
     ),
     Key(
         "grad/layer{number}/cls",

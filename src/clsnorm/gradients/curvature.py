@@ -78,8 +78,8 @@ class Curvature:
 
     The Gauss-Newton matrix is :math:`\frac1N \sum_i J_i^\top \nabla^2 \ell_i J_i` with the Jacobian :math:`J_i` of
     example i's outputs and the Hessian of its loss by the outputs (for cross-entropy, the Fisher matrix). It is the
-    Hessian without the curvature of the outputs, and positive semidefinite. Products need no copy of the parameters;
-    those of all processes are summed, so that each may hold a part of the batches.
+    Hessian without the curvature of the outputs, and positive semidefinite if the loss is convex in them. Products need
+    no copy of the parameters; those of all processes are summed, so that each may hold a part of the batches.
 
     Args:
         parameters: The parameters, detached, of which the matrix is.

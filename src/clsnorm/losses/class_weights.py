@@ -16,7 +16,7 @@ OPTION = "loss.class_weights"
 def balanced_weights(counts: Sequence[int]) -> list[float]:
     r"""Returns :math:`n / (K n_c)` for each class c of ``n_c`` of the n examples, where K classes have examples.
 
-    So each class with examples has the same share of the loss. It is scikit-learn's ``class_weight="balanced"``; a
+    So each class with examples has the same total weight. It is scikit-learn's ``class_weight="balanced"``; a
     class without examples has the weight 1, which nothing uses.
 
     Example:
@@ -50,7 +50,7 @@ def stated_weights(weights: Mapping[Any, Any], classes: Sequence[str]) -> list[f
 def mean_one(weights: Sequence[float], counts: Sequence[int]) -> list[float]:
     """Returns ``weights`` times one factor, so that their mean over the examples of all classes is 1.
 
-    Then weights move the loss between classes, and not its size, nor the size of SGD's steps.
+    Then only the ratios of weights matter: they do not rescale the loss as a whole.
     """
     mean = sum(weight * count for weight, count in zip(weights, counts, strict=True)) / sum(counts)
     return [weight / mean for weight in weights]

@@ -44,7 +44,7 @@ class Loss(nn.Module, ABC):
     """The loss of each example that a run trains with.
 
     An optimizer step descends the mean of these values over the step's examples, of all processes and accumulated
-    batches. So a loss must not depend on the other examples of its batch.
+    batches. So a loss must not depend on the other examples of its batch, and it has no parameters.
 
     Args:
         task: Passed when the run is built, as the first argument.
@@ -65,7 +65,7 @@ class Loss(nn.Module, ABC):
 
     @property
     def residual_bound(self) -> float:
-        """The largest possible norm of the gradient of an example's loss by its logits; infinite if there is none."""
+        """A bound on the norm of the gradient of a training example's loss by its logits; infinite if there is none."""
         return math.inf
 
     def residuals(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -40,7 +40,11 @@ class StandardLoss(Loss):
     weights: Tensor | None
 
     def __init__(
-        self, task: Task, *, class_weights: str | Mapping[str, Any] | None = None, label_smoothing: float = 0.0
+        self,
+        task: Task,
+        *,
+        class_weights: Literal["balanced"] | Mapping[str, Any] | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(task)
         require_probability("loss.label_smoothing", label_smoothing, advice="Set loss.label_smoothing=0.1")
@@ -49,6 +53,7 @@ class StandardLoss(Loss):
         self.label_smoothing = float(label_smoothing)
         weights = weights_of(class_weights, task)
         self.register_buffer("weights", None if weights is None else torch.tensor(weights), persistent=False)
+        self._bound = math.inf if task.regression else _residual_bound(task, weights, self.label_smoothing)
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.task.regression:
@@ -58,7 +63,13 @@ class StandardLoss(Loss):
 
     @property
     def residual_bound(self) -> float:
-        r"""The largest weight times :math:`\sqrt 2`: probabilities and smoothed labels both lie in the simplex."""
-        if self.task.regression:
-            return math.inf
-        return math.sqrt(2) * (1.0 if self.weights is None else float(self.weights.max()))
+        """The largest norm that it can have: where a wrong class is certain; infinite in regression."""
+        return self._bound
+
+
+def _residual_bound(task: Task, weights: list[float] | None, smoothing: float) -> float:
+    """Returns the norm of ``w (p - t)`` with t the smoothed label, p certain of another class, w the largest weight."""
+    largest = max((w for w, count in zip(weights, task.counts, strict=True) if count), default=1.0) if weights else 1.0
+    spread = smoothing / len(task.classes)
+    away = (1 - spread) ** 2 + (1 - smoothing + spread) ** 2 + (len(task.classes) - 2) * spread**2
+    return largest * math.sqrt(away)

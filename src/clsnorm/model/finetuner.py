@@ -18,6 +18,7 @@ from torchmetrics import Metric
 
 from clsnorm.batches import Batch
 from clsnorm.distributed import all_reduce_sum, rank, world_size
+from clsnorm.errors import refuse
 from clsnorm.lightning_internals import (
     ends_step,
     is_logged,
@@ -88,7 +89,7 @@ class FineTuner(pl.LightningModule):
         self._require_effect()
         self._matrices = matrices(classifier)
         self.strict_loading = not classifier.encoder.frozen_layers  # a sharded module does not fill in what is left out
-        self.loss = loss
+        self.loss = _without_parameters(loss)
         self.regression = loss.task.regression
         self._select = Scores(metrics)
         self._reports = {name: Scores(metrics) for name in report_names}
@@ -228,6 +229,12 @@ class FineTuner(pl.LightningModule):
         for name, value in scores.compute().items():
             self.log(f"{split}/{name}", torch.tensor(value, dtype=torch.float64, device="cpu"), prog_bar=prog_bar)
         scores.reset()
+
+
+def _without_parameters(loss: Loss) -> Loss:
+    if names := [name for name, _ in loss.named_parameters()]:
+        refuse("loss", "without parameters: the optimizer has those of the classifier alone", ", ".join(names))
+    return loss
 
 
 def _step_output(loss: Tensor, output: Output, batch: Batch) -> StepOutput:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from clsnorm.config.names import SPEED_ONLY_KEYS
+from clsnorm.config.names import ADDED, SPEED_ONLY_KEYS
 from clsnorm.report.sweeps.run_row import RunRow
 from clsnorm.run_folder.config_blocks import flat
 
@@ -14,6 +15,7 @@ ARM_GROUPS = ("normalizer", "classifier", "loss", "regularizer")  # what a compa
 SETTING_GROUPS = ("data", "model", "optimizer", "scheduler", "trainer")  # what must be equal for it
 # Where data lie, what they are called, and how fast they are read says nothing about a result. Own files are compared
 # by their digests.
+WHOLE = "loss.class_weights"  # one setting, though it may be a mapping
 LEFT_OUT = {
     "data": {"name", "about", "data_root", "cache", "sources", "train", "select", "report"},
     "model": {"path"},
@@ -32,15 +34,35 @@ def _kept(group: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
+@lru_cache(maxsize=1 << 14)
 def settings_of(group: str, text: str) -> Mapping[str, Any]:
-    """Returns the settings of a group that may change results, by dotted name, from its block of a configuration."""
-    return _kept(group, flat(text)) if text else {}
+    """Returns the settings of a group that may change results, by dotted name, from its block of a configuration.
+
+    What an earlier version did not have yet has the value with which its results are the same.
+    """
+    values = {f"{group}.{name}": value for name, value in ADDED.get(group, {}).items()}
+    values |= flat(text) if text else {}
+    if weights := {name: value for name, value in values.items() if name.startswith(f"{WHOLE}.")}:
+        stated = {name.removeprefix(f"{WHOLE}."): value for name, value in sorted(weights.items())}
+        values = {name: value for name, value in values.items() if name not in weights} | {WHOLE: stated}
+    return _kept(group, values)
+
+
+def _setting(row: RunRow, name: str) -> Any:
+    group = name.partition(".")[0]
+    return settings_of(group, row.blocks.get(group, "")).get(name)
+
+
+def _has(row: RunRow, name: str) -> bool:
+    group = name.partition(".")[0]
+    return name in settings_of(group, row.blocks.get(group, ""))
 
 
 def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any]]:
     """Returns the values of each setting that is not the same in all rows that have it, most frequent first.
 
-    Rows of an earlier version may lack a setting: with its default they gave the same results, so it does not divide.
+    Rows of an earlier version may lack a setting that `clsnorm.config.names.ADDED` does not list: its default gave the
+    same results, so it does not divide.
     Rows are compared by the text of their configuration first, so that thousands of them take no time.
     """
     found: dict[str, list[Any]] = {}
@@ -74,9 +96,12 @@ def name_arms(rows: Sequence[RunRow], *, by: Sequence[str] = (), arms: Sequence[
         chosen = [row for row in rows if row.choice("normalizer") == choice]
         own = varying(chosen, ARM_GROUPS[:1])
         for row in chosen:
-            parts = [choice, *(_part(name, row.value(name)) for name in own if row.has(name) and _is_option(name))]
-            differ = [name for name, values in shared.items() if row.has(name) and row.value(name) != values[0]]
-            parts += [_part(name, row.value(name)) for name in differ]
+            parts = [
+                choice,
+                *(_part(name, _setting(row, name)) for name in own if _has(row, name) and _is_option(name)),
+            ]
+            differ = [name for name, values in shared.items() if _has(row, name) and _setting(row, name) != values[0]]
+            parts += [_part(name, _setting(row, name)) for name in differ]
             parts += [_part(name, named(row, name)) for name in arms]
             row.arm = " ".join(parts)
     for row in rows:
