@@ -1,7 +1,7 @@
 """Measures whether the intervals and tests of `clsnorm.report` keep their promises, by simulation and on real runs.
 
 python tools/report_calibration.py                       # by simulation, in five minutes on one core
-python tools/report_calibration.py --runs multirun/NAME  # on runs of one arm that differ in their seed
+python tools/report_calibration.py --runs multirun/NAME  # on runs of one arm that differ in their seed; several folders
 python tools/report_calibration.py --write               # also into the page of the report and docs/report.md
 """
 
@@ -29,10 +29,11 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=4000)
-    parser.add_argument("--runs", type=Path, help="measure on these runs, instead of by simulation")
+    parser.add_argument("--runs", type=Path, nargs="+", help="measure on the runs of each folder, not by simulation")
     parser.add_argument("--write", action="store_true", help="store the table for the page and docs/report.md")
     given = parser.parse_args()
-    lines = grouped(measure_runs(given.runs) if given.runs else measure(given.simulations))
+    real = [row for folder in given.runs or () for row in measure_runs(folder)]
+    lines = grouped(real or measure(given.simulations))
     print(markdown(lines))
     if given.write:
         lines = joined(json.loads(STORED.read_text(encoding="utf-8")), lines, real=given.runs is not None)

@@ -1,9 +1,13 @@
 """Coverage and error rates where the truth is known, since both arms are one: real runs, relabelled at random.
 
-Runs that differ by their seed alone are drawn without replacement and called an arm and its baseline. Any pairing is as
-likely as its mirror, so the true difference is 0. Everything else is real: scores of real models on real rows, with
-whatever distribution they have over seeds and examples. The runs and the rows are the same in all draws, so shares over
-draws say how the methods do on this population of runs, in which a draw of many seeds uses most of the runs.
+Runs that differ in their seed alone are drawn without replacement and called an arm and its baseline. Both come from
+one population, so the true difference is 0, on each row too. What is real is the distribution over seeds: scores of
+real models, with whatever skewness, outliers and dependence between rows they have. Three things are not as in a sweep:
+
+- No row is harder for one arm than for the other, so nothing is learned about the part of the error that comes from
+  examples. The simulations vary that part.
+- The arms of a sweep share seeds, and so the order of examples; relabelled runs share none.
+- All draws use the same runs, so the shares are about these runs; with half of them in each arm, draws differ little.
 """
 
 from __future__ import annotations
@@ -19,8 +23,9 @@ import clsnorm.report
 from calibration.measured import SEEDS, Measured, covers, falsely_equivalent, moved
 from clsnorm.report.inference import claim_family, sign_flips
 from clsnorm.report.inference.crossed import Crossed, crossed
+from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, varying
 
-REAL = "real runs of one arm"  # how the description of these rows begins
+REAL = "real runs of one arm"  # how the description of these rows begins; rows and seeds: see above
 DRAWS = 4000
 ARMS = 5  # of a family, the baseline included; only where there are runs enough
 
@@ -29,9 +34,16 @@ def read_scores(folder: Path) -> tuple[str, np.ndarray]:
     """Returns the data set of the runs in ``folder``, and which report rows each run has right, ``(runs, examples)``.
 
     Raises:
-        SystemExit: They are not of one arm, one data set and one learning rate, or differ in more than seeds.
+        SystemExit: They are no classifiers of one arm, data set and learning rate, or differ in more than their seeds.
     """
-    rows = clsnorm.report.load(folder).examples
+    loaded = clsnorm.report.load(folder)
+    rows = loaded.examples
+    if other := sorted(varying(loaded.rows, SETTING_GROUPS)):
+        raise SystemExit(
+            f"Expected runs that differ in their seeds alone, but got several values of {', '.join(other)}"
+        )
+    if "predicted" not in rows or len({row.seeds for row in loaded.rows}) < len(loaded.rows):
+        raise SystemExit("Expected classifiers whose seeds all differ")
     kinds = rows[["task", "arm", "lr"]].drop_duplicates()
     if len(kinds) != 1:
         raise SystemExit(

@@ -166,7 +166,7 @@ def _drawn(memory: Path, draw: Callable[..., Any], *arguments: Any, **options: A
         draft = file.with_suffix(f".{os.getpid()}")
         draft.write_bytes(pickle.dumps(draw(*arguments, **options)))
         draft.replace(file)
-    return pickle.loads(file.read_bytes())  # written by this process
+    return pickle.loads(file.read_bytes())  # written by `_drawn`
 
 
 def _replace(command: list[str]) -> None:
