@@ -58,6 +58,16 @@ def test_run_folders_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, r
     assert seconds > 0
 
 
+def test_a_report_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root: Path) -> None:
+    monkeypatch.syspath_prepend(root / "benchmarks")
+    module = importlib.import_module("report_scale")
+    module.write_runs(tmp_path, arms=2, seeds=2, sets=2)
+    printed, seconds, memory = module.measure(["-c", module.READ, str(tmp_path)])
+    assert int(printed) == 8
+    assert seconds > 0
+    assert memory > 10
+
+
 @pytest.mark.slow
 def test_the_parts_of_a_head_s_step_are_those_of_the_page(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
     """On real [CLS]: a matched step is within 5 % of the identity's, in both parts, by numpy."""
