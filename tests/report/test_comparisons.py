@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sweep_folders import write_run
 
-from clsnorm.report.comparisons import TUNED, Comparison, compare, protocols, tuned_rate
+from clsnorm.report.comparisons import TUNED, Comparison, compare, edges, protocols, tuned_rate
 from clsnorm.report.inference.crossed import crossed
 from clsnorm.report.sweeps.arm_names import name_arms
 from clsnorm.report.sweeps.example_table import ExampleTable
@@ -62,3 +62,17 @@ def test_failed_runs_count_and_are_left_out_of_the_second_analysis(tmp_path: Pat
     assert found.mean == pytest.approx(-17.5)
     assert found.failed.sum(0).tolist() == [1, 0]
     assert found.failure_test()[0] == 1.0
+
+
+def test_a_rate_at_the_end_of_its_grid_is_named(tmp_path: Path) -> None:
+    best = {"identity": 1e-3, "soft": 1e-2, "hard": 1e-2, "mild": 1e-4}
+    for normalizer, top in best.items():
+        for lr in (1e-4, 1e-3, 1e-2):
+            write_run(tmp_path, 0.9 if lr == top else 0.7, normalizer=normalizer, optimizer__lr=lr)
+    write_run(tmp_path, 0.9, normalizer="once", optimizer__lr=1e-3)
+    rows = read_rows([tmp_path])
+    name_arms(rows)
+    assert edges(rows, best | {"once": 1e-3}) == [
+        "the largest learning rate, 0.01, is best for hard, soft: try larger ones, too",
+        "the smallest learning rate, 0.0001, is best for mild: try smaller ones, too",
+    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from clsnorm.errors import InputError, require_positive, require_whole
-from clsnorm.report.comparisons import TUNED, Comparison, compare, protocols
+from clsnorm.report.comparisons import TUNED, Comparison, compare, edges, protocols
 from clsnorm.report.inference import sign_flips
 from clsnorm.report.inference.claim_family import claims
 from clsnorm.report.inference.detectable import detectable, seeds_to_decide
@@ -183,6 +183,8 @@ def answer_rows(rows: list[RunRow], options: Options) -> Conclusions:
             found.notes.append(
                 f"{task}: learning rates were chosen on select by {searched[0].search}, seeds that are not compared"
             )
+        else:
+            found.notes += [f"{task}: {sentence}" for sentence in edges(members, found.rates[task])]
         if table.note:
             found.notes.append(f"{task}: intervals are over seeds alone, not over examples: {table.note}")
     found.family += _over_all(found.family, options.margin)

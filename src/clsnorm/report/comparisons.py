@@ -155,6 +155,18 @@ def tuned_rate(rows: Sequence[RunRow]) -> float:
     return max(by_rate, key=lambda lr: (quality(lr), -lr))
 
 
+def edges(rows: Sequence[RunRow], chosen: Mapping[str, float]) -> list[str]:
+    """Returns a sentence for each end of the grid of learning rates at which arms are best: it may be too short."""
+    found = []
+    for end, which, beyond in ((max, "largest", "larger"), (min, "smallest", "smaller")):
+        grids = {arm: rates(row for row in rows if row.arm == arm) for arm in sorted(chosen)}
+        arms = [arm for arm, grid in grids.items() if len(grid) > 1 and chosen[arm] == end(grid)]
+        if arms:
+            tried = " or ".join(f"{lr:g}" for lr in sorted({chosen[arm] for arm in arms}))
+            found.append(f"the {which} learning rate, {tried}, is best for {', '.join(arms)}: try {beyond} ones, too")
+    return found
+
+
 def protocols(rows: Sequence[RunRow], baseline: str) -> dict[str, dict[str, float]]:
     """Returns the learning rate of each arm under each protocol.
 
