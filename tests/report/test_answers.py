@@ -55,6 +55,15 @@ def test_the_baseline_can_be_any_arm(found: Conclusions) -> None:
     assert of(turned, "identity", "rte").mean == pytest.approx(-of(found, "center", "rte").mean)
 
 
+def test_a_report_to_be_shared_holds_no_path_of_its_runs(found: Conclusions, tmp_path: Path) -> None:
+    folder = found.rows[0].path.parent
+    assert main([str(folder), "--no-links", "--draws", "0", "--output", str(tmp_path / "shared")]) == 0
+    for file in (tmp_path / "shared").glob("report.*"):
+        assert str(folder) not in file.read_text()
+        assert "../" not in file.read_text()
+    assert found.rows[0].path.name in (tmp_path / "shared" / "report.html").read_text()
+
+
 def test_all_files_have_the_same_numbers_and_the_same_bytes(found: Conclusions, tmp_path: Path) -> None:
     folder = found.rows[0].path.parent
     for name in ("one", "two"):

@@ -27,6 +27,7 @@ def verdict(task: str, arm: str, word: str, difference: float) -> dict[str, Any]
 FACTS: dict[str, Any] = {
     "baseline": "identity",
     "margin": 0.5,
+    "linked": True,
     "family": [["center", "trec"], [HOSTILE, "trec"], ["center", ""]],
     "states": {"finished": 6},
     "notes": [f"a note {HOSTILE}"],
@@ -72,6 +73,16 @@ def test_the_page_escapes_text_links_runs_and_fetches_nothing(tmp_path: Path) ->
     assert fetched == []
     assert not re.findall(r"https?://", text.replace("http://www.w3.org", ""))
     assert "@import" not in text
+
+
+def test_a_page_without_links_names_its_runs_all_the_same(tmp_path: Path) -> None:
+    text = write_report_page(tmp_path / "report.html", {**FACTS, "linked": False}).read_text()
+    tags = Tags()
+    tags.feed(text)
+    links = [str(attributes.get("href")) for tag, attributes in tags.found if tag == "a"]
+    assert links
+    assert all(link.startswith("#") for link in links)
+    assert "c d" in text
 
 
 def test_the_page_has_the_numbers_of_the_facts(tmp_path: Path) -> None:

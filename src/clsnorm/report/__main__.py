@@ -23,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _report(given: argparse.Namespace) -> None:
     options = Options(given.baseline, given.margin, tuple(given.by), tuple(given.arms), given.draws)
     place = given.output or given.folders[0] / "report"
-    facts = collected(answer(given.folders, options), place)
+    facts = collected(answer(given.folders, options), place, linked=not given.no_links)
     paths = write_report(place, facts)
     with printing():
         print(verdict_table(facts["verdicts"]))
@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         "--arms", action="append", default=[], metavar="KEY", help="divide arms by a setting, such as optimizer"
     )
     parser.add_argument("--draws", type=int, default=2_000, help="resamples of each bootstrap; 0 for none")
+    parser.add_argument("--no-links", action="store_true", help="name runs without links, for a page that leaves them")
     parser.add_argument("--output", type=Path, help="folder of the report; the first folder's report/ by default")
     return parser
 

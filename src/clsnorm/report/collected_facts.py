@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,39 @@ from clsnorm.run_folder.results import without_nan
 BEST = (1, 5, 10)  # k of the expected best of k runs
 
 
-def collected(found: Conclusions, base: Path | None = None) -> dict[str, Any]:
+def collected(found: Conclusions, base: Path | None = None, *, linked: bool = True) -> dict[str, Any]:
     """Returns all facts, ready for JSON: NaN is None.
 
     Args:
         found: The report.
         base: Folder from which the runs' folders are named, so that a report can be moved with its runs.
+        linked: Whether the page links to these folders; if not, their last names are kept alone.
     """
+
+    def place(row: RunRow) -> str:
+        if not linked:
+            return row.path.name
+        return str(row.path) if base is None else os.path.relpath(row.path, base)
+
     margin, claims, tables = found.options.margin, paper_claims(found), class_tables(found.tuned())
     return without_nan(
         {
             "baseline": found.options.baseline,
             "margin": margin,
+            "linked": linked,
             "family": [[one.arm, one.task or "over all data sets"] for one in found.family],
             "states": found.states(),
             "notes": found.notes,
             "unfinished": [
-                {"run": _place(row, base), "state": row.state, "reason": row.reason}
-                for row in found.rows
-                if not row.finished
+                {"run": place(row), "state": row.state, "reason": row.reason} for row in found.rows if not row.finished
             ],
             "claims": [_claim(one) for one in claims],
             "evidence": [
-                evidence.line(one.number) | {"runs": [_place(run, base) for run in evidence.runs]}
+                evidence.line(one.number) | {"runs": [place(run) for run in evidence.runs]}
                 for one in claims
                 for evidence in one.evidence
             ],
-            "verdicts": [_verdict(one, found, base) for one in found.family],
+            "verdicts": [_verdict(one, found, place) for one in found.family],
             "equal_rates": [_other(one) for one in found.others],
             "overall": overall_lines(found.tuned(), found.options.baseline),
             "predictors": predictor_lines(found),
@@ -75,11 +82,7 @@ def _finished(found: Conclusions) -> dict[str, list[RunRow]]:
     return by_task(row for row in found.rows if row.finished)
 
 
-def _place(row: RunRow, base: Path | None) -> str:
-    return str(row.path) if base is None else os.path.relpath(row.path, base)
-
-
-def _verdict(one: Answer, found: Conclusions, base: Path | None) -> dict[str, Any]:
+def _verdict(one: Answer, found: Conclusions, place: Callable[[RunRow], str]) -> dict[str, Any]:
     (low, high), margin, family = one.interval(), found.options.margin, len(found.family)
     line: dict[str, Any] = {
         "task": one.task,
@@ -100,7 +103,7 @@ def _verdict(one: Answer, found: Conclusions, base: Path | None) -> dict[str, An
         line |= {"standard_error": one.over.standard_error, "standard_error_of_these": one.over.standard_error_of_these}
     elif one.comparison is not None:
         line |= _details(one.comparison, found.options.draws)
-        line["runs"] = [[_place(run, base) for run in pair] for pair in one.comparison.runs]
+        line["runs"] = [[place(run) for run in pair] for pair in one.comparison.runs]
     return line
 
 

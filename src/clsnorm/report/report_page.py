@@ -45,7 +45,7 @@ def write_report_page(path: Path, facts: Mapping[str, Any], figures: Mapping[str
         estimands=[text.replace("`", "").replace("*", "") for text in estimands(facts)],
         figures=figures or {},
         captions=CAPTIONS,
-        verdicts=_verdicts(facts["verdicts"]),
+        verdicts=_verdicts(facts["verdicts"], linked=facts["linked"]),
         sentences=sentences(facts),
         states=facts["states"],
         notes=facts["notes"],
@@ -53,7 +53,7 @@ def write_report_page(path: Path, facts: Mapping[str, Any], figures: Mapping[str
         scores=_scores(facts["arms"]),
         about_claims=CLAIMS.replace("*", ""),
         claims=facts["claims"],
-        sections=[(section, _plain(section)) for section in sections(facts)],
+        sections=[(section, _plain(section, linked=facts["linked"])) for section in sections(facts)],
         rates=_rates(facts["equal_rates"]),
         calibration=_calibration(),
     )
@@ -76,13 +76,13 @@ def _table(heads: Sequence[str], rows: list[list[Cell]]) -> dict[str, Any] | Non
     return {"heads": [(name, "number" if cell["number"] else "") for name, cell in pairs], "rows": rows}
 
 
-def _verdicts(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _verdicts(lines: Sequence[Mapping[str, Any]], *, linked: bool) -> dict[str, Any] | None:
     heads = ["data", "arm", "verdict", "difference", "95 % interval", "p, adjusted", "p of equivalence", "runs"]
     rows = []
     for line in lines:
         word = line["verdict"].partition(" ")[0]
         verdict = {"text": line["verdict"], "value": None, "verdict": word, "mark": MARKS[word]}
-        pairs = [[{"text": Path(run).name, "href": _href(run)} for run in pair] for pair in line.get("runs", [])]
+        pairs = [[_link(run, linked) for run in pair] for pair in line.get("runs", [])]
         rows.append(
             [
                 _text(line["task"] or "all"),
@@ -98,8 +98,8 @@ def _verdicts(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return _table(heads, rows)
 
 
-def _href(run: str) -> str:
-    return quote(run.replace("\\", "/")) + "/"
+def _link(run: str, linked: bool) -> dict[str, str]:
+    return {"text": Path(run).name, "href": quote(run.replace("\\", "/")) + "/" if linked else ""}
 
 
 def _scores(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -135,7 +135,7 @@ def _rates(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return _table(["data", "arm", "rate", "difference", "95 % interval", "p"], rows)
 
 
-def _plain(section: ReportSection) -> dict[str, Any] | None:
+def _plain(section: ReportSection, *, linked: bool) -> dict[str, Any] | None:
     """A table of texts and then numbers that sort as they are shown, with links to the runs of each row."""
     cells = [
         [*map(_text, row[: section.texts]), *({**_text(cell), "number": True} for cell in row[section.texts :])]
@@ -143,8 +143,8 @@ def _plain(section: ReportSection) -> dict[str, Any] | None:
     ]
     if not section.runs:
         return _table(section.heads, cells)
-    linked = [[[{"text": Path(run).name, "href": _href(run)}] for run in runs] for runs in section.runs]
-    return _table([*section.heads, "runs"], [[*row, _linked(links)] for row, links in zip(cells, linked, strict=True)])
+    links = [[[_link(run, linked)] for run in runs] for runs in section.runs]
+    return _table([*section.heads, "runs"], [[*row, _linked(own)] for row, own in zip(cells, links, strict=True)])
 
 
 def _linked(links: list[list[dict[str, str]]]) -> Cell:
