@@ -356,6 +356,16 @@ def test_a_warm_up_as_long_as_the_run_is_warned_of(
     assert ("warmup_steps" in caplog.text) is bool(warned)
 
 
+@pytest.mark.parametrize(("every", "warned"), [(3, True), (2, False)])
+def test_a_run_too_short_for_its_logs_is_warned_of(
+    train: Train, caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder, every: int, warned: bool
+) -> None:
+    run = train("callbacks=none", "trainer.max_steps=2", f"trainer.log_every_n_steps={every}")
+    assert ("no numbers of its training are logged" in caplog.text) is warned
+    assert any("train/loss" in row for row in rows(run.folder / "metrics.csv")) is not warned
+    assert not [one for one in recwarn if "number of training batches" in str(one.message)]  # Lightning's counts epochs
+
+
 def test_the_weights_of_every_validation_can_be_kept(train: Callable[..., SimpleNamespace]) -> None:
     folder = train("trainer.max_epochs=2", "trainer.val_check_interval=0.5", "keep_weights=all").folder
     stored = RunFolder(folder).validated_weights()

@@ -35,6 +35,7 @@ def check_batch_sizes(config: dict[str, Any], data: DataModule, module: FineTune
     if distributed.rank() == 0:
         _warn(module, config["choices"]["normalizer"], data)
         _warn_of_warmups(module, config, data)
+        _warn_of_logs(config, data)
 
 
 def _require_within_epoch(name: str, config: dict[str, Any], data: DataModule, advice: str) -> None:
@@ -88,6 +89,16 @@ def _warn_of_warmups(module: FineTuner, config: dict[str, Any], data: DataModule
             "scheduler.warmup_steps=%d, but this run has %d steps: the learning rate never reaches optimizer.lr. Set "
             "scheduler.warmup_steps to fewer, or null to use scheduler.warmup_ratio",
             *(warmup, steps),
+        )
+
+
+def _warn_of_logs(config: dict[str, Any], data: DataModule) -> None:
+    every, steps = config["trainer"]["log_every_n_steps"], _optimizer_steps(config, data)
+    if 0 < steps < every:
+        log.warning(
+            "trainer.log_every_n_steps=%d, but this run has %d steps: no numbers of its training are logged. Set "
+            "trainer.log_every_n_steps=1",
+            *(every, steps),
         )
 
 

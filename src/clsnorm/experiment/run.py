@@ -27,6 +27,7 @@ from clsnorm.run_folder import RunFolder, file_digests, provenance, stored_confi
 log = logging.getLogger(__name__)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advice is for code that calls it directly
 warnings.filterwarnings("ignore", message=".*LeafSpec", module="pytorch_lightning")  # Lightning's own
+warnings.filterwarnings("ignore", message="The number of training batches")  # of an epoch; it logs by step
 warnings.filterwarnings("ignore", message="The `srun` command is available")  # a worker needs none
 
 
