@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from clsnorm.report.sweeps.example_table import read_answers
+from clsnorm.report.sweeps.example_table import class_answers
 from clsnorm.report.sweeps.run_row import RunRow
 
 Array = np.ndarray
@@ -80,7 +80,7 @@ def confusion_lines(tables: Tables) -> list[dict[str, Any]]:
 
 
 def _tables(rows: Sequence[RunRow]) -> tuple[list[str], Array] | None:
-    read = [found for found in (read_answers(row.path) for row in rows) if found is not None and not found.regression]
+    read = class_answers(rows)
     if not read:
         return None
     classes = read[0].values.shape[1]

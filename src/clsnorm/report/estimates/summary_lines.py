@@ -11,7 +11,7 @@ import numpy as np
 from clsnorm.report.comparisons import score
 from clsnorm.report.estimates.agreement import brier, calibration_error, fleiss_kappa, flips, jensen_shannon
 from clsnorm.report.estimates.over_tasks import improvement_probability, interquartile_mean, mean_ranks
-from clsnorm.report.sweeps.example_table import read_answers
+from clsnorm.report.sweeps.example_table import class_answers
 from clsnorm.report.sweeps.run_row import RunRow
 
 Runs = Mapping[tuple[str, str], Sequence[RunRow]]  # by data set and arm
@@ -47,10 +47,7 @@ def prediction_lines(runs: Runs) -> list[dict[str, Any]]:
     """Returns a line for each data set and arm of classification; runs without a finite prediction are left out."""
     lines = []
     for (task, arm), rows in runs.items():
-        read = [
-            found for found in (read_answers(row.path) for row in rows) if found is not None and not found.regression
-        ]
-        whole = [found for found in read if np.isfinite(found.values).all()]
+        whole = [found for found in class_answers(rows) if np.isfinite(found.values).all()]
         if not whole:
             continue
         probabilities = np.stack([found.values for found in whole])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,12 @@ def read_answers(folder: Path) -> Predicted | None:
     except (KeyError, NotImplementedError, TypeError, ValueError):  # columns that are missing or no numbers
         return None
     return found if found is not None and _is_sound(found) else None
+
+
+def class_answers(rows: Iterable[RunRow]) -> list[Predicted]:
+    """Returns the predictions of the runs of a classification; runs without any that can be read are left out."""
+    read = (read_answers(row.path) for row in rows)
+    return [found for found in read if found is not None and not found.regression]
 
 
 def _predicted(table: pa.Table) -> Predicted | None:
