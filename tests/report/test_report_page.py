@@ -46,6 +46,10 @@ FACTS: dict[str, Any] = {
         }
     ],
     "equal_rates": [],
+    "setup": [
+        dict.fromkeys(("task", "model", "metric", "train_examples", "steps", "seeds", "rates"), HOSTILE)
+        | {"report_examples": "9"}
+    ],
     "overall": [{"arm": "center", "iqm": 1.0, "improvement": 0.5, "rank": 1.0, "rank_low": 1.0, "rank_high": 2.0}],
     "predictions": [],
     "arms": [],

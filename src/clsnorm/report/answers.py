@@ -14,7 +14,7 @@ from clsnorm.errors import InputError, require_positive, require_whole
 from clsnorm.report.comparisons import TUNED, Comparison, compare, edges, protocols
 from clsnorm.report.inference import sign_flips
 from clsnorm.report.inference.claim_family import claims
-from clsnorm.report.inference.detectable import detectable, seeds_to_decide
+from clsnorm.report.inference.detectable import POWER, detectable, seeds_to_decide, seeds_to_find
 from clsnorm.report.inference.over_sets import OverSets, over_sets
 from clsnorm.report.inference.verdicts import ALPHA, Verdict, verdict
 from clsnorm.report.sweeps.arm_names import name_arms
@@ -235,16 +235,27 @@ def _adjust(family: list[Answer]) -> None:
 
 
 def undecided_text(found: Answer, margin: float, family: int) -> str:
-    """Returns what an undecided comparison could have seen, and how many seeds would decide."""
+    """Returns what an undecided comparison could have seen, and how many seeds, examples or data sets would decide."""
+    alpha = ALPHA / max(family, 1)
+    if found.over is not None:
+        smallest = found.over.detectable(alpha=alpha, power=POWER)
+        return f"smallest detectable difference {smallest:.2f} points; more data sets would decide"
     if found.comparison is not None and found.comparison.untested:
         return found.comparison.untested
     analysis = found.comparison.analysis if found.comparison else None
     if analysis is None:
         return ""
-    alpha = ALPHA / max(family, 1)
-    smallest = detectable(analysis, alpha=alpha)
+    text = f"smallest detectable difference {detectable(analysis, alpha=alpha):.2f} points"
+    finds = seeds_to_find(analysis, found.mean, alpha=alpha)
+    if finds is not None and finds > analysis.seeds:
+        text += f"; if the true difference is the observed one, about {_about(finds)} seeds in all would show it"
     needed = seeds_to_decide(analysis, margin, alpha=alpha)
     if needed is None:
-        return f"smallest detectable difference {smallest:.2f} points; only more report rows would decide"
-    more = max(needed - analysis.seeds, 0)
-    return f"smallest detectable difference {smallest:.2f} points; about {more} more seeds would decide"
+        return f"{text}; whether it exceeds {margin:g} points, only more report examples would decide"
+    return f"{text}; whether it exceeds {margin:g} points, about {_about(needed)} seeds in all would decide"
+
+
+def _about(count: int) -> str:
+    """Returns a rough number: two digits are more than its variances deserve."""
+    size = 10 ** max(len(str(count)) - 2, 0)
+    return f"{round(count / size) * size:,}"

@@ -33,7 +33,7 @@ def interval(line: Line) -> str:
 def share_interval_text(line: Line) -> str:
     """Returns the ends of the interval of a failure rate."""
     low, high = line["failure_low"], line["failure_high"]
-    return UNDEFINED if low is None else f"{low:.0%} to {high:.0%}"
+    return UNDEFINED if low is None else f"{100 * low:.0f} % to {100 * high:.0f} %"
 
 
 def p_text(p: float | None) -> str:

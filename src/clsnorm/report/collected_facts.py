@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from clsnorm.report.estimates.predictors import predictor_lines
 from clsnorm.report.estimates.seed_shares import variance_lines
 from clsnorm.report.estimates.summary_lines import overall_lines, prediction_lines
 from clsnorm.report.inference.binomials import clopper_pearson
+from clsnorm.report.sweeps.arm_names import rates
 from clsnorm.report.sweeps.pooling import by_task, recurring
 from clsnorm.report.sweeps.run_row import LR, RunRow
 from clsnorm.run_folder.results import without_nan
@@ -52,6 +54,7 @@ def collected(found: Conclusions, base: Path | None = None, *, linked: bool = Tr
             "unfinished": [
                 {"run": place(row), "state": row.state, "reason": row.reason} for row in found.rows if not row.finished
             ],
+            "setup": [_setup(task, rows) for task, rows in _finished(found).items()],
             "claims": [_claim(one) for one in claims],
             "evidence": [
                 evidence.line(one.number) | {"runs": [place(run) for run in evidence.runs]}
@@ -80,6 +83,28 @@ def _claim(one: PaperClaim) -> dict[str, Any]:
 
 def _finished(found: Conclusions) -> dict[str, list[RunRow]]:
     return by_task(row for row in found.rows if row.finished)
+
+
+def _setup(task: str, rows: list[RunRow]) -> dict[str, Any]:
+    """Returns what was run on a data set; where runs differ, all values."""
+
+    def sizes(row: RunRow) -> dict[str, int]:
+        found = json.loads(row.source.get("rows") or "{}")
+        return found if isinstance(found, dict) else {}
+
+    def several(value: Callable[[RunRow], Any]) -> str:
+        return ", ".join(map(str, sorted({value(row) for row in rows}, key=lambda one: (str(type(one)), one))))
+
+    return {
+        "task": task,
+        "model": several(lambda row: row.choice("model")),
+        "metric": several(lambda row: row.results["monitor"]),
+        "train_examples": several(lambda row: row.results.get("train_examples", "–")),
+        "steps": several(lambda row: row.results.get("steps", "–")),
+        "report_examples": several(lambda row: sizes(row).get("report", "–")),
+        "seeds": len({row.seeds for row in rows}),
+        "rates": ", ".join(f"{lr:g}" for lr in rates(rows)),
+    }
 
 
 def _verdict(one: Answer, found: Conclusions, place: Callable[[RunRow], str]) -> dict[str, Any]:

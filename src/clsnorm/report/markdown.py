@@ -10,8 +10,8 @@ from clsnorm.report.cells import Line, interval, p_text, points, share_interval_
 from clsnorm.report.sections import sections
 
 CLAIMS = (
-    "Claims of Zhou, Du and Ren (arXiv:1911.03918), each judged by a rule that was set beforehand. *Cannot tell* is no "
-    "evidence against a claim."
+    "Claims of Zhou, Du and Ren (arXiv:1911.03918), each judged by a rule that was set beforehand, for the models and "
+    "data of these runs alone. *Cannot tell* is no evidence against a claim."
 )
 
 
@@ -22,9 +22,9 @@ def document(facts: Mapping[str, Any]) -> str:
         f"{line['claim']}. {line['text']} **{line['support'].capitalize()}.** {line['sentence']}"
         for line in facts["claims"]
     ]
+    parts += ["## Runs", _states(facts), setup_table(facts["setup"]), *(f"- {note}" for note in facts["notes"])]
     parts += ["## Verdicts", verdict_table(facts["verdicts"])]
     parts += [f"- {text}" for text in sentences(facts)]
-    parts += ["## Runs", _states(facts), *(f"- {note}" for note in facts["notes"])]
     parts += ["## Scores", arm_table(facts["arms"])]
     if facts["equal_rates"]:
         parts += ["## At equal learning rates", "Outside the family: p is not adjusted.", rate_table(facts)]
@@ -37,14 +37,15 @@ def estimands(facts: Mapping[str, Any]) -> list[str]:
     """Returns what is estimated and what the verdicts mean."""
     baseline, margin, family = facts["baseline"], facts["margin"], len(facts["family"])
     return [
-        f"Each arm is compared with `{baseline}`, at the learning rate that each has chosen on the select split. The "
-        "difference is the mean over paired seeds and report examples, in points of the monitored metric, for new "
-        "seeds and new examples: both count as random. Over all data sets it is the mean over sets like these. "
+        f"Each arm is compared with `{baseline}`, each at the learning rate that was chosen for it on the select "
+        "split. The difference is the mean over paired seeds and report examples, in points of the monitored metric, "
+        "for new seeds and new examples: both count as random. Over all data sets it is the mean over sets like these. "
         "Positive is better. Failed runs are part of it; a run without a score counts as the constant prediction.",
         f"*Better* and *worse*: no difference is refuted. *Equivalent within the margin*: a difference of {margin:g} "
         "points or more is refuted, both ways. *Undecided*: neither, which is no evidence of equality. The family: "
         f"{plural(family, 'comparison')}; the chance of any false claim among them is at most 5 % (Holm's step-down in "
-        "Shaffer's form).",
+        "Shaffer's form). Intervals are of single comparisons and not adjusted, so one may exclude 0 where the verdict "
+        "is undecided.",
     ]
 
 
@@ -85,9 +86,35 @@ def verdict_table(lines: Sequence[Line]) -> str:
     return table(heads, rows, right=(3, 4, 5, 6, 7))
 
 
+def setup_rows(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """Returns heads and rows of the table of what was run."""
+    heads = ["data", "model", "metric", "training examples", "steps", "report examples", "seeds", "learning rates"]
+    names = ("task", "model", "metric", "train_examples", "steps", "report_examples", "seeds", "rates")
+    return heads, [[str(line[name]) for name in names] for line in lines]
+
+
+def setup_table(lines: Sequence[Line]) -> str:
+    """Returns the table of what was run."""
+    heads, rows = setup_rows(lines)
+    return table(heads, rows, right=range(3, 7)) if rows else ""
+
+
 def arm_table(lines: Sequence[Line]) -> str:
     """Returns the table of scores over seeds."""
-    heads = ["data", "arm", "lr", "runs", "failed", "95 % of failures", "mean", "sd", "median", "least", "best", "s"]
+    heads = [
+        "data",
+        "arm",
+        "lr",
+        "runs",
+        "failed",
+        "failure rate, 95 %",
+        "mean",
+        "sd",
+        "median",
+        "least",
+        "best",
+        "seconds",
+    ]
     rows = [
         [
             line["task"],

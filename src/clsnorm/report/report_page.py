@@ -12,7 +12,7 @@ from clsnorm.pages.numbers import UNDEFINED, plural
 from clsnorm.pages.rendering import write_html
 from clsnorm.report.cells import interval, p_text, points, share_interval_text, signed
 from clsnorm.report.curve_figures import CAPTIONS
-from clsnorm.report.markdown import CLAIMS, estimands, sentences
+from clsnorm.report.markdown import CLAIMS, estimands, sentences, setup_rows
 from clsnorm.report.sections import ReportSection, sections
 
 TEMPLATE = "report/templates/report.html.jinja"
@@ -50,6 +50,7 @@ def write_report_page(path: Path, facts: Mapping[str, Any], figures: Mapping[str
         states=facts["states"],
         notes=facts["notes"],
         unfinished=facts["unfinished"],
+        setup=_setup(facts["setup"]),
         scores=_scores(facts["arms"]),
         about_claims=CLAIMS.replace("*", ""),
         claims=facts["claims"],
@@ -102,9 +103,14 @@ def _link(run: str, linked: bool) -> dict[str, str]:
     return {"text": Path(run).name, "href": quote(run.replace("\\", "/")) + "/" if linked else ""}
 
 
+def _setup(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    heads, rows = setup_rows(lines)
+    return _table(heads, [[_text(cell) for cell in row] for row in rows])
+
+
 def _scores(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     names = ("mean", "sd", "median", "least", "best", "seconds", "peak_memory_mb")
-    heads = ["data", "arm", "lr", "runs", "failed", "95 % of failures", *names[:5], "seconds", "MB"]
+    heads = ["data", "arm", "lr", "runs", "failed", "failure rate, 95 %", *names[:5], "seconds", "MB"]
     rows = [
         [
             _text(line["task"]),

@@ -89,7 +89,8 @@ def _overall(lines: Sequence[Line]) -> ReportSection:
         for line in lines
     ]
     about = (
-        "At tuned learning rates. IQM: mean of the middle half of all runs, which hides failed runs by design. "
+        "At tuned learning rates. IQM: mean of the middle half of a data set's runs, averaged over data sets; it "
+        "hides failed runs by design. "
         "P(better): probability that a run of the arm beats one of the baseline. Mean rank over data sets (1 is best), "
         "and its range with one data set left out. Described, not tested."
     )
@@ -145,8 +146,10 @@ def _variance(lines: Sequence[Line]) -> ReportSection:
     refused: dict[tuple[str, str], list[str]] = {}
     for line in (line for line in lines if line["reason"]):
         refused.setdefault((line["task"], line["reason"]), []).append(line["arm"])
-    rows += [
-        [task, ", ".join(arms), f"cannot be told: {why}", *[UNDEFINED] * 4] for (task, why), arms in refused.items()
+    rows += [  # why others have none; without any there is no section
+        [task, ", ".join(arms), f"cannot be told: {why}", *[UNDEFINED] * 4]
+        for (task, why), arms in refused.items()
+        if rows
     ]
     about = (
         "Scores at tuned learning rates: standard deviation from each source in points, its share of the variance with "

@@ -25,7 +25,7 @@ def test_both_halves_on_all_sets_support_it(tmp_path: Path) -> None:
     found = judged(tmp_path, trec=(0.7, 0.4), rte=(0.5, 0.3))
     assert found.support == "supported"
     assert "the mean holds 50 % to 70 % of the mean square (noise: 0.2 %)" in found.sentence
-    assert "Of 2 data sets, 2 not centred and 2 concentrated" in found.sentence
+    assert "On 2 of 2 data sets it is not centred, on 2 it is concentrated" in found.sentence
     assert [(one.task, one.value) for one in found.evidence] == [
         ("rte", 0.5),
         ("rte", 0.3),

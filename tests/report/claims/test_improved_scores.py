@@ -36,8 +36,14 @@ def test_the_rule(verdicts: list[Verdict], support: str) -> None:
 def test_the_verdict_over_all_sets_decides_and_single_ones_are_named() -> None:
     support, text = judged(("center", "trec", B), ("center", "rte", U), ("center", "", U))
     assert support == "mixed"
-    assert text == "Of 1 normalizers: 1 undecided (center). On single data sets better: center on trec."
+    assert text == "Of 1 normalizer: 1 undecided (center). On single data sets better: center on trec."
     assert judged(("center", "trec", U), ("center", "rte", U), ("center", "", E))[0] == "not supported"
+
+
+def test_single_sets_where_an_undecided_one_is_worse_or_equivalent_are_named_too() -> None:
+    support, text = judged(("center", "trec", W), ("center", "rte", E), ("center", "", U))
+    assert support == "cannot tell"
+    assert "On single data sets worse: center on trec. On single data sets equivalent" in text
 
 
 def test_a_control_that_is_better_supports_nothing() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clsnorm.report.inference.crossed import crossed
-from clsnorm.report.inference.detectable import detectable, seeds_to_decide
+from clsnorm.report.inference.detectable import detectable, seeds_to_decide, seeds_to_find
 
 
 def draws(mean: float, seeds: int, count: int) -> np.ndarray:
@@ -33,3 +33,12 @@ def test_so_many_seeds_decide_and_one_fewer_does_not() -> None:
 def test_if_examples_alone_are_too_few_no_number_of_seeds_decides() -> None:
     found = crossed(draws(0.0, 5, 1)[0])
     assert seeds_to_decide(found, 0.1) is None
+
+
+def test_so_many_seeds_find_a_difference_and_one_fewer_does_not() -> None:
+    found = crossed(np.random.default_rng(1).normal(size=(5, 1)))
+    seeds = seeds_to_find(found, -1.0)
+    assert seeds is not None
+    assert detectable(found, seeds=seeds) <= 1.0 < detectable(found, seeds=seeds - 1)
+    assert seeds <= (seeds_to_decide(found, 1.0) or 0)  # deciding also asks for equivalence
+    assert seeds_to_find(found, 0.0) is None

@@ -28,3 +28,11 @@ def test_sets_that_differ_by_chance_alone_have_no_spread_between_them() -> None:
     found = over_sets(np.array([0.1, 0.11, 0.09]), np.full(3, 0.5))
     assert found.between == 0.0
     assert found.standard_error_of_these == pytest.approx(0.5 / np.sqrt(3))
+
+
+def test_the_detectable_difference_over_sets_is_found_about_four_times_in_five() -> None:
+    random = np.random.default_rng(0)
+    sizes = [over_sets(random.normal(size=8), np.ones(8)).detectable(alpha=0.05, power=0.8) for _ in range(300)]
+    size = float(np.median(sizes))
+    found = [over_sets(size + random.normal(size=8), np.ones(8)).p_value() <= 0.05 for _ in range(2000)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.06)

@@ -128,3 +128,12 @@ def test_runs_of_before_an_option_existed_are_pooled_with_those_that_have_its_de
     rows = rows_of(tmp_path / "unlike", {}, {"seed": 1, "model__new": False}, {"seed": 2, "model__new": True})
     with pytest.raises(InputError, match=r"model\.new is False in 1"):
         require_poolable(rows, baseline="identity")
+
+
+def test_an_arm_that_warms_up_for_half_of_its_run_is_named(tmp_path: Path) -> None:
+    for normalizer, warmup in (("long", 60), ("short", 59)):
+        write_run(tmp_path, normalizer=normalizer, normalizer__warmup_steps=warmup)
+    rows = read_rows([write_run(tmp_path).parent])
+    name_arms(rows)
+    found = [note for note in notes(rows, baseline="identity") if "warm-up" in note]
+    assert found == ["trec: the warm-up of long takes 60 of 120 training batches"]

@@ -76,5 +76,6 @@ def _sentence(evidence: Sequence[Evidence], held: dict[str, list[bool]], models:
         noise = between(one.noise[0] for one in chosen if one.noise)
         texts.append(f"{what} {between(one.value for one in chosen)} of the mean square (noise: {noise})")
     sets = plural(len(held["centred_share"]), "data set")
-    counts = f"Of {sets}, {sum(held['centred_share'])} not centred and {sum(held['top_energy_share'])} concentrated"
+    off, few = sum(held["centred_share"]), sum(held["top_energy_share"])
+    counts = f"On {off} of {sets} it is not centred, on {few} it is concentrated"
     return f"In {', '.join(models)}, {' and '.join(texts)}. {counts}."

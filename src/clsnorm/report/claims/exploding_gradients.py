@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from clsnorm.pages.numbers import plural
 from clsnorm.report.answers import Conclusions
 from clsnorm.report.claims.paper_claim import Evidence, PaperClaim, Support, percent
 from clsnorm.report.inference.binomials import clopper_pearson, paired_interval, paired_p
@@ -14,14 +16,21 @@ from clsnorm.report.inference.claim_family import holm
 from clsnorm.report.inference.crossed import crossed
 from clsnorm.report.inference.verdicts import ALPHA
 from clsnorm.report.sweeps.pooling import recurring, without_copies
-from clsnorm.report.sweeps.recorded import exploded
+from clsnorm.report.sweeps.recorded import LEAST_STEPS, exploded
 from clsnorm.report.sweeps.run_row import LR, RunRow
 
 CLAIM = "Because of this bias, gradients of [CLS] explode and training fails."
 RARE = 0.1  # share of runs up to which explosions and failures are rare
 EARLY = "grad/steps/h/max/start/max"  # largest norm of an example's gradient at h in the first tenth of the steps
 Unit = tuple[str, tuple[int, ...]]  # data set and seeds
-Bad = dict[Unit, bool]
+Bad = Mapping[str, bool]  # by a run's folder: whether its gradients exploded or its training failed
+
+
+class Outcomes(NamedTuple):
+    """Which runs exploded or failed, if those that cannot show an explosion had none, and if all of them had one."""
+
+    least: Bad
+    most: Bad
 
 
 def exploding_gradients(found: Conclusions) -> PaperClaim:
@@ -30,87 +39,134 @@ def exploding_gradients(found: Conclusions) -> PaperClaim:
     Not rare: in some data set and learning rate the rate's interval, corrected for their number, is above `RARE`.
     Rare: the interval of the share of seeds with an explosion or failure at any rate is below it. Supported if they are
     not rare and some arm has fewer (exact paired test, Holm over arms); mixed if no arm has; refuted if they are rare.
+
+    Runs that cannot show an explosion (`clsnorm.report.sweeps.recorded.exploded`) are counted against each of these
+    statements: as if they had none for "not rare", as if they had one for "rare", and so in both arms.
     """
     rows = without_copies(row for row in found.rows if row.finished)
-    base = [row for row in rows if row.arm == found.options.baseline]
+    baseline = found.options.baseline
+    base = [row for row in rows if row.arm == baseline]
     if recurring(row.seeds for row in base):
         return PaperClaim(2, CLAIM, Support.UNKNOWN, "Runs share seeds of a stream, so they are not independent.", [])
-    seen = {str(row.path): exploded(row) for row in rows}
-    bad = {str(row.path): row.failed or bool(seen[str(row.path)]) for row in rows}
+    seen = {str(row.path): True if row.failed else exploded(row) for row in rows}
+    least, most = ({key: one in shown for key, one in seen.items()} for shown in ((True,), (True, None)))
+    bad = Outcomes(least, most)
     cells, common = _rates(base, bad)
     evidence, rare, text = _share(base, bad)
-    fewer, more, tested = _arms(rows, found.options.baseline, bad)
+    fewer, more, tested = _arms(rows, baseline, bad)
     support = Support.UNKNOWN
     if common:
         support = Support.SUPPORTED if fewer else Support.MIXED
     elif rare:
         support = Support.REFUTED
-    unseen = sum(seen[str(row.path)] is None for row in base)
-    sentence = f"{text} {_effect(fewer, more)}"
-    if unseen:
-        sentence += f" Of {len(base)} baseline runs {unseen} did not record gradients (`callbacks=gradient_norms`)."
-    return PaperClaim(2, CLAIM, support, sentence, [*evidence, *cells, *tested, *_early(rows, found.options.baseline)])
+    blind = [row for row in rows if seen[str(row.path)] is None]
+    sentence = " ".join(filter(None, (text, _effect(fewer, more), _blindness(blind, base))))
+    return PaperClaim(2, CLAIM, support, sentence, [*evidence, *cells, *tested, *_early(rows, baseline)])
 
 
-def _rates(base: Sequence[RunRow], bad: dict[str, bool]) -> tuple[list[Evidence], bool]:
+def _blindness(blind: Sequence[RunRow], base: Sequence[RunRow]) -> str:
+    """Returns how many runs of the baseline cannot show an explosion, and of which other arms some cannot."""
+    if not blind:
+        return ""
+    of_base = sum(row.arm == base[0].arm for row in blind)
+    others = sorted({row.arm for row in blind} - {base[0].arm})
+    where = f"{of_base} of {len(base)} runs of the baseline" + (f" and runs of {', '.join(others)}" if others else "")
+    return (
+        f"No explosion can be seen in {where}: they recorded no gradients of single examples "
+        f"(`callbacks=gradient_norms`), or have fewer than {LEAST_STEPS} steps. They may have had some or none."
+    )
+
+
+def _rates(base: Sequence[RunRow], bad: Outcomes) -> tuple[list[Evidence], bool]:
     """Returns the rate of each data set and learning rate, and whether one of them is above `RARE`."""
     groups = sorted({(row.task, row.lr) for row in base})
     cells, common = [], False
     for task, lr in groups:
         mine = [row for row in base if (row.task, row.lr) == (task, lr)]
-        count = sum(bad[str(row.path)] for row in mine)
-        common |= clopper_pearson(count, len(mine), 1 - ALPHA / len(groups))[0] > RARE
+        least, most = (sum(one[str(row.path)] for row in mine) for one in bad)
+        common |= clopper_pearson(least, len(mine), 1 - ALPHA / len(groups))[0] > RARE
         what = f"share of exploded or failed runs at {LR}={lr:g}"
-        ends = clopper_pearson(count, len(mine))
-        cells.append(Evidence(task, mine[0].arm, what, count / len(mine), ends, runs=mine))
+        cells.append(Evidence(task, mine[0].arm, what, least / len(mine), _ends(least, most, len(mine)), runs=mine))
     return cells, common
 
 
-def _units(rows: Sequence[RunRow], bad: dict[str, bool]) -> Bad:
+def _ends(least: int, most: int, count: int) -> tuple[float, float]:
+    """Returns the ends of the interval of a rate that is between two shares."""
+    return clopper_pearson(least, count)[0], clopper_pearson(most, count)[1]
+
+
+def _units(rows: Sequence[RunRow], bad: Bad) -> dict[Unit, bool]:
     """Returns for each data set and seed whether a run at any learning rate exploded or failed."""
-    units: Bad = {}
+    units: dict[Unit, bool] = {}
     for row in rows:
         units[row.task, row.seeds] = units.get((row.task, row.seeds), False) or bad[str(row.path)]
     return units
 
 
-def _share(base: Sequence[RunRow], bad: dict[str, bool]) -> tuple[list[Evidence], bool, str]:
-    units = _units(base, bad)
-    count, low, high = sum(units.values()), *clopper_pearson(sum(units.values()), len(units))
+def _share(base: Sequence[RunRow], bad: Outcomes) -> tuple[list[Evidence], bool, str]:
+    units = _units(base, bad.least)
+    least, most = (sum(_units(base, one).values()) for one in bad)
+    low, high = _ends(least, most, len(units))
     what = "share of seeds with an explosion or failure at any learning rate"
     text = (
-        f"Gradients exploded or training failed in {sum(bad[str(row.path)] for row in base)} of {len(base)} runs of "
-        f"the baseline, at {count} of {len(units)} seeds of a data set (95 % interval {percent(low)} to "
+        f"Gradients exploded or training failed in {sum(bad.least[str(row.path)] for row in base)} of {len(base)} runs "
+        f"of the baseline, at {least} of {len(units)} pairs of data set and seed (95 % interval {percent(low)} to "
         f"{percent(high)}; up to {percent(RARE)} is called rare)."
     )
     arm = base[0].arm if base else ""
-    return [Evidence("", arm, what, count / max(len(units), 1), (low, high), runs=base)], high < RARE, text
+    return [Evidence("", arm, what, least / max(len(units), 1), (low, high), runs=base)], high < RARE, text
 
 
-def _arms(rows: Sequence[RunRow], baseline: str, bad: dict[str, bool]) -> tuple[list[str], list[str], list[Evidence]]:
-    """Returns the arms with fewer and with more such seeds, and the differences of their shares."""
+class _Contrast(NamedTuple):
+    """Seeds at which an arm alone, and the baseline alone, exploded or failed, of how many, and both in words."""
+
+    only_arm: int
+    only_baseline: int
+    units: int
+    text: str
+
+    @classmethod
+    def of(cls, arm: dict[Unit, bool], baseline: dict[Unit, bool]) -> _Contrast:
+        sides = ((arm, baseline), (baseline, arm))
+        only_arm, only_baseline = (sum(one[unit] and not other[unit] for unit in one) for one, other in sides)
+        text = f"{sum(arm.values())} of {len(arm)} against {sum(baseline.values())}"
+        return cls(only_arm, only_baseline, len(arm), text)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        return paired_interval(self.only_arm, self.only_baseline, self.units)
+
+    @property
+    def difference(self) -> int:
+        return self.only_arm - self.only_baseline
+
+    @property
+    def p(self) -> float:
+        return paired_p(self.only_arm, self.only_baseline)
+
+
+def _arms(rows: Sequence[RunRow], baseline: str, bad: Outcomes) -> tuple[list[str], list[str], list[Evidence]]:
+    """Returns the arms with fewer and with more such seeds, in words, and the differences of their shares."""
     by_arm = {arm: [row for row in rows if row.arm == arm] for arm in sorted({row.arm for row in rows})}
-    arms, p_values, signs, evidence = [], [], [], []
+    arms: list[tuple[str, bool, float]] = []  # in words, whether it has fewer, p
+    evidence = []
     for arm, mine in by_arm.items():
         shared = {(row.task, row.seeds, row.lr) for row in mine}
         shared &= {(row.task, row.seeds, row.lr) for row in by_arm[baseline]}
-        pair = [
-            _units([row for row in by_arm[name] if (row.task, row.seeds, row.lr) in shared], bad)
-            for name in (arm, baseline)
-        ]
-        if arm == baseline or not shared or recurring(seeds for _, seeds in pair[0]):
+        if arm == baseline or not shared or recurring({seeds for _, seeds, _ in shared}):
             continue
-        only_arm, only_baseline = (sum(a[unit] and not b[unit] for unit in a) for a, b in (pair, pair[::-1]))
-        arms.append(arm)
-        p_values.append(paired_p(only_arm, only_baseline))
-        signs.append(only_arm - only_baseline)
-        ends, what = (
-            paired_interval(only_arm, only_baseline, len(pair[0])),
-            "difference of this share to the baseline's",
-        )
-        evidence.append(Evidence("", arm, what, signs[-1] / len(pair[0]), ends, runs=mine))
-    hits = {arm: sign for arm, p, sign in zip(arms, holm(np.array(p_values)), signs, strict=True) if p <= ALPHA}
-    return [arm for arm in hits if hits[arm] < 0], [arm for arm in hits if hits[arm] > 0], evidence
+        kept = {name: [r for r in by_arm[name] if (r.task, r.seeds, r.lr) in shared] for name in (arm, baseline)}
+        least, most = ({name: _units(found, one) for name, found in kept.items()} for one in bad)
+        high, low = _Contrast.of(most[arm], least[baseline]), _Contrast.of(least[arm], most[baseline])
+        known = _Contrast.of(least[arm], least[baseline])
+        what = "difference of this share to the baseline's"
+        ends = (low.ends[0], high.ends[1])
+        evidence.append(Evidence("", arm, what, known.difference / known.units, ends, runs=mine))
+        fewer, more = high.difference < 0, low.difference > 0
+        failed = plural(sum(row.failed for row in kept[arm]), "run")
+        arms.append((f"{arm} ({known.text}; {failed} failed)", fewer, high.p if fewer else low.p if more else 1.0))
+    hits = [one for one, p in zip(arms, holm(np.array([p for _, _, p in arms])), strict=True) if p <= ALPHA]
+    return [text for text, less, _ in hits if less], [text for text, less, _ in hits if not less], evidence
 
 
 def _effect(fewer: Sequence[str], more: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clsnorm.pages.numbers import plural
 from clsnorm.report.answers import Answer, Conclusions
 from clsnorm.report.claims.paper_claim import Evidence, PaperClaim, Support
 from clsnorm.report.inference.verdicts import Verdict
@@ -39,7 +40,7 @@ def improved_scores(found: Conclusions) -> PaperClaim:
     evidence = [
         Evidence(one.task, one.arm, "mean difference, points", one.mean, one.interval()) for one in found.family
     ]
-    return PaperClaim(3, CLAIM, support, _sentence(decisive, better_somewhere, controls), evidence)
+    return PaperClaim(3, CLAIM, support, _sentence(decisive, family, controls), evidence)
 
 
 def _is_control(arm: str) -> bool:
@@ -51,16 +52,17 @@ def _decisive(family: Sequence[Answer]) -> list[Answer]:
     return [one for one in family if not one.task or one.arm not in over]
 
 
-def _sentence(decisive: Sequence[Answer], better: Sequence[Answer], controls: Sequence[Answer]) -> str:
+def _sentence(decisive: Sequence[Answer], family: Sequence[Answer], controls: Sequence[Answer]) -> str:
     if not decisive:
         text = "No normalizer was compared with the baseline, only controls."
     else:
         counted = [(word, [_named(one) for one in decisive if one.verdict is kind]) for kind, word in WORDS]
         parts = [f"{len(names)} {word} ({', '.join(names)})" for word, names in counted if names]
-        what = "normalizers" if all(not one.task for one in decisive) else "comparisons of normalizers"
-        text = f"Of {len(decisive)} {what}: {'; '.join(parts)}."
-        if single := [_named(one) for one in better if one not in decisive]:
-            text += f" On single data sets better: {', '.join(single)}."
+        what = plural(len(decisive), "normalizer" if all(not one.task for one in decisive) else "comparison")
+        text = f"Of {what}: {'; '.join(parts)}."
+        for kind, word in WORDS[:3]:
+            if single := [_named(one) for one in family if one.verdict is kind and one not in decisive]:
+                text += f" On single data sets {word}: {', '.join(single)}."
     if controls:
         text += f" Of the controls better: {', '.join(_named(one) for one in controls)}; geometry need not be why."
     return text

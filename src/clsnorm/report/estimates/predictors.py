@@ -14,6 +14,7 @@ import numpy as np
 from clsnorm.report.answers import Conclusions
 from clsnorm.report.claims.exploding_gradients import EARLY
 from clsnorm.report.comparisons import score
+from clsnorm.report.inference.rank_correlation import LEAST as LEAST_POINTS
 from clsnorm.report.inference.rank_correlation import RankCorrelation, of_points, within_groups
 from clsnorm.report.sweeps.pooling import by_task, recurring, without_copies
 from clsnorm.report.sweeps.recorded import start_number
@@ -56,7 +57,7 @@ def _over_sets(found: Conclusions, predictors: Numbers, base: dict[str, list[Run
     for (outcome, arm), by_set in outcomes.items():
         for name, values in predictors.items():
             tasks = [task for task in by_set if math.isfinite(values.get(task, math.nan))]
-            if len(tasks) > 1:
+            if len(tasks) >= LEAST_POINTS:
                 pair = (np.array([numbers[task] for task in tasks]) for numbers in (values, by_set))
                 lines.append(_line("data sets", name, outcome, arm, of_points(*pair)))
     return lines

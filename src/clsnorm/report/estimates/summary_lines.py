@@ -35,7 +35,7 @@ def overall_lines(runs: Runs, baseline: str) -> list[dict[str, Any]]:
     return [
         {
             "arm": arm,
-            "iqm": interquartile_mean(np.concatenate(scores[arm])),
+            "iqm": float(np.mean([interquartile_mean(one) for one in scores[arm]])),
             "improvement": improvement_probability(scores[arm], scores[baseline]) if arm != baseline else math.nan,
             **dict(zip(("rank", "rank_low", "rank_high"), ranks[arm], strict=True)),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -44,10 +45,22 @@ def seeds_to_decide(found: Crossed, margin: float, *, alpha: float = 0.05, power
         equal = behrens_fisher.quantile(1 - alpha, *parts) + behrens_fisher.quantile((1 + power) / 2, *parts)
         return detectable(found, alpha=alpha, power=power, seeds=seeds) <= margin and bool(equal <= margin)
 
-    if not np.isfinite(found.standard_error) or not decides(MOST):
+    return _fewest(decides) if np.isfinite(found.standard_error) else None
+
+
+def seeds_to_find(found: Crossed, difference: float, *, alpha: float = 0.05, power: float = POWER) -> int | None:
+    """Returns how many seeds find a true ``difference`` with probability ``power``; None if no number does."""
+    if not np.isfinite(found.standard_error) or not difference:
+        return None
+    return _fewest(lambda seeds: detectable(found, alpha=alpha, power=power, seeds=seeds) <= abs(difference))
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    """Returns the smallest number of seeds that is enough, from 2 to `MOST`; None if `MOST` are not."""
+    if not enough(MOST):
         return None
     low, high = 1, MOST
     while high - low > 1:
         middle = math.isqrt(low * high) if high > 4 * low else (low + high) // 2
-        low, high = (low, middle) if decides(middle) else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high

@@ -37,6 +37,11 @@ class OverSets:
         half = float(stats.t.ppf((1 + level) / 2, self.sets - 1)) * self.standard_error
         return self.mean - half, self.mean + half
 
+    def detectable(self, *, alpha: float, power: float) -> float:
+        """Returns the smallest true mean that is found with probability ``power``, two-sided at ``alpha``."""
+        quantiles = stats.t.ppf([1 - alpha / 2, power], self.sets - 1)
+        return float(quantiles.sum()) * self.standard_error
+
     def p_value(self) -> float:
         """Returns p of "the mean over sets like these is 0", two-sided."""
         return min(1.0, 2 * self._tail(abs(self.mean)))

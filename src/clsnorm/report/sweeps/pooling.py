@@ -120,6 +120,7 @@ def notes(rows: Sequence[RunRow], *, baseline: str) -> list[str]:
         found += _rates(task, members, baseline)
         found += _unpaired(task, members, baseline)
         found += _without_effect(task, members, baseline)
+        found += _warming_up(task, members)
     return found + _streams(rows)
 
 
@@ -165,6 +166,19 @@ def _unpaired(task: str, rows: Sequence[RunRow], baseline: str) -> list[str]:
         if extra := len(seeds - shared):
             found.append(f"{task}: {extra} seeds of {arm} have no run of {baseline} and are left out")
     return found
+
+
+def _warming_up(task: str, rows: Sequence[RunRow]) -> list[str]:
+    """Names arms whose normalizer warms up for at least half of the training batches."""
+    found = {}
+    for row in rows:
+        warmup, steps = row.value("normalizer.warmup_steps"), row.results.get("steps")
+        batches = (steps or 0) * (row.value("trainer.accumulate_grad_batches") or 1)
+        if isinstance(warmup, int) and 0 < batches <= 2 * warmup:
+            found[row.arm] = (
+                f"{task}: the warm-up of {row.arm} takes {min(warmup, batches)} of {batches} training batches"
+            )
+    return list(found.values())
 
 
 def _without_effect(task: str, rows: Sequence[RunRow], baseline: str) -> list[str]:

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 START = "cls/start/h/"
 GRADIENTS = "grad/run/h/max"  # every run with `GradientNorms` has it
 EXPLOSIONS = ("explosion", "non_finite")  # kinds of events
+LEAST_STEPS = 64  # with fewer, `clsnorm.gradients` has no fitted growth, and with half as many no level to compare with
 
 
 def start_number(row: RunRow, name: str) -> float:
@@ -41,7 +42,11 @@ def start_size(row: RunRow) -> tuple[int, int] | None:
 
 
 def exploded(row: RunRow) -> bool | None:
-    """Returns whether a gradient exploded or was not finite, or the run diverged; None if that was not recorded."""
+    """Returns whether a gradient exploded or was not finite, or the run diverged.
+
+    None if it cannot be known: gradients were not recorded for each example, or nothing happened in fewer than
+    `LEAST_STEPS` steps, in which the detectors see next to nothing.
+    """
     if row.results["status"] == "diverged":
         return True
     if row.results["metrics"].get(GRADIENTS, math.nan) is not None and math.isnan(row.metric(GRADIENTS)):
@@ -51,4 +56,6 @@ def exploded(row: RunRow) -> bool | None:
     except DamagedFileError as error:
         log.warning("the events of %s are left out: %s", row.path, error)
         return None
-    return any(event["kind"] in EXPLOSIONS for event in events)
+    if any(event["kind"] in EXPLOSIONS for event in events):
+        return True
+    return False if (row.results.get("steps") or 0) >= LEAST_STEPS else None
