@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import report_calibration
 from calibration import measured, relabelled_runs, simulations
+from sweep_folders import write_run
 
 SIMULATIONS = 500
 
@@ -77,6 +79,21 @@ def test_relabelled_runs_of_one_arm_have_the_true_difference_0(seeds: int) -> No
         assert within(error, level, 400), row
     for drawn in relabelled_runs.relabelled(np.arange(50.0)[:, None], seeds, 2, 20):
         assert len(set(drawn.ravel())) == 2 * seeds  # no run is in both arms, or twice
+
+
+def test_runs_are_read_that_differ_in_seeds_alone(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / "runs", 0.7 + 0.1 * seed, seed=seed)
+    task, scores = relabelled_runs.read_scores(tmp_path / "runs")
+    assert task == "trec"
+    assert sorted(scores.mean(1)) == pytest.approx([0.7, 0.8, 0.9], abs=0.01)
+    write_run(tmp_path / "runs", seed=3, normalizer="center")
+    with pytest.raises(SystemExit, match="one arm"):
+        relabelled_runs.read_scores(tmp_path / "runs")
+    write_run(tmp_path / "other", seed=0)
+    write_run(tmp_path / "other", seed=1, data__max_length=9)
+    with pytest.raises(SystemExit, match=r"data\.max_length"):
+        relabelled_runs.read_scores(tmp_path / "other")
 
 
 def test_too_few_runs_have_no_rows() -> None:

@@ -49,7 +49,7 @@ def read_scores(folder: Path) -> tuple[str, np.ndarray]:
         raise SystemExit(
             f"Expected runs of one arm, data set and learning rate, but got\n{kinds.to_string(index=False)}"
         )
-    rows = rows[rows["part"] == "report"].assign(right=lambda r: r["label"] == r["predicted"])
+    rows = rows.assign(right=rows["label"] == rows["predicted"])
     return str(kinds["task"].iloc[0]), rows.pivot(index="run", columns="example_id", values="right").to_numpy(float)
 
 
