@@ -26,7 +26,7 @@ Unit = tuple[str, tuple[int, ...]]  # data set and seeds
 Bad = Mapping[str, bool]  # by a run's folder: whether its gradients exploded or its training failed
 
 
-class Outcomes(NamedTuple):
+class _Outcomes(NamedTuple):
     """Which runs exploded or failed, if those that cannot show an explosion had none, and if all of them had one."""
 
     least: Bad
@@ -50,7 +50,7 @@ def exploding_gradients(found: Conclusions) -> PaperClaim:
         return PaperClaim(2, CLAIM, Support.UNKNOWN, "Runs share seeds of a stream, so they are not independent.", [])
     seen = {str(row.path): True if row.failed else exploded(row) for row in rows}
     least, most = ({key: one in shown for key, one in seen.items()} for shown in ((True,), (True, None)))
-    bad = Outcomes(least, most)
+    bad = _Outcomes(least, most)
     cells, common = _rates(base, bad)
     evidence, rare, text = _share(base, bad)
     fewer, more, tested = _arms(rows, baseline, bad)
@@ -77,7 +77,7 @@ def _blindness(blind: Sequence[RunRow], base: Sequence[RunRow]) -> str:
     )
 
 
-def _rates(base: Sequence[RunRow], bad: Outcomes) -> tuple[list[Evidence], bool]:
+def _rates(base: Sequence[RunRow], bad: _Outcomes) -> tuple[list[Evidence], bool]:
     """Returns the rate of each data set and learning rate, and whether one of them is above `RARE`."""
     groups = sorted({(row.task, row.lr) for row in base})
     cells, common = [], False
@@ -103,7 +103,7 @@ def _units(rows: Sequence[RunRow], bad: Bad) -> dict[Unit, bool]:
     return units
 
 
-def _share(base: Sequence[RunRow], bad: Outcomes) -> tuple[list[Evidence], bool, str]:
+def _share(base: Sequence[RunRow], bad: _Outcomes) -> tuple[list[Evidence], bool, str]:
     units = _units(base, bad.least)
     least, most = (sum(_units(base, one).values()) for one in bad)
     low, high = _ends(least, most, len(units))
@@ -145,7 +145,7 @@ class _Contrast(NamedTuple):
         return paired_p(self.only_arm, self.only_baseline)
 
 
-def _arms(rows: Sequence[RunRow], baseline: str, bad: Outcomes) -> tuple[list[str], list[str], list[Evidence]]:
+def _arms(rows: Sequence[RunRow], baseline: str, bad: _Outcomes) -> tuple[list[str], list[str], list[Evidence]]:
     """Returns the arms with fewer and with more such seeds, in words, and the differences of their shares."""
     by_arm = {arm: [row for row in rows if row.arm == arm] for arm in sorted({row.arm for row in rows})}
     arms: list[tuple[str, bool, float]] = []  # in words, whether it has fewer, p
