@@ -137,3 +137,12 @@ def test_an_arm_that_warms_up_for_half_of_its_run_is_named(tmp_path: Path) -> No
     name_arms(rows)
     found = [note for note in notes(rows, baseline="identity") if "warm-up" in note]
     assert found == ["trec: the warm-up of long takes 60 of 120 training batches"]
+
+
+def test_a_run_of_before_freezing_is_not_pooled_with_frozen_ones(tmp_path: Path) -> None:
+    """It has trained all layers, as `clsnorm.config.names.ADDED` says."""
+    rows = rows_of(tmp_path, {"seed": 0}, {"seed": 1, "model__freeze": 4})
+    with pytest.raises(InputError, match=r"model\.freeze"):
+        require_poolable(rows, baseline="identity")
+    same = rows_of(tmp_path / "same", {"seed": 0}, {"seed": 1, "model__freeze": None})
+    require_poolable(same, baseline="identity")

@@ -13,9 +13,9 @@ from clsnorm.run_folder.config_blocks import flat
 
 ARM_GROUPS = ("normalizer", "classifier", "loss", "regularizer")  # what a comparison of normalizers compares
 SETTING_GROUPS = ("data", "model", "optimizer", "scheduler", "trainer")  # what must be equal for it
+WHOLE = "loss.class_weights"  # one setting, though it may be a mapping
 # Where data lie, what they are called, and how fast they are read says nothing about a result. Own files are compared
 # by their digests.
-WHOLE = "loss.class_weights"  # one setting, though it may be a mapping
 LEFT_OUT = {
     "data": {"name", "about", "data_root", "cache", "sources", "train", "select", "report"},
     "model": {"path"},
@@ -48,14 +48,11 @@ def settings_of(group: str, text: str) -> Mapping[str, Any]:
     return _kept(group, values)
 
 
-def _setting(row: RunRow, name: str) -> Any:
-    group = name.partition(".")[0]
-    return settings_of(group, row.blocks.get(group, "")).get(name)
-
-
-def _has(row: RunRow, name: str) -> bool:
-    group = name.partition(".")[0]
-    return name in settings_of(group, row.blocks.get(group, ""))
+def settings_among(row: RunRow, names: Iterable[str]) -> dict[str, Any]:
+    """Returns the values of those settings (`settings_of`) that a run has, in the order of ``names``."""
+    groups = {name: name.partition(".")[0] for name in names}
+    found = {group: settings_of(group, row.blocks.get(group, "")) for group in set(groups.values())}
+    return {name: found[group][name] for name, group in groups.items() if name in found[group]}
 
 
 def varying(rows: Sequence[RunRow], groups: Iterable[str]) -> dict[str, list[Any]]:
@@ -96,12 +93,10 @@ def name_arms(rows: Sequence[RunRow], *, by: Sequence[str] = (), arms: Sequence[
         chosen = [row for row in rows if row.choice("normalizer") == choice]
         own = varying(chosen, ARM_GROUPS[:1])
         for row in chosen:
-            parts = [
-                choice,
-                *(_part(name, _setting(row, name)) for name in own if _has(row, name) and _is_option(name)),
-            ]
-            differ = [name for name, values in shared.items() if _has(row, name) and _setting(row, name) != values[0]]
-            parts += [_part(name, _setting(row, name)) for name in differ]
+            parts = [choice]
+            parts += [_part(name, value) for name, value in settings_among(row, own).items() if _is_option(name)]
+            others = settings_among(row, shared).items()
+            parts += [_part(name, value) for name, value in others if value != shared[name][0]]
             parts += [_part(name, named(row, name)) for name in arms]
             row.arm = " ".join(parts)
     for row in rows:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from clsnorm.config.names import OBSERVERS
 from clsnorm.errors import InputError, did_you_mean
 from clsnorm.pages.numbers import plural
-from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, settings_of, varying
+from clsnorm.report.sweeps.arm_names import SETTING_GROUPS, rates, settings_among, settings_of, varying
 from clsnorm.report.sweeps.run_row import FINISHED, LR, STREAMS, RunRow
 from clsnorm.run_folder.config_blocks import parsed
 
@@ -60,8 +61,9 @@ def _unequal_settings(task: str, rows: Sequence[RunRow], separated: Sequence[str
         faults += _unlike(task, rows, name, lambda row, name=name: row.choice(name), name)  # type: ignore[misc]
     for name in varying(rows, groups):
         if name not in separated and name.partition(".")[0] not in choices:
-            having = [row for row in rows if row.has(name)]
-            faults += _unlike(task, having, name, lambda row, name=name: row.value(name), name)  # type: ignore[misc]
+            own = partial(settings_among, names=[name])
+            having = [row for row in rows if own(row)]
+            faults += _unlike(task, having, name, lambda row, own=own, name=name: own(row)[name], name)  # type: ignore[misc]
     return faults + _unlike(task, rows, "callbacks that steer training", _steering, "callbacks")
 
 

@@ -56,11 +56,6 @@ class RunRow:
         block = self.blocks.get(name.partition(".")[0])
         return None if block is None else flat(block).get(name)
 
-    def has(self, name: str) -> bool:
-        """Does the configuration have this dotted name? One of an earlier version may lack it."""
-        block = self.blocks.get(name.partition(".")[0])
-        return block is not None and name in flat(block)
-
     def choice(self, group: str) -> str:
         """Returns the chosen option of a group."""
         return str(self.value(f"choices.{group}"))
